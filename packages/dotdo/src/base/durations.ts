@@ -1,0 +1,40 @@
+import { DotdoError } from './errors.ts'
+
+/** A length of time: milliseconds, or text such as `'250ms'`, `'10s'`, `'15m'`, `'2h'`, `'7d'`, `'10 minutes'`. */
+export type Duration = number | string
+
+const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
+
+const unitNames: Record<string, string> = {
+  ms: 'ms', millisecond: 'ms', milliseconds: 'ms',
+  s: 's', sec: 's', second: 's', seconds: 's',
+  m: 'm', min: 'm', minute: 'm', minutes: 'm',
+  h: 'h', hour: 'h', hours: 'h',
+  d: 'd', day: 'd', days: 'd',
+  w: 'w', week: 'w', weeks: 'w',
+}
+
+/**
+ * Reads a {@link Duration} as milliseconds.
+ * @throws `INVALID_DURATION` for text that is none, and for negative or endless numbers.
+ */
+export function toMs(duration: Duration): number {
+  if (typeof duration === 'number') {
+    if (Number.isFinite(duration) && duration >= 0) return duration
+  } else {
+    const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/i.exec(duration)
+    const unit = match && unitNames[match[2]!.toLowerCase()]
+    if (unit) return Math.round(Number(match[1]) * unitMs[unit]!)
+  }
+  throw new DotdoError('INVALID_DURATION', `${JSON.stringify(duration)} is no duration. Write milliseconds or a text such as '250ms', '10s', '15m', '2h' or '7d'.`, {
+    data: { duration },
+  })
+}
+
+/** Milliseconds in words for people: `'850 ms'`, `'12.3 s'`, `'4 min 5 s'`. */
+export function formatMs(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`
+  const minutes = Math.floor(ms / 60_000)
+  return `${minutes} min ${Math.round((ms - minutes * 60_000) / 1000)} s`
+}

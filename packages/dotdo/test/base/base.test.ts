@@ -1,0 +1,100 @@
+import { describe, expect, test } from 'vitest'
+import fc from 'fast-check'
+import { decodeValue, encodeValue } from '../../src/base/codec.ts'
+import { formatMs, toMs } from '../../src/base/durations.ts'
+import { codeOf, DotdoError, fromErrorRecord, isRetryable, toErrorRecord } from '../../src/base/errors.ts'
+import { newId } from '../../src/base/ids.ts'
+import { migrate } from '../../src/base/migrations.ts'
+import { ManualClock, SeededRandom } from '../support/fakes.ts'
+import { SqliteStore } from '../support/sqlite-store.ts'
+
+describe('errors', () => {
+  test('code, data and retryable survive being stored', () => {
+    const back = fromErrorRecord(JSON.parse(JSON.stringify(toErrorRecord(new DotdoError('X', 'x failed', { data: { id: 7 }, retryable: true })))))
+    expect(back).toMatchObject({ name: 'DotdoError', code: 'X', message: 'x failed', data: { id: 7 }, retryable: true })
+  })
+  test('anything can be thrown and is recorded', () => {
+    expect(toErrorRecord('plain text')).toEqual({ name: 'Error', message: 'plain text' })
+    expect(toErrorRecord(new TypeError('no'))).toEqual({ name: 'TypeError', message: 'no' })
+  })
+  test('only an error that says so is terminal', () => {
+    expect(isRetryable(new DotdoError('X', 'x'))).toBe(false)
+    expect(isRetryable(new Error('socket hang up'))).toBe(true)
+    expect(codeOf(new Error('none'))).toBeUndefined()
+  })
+})
+
+describe('durations', () => {
+  test.each([['250ms', 250], ['10s', 10_000], ['15 minutes', 900_000], ['2h', 7_200_000], ['1.5 d', 129_600_000], [42, 42]])('%s is %i ms', (text, ms) => {
+    expect(toMs(text)).toBe(ms)
+  })
+  test.each(['', 'soon', '10', '-5s', '5 fortnights', -1, NaN, Infinity])('%s is refused', (text) => {
+    expect(() => toMs(text)).toThrow(expect.objectContaining({ code: 'INVALID_DURATION' }))
+  })
+  test('lengths of time are printed for people', () => {
+    expect([850, 12_340, 245_000].map(formatMs)).toEqual(['850 ms', '12.3 s', '4 min 5 s'])
+  })
+})
+
+describe('ids', () => {
+  test('ids sort by time and do not repeat', () => {
+    const clock = new ManualClock()
+    const random = new SeededRandom()
+    const ids = Array.from({ length: 500 }, () => (clock.advance(1), newId('run', clock, random)))
+    expect(ids.toSorted()).toEqual(ids)
+    expect(new Set(ids).size).toBe(500)
+    expect(ids[0]).toMatch(/^run_[0-9a-hjkmnp-tv-z]{26}$/)
+  })
+})
+
+describe('stored values', () => {
+  const jsonOrNot = fc.anything({ withBigInt: true, withDate: true, withMap: true, withSet: true, withTypedArray: true, withSparseArray: true, withNullPrototype: false })
+  test('whatever can be stored comes back as it was', () => {
+    fc.assert(fc.property(jsonOrNot, (value) => {
+      expect(decodeValue(encodeValue(value))).toEqual(value)
+    }), { numRuns: 2000 })
+  })
+  test('minus zero, undefined, dates and errors are told apart', () => {
+    expect(Object.is(decodeValue(encodeValue(-0)), -0)).toBe(true)
+    expect(decodeValue(encodeValue({ a: undefined }))).toStrictEqual({ a: undefined })
+    expect(decodeValue(encodeValue(new Date(5)))).toEqual(new Date(5))
+    expect(decodeValue(encodeValue({ e: new DotdoError('X', 'x') }))).toMatchObject({ e: { code: 'X' } })
+  })
+  test('a shared reference stays shared, a cycle stays a cycle', () => {
+    const cycle: { self?: unknown } = {}
+    cycle.self = cycle
+    const back = decodeValue(encodeValue(cycle)) as typeof cycle
+    expect(back.self).toBe(back)
+  })
+  test.each([['a function', { f: () => 1 }], ['a symbol', { s: Symbol('s') }], ['an instance', { r: new (class Room {})() }]])('%s is refused by name', (_, value) => {
+    expect(() => encodeValue(value, "the result of step 'load'")).toThrow(expect.objectContaining({ code: 'NOT_STORABLE', message: expect.stringContaining("step 'load'") }))
+  })
+  test('a format from the future is refused, not misread', () => {
+    expect(() => decodeValue('z{}')).toThrow(expect.objectContaining({ code: 'STATE_TOO_NEW' }))
+  })
+})
+
+describe('migrations', () => {
+  const first = [['CREATE TABLE a (x)']]
+  const second = [...first, ['ALTER TABLE a ADD COLUMN y', 'UPDATE a SET y = 1']]
+  test('older tables are brought forward, once', () => {
+    const store = new SqliteStore()
+    migrate(store, 'room', first)
+    store.sql('INSERT INTO a VALUES (7)')
+    migrate(store, 'room', second)
+    migrate(store, 'room', second)
+    expect(store.sql('SELECT * FROM a')).toEqual([{ x: 7, y: 1 }])
+  })
+  test('tables of a later release are refused and left alone', () => {
+    const store = new SqliteStore()
+    migrate(store, 'room', second)
+    expect(() => migrate(store, 'room', first)).toThrow(expect.objectContaining({ code: 'STATE_TOO_NEW' }))
+  })
+  test('a migration that fails halfway leaves the older version', () => {
+    const store = new SqliteStore()
+    migrate(store, 'room', first)
+    expect(() => migrate(store, 'room', [...first, ['ALTER TABLE a ADD COLUMN z', 'nonsense']])).toThrow()
+    expect(store.sql("SELECT version FROM dotdo_versions WHERE room = 'room'")).toEqual([{ version: 1 }])
+    expect(() => store.sql('SELECT z FROM a')).toThrow()
+  })
+})
