@@ -1,0 +1,85 @@
+/**
+ * What an observer sees of an object: plain, structured-clonable data that crosses RPC and reaches the page. The rooms that own the state
+ * (journal, schedule, events) produce these; the client and the console read them.
+ */
+import type { ErrorRecord } from './errors.ts'
+
+/** Where a run or step stands. `waiting`: between two attempts. */
+export type RunStatus = 'running' | 'done' | 'failed' | 'cancelled'
+export type StepStatus = 'running' | 'waiting' | 'done' | 'failed'
+
+/** How far a step is, as its source or sink tells: what is known is there, the rest is absent. */
+export interface Progress {
+  rows?: number
+  bytes?: number
+  /** What is being read or written, such as `s3://data-lake/flights/2001-01-01.ndjson`. */
+  at?: string
+}
+
+/** What started a run: a method called from outside, a schedule that fired, an event that was handled. */
+export type RunTarget =
+  | { kind: 'method'; name: string }
+  | { kind: 'schedule'; id: string; scheduledAt: number }
+  | { kind: 'event'; type: string; handler: string }
+
+/** A value shown to people: its JSON-like text, cut at a length that the producer states. */
+export interface ValuePreview {
+  text: string
+  /** Length of the whole stored value in bytes; more than `text` where that was cut. */
+  sizeBytes: number
+  /** Number of elements, where the value is an array or a stream of rows. */
+  rows?: number
+}
+
+export interface StepView {
+  stepId: string
+  status: StepStatus
+  attempt: number
+  /** Epoch milliseconds. */
+  startedAt: number
+  endedAt?: number
+  /** When the next attempt starts, while `waiting`. */
+  nextAttemptAt?: number
+  progress?: Progress
+  result?: ValuePreview
+  error?: ErrorRecord
+}
+
+export interface RunView {
+  runId: string
+  target: RunTarget
+  status: RunStatus
+  /** How often the run was started or taken up again: 1 for a run that was never interrupted. */
+  attempt: number
+  startedAt: number
+  endedAt?: number
+  input?: ValuePreview
+  result?: ValuePreview
+  error?: ErrorRecord
+  /** In order of their first start. Absent in lists. */
+  steps?: StepView[]
+}
+
+export interface ScheduleView {
+  scheduleId: string
+  /** In words, such as `every day at 02:00`. */
+  pattern: string
+  timeZone: string
+  paused: boolean
+  /** The next instants, epoch milliseconds, soonest first; empty when it never fires again. */
+  next: number[]
+  lastFiredAt?: number
+  lastRunId?: string
+}
+
+/** One thing that happened in an object, as live subscribers receive it. `seq` counts up within one object without gaps. */
+export type LiveEvent = { seq: number; at: number } & (
+  | { type: 'run.started' | 'run.resumed' | 'run.done' | 'run.failed' | 'run.cancelled'; run: RunView }
+  | { type: 'step.started' | 'step.progress' | 'step.retrying' | 'step.done' | 'step.failed'; runId: string; step: StepView }
+  | { type: 'schedule.changed'; schedule: ScheduleView }
+  | { type: 'event.sent'; eventId: string; eventType: string; payload: ValuePreview }
+  | { type: 'event.delivered' | 'event.dead'; eventId: string; eventType: string; handler: string; error?: ErrorRecord }
+)
+
+/** A {@link LiveEvent} before it got its number. */
+export type LiveEventBody = LiveEvent extends infer Event ? (Event extends LiveEvent ? Omit<Event, 'seq' | 'at'> : never) : never
