@@ -1,0 +1,41 @@
+/**
+ * The wire of the session link. A session is capnweb's: its frames are the arrays that capnweb's encoding level `structuredClonable` gives
+ * to a transport (bytes stay bytes). What is ours is the envelope: all frames of one turn travel in one {@link LinkMessage}, as the
+ * argument of one native call, and what the session has to say to them travels back as that call's result.
+ */
+
+/** Version of the envelope. A peer refuses another one with `LINK_VERSION`. */
+export const linkVersion = 1
+
+/** One frame of capnweb, such as `['push', …]`, `['pull', 3]`, `['resolve', 3, …]`. */
+export type Frame = [kind: string, ...rest: unknown[]]
+
+/** What one turn of the caller has to say. An empty message is a poll for late answers. */
+export interface LinkMessage {
+  version: typeof linkVersion
+  /** Unguessable, chosen by the caller; the first message with it opens the session. */
+  session: string
+  /** Counts up from 0 within the session: the order in which messages take effect. */
+  seq: number
+  frames: Frame[]
+  /** The caller exports something (a callback, a promise of another session) and will have more to say: answer at once. */
+  duplex?: true
+  /** The caller is done with the session. */
+  end?: true
+}
+
+/** What the receiver has to say so far. */
+export interface LinkReply {
+  /** Counts up from 0 within the session: the order in which replies take effect. */
+  seq: number
+  frames: Frame[]
+  /** Whether calls are still running whose answers the caller awaits: poll for them. */
+  pending: boolean
+  /** Whether the receiver keeps the session. When not, the next message would find it gone. */
+  open: boolean
+}
+
+/** The far end of a link: one native call. */
+export interface LinkPeer {
+  send(message: LinkMessage): Promise<LinkReply>
+}

@@ -1,0 +1,246 @@
+/**
+ * The calling end of the session link.
+ *
+ * A {@link Link} leads to one object; a turn's calls on it share one capnweb session, whose frames leave together when the turn ends.
+ *
+ * Owns the sessions that are open. Invariants:
+ * 1. All frames of one turn leave in one message; a message that would only tell of releases is not sent.
+ * 2. Every call that nothing else refers to is pulled when its turn ends, awaited or not: it is delivered, and its failure is known.
+ * 3. While an answer is outstanding, exactly one poll hangs at the receiver.
+ * 4. A session of an ended turn stays usable while something may refer to it, and is dropped when idle.
+ */
+import { RpcSession, RpcStub, RpcTarget } from 'capnweb'
+import { codeOf, DotdoError } from '../base/errors.ts'
+import { errorForWire, linkLost } from './errors.ts'
+import { FrameTransport } from './frame-transport.ts'
+import { linkVersion, type Frame, type LinkPeer, type LinkReply } from './frames.ts'
+import { defaultLinkLimits, type LinkLimits } from './limits.ts'
+import { referredCalls } from './references.ts'
+import type { LinkStats } from './stats.ts'
+
+/** What the calling end needs of its surroundings. */
+export interface LinkClientPorts {
+  /** Runs `then` when the code that runs now, and all promises that are ready, have run: where a turn ends and its message leaves. */
+  endOfTurn(then: () => void): void
+  /** Keeps the caller's own request alive until `work` has settled. */
+  keepAlive(work: Promise<unknown>): void
+  /** Runs `then` after `delayMs`; the result cancels it. */
+  timer(delayMs: number, then: () => void): () => void
+  /** A new session's name, unguessable. */
+  newSession(): string
+  /** Runs `work` outside of whatever context the caller is in, so that a session carries nobody's. */
+  detached<T>(work: () => T): T
+  /** A call failed that nobody had awaited when its answer came. */
+  unawaitedFailure(error: DotdoError): void
+}
+
+/** Where a link counts what it does. */
+export class Link {
+  #peer: () => LinkPeer
+  #ports: LinkClientPorts
+  #limits: LinkLimits
+  #stats: LinkStats
+  #current: ClientSession | undefined
+
+  /** @param peer gives the far end; asked once for each session, so that a broken one is replaced */
+  constructor(peer: () => LinkPeer, ports: LinkClientPorts, stats: LinkStats, limits: Partial<LinkLimits> = {}) {
+    this.#peer = peer
+    this.#ports = ports
+    this.#stats = stats
+    this.#limits = { ...defaultLinkLimits, ...limits }
+  }
+
+  /**
+   * A stub of the far object that never wears out: used in a later turn, it opens that turn's session.
+   *
+   * It behaves as a capnweb stub in every way: calls and properties are recorded and leave when the turn ends, a result can be called
+   * before it is there, and a promise can be an argument.
+   */
+  root(): RpcStub<Record<string, never>> {
+    const link = this
+    const target = new Proxy(new Forwarder(), {
+      get(forwarder, property) {
+        if (typeof property !== 'string') return Reflect.get(forwarder, property)
+        return Reflect.get(link.#main(), property)
+      },
+    })
+    return new RpcStub(target) as unknown as RpcStub<Record<string, never>>
+  }
+
+  #main(): object {
+    this.#current ??= this.#ports.detached(() => {
+      const session = new ClientSession(this.#peer(), this.#ports, this.#stats, this.#limits, () => {
+        if (this.#current === session) this.#current = undefined
+      })
+      return session
+    })
+    return this.#current.main
+  }
+}
+
+class Forwarder extends RpcTarget {}
+
+class ClientSession {
+  readonly main: object
+  #id: string
+  #peer: LinkPeer
+  #ports: LinkClientPorts
+  #limits: LinkLimits
+  #stats: LinkStats
+  #transport: FrameTransport
+  #session: RpcSession
+  #turnEnded: () => void
+  #flushScheduled = false
+  #seq = 0
+  #nextReply = 0
+  #early = new Map<number, LinkReply>()
+  #outstanding = 0
+  #closed = false
+  /** Numbers that capnweb will give to the next calls of ours, and those whose answers are due. */
+  #nextCall = 1
+  #awaited = new Set<number>()
+  /** Calls that were pulled by the link and not by the user. */
+  #pulledHere = new Set<number>()
+  #cancelIdle: (() => void) | undefined
+
+  constructor(peer: LinkPeer, ports: LinkClientPorts, stats: LinkStats, limits: LinkLimits, turnEnded: () => void) {
+    this.#peer = peer
+    this.#ports = ports
+    this.#stats = stats
+    this.#limits = limits
+    this.#turnEnded = turnEnded
+    this.#id = ports.newSession()
+    this.#transport = new FrameTransport((frame) => this.#onFrame(frame))
+    this.#session = new RpcSession(this.#transport, undefined, { onSendError: errorForWire })
+    this.main = this.#session.getRemoteMain()
+    // Opened and then not used (a property was only looked at): the turn ends all the same.
+    this.#scheduleFlush()
+  }
+
+  #onFrame(frame: Frame): void {
+    // Releases never make a message of their own (invariant 1).
+    if (frame[0] !== 'release' && frame[0] !== 'abort') this.#scheduleFlush()
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushScheduled || this.#closed) return
+    this.#flushScheduled = true
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#ports.keepAlive(promise)
+    this.#ports.endOfTurn(() => {
+      this.#flushScheduled = false
+      this.#flush().then(resolve, (error: unknown) => {
+        this.#fail(error)
+        resolve()
+      })
+    })
+  }
+
+  async #flush(): Promise<void> {
+    this.#turnEnded()
+    const taken = this.#transport.take()
+    const frames = this.#withPulls(taken)
+    if (frames.length > 0 && frames.some((frame) => frame[0] !== 'release')) await this.#exchange(frames)
+    else this.#settle()
+  }
+
+  /** Adds a pull for each call that nothing refers to, and drops pulls of what is due anyway. */
+  #withPulls(taken: Frame[]): Frame[] {
+    const pushed: number[] = []
+    const asked = new Set<number>()
+    for (const [kind, id] of taken) {
+      if (kind === 'push') pushed.push(this.#nextCall++)
+      else if (kind === 'pipe') this.#nextCall++
+      else if (kind === 'stream') this.#awaited.add(this.#nextCall++)
+      else if (kind === 'pull') asked.add(id as number)
+    }
+    this.#stats.calls += pushed.length
+    const unasked = pushed.filter((id) => !asked.has(id))
+    const referred = unasked.length > 0 ? referredCalls(taken, unasked) : undefined
+    const frames = taken.filter(([kind, id]) => !(kind === 'pull' && this.#awaited.has(id as number)))
+    for (const id of asked) {
+      this.#awaited.add(id)
+      this.#pulledHere.delete(id)
+    }
+    for (const id of unasked) {
+      if (referred!.has(id)) continue
+      frames.push(['pull', id])
+      this.#awaited.add(id)
+      this.#pulledHere.add(id)
+    }
+    return frames
+  }
+
+  async #exchange(frames: Frame[]): Promise<void> {
+    this.#cancelIdle?.()
+    this.#cancelIdle = undefined
+    this.#outstanding++
+    this.#stats.messages++
+    if (frames.length === 0) this.#stats.polls++
+    let reply: LinkReply
+    try {
+      const exportsSomething = this.#seq === 0 && this.#session.getStats().exports > 1
+      reply = await this.#peer.send({ version: linkVersion, session: this.#id, seq: this.#seq++, frames, ...(exportsSomething && { duplex: true as const }) })
+    } catch (error) {
+      this.#outstanding--
+      this.#fail(error)
+      return
+    }
+    this.#outstanding--
+    this.#early.set(reply.seq, reply)
+    for (let next = this.#early.get(this.#nextReply); next; next = this.#early.get(this.#nextReply)) {
+      this.#early.delete(this.#nextReply++)
+      this.#take(next)
+    }
+    // What the answers set going (a user's continuation, a callback) runs first: it may have more to say.
+    await new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))
+    if (this.#closed || this.#outstanding > 0 || this.#flushScheduled) return
+    if (!reply.open) this.#close(linkLost('the object had nothing left that this reference could lead to'))
+    else if (this.#awaited.size > 0 || this.#session.getStats().exports > 1) await this.#exchange(this.#transport.take())
+    else this.#settle()
+  }
+
+  #take(reply: LinkReply): void {
+    for (const [kind, id, value] of reply.frames) {
+      if (kind !== 'resolve' && kind !== 'reject') continue
+      this.#awaited.delete(id as number)
+      if (this.#pulledHere.delete(id as number) && kind === 'reject') {
+        this.#stats.unawaitedFailures++
+        this.#ports.unawaitedFailure(unawaited(value))
+      }
+    }
+    this.#transport.deliver(reply.frames)
+  }
+
+  /** Nothing is on its way: the session ends now if nothing can refer to it, and when it was idle for long otherwise. */
+  #settle(): void {
+    if (this.#closed || this.#outstanding > 0) return
+    const { imports, exports } = this.#session.getStats()
+    if (imports <= 1 && exports <= 1) this.#close(linkLost('its turn is over'))
+    else this.#cancelIdle ??= this.#ports.timer(this.#limits.idleMs, () => this.#close(linkLost(`it was idle for ${this.#limits.idleMs} ms`)))
+  }
+
+  #fail(error: unknown): void {
+    if (error instanceof Error && codeOf(error) === undefined) {
+      const failure = new DotdoError('OBJECT_UNREACHABLE', `The call did not come back: ${error.message}. It may have taken effect; inside this.do it is tried again.`, { retryable: true, cause: error })
+      this.#close(failure)
+    } else {
+      this.#close(error)
+    }
+  }
+
+  #close(reason: unknown): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#turnEnded()
+    this.#cancelIdle?.()
+    this.#transport.fail(reason)
+  }
+}
+
+/** A failure as the wire tells it: `['error', name, message, stack?, properties?]`. */
+function unawaited(value: unknown): DotdoError {
+  const [, name, message, , properties] = Array.isArray(value) ? (value as unknown[]) : []
+  const facts = (properties ?? {}) as { code?: unknown; data?: unknown }
+  return new DotdoError(typeof facts.code === 'string' ? facts.code : 'CALL_FAILED', `${String(name ?? 'Error')}: ${String(message ?? value)}`)
+}

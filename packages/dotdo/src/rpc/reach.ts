@@ -1,0 +1,82 @@
+/**
+ * What of an object can be reached over a link: the methods and getters that the user defined, and nothing else.
+ *
+ * capnweb and native RPC hand out whatever stands on the prototype of an `RpcTarget`. So the target that is exported is not the user's
+ * object but one made for it, whose prototype holds a forwarder for each public name.
+ */
+import { RpcTarget } from 'capnweb'
+import { DotdoError } from '../base/errors.ts'
+
+/** How a call reaches the user's code: the adapter enters the call's context here. Must return what `work` returns, as it is. */
+export type Enter = (method: string, args: unknown[], work: () => unknown) => unknown
+
+/** The public names of a definition, sorted, and which of them are getters. */
+export interface PublicNames {
+  methods: string[]
+  getters: string[]
+}
+
+const unreachable = /^_|^(?:constructor|init|then|catch|finally|dup|map|onRpcBroken|toString|toJSON|valueOf|hasOwnProperty|__proto__)$/
+
+/** Whether a name of a definition may be called from outside. `_private` names, `init` and names that stubs keep for themselves may not. */
+export function isPublicName(name: string): boolean {
+  return !unreachable.test(name)
+}
+
+/** Makes the class of capabilities that lead to an object with these public names. One is made for each class, one instance for each object. */
+export function reachClass(noun: string, names: PublicNames): new (self: object, enter: Enter) => RpcTarget {
+  class Reach extends RpcTarget {
+    readonly #self: Record<string, unknown>
+    readonly #enter: Enter
+
+    constructor(self: object, enter: Enter) {
+      super()
+      this.#self = self as Record<string, unknown>
+      this.#enter = enter
+    }
+
+    static invoke(reach: Reach, name: string, args: unknown[]): unknown {
+      return reach.#enter(name, args, () => (reach.#self[name] as (...args: unknown[]) => unknown)(...args))
+    }
+
+    static read(reach: Reach, name: string): unknown {
+      return reach.#enter(name, [], () => reach.#self[name])
+    }
+  }
+
+  for (const name of names.methods) {
+    Object.defineProperty(Reach.prototype, name, {
+      value(this: Reach, ...args: unknown[]) {
+        return Reach.invoke(this, name, args)
+      },
+    })
+  }
+  for (const name of names.getters) {
+    Object.defineProperty(Reach.prototype, name, {
+      get(this: Reach) {
+        return Reach.read(this, name)
+      },
+    })
+  }
+  // A name that does not exist answers with what does, instead of "not a function".
+  Object.setPrototypeOf(Reach.prototype, missing(noun, names))
+  return Reach
+}
+
+/** A prototype on which every unknown name is a method that throws `METHOD_UNKNOWN`. */
+function missing(noun: string, names: PublicNames): object {
+  return new Proxy(Object.create(RpcTarget.prototype) as object, {
+    get(target, property, receiver) {
+      if (typeof property !== 'string' || Reflect.has(target, property) || !isPublicName(property)) return Reflect.get(target, property, receiver) as unknown
+      return () => {
+        throw methodUnknown(noun, property, names)
+      }
+    },
+  })
+}
+
+/** The error for a method that an object does not have. */
+export function methodUnknown(noun: string, method: string, names: PublicNames): DotdoError {
+  const known = [...names.methods, ...names.getters].sort()
+  return new DotdoError('METHOD_UNKNOWN', `${noun} has no method ${JSON.stringify(method)}. It has: ${known.join(', ') || 'none'}.`, { data: { noun, method, known } })
+}

@@ -1,0 +1,239 @@
+import { RpcTarget, type RpcStub } from 'capnweb'
+import { describe, expect, test } from 'vitest'
+import { DotdoError } from '../../src/base/errors.ts'
+import { pair, turns } from './pair.ts'
+
+class Stage extends RpcTarget {
+  #name: string
+  log: unknown[]
+  constructor(name: string, log: unknown[]) {
+    super()
+    this.#name = name
+    this.log = log
+  }
+  get name() {
+    return this.#name
+  }
+  run(batch: number[]) {
+    this.log.push(['run', this.#name, batch])
+    return batch.map((n) => n * 2)
+  }
+}
+
+class Pipeline extends RpcTarget {
+  log: unknown[] = []
+  release = Promise.withResolvers<void>()
+  getStage(n: number) {
+    this.log.push(['getStage', n])
+    return new Stage(`stage ${n}`, this.log)
+  }
+  stages(count: number) {
+    return Array.from({ length: count }, (_, i) => new Stage(`stage ${i}`, this.log))
+  }
+  echo<T>(value: T): T {
+    this.log.push(['echo', value])
+    return value
+  }
+  async slow() {
+    await this.release.promise
+    return 'slow'
+  }
+  fail(): never {
+    throw new DotdoError('BROKEN', 'it broke', { data: { part: 7 }, retryable: true, cause: new Error('secret cause') })
+  }
+  sum(numbers: number[]) {
+    return numbers.reduce((a, b) => a + b, 0)
+  }
+  async each(count: number, callback: (n: number) => Promise<number>) {
+    let total = 0
+    for (let i = 0; i < count; i++) total += await callback(i)
+    return total
+  }
+}
+
+function open(options?: Parameters<typeof pair>[1]) {
+  const main = new Pipeline()
+  const ends = pair(main, options)
+  const root = () => ends.link.root() as unknown as RpcStub<Pipeline>
+  return { main, ...ends, root }
+}
+
+describe('one turn is one message', () => {
+  test('a chain of calls takes one round trip', async () => {
+    const { root, stats } = open()
+    expect(await root().getStage(0).run([1, 2])).toEqual([2, 4])
+    expect(stats.messages).toBe(1)
+  })
+
+  test('a chain through a getter takes one round trip', async () => {
+    const { root, stats } = open()
+    expect(await root().getStage(3).name).toBe('stage 3')
+    expect(stats.messages).toBe(1)
+  })
+
+  test('all calls of a turn leave together, in the order they were made', async () => {
+    const { root, stats, main } = open()
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => root().echo(i)))
+    expect(answers).toEqual(Array.from({ length: 100 }, (_, i) => i))
+    expect(main.log).toEqual(answers.map((i) => ['echo', i]))
+    expect(stats).toMatchObject({ messages: 1, calls: 100 })
+  })
+
+  test('a result of the same object as an argument costs no trip of its own', async () => {
+    const { root, stats } = open()
+    const numbers = root().echo([1, 2, 3])
+    expect(await root().sum(numbers as unknown as number[])).toBe(6)
+    expect(stats.messages).toBe(1)
+  })
+
+  test('a root stub works again in a later turn, and the order holds', async () => {
+    const { root, stats, main } = open()
+    const stub = root()
+    await stub.echo(1)
+    await turns()
+    await stub.echo(2)
+    expect(main.log).toEqual([['echo', 1], ['echo', 2]])
+    expect(stats.messages).toBe(2)
+  })
+
+  test('a stage that was taken in one turn is called in another', async () => {
+    const { root, main } = open()
+    const stage = root().getStage(1)
+    await root().echo('in between')
+    await turns()
+    expect(await stage.run([5])).toEqual([10])
+    expect(main.log.filter((entry) => (entry as string[])[0] === 'getStage')).toHaveLength(1)
+  })
+})
+
+describe('calls that nobody awaits', () => {
+  test('are delivered', async () => {
+    const { root, main, stats } = open()
+    for (let i = 0; i < 10; i++) void root().echo(i)
+    await turns()
+    expect(main.log).toHaveLength(10)
+    expect(stats.messages).toBe(1)
+  })
+
+  test('are not run again when they are awaited later, or twice', async () => {
+    const { root, main } = open()
+    const answer = root().echo('once')
+    await turns()
+    expect(await answer).toBe('once')
+    expect(await answer).toBe('once')
+    expect(main.log).toEqual([['echo', 'once']])
+  })
+
+  test('have their failures counted and told, and nothing is left unhandled', async () => {
+    const { root, failures, stats } = open()
+    void root().fail()
+    await turns()
+    expect(stats.unawaitedFailures).toBe(1)
+    expect(failures[0]).toMatchObject({ code: 'BROKEN' })
+  })
+
+  test('an intermediate of a chain is not sent back', async () => {
+    const replies: unknown[] = []
+    const { root } = open({ carry: async (_, send) => { const reply = await send(); replies.push(...reply.frames); return reply } })
+    const big = 'x'.repeat(10_000)
+    await root().sum(root().echo([big.length]) as unknown as number[])
+    expect(JSON.stringify(replies)).not.toContain('[[10000]]')
+    expect(replies).toHaveLength(1)
+  })
+})
+
+describe('answers', () => {
+  test('a fast answer does not wait for a slower sibling', async () => {
+    const { root, main } = open()
+    const slow = root().slow()
+    let slowIsThere = false
+    const watched = Promise.resolve(slow).then((value) => { slowIsThere = true; return value })
+    expect(await root().echo('fast')).toBe('fast')
+    expect(slowIsThere).toBe(false)
+    main.release.resolve()
+    expect(await watched).toBe('slow')
+  })
+
+  test('errors keep code, retryable and data; stacks and causes stay at home', async () => {
+    const { root } = open()
+    const error = await Promise.resolve(root().fail()).then(() => undefined, (thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'BROKEN', message: 'it broke', retryable: true, data: { part: 7 } })
+    expect(error).not.toHaveProperty('cause')
+    expect((error as Error).stack).not.toContain('Pipeline.fail')
+  })
+
+  test('bytes stay bytes, and dates, undefined and big integers come as they are', async () => {
+    const { root } = open()
+    const value = { bytes: new Uint8Array([1, 2, 255]), at: new Date(5), nothing: undefined, big: 2n ** 70n, list: [[1], [[2]]] }
+    expect(await root().echo(value)).toEqual(value)
+  })
+
+  test('a callback is called while the call runs', async () => {
+    const { root } = open()
+    expect(await root().each(4, async (n) => n * 10)).toBe(60)
+  })
+
+  test('a promise of one object is an argument of another', async () => {
+    const source = open()
+    const sink = open()
+    expect(await sink.root().sum(source.root().echo([4, 5]) as unknown as number[])).toBe(9)
+    expect(source.main.log).toEqual([['echo', [4, 5]]])
+  })
+
+  test('.map runs at the far end in one trip', async () => {
+    const { root, stats } = open()
+    expect(await root().stages(1000).map((stage) => stage.name)).toHaveLength(1000)
+    expect(stats.messages).toBe(1)
+  })
+})
+
+describe('ends of sessions', () => {
+  test('a plain call leaves no session behind at either end', async () => {
+    const { root, server } = open()
+    await root().echo(1)
+    await turns()
+    expect(server.openSessions).toBe(0)
+  })
+
+  test('a retained session is dropped when idle, and says so when it is used again', async () => {
+    const { root, server } = open({ limits: { idleMs: 20 } })
+    const stage = root().getStage(1)
+    await stage.run([1])
+    await new Promise((resolve) => setTimeout(resolve, 80))
+    expect(server.openSessions).toBe(0)
+    await expect(Promise.resolve(stage.run([1]))).rejects.toMatchObject({ code: 'LINK_LOST', retryable: true })
+  })
+
+  test('a lost call rejects with what it means', async () => {
+    const { root } = open({ carry: () => Promise.reject(new Error('Network connection lost.')) })
+    await expect(Promise.resolve(root().echo(1))).rejects.toMatchObject({ code: 'OBJECT_UNREACHABLE', retryable: true })
+  })
+
+  test('the link goes on after a lost call', async () => {
+    let lost = false
+    const { root } = open({ carry: (_, send) => (lost ? send() : ((lost = true), Promise.reject(new Error('lost')))) })
+    await expect(Promise.resolve(root().echo(1))).rejects.toThrow()
+    expect(await root().echo(2)).toBe(2)
+  })
+})
+
+describe('what is not a message', () => {
+  test.each([[{ version: 2, session: 's', seq: 0, frames: [] }, 'LINK_VERSION'], [null, 'LINK_VERSION'], [{ version: 1, session: 'gone', seq: 4, frames: [] }, 'LINK_LOST']])('%j is refused', async (message, code) => {
+    const { server } = open()
+    await expect(server.accept(message as never)).rejects.toMatchObject({ code })
+  })
+
+  test('frames that are not frames end their session and no other', async () => {
+    const { server, root } = open()
+    const reply = await server.accept({ version: 1, session: 'hostile', seq: 0, frames: [['nonsense', 1]] })
+    expect(reply.open).toBe(false)
+    expect(reply.frames[0]![0]).toBe('abort')
+    expect(await root().echo('still here')).toBe('still here')
+  })
+
+  test('too many frames are refused by the name of the limit', async () => {
+    const { server } = open({ limits: { framesPerMessage: 2 } })
+    const frames = Array.from({ length: 3 }, () => ['pull', 0] as ['pull', number])
+    await expect(server.accept({ version: 1, session: 's', seq: 0, frames })).rejects.toMatchObject({ code: 'LINK_LIMIT', data: { limit: 'framesPerMessage', value: 3, bound: 2 } })
+  })
+})
