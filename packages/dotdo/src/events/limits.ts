@@ -1,0 +1,54 @@
+/** The bounds of one object's outbox. Each can be overridden by name. */
+export interface OutboxLimits {
+  /** Largest payload, in bytes of its stored form. Far below the 2 MB that SQLite takes as one value, because 64 of them may be in memory at once. */
+  payloadBytes: number
+  /**
+   * How many deliveries may wait in one object before `send` refuses with `OUTBOX_FULL`. Looked at every 1,024 sends, so that many more may
+   * slip in.
+   */
+  waitingDeliveries: number
+  /** How many deliveries are under way at once, over all handlers. */
+  atOnce: number
+  /** How many of them may belong to one handler that is not ordered. */
+  atOnceUnordered: number
+  /** How many deliveries one `pump` takes from one lane. */
+  batch: number
+  /** How long an ended event without a key is kept, for people to look at. */
+  keepEventsMs: number
+  /** How many of them are kept: the newest. */
+  keepEvents: number
+  /** How long an ended event with a key is kept: so long does the key hold off a second send. */
+  keepKeysMs: number
+  /** How long a dead letter is kept, with its event. */
+  keepDeadLettersMs: number
+  /** How many of them are kept: the newest. */
+  keepDeadLetters: number
+}
+
+const dayMs = 86_400_000
+
+/** 1 MiB a payload, 100,000 waiting deliveries, 64 at once; events are kept for a day, keys for 7, dead letters for 30. */
+export const defaultLimits: OutboxLimits = {
+  payloadBytes: 1_048_576,
+  waitingDeliveries: 100_000,
+  atOnce: 64,
+  atOnceUnordered: 16,
+  batch: 64,
+  keepEventsMs: dayMs,
+  keepEvents: 10_000,
+  keepKeysMs: 7 * dayMs,
+  keepDeadLettersMs: 30 * dayMs,
+  keepDeadLetters: 100_000,
+}
+
+/** How many rows of each kind one `prune` takes away: bounds the time it holds the object. */
+export const pruneBatch = 500
+
+/** How often waiting deliveries are counted, in sends. */
+export const countEvery = 1024
+
+/**
+ * When the object is woken to look after a delivery that is under way, in milliseconds. Nothing happens then while it still runs; when the
+ * object was lost in the meantime, this is what takes the delivery up again.
+ */
+export const watchdogMs = 60_000

@@ -1,0 +1,191 @@
+/**
+ * Owns: the three tables of the outbox, and every statement over them. No policy: what is due, tried again or dead is decided by its callers.
+ *
+ * T1. An event's `open` is the number of its rows in `dotdo_deliveries` and `dotdo_dead_letters` together. `ended_at` is set when, and only
+ *     when, it is 0. So an event with a dead letter has not ended, and its payload is there to be replayed.
+ * T2. `open` is NULL while the event has not been matched with handlers, which happens to events sent before `settle()`.
+ * T3. A (handler, event) stands in at most one of the two tables.
+ * T4. `seq` is the order of sending and is never given out again.
+ */
+import { decodeValue, encodeValue } from '../base/codec.ts'
+import type { ErrorRecord } from '../base/errors.ts'
+import { migrate, type Migrations } from '../base/migrations.ts'
+import type { Store } from '../base/ports.ts'
+import type { SentEvent } from './event.ts'
+
+/** The definitions, version by version. Entries are only ever added. */
+export const outboxMigrations: Migrations = [
+  [
+    `CREATE TABLE dotdo_outbox (
+      seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, payload TEXT NOT NULL, key TEXT,
+      source TEXT NOT NULL, sent_at INTEGER NOT NULL, open INTEGER, ended_at INTEGER)`,
+    'CREATE UNIQUE INDEX dotdo_outbox_key ON dotdo_outbox (key) WHERE key IS NOT NULL',
+    'CREATE INDEX dotdo_outbox_unmatched ON dotdo_outbox (seq) WHERE open IS NULL',
+    'CREATE INDEX dotdo_outbox_ended ON dotdo_outbox (ended_at) WHERE ended_at IS NOT NULL AND key IS NULL',
+    'CREATE INDEX dotdo_outbox_ended_keys ON dotdo_outbox (ended_at) WHERE ended_at IS NOT NULL AND key IS NOT NULL',
+    // due_at is 0 until a first attempt has failed, so the index of waits holds only what waits, and a send that goes well never writes to it.
+    `CREATE TABLE dotdo_deliveries (
+      handler TEXT NOT NULL, seq INTEGER NOT NULL, attempts INTEGER NOT NULL, due_at INTEGER NOT NULL,
+      PRIMARY KEY (handler, seq)) WITHOUT ROWID`,
+    'CREATE INDEX dotdo_deliveries_due ON dotdo_deliveries (handler, due_at) WHERE due_at > 0',
+    `CREATE TABLE dotdo_dead_letters (
+      seq INTEGER NOT NULL, handler TEXT NOT NULL, attempts INTEGER NOT NULL, error TEXT NOT NULL, died_at INTEGER NOT NULL,
+      PRIMARY KEY (seq, handler)) WITHOUT ROWID`,
+    'CREATE INDEX dotdo_dead_letters_died ON dotdo_dead_letters (died_at)',
+  ],
+]
+
+/** A delivery that has not ended. */
+export type Waiting = { seq: number; attempts: number; due_at: number }
+
+/** An event before it is stored; `payload` in its stored form. */
+export interface NewEvent {
+  id: string
+  type: string
+  payload: string
+  key: string | undefined
+  source: string
+  sentAt: number
+}
+
+/** The outbox of one object, as rows. Opening it brings its tables to the newest version; throws `STATE_TOO_NEW`. */
+export class OutboxTables {
+  readonly store: Store
+
+  constructor(store: Store) {
+    this.store = store
+    migrate(store, 'events', outboxMigrations)
+  }
+
+  lastSeq(): number {
+    return Number(this.store.sql('SELECT max(seq) AS seq FROM dotdo_outbox')[0]?.seq ?? 0)
+  }
+
+  seqOf(id: string): number | undefined {
+    return this.store.sql<{ seq: number }>('SELECT seq FROM dotdo_outbox WHERE id = ?', id)[0]?.seq
+  }
+
+  byKey(key: string): { id: string; type: string } | undefined {
+    return this.store.sql<{ id: string; type: string }>('SELECT id, type FROM dotdo_outbox WHERE key = ?', key)[0]
+  }
+
+  /** Stores an event and what each of `handlers` is owed, in one transaction. `undefined`: to be matched later (T2). */
+  insert(event: NewEvent, handlers: string[] | undefined): void {
+    this.store.transaction(() => {
+      const row = this.store.sql<{ seq: number }>(
+        `INSERT INTO dotdo_outbox (id, type, payload, key, source, sent_at, open, ended_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq`,
+        event.id, event.type, event.payload, event.key ?? null, event.source, event.sentAt,
+        handlers?.length ?? null, handlers?.length === 0 ? event.sentAt : null,
+      )[0]
+      for (const handler of handlers ?? []) this.#owe(handler, row!.seq)
+    })
+  }
+
+  unmatched(): { seq: number; type: string }[] {
+    return this.store.sql<{ seq: number; type: string }>('SELECT seq, type FROM dotdo_outbox WHERE open IS NULL ORDER BY seq LIMIT 500')
+  }
+
+  match(seq: number, handlers: string[], now: number): void {
+    this.store.transaction(() => {
+      this.store.sql('UPDATE dotdo_outbox SET open = ?, ended_at = ? WHERE seq = ?', handlers.length, handlers.length === 0 ? now : null, seq)
+      for (const handler of handlers) this.#owe(handler, seq)
+    })
+  }
+
+  #owe(handler: string, seq: number): void {
+    this.store.sql('INSERT INTO dotdo_deliveries (handler, seq, attempts, due_at) VALUES (?, ?, 0, 0)', handler, seq)
+  }
+
+  /** The handlers that anything waits for. One index seek each, however much waits. */
+  lanes(): string[] {
+    const found: string[] = []
+    let last = ''
+    for (;;) {
+      const next = this.store.sql<{ handler: string | null }>('SELECT min(handler) AS handler FROM dotdo_deliveries WHERE handler > ?', last)[0]?.handler
+      if (typeof next !== 'string') return found
+      found.push((last = next))
+    }
+  }
+
+  /** How many deliveries wait, counted no further than `most`. */
+  waiting(most: number): number {
+    return Number(this.store.sql('SELECT count(*) AS n FROM (SELECT 1 FROM dotdo_deliveries LIMIT ?)', most)[0]?.n)
+  }
+
+  /** The oldest of a handler's deliveries: in an ordered lane, the only one that may be under way. */
+  oldest(handler: string): Waiting | undefined {
+    return this.store.sql<Waiting>('SELECT seq, attempts, due_at FROM dotdo_deliveries WHERE handler = ? ORDER BY seq LIMIT 1', handler)[0]
+  }
+
+  /** A handler's deliveries after `seq` that were never tried, oldest first. */
+  untried(handler: string, seq: number, limit: number): Waiting[] {
+    return this.store.sql<Waiting>(
+      'SELECT seq, attempts, due_at FROM dotdo_deliveries WHERE handler = ? AND seq > ? AND due_at = 0 ORDER BY seq LIMIT ?', handler, seq, limit,
+    )
+  }
+
+  /** A handler's deliveries that wait for another attempt, the soonest first. */
+  retrying(handler: string, limit: number): Waiting[] {
+    return this.store.sql<Waiting>('SELECT seq, attempts, due_at FROM dotdo_deliveries WHERE handler = ? AND due_at > 0 ORDER BY due_at LIMIT ?', handler, limit)
+  }
+
+  /** The event. Throws `STATE_TOO_NEW` for a payload that a later release wrote. */
+  event(seq: number): SentEvent {
+    const row = this.store.sql<{ id: string; type: string; payload: string; key: string | null; source: string; sent_at: number }>(
+      'SELECT id, type, payload, key, source, sent_at FROM dotdo_outbox WHERE seq = ?', seq,
+    )[0]!
+    return {
+      id: row.id, type: row.type, payload: decodeValue(row.payload), sentAt: row.sent_at, source: row.source, ...(row.key !== null && { key: row.key }),
+    }
+  }
+
+  /** The names of an event, without its payload. */
+  head(seq: number): { id: string; type: string } {
+    return this.store.sql<{ id: string; type: string }>('SELECT id, type FROM dotdo_outbox WHERE seq = ?', seq)[0]!
+  }
+
+  /** Makes due now what is due after `latest`. */
+  notLaterThan(handler: string, latest: number, now: number): void {
+    this.store.sql('UPDATE dotdo_deliveries SET due_at = ? WHERE handler = ? AND due_at > ?', now, handler, latest)
+  }
+
+  tried(handler: string, seq: number, attempts: number, dueAt: number): void {
+    this.store.sql('UPDATE dotdo_deliveries SET attempts = ?, due_at = ? WHERE handler = ? AND seq = ?', attempts, dueAt, handler, seq)
+  }
+
+  /** The commit point of a delivery: from here on it is not made again. */
+  delivered(handler: string, seq: number, now: number): void {
+    this.store.transaction(() => {
+      this.store.sql('DELETE FROM dotdo_deliveries WHERE handler = ? AND seq = ?', handler, seq)
+      this.#close(seq, now)
+    })
+  }
+
+  bury(handler: string, seq: number, attempts: number, error: ErrorRecord, now: number): void {
+    this.store.transaction(() => {
+      this.store.sql('DELETE FROM dotdo_deliveries WHERE handler = ? AND seq = ?', handler, seq)
+      this.store.sql('INSERT INTO dotdo_dead_letters (seq, handler, attempts, error, died_at) VALUES (?, ?, ?, ?, ?)', seq, handler, attempts, encodeValue(error), now)
+    })
+  }
+
+  /** Makes a dead letter a delivery again, at its old place in the lane, with its attempts forgotten. */
+  revive(handler: string, seq: number, now: number): void {
+    this.store.transaction(() => {
+      this.store.sql('DELETE FROM dotdo_dead_letters WHERE seq = ? AND handler = ?', seq, handler)
+      this.store.sql('INSERT INTO dotdo_deliveries (handler, seq, attempts, due_at) VALUES (?, ?, 0, ?)', handler, seq, now)
+    })
+  }
+
+  /** Takes a dead letter away for good. */
+  discard(handler: string, seq: number, now: number): void {
+    this.store.transaction(() => {
+      this.store.sql('DELETE FROM dotdo_dead_letters WHERE seq = ? AND handler = ?', seq, handler)
+      this.#close(seq, now)
+    })
+  }
+
+  /** One of an event's deliveries or dead letters is no more (T1). */
+  #close(seq: number, now: number): void {
+    this.store.sql('UPDATE dotdo_outbox SET open = open - 1, ended_at = CASE open WHEN 1 THEN ? END WHERE seq = ?', now, seq)
+  }
+}
