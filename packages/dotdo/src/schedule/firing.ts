@@ -1,0 +1,65 @@
+import type { OverlapRunsPolicy, ScheduleEvent, ScheduleHandler } from './declaration.ts'
+import { jitterOf } from './policies.ts'
+import type { Instants } from './recurrence.ts'
+import type { ScheduleRow } from './schedule-table.ts'
+
+/** One run that a schedule asks for. Its `runId` is the same however often the same instant is worked out. */
+export interface Firing extends ScheduleEvent {
+  scheduleId: string
+  /** `<schedule id>@<ISO instant>`; by hand, `<schedule id>@<ISO instant>!<id>`, so that it never collides with the nominal run. */
+  runId: string
+  handler: ScheduleHandler
+  /** What to do when the schedule's run before is still going: the starter's business. */
+  overlapRuns: OverlapRunsPolicy
+}
+
+/** What is due of one schedule, and where it stands afterwards. */
+export interface Taken {
+  /** The instants that fire, oldest first, each with its window; empty when all were too late for the policy. */
+  events: ScheduleEvent[]
+  /** The last instant that is over, fired or given up. */
+  lastScheduledAt: number
+  nextAt: number | null
+}
+
+/** The name of the run of one instant. */
+export function runIdOf(scheduleId: string, instant: number): string {
+  return `${scheduleId}@${new Date(instant).toISOString()}`
+}
+
+/**
+ * Works out what a schedule that is due fires at `now`. Pure; looks at no more than `catchUpLimit` instants however long the outage was.
+ *
+ * `row.nextAt` has come, with its jitter: that is the caller's check.
+ */
+export function takeDue(row: ScheduleRow, instants: Instants, nextAt: number, now: number): Taken {
+  const { catchUp, catchUpLimit, catchUpWithinMs } = row.policies
+  const startsAt = (instant: number) => instant + jitterOf(row.id, instant, row.policies.jitterMs, instants.next(instant))
+
+  const due = [latestDue(instants, nextAt, now, startsAt)]
+  while (due.length < catchUpLimit && due[0]! > nextAt) {
+    const before = instants.previous(due[0]! - 1)
+    if (before === null || before < nextAt) break
+    due.unshift(before)
+  }
+  const lastScheduledAt = due.at(-1)!
+
+  const punctual = catchUpWithinMs === null ? due : due.filter((instant) => now - startsAt(instant) <= catchUpWithinMs)
+  const events: ScheduleEvent[] = []
+  // 'skip' gives up what was missed, so its windows are single steps. The others answer for everything since the last window.
+  let start = catchUp === 'skip' ? null : (row.coveredTo ?? instants.previous(nextAt - 1) ?? nextAt)
+  for (const scheduledAt of punctual) {
+    start ??= instants.previous(scheduledAt - 1) ?? scheduledAt
+    events.push({ scheduledAt, window: { start: Math.min(start, scheduledAt), end: scheduledAt } })
+    start = scheduledAt
+  }
+  return { events, lastScheduledAt, nextAt: instants.next(lastScheduledAt) }
+}
+
+/** The newest instant that has started. With jitter, the newest that has come may still wait; the one before it cannot. */
+function latestDue(instants: Instants, nextAt: number, now: number, startsAt: (instant: number) => number): number {
+  let latest = instants.previous(now) ?? nextAt
+  if (latest > nextAt && startsAt(latest) > now) latest = instants.previous(latest - 1) ?? nextAt
+  // A stored instant may be none of the recurrence any more, when the runtime's tables of zones were renewed in between. It still counts.
+  return Math.max(latest, nextAt)
+}
