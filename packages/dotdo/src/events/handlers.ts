@@ -98,7 +98,8 @@ export class Handlers {
   }
 
   #defaultId(pattern: string, fn: EventHandler): string {
-    const named = /^[\w$]{1,64}$/.test(fn.name) ? `${pattern}#${fn.name}` : `${pattern}#`
+    // A name that began with a digit could be taken for an ordinal.
+    const named = /^[A-Za-z_$][\w$]{0,63}$/.test(fn.name) ? `${pattern}#${fn.name}` : `${pattern}#`
     const ordinal = (this.#ordinals.get(named) ?? 0) + 1
     this.#ordinals.set(named, ordinal)
     if (named.endsWith('#')) return `${named}${ordinal}`

@@ -1,5 +1,5 @@
 import { encodeValue } from '../base/codec.ts'
-import { codeOf, DotdoError } from '../base/errors.ts'
+import { DotdoError } from '../base/errors.ts'
 import type { ValuePreview } from '../base/views.ts'
 
 /** How much of a payload a list shows, in characters of its stored form. */
@@ -9,19 +9,12 @@ export const previewLength = 1000
  * A payload in its stored form.
  *
  * @throws `NOT_STORABLE` for functions, stubs and instances of classes
- * @throws `PAYLOAD_TOO_LARGE` above `limitBytes`
+ * @throws `PAYLOAD_TOO_LARGE` above `limitBytes`, or above 16 times that with each repeated text written out
  */
 export function encodePayload(type: string, payload: unknown, limitBytes: number): string {
   // Measured first: a payload of a gigabyte is refused before a second one is made of it.
   if (isLargerThan(payload, limitBytes)) throw tooLarge(type, undefined, limitBytes)
-  let text: string
-  try {
-    text = encodeValue(payload, `the payload of '${type}'`)
-  } catch (thrown) {
-    // One long text that is referred to many times has no stored form at all.
-    if (thrown instanceof RangeError && codeOf(thrown) === undefined) throw tooLarge(type, undefined, limitBytes)
-    throw thrown
-  }
+  const text = encodeValue(payload, `the payload of '${type}'`)
   const size = text.length > limitBytes ? text.length : sizeBytes(text)
   if (size > limitBytes) throw tooLarge(type, size, limitBytes)
   return text
@@ -44,6 +37,9 @@ function tooLarge(type: string, size: number | undefined, limitBytes: number): D
   })
 }
 
+/** How much larger than the limit a payload may be with each text in it counted wherever it is referred to: while it is encoded it may be. */
+const spread = 16
+
 /**
  * Whether the stored form is sure to be larger than `limit` bytes: a lower bound, one byte for each element, character and byte of binary
  * data, and each thing once however often it is referred to. Stops as soon as it knows.
@@ -52,10 +48,12 @@ function isLargerThan(payload: unknown, limit: number): boolean {
   const seen = new Set<unknown>()
   const rest: unknown[] = [payload]
   let size = 0
-  while (rest.length > 0 && size <= limit) {
+  let written = 0
+  while (rest.length > 0 && size <= limit && written <= limit * spread) {
     const value = rest.pop()
     size++
     if (typeof value === 'string') {
+      written += value.length
       if (!seen.has(value)) size += value.length
       seen.add(value)
     } else if (typeof value === 'object' && value !== null && !seen.has(value)) {
@@ -63,7 +61,7 @@ function isLargerThan(payload: unknown, limit: number): boolean {
       size += pushParts(value, rest, limit)
     }
   }
-  return size > limit
+  return size > limit || written > limit * spread
 }
 
 /** Puts the parts of a value on the pile, or says how large it is where it has none or too many. */

@@ -89,7 +89,7 @@ export function prune(store: Store, limits: OutboxLimits, now: number, discard: 
 
 /** Until when rows go, so that the newest `keep` stay. Rows of the same millisecond stay together: rather a few too many than one too few. */
 function beyond(store: Store, column: string, table: string, where: string, keep: number): number {
-  return Number(store.sql(`SELECT ${column} AS at FROM ${table} WHERE ${where} ORDER BY ${column} DESC LIMIT 1 OFFSET ?`, keep)[0]?.at ?? -Infinity) - 1
+  return Number(store.sql(`SELECT ${column} AS at FROM ${table} WHERE ${where} ORDER BY ${column} DESC LIMIT 1 OFFSET ?`, keep - 1)[0]?.at ?? -Infinity) - 1
 }
 
 function drop(store: Store, where: string, until: number): number {
