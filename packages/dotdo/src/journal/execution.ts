@@ -1,0 +1,56 @@
+import type { Progress } from '../base/views.ts'
+import type { StepFunction, StepOptions } from './step-options.ts'
+import type { StoredStream } from './stored-stream.ts'
+
+/**
+ * What a step resolves with: the awaited result of its function. A stream (an async iterable that is not a promise) comes back as the
+ * {@link StoredStream} of its batches. The first arm must be the stream: an async iterable is an object like any other.
+ */
+export type StepResult<T> = Awaited<T> extends AsyncIterable<infer Batch> ? StoredStream<Batch> : Awaited<T>
+
+/**
+ * One execution of a run, as the code inside of it sees it: the whole run, or the scope of one attempt of one step. The adapter keeps
+ * it in its async context; the journal itself knows no context.
+ */
+export interface Execution {
+  readonly runId: string
+  /** The step in whose function this scope is; `undefined` in the run's own scope. */
+  readonly stepId: string | undefined
+  /** Aborts when the run is cancelled or fails, and, in a step's scope, when that attempt times out or fails. */
+  readonly signal: AbortSignal
+
+  /**
+   * Does `fn` once in this run: the result is stored under `options.stepId`, and later executions of the run get it back without
+   * calling `fn`. Retries with backoff; see {@link StepOptions} for the bounds.
+   *
+   * @returns the result; a decoded copy of it on replay
+   * @throws the step's error, rebuilt from what is stored (name, code, data), on the first execution as on replay
+   * @throws `STEP_ID_MISSING`, `INVALID_STEP_ID`, `INVALID_STEP_OPTIONS`, `STEP_ID_REUSED`: the call is wrong, nothing ran
+   * @throws `STEP_TIMEOUT`, `STEP_CRASHED`, `NOT_STORABLE`, `RESULT_TOO_LARGE`: what happened to the step
+   * @throws `RUN_CANCELLED`, `RUN_ENDED`: the run is over, nothing ran
+   */
+  step<T>(fn: StepFunction<T>, options: StepOptions): Promise<StepResult<T>>
+
+  /**
+   * Counts 0, 1, 2, ... for each label within this scope, from 0 again in every execution of the run and every attempt of the step. A
+   * step's scope counts for itself because a memoised step does not run again and so must not shift the numbers behind it.
+   */
+  nextOrdinal(label?: string): number
+
+  /** A key for one effect (an event sent, a call made), unique among all runs and the same on replay: scope, label and ordinal. */
+  nextKey(label?: string): string
+
+  /** Merges into the progress of a step that is under way: told live, throttled, and kept in the step's row when it ends. */
+  progress(stepId: string, progress: Progress): void
+}
+
+/** The execution of a call from outside that became a run when its first step began. */
+export interface AdoptedExecution extends Execution {
+  /**
+   * Ends the run with the outcome of the call. Must be called, once. Does not consume the result: a stream or stub in it goes to the
+   * caller and is not stored.
+   *
+   * @returns resolves when the run's row is written, whatever the outcome; rejects only when it cannot be written
+   */
+  settle(outcome: PromiseLike<unknown>): Promise<void>
+}

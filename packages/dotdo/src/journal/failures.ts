@@ -1,0 +1,76 @@
+import { encodeValue } from '../base/codec.ts'
+import { codeOf, DotdoError, fromErrorRecord, toErrorRecord, type ErrorRecord } from '../base/errors.ts'
+import { formatMs } from '../base/durations.ts'
+
+/** A stored error keeps this many characters of its message. */
+const messageChars = 8 * 1024
+
+/** A stored error keeps its data up to this many characters of encoded text. */
+const dataChars = 32 * 1024
+
+/** Any thrown value as it is stored: bounded, and surely storable. Data that is too long or cannot be stored is replaced by a note. */
+export function storableError(thrown: unknown): ErrorRecord {
+  const record = toErrorRecord(thrown)
+  const message = record.message.length > messageChars ? `${record.message.slice(0, messageChars - 1)}…` : record.message
+  if (!record.data) return { ...record, message }
+  try {
+    if (encodeValue(record.data).length <= dataChars) return { ...record, message }
+    return { ...record, message, data: { dropped: `more than ${dataChars} characters of data` } }
+  } catch (cause) {
+    if (codeOf(cause) !== 'NOT_STORABLE') throw cause
+    return { ...record, message, data: { dropped: 'data that cannot be stored' } }
+  }
+}
+
+/** The text of an error column. */
+export function encodeError(record: ErrorRecord): string {
+  return encodeValue(record, 'an error')
+}
+
+/** The same error that a replay will throw, so that code which tells errors apart does so alike; the original is its cause. */
+export function rebuiltError(record: ErrorRecord, cause: unknown): Error {
+  return Object.defineProperty(fromErrorRecord(record), 'cause', { value: cause, configurable: true, writable: true, enumerable: false })
+}
+
+export function stepTimeout(runId: string, stepId: string, timeoutMs: number, attempt: number): DotdoError {
+  return new DotdoError('STEP_TIMEOUT', `Attempt ${attempt} of step '${stepId}' took longer than its timeout of ${formatMs(timeoutMs)}. Make the step smaller or its timeout longer, and stop the work when the signal aborts.`, {
+    data: { runId, stepId, attempt, timeoutMs },
+    retryable: true,
+  })
+}
+
+export function stepCrashed(runId: string, stepId: string, attempts: number): DotdoError {
+  return new DotdoError('STEP_CRASHED', `The object died during attempt ${attempts} of step '${stepId}', the last one that its retries allow. It may need too much memory or time: make it smaller, or raise retries.limit if the object was stopped from outside.`, {
+    data: { runId, stepId, attempts },
+  })
+}
+
+export function stepIdReused(stepId: string, first: string, second: string): DotdoError {
+  return new DotdoError('STEP_ID_REUSED', `stepId '${stepId}' is used for two functions in one run: first for ${first}, then for ${second}. Only the first would ever run. Give each its own id; in a loop, put the item's key into it.`, {
+    data: { stepId, first, second },
+  })
+}
+
+export function runCancelled(runId: string): DotdoError {
+  return new DotdoError('RUN_CANCELLED', `Run '${runId}' was cancelled; nothing more of it runs.`, { data: { runId } })
+}
+
+export function runEnded(runId: string): DotdoError {
+  return new DotdoError('RUN_ENDED', `Run '${runId}' has ended, so no step of it can begin or go on. Await every this.do before the run's function returns.`, { data: { runId } })
+}
+
+export function runCrashed(runId: string, resumes: number): DotdoError {
+  return new DotdoError('RUN_CRASHED', `Run '${runId}' was taken up again ${resumes} times and the object died or was stopped each time. Look for what needs too much memory, split it into smaller steps, and start it anew.`, {
+    data: { runId, resumes },
+  })
+}
+
+export function runNotResumable(runId: string, reason: string): DotdoError {
+  return new DotdoError('RUN_NOT_RESUMABLE', `The object died during run '${runId}', and the run cannot be taken up again because its arguments were not stored: ${reason}. Call it with plain data, or call it again.`, {
+    data: { runId },
+  })
+}
+
+export function runUnderWay(runId: string): DotdoError {
+  return new DotdoError('RUN_NOT_ENDED', `Run '${runId}' has no result yet: it is still running. Await it, or ask again later.`, { data: { runId }, retryable: true })
+}

@@ -1,0 +1,402 @@
+import { codeOf, DotdoError } from '../base/errors.ts'
+import { newId } from '../base/ids.ts'
+import { migrate } from '../base/migrations.ts'
+import type { RunTarget, RunView, StepView } from '../base/views.ts'
+import { ActiveRun } from './active-run.ts'
+import type { AdoptedExecution } from './execution.ts'
+import { rebuiltError, runCancelled, runCrashed, runEnded, runNotResumable, runUnderWay, storableError } from './failures.ts'
+import { defaultLimits, type JournalLimits, type JournalPorts } from './ports.ts'
+import { Pruner } from './pruner.ts'
+import { errorOf, readTarget, RunTable, toRunRecord, type RunRecord, type RunRow } from './runs.ts'
+import { Scope } from './scope.ts'
+import { StepRunner } from './step-runner.ts'
+import { StepTable } from './steps.ts'
+import { StoredStream } from './stored-stream.ts'
+import { journalMigrations } from './tables.ts'
+import { ValueStore, type Stored } from './values.ts'
+
+/** A run shows at most this many of its steps at once; `steps` pages through more. */
+const stepsShown = 2000
+
+/** A list shows at most this many runs at once. */
+const runsShown = 500
+
+const maxIdLength = 512
+
+/** What starts a run. */
+export interface RunStart {
+  /** The run's id, 1 to 512 characters; a new one where absent. Starting an id again gives the run that there is. */
+  runId?: string
+  /** An idempotency key of the caller. Starting with a key again gives the run that there is, as long as that is kept. */
+  key?: string
+  target: RunTarget
+  args: unknown[]
+}
+
+/**
+ * Runs and their steps: what has happened already, and what is to be done again. Owns the tables `dotdo_runs`, `dotdo_steps` and
+ * `dotdo_values`, and the executions that are under way in this incarnation of the object.
+ *
+ * Invariants: 1. A run is executed at most once at a time: starting, launching, resuming and the watchdog join what is under way.
+ * 2. A run's end is written once, together with the end of its open steps, and never changes. 3. A run whose row says `running` and
+ * that is not under way is due: either it was just started, or an earlier incarnation died. 4. Every execution that resumes is
+ * counted on disk before it runs, so a run that kills the object ends as `RUN_CRASHED`. 5. Nothing is held across an await but memory.
+ */
+export class Journal {
+  readonly #ports: JournalPorts
+  readonly #limits: JournalLimits
+  readonly #values: ValueStore
+  readonly #runs: RunTable
+  readonly #steps: StepTable
+  readonly #runner: StepRunner
+  readonly #pruner: Pruner
+  readonly #active = new Map<string, ActiveRun>()
+  /** Runs inserted by this incarnation and not yet launched: nothing of them can have run. */
+  readonly #unlaunched = new Set<string>()
+  /** Runs to take up, in order, and how many lanes work on them. */
+  readonly #due = new Set<string>()
+  #lanes = 0
+  #wakeAt: number | null = null
+
+  /** Opens or creates the tables. @throws `STATE_TOO_NEW` */
+  constructor(ports: JournalPorts, limits: Partial<JournalLimits> = {}) {
+    this.#ports = ports
+    this.#limits = { ...defaultLimits, ...limits }
+    migrate(ports.store, 'journal', journalMigrations)
+    this.#values = new ValueStore(ports.store)
+    this.#steps = new StepTable(ports.store, this.#values)
+    this.#runs = new RunTable(ports.store, this.#values)
+    this.#runner = new StepRunner(ports, this.#limits, this.#steps, this.#values)
+    this.#pruner = new Pruner(ports.store, this.#values)
+  }
+
+  /**
+   * Writes the row of a run, synchronously and within the caller's transaction if there is one; nothing executes. Idempotent by id and
+   * by key: a later start returns the first run, whatever its state, and its own target and arguments are not used.
+   *
+   * @throws `NOT_STORABLE`, `RESULT_TOO_LARGE` for the arguments, `INVALID_RUN_ID`
+   */
+  start({ runId, key, target, args }: RunStart): RunRecord {
+    checkId(runId, 'run id')
+    checkId(key, 'key')
+    const known = (runId !== undefined && this.#runs.find(runId)) || (key !== undefined && this.#runs.findByKey(key))
+    if (known) return toRunRecord(known)
+    const id = runId ?? newId('run', this.#ports.clock, this.#ports.random)
+    const row = this.#insert(id, key, target, 0, args)
+    this.#unlaunched.add(id)
+    return toRunRecord(row)
+  }
+
+  /**
+   * Executes a run that was started, or joins the execution that is under way. A run that has ended is not executed again.
+   *
+   * @returns the run's result
+   * @throws the run's error; `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_NOT_RESUMABLE`, `RUN_UNKNOWN`
+   */
+  async launch(runId: string): Promise<unknown> {
+    const active = this.#active.get(runId)
+    if (active) return active.outcome
+    const row = this.#runs.get(runId)
+    if (row.status !== 'running') return this.#resultOf(row)
+    const run = this.#activate(row, this.#unlaunched.delete(runId))
+    await this.#conclude(run, this.#execute(run, row))
+    return run.outcome
+  }
+
+  /**
+   * Makes a run of a call that is under way already: the adapter calls this at the first step of a call from outside, and then
+   * `settle` with the promise of the call. Arguments that cannot be stored make a run that ends as `RUN_NOT_RESUMABLE` after a crash;
+   * its view says so from the start.
+   *
+   * @throws `RUN_KEY_TAKEN` when the key has a run that is under way or has ended: look it up by `findByKey` and `launch` it instead
+   */
+  adopt({ target, args, key }: { target: RunTarget; args: unknown[]; key?: string }): AdoptedExecution {
+    checkId(key, 'key')
+    const known = key === undefined ? undefined : this.#runs.findByKey(key)
+    if (known && (known.status !== 'running' || this.#active.has(known.run_id))) {
+      throw new DotdoError('RUN_KEY_TAKEN', `Key '${key}' belongs to run '${known.run_id}', which is ${known.status}. Await that run's result instead of calling again.`, {
+        data: { key, runId: known.run_id, status: known.status },
+        retryable: known.status === 'running',
+      })
+    }
+    const row = known ?? this.#insertAdopted(newId('run', this.#ports.clock, this.#ports.random), key, target, args)
+    const run = this.#activate(row, known === undefined)
+    if (known) this.#runs.began(row.seq, row.attempt + 1)
+    this.#tellRun(known ? 'run.resumed' : 'run.started', run.runId)
+    return new Adopted(run, this.#runner, (outcome) => this.#conclude(run, outcome))
+  }
+
+  /** The run that a key belongs to. @returns `undefined` where there is none, or it was pruned */
+  findByKey(key: string): RunRecord | undefined {
+    const row = this.#runs.findByKey(key)
+    return row && toRunRecord(row)
+  }
+
+  /**
+   * To be called once when the object starts, before anything else: runs that an earlier incarnation left running become due, and
+   * {@link nextWakeMs} says so.
+   */
+  recover(): void {
+    for (const runId of this.#runs.running()) if (!this.#active.has(runId)) this.#due.add(runId)
+  }
+
+  /**
+   * Takes up the runs that are due, at most `resumesAtOnce` at a time, the others as those end. Runs under way are left alone, so calling
+   * it from every alarm is right.
+   *
+   * @returns one promise a lane, none of which rejects: how a run ends is in its row. Keep the object alive until they settle
+   */
+  resumeDue(): Promise<void>[] {
+    this.recover()
+    const lanes: Promise<void>[] = []
+    while (this.#lanes < this.#limits.resumesAtOnce && this.#due.size > 0) {
+      this.#lanes++
+      lanes.push(this.#workLane())
+    }
+    return lanes
+  }
+
+  /**
+   * When the object wants to be woken for its runs, epoch milliseconds: at once while runs are due, else `watchdogMs` from now while any
+   * is running, so that an object which dies goes on by itself. Stays the same until it has passed. `null` when nothing is running.
+   */
+  nextWakeMs(): number | null {
+    const now = this.#ports.clock.now()
+    if (this.#due.size > 0 && this.#lanes === 0) return now
+    if (!this.#runs.anyRunning()) this.#wakeAt = null
+    // A clock that was set back must not put the watchdog off by more than its period.
+    else if (this.#wakeAt === null || this.#wakeAt <= now || this.#wakeAt > now + this.#limits.watchdogMs) this.#wakeAt = now + this.#limits.watchdogMs
+    return this.#wakeAt
+  }
+
+  /**
+   * Ends a run as cancelled: its signals abort, its steps get `RUN_CANCELLED`, and no step of it begins any more. Whoever awaits it is
+   * rejected at once; code that ignores the signal goes on unseen. A run that has ended stays as it is.
+   *
+   * @returns the run as it is then
+   * @throws `RUN_UNKNOWN`
+   */
+  cancel(runId: string): RunRecord {
+    const row = this.#runs.get(runId)
+    if (row.status !== 'running') return toRunRecord(row)
+    const error = runCancelled(runId)
+    this.#end(row.seq, 'cancelled', error)
+    const run = this.#active.get(runId)
+    if (run) {
+      run.ended = true
+      run.cancellation.abort(error)
+    }
+    this.#unlaunched.delete(runId)
+    this.#due.delete(runId)
+    this.#tellRun('run.cancelled', runId)
+    return toRunRecord(this.#runs.get(runId))
+  }
+
+  /**
+   * The runs of this object, newest first, without their steps.
+   * @param page `limit` 1 to 500, default 50; `before` the id of a run to go on behind
+   * @throws `RUN_UNKNOWN` when `before` is gone
+   */
+  runs({ limit = 50, before }: { limit?: number; before?: string } = {}): RunView[] {
+    const beforeSeq = before === undefined ? Number.MAX_SAFE_INTEGER : this.#runs.get(before).seq
+    return this.#runs.page(beforeSeq, Math.min(Math.max(1, limit), runsShown)).map((row) => this.#runs.view(row))
+  }
+
+  /** A run with its first 2,000 steps. @throws `RUN_UNKNOWN` */
+  run(runId: string): RunView {
+    const row = this.#runs.get(runId)
+    return { ...this.#runs.view(row), steps: this.#stepViews(row, -1, stepsShown) }
+  }
+
+  /**
+   * The steps of a run in order of their first start, from number `from` on.
+   * @param page `from` default 0; `limit` 1 to 2,000, default 2,000
+   * @throws `RUN_UNKNOWN`
+   */
+  steps(runId: string, { from = 0, limit = stepsShown }: { from?: number; limit?: number } = {}): StepView[] {
+    return this.#stepViews(this.#runs.get(runId), from - 1, Math.min(Math.max(1, limit), stepsShown))
+  }
+
+  /**
+   * The result of a run that is done, as often as it is asked for; a stream as a `StoredStream`.
+   * @throws the run's error; `RUN_NOT_ENDED` (retryable), `RUN_CANCELLED`, `RESULT_NOT_STORED`, `RUN_UNKNOWN`
+   */
+  result(runId: string): unknown {
+    return this.#resultOf(this.#runs.get(runId))
+  }
+
+  /**
+   * Removes runs that ended before an instant, with their steps and values, in a bite of bounded size: call again while `more` is true,
+   * in a later turn. A run that is partly removed is not shown any more, and its id and key may be used anew once it is gone.
+   */
+  prune(beforeMs: number): { removed: number; more: boolean } {
+    return this.#pruner.bite(beforeMs)
+  }
+
+  // Executing
+
+  #activate(row: RunRow, fresh: boolean): ActiveRun {
+    const run = new ActiveRun(row.seq, row.run_id, fresh, fresh ? 0 : this.#steps.count(row.seq))
+    this.#active.set(row.run_id, run)
+    this.#due.delete(row.run_id)
+    return run
+  }
+
+  async #execute(run: ActiveRun, row: RunRow): Promise<unknown> {
+    const { runId } = run
+    if (!run.fresh) {
+      if (row.args[0] === 'u') throw runNotResumable(runId, row.args.slice(1))
+      // The first execution is none of the resumptions.
+      if (row.attempt > this.#limits.runResumes) throw runCrashed(runId, this.#limits.runResumes)
+    }
+    run.write(() => this.#runs.began(run.seq, row.attempt + 1))
+    this.#tellRun(run.fresh ? 'run.started' : 'run.resumed', runId)
+    if (!run.fresh) {
+      await this.#ports.sync().catch((thrown: unknown) => {
+        run.broken ??= { thrown }
+        throw thrown
+      })
+      run.cancellation.throwIfAborted()
+    }
+    const scope = new Scope(run, this.#runner)
+    // start() has encoded an array, so an array is read.
+    const args = this.#values.get(row.args) as unknown[]
+    return this.#ports.execute({ runId, target: readTarget(row), args }, scope)
+  }
+
+  /**
+   * Waits for the outcome of an execution and for the steps that nobody awaited, and writes the run's end: the commit point of a run.
+   * Resolves when that is done; the outcome itself is for those who await the run.
+   */
+  async #conclude(run: ActiveRun, outcome: PromiseLike<unknown>): Promise<void> {
+    try {
+      const result = await run.cancellation.race(outcome)
+      await run.cancellation.race(run.quiet())
+      this.#finish(run, result)
+      run.resolve(result)
+    } catch (thrown) {
+      run.resolve(Promise.reject(this.#failed(run, thrown)))
+    } finally {
+      this.#active.delete(run.runId)
+    }
+    if (run.broken) throw run.broken.thrown
+  }
+
+  #finish(run: ActiveRun, result: unknown): void {
+    if (run.broken) throw run.broken.thrown
+    run.cancellation.throwIfAborted()
+    run.write(() => this.#putResult(run, result, (stored) => this.#runs.done(run.seq, stored, this.#ports.clock.now())))
+    run.ended = true
+    this.#tellRun('run.done', run.runId)
+  }
+
+  /** Stores what can be stored. What cannot does not fail a run whose work is done: the row says why it is missing. */
+  #putResult(run: ActiveRun, result: unknown, commit: (stored: Stored) => void): void {
+    if (result instanceof StoredStream) {
+      const { valueId, text } = result.source
+      if (this.#steps.ownedStream(run.seq, valueId) === text) return commit({ text, valueId: null })
+    }
+    if (typeof result === 'object' && result !== null && Symbol.asyncIterator in result) {
+      return commit({ text: 'uit is a stream, which went to the caller', valueId: null })
+    }
+    try {
+      this.#values.put(result, `The result of run '${run.runId}'`, commit)
+    } catch (thrown) {
+      if (codeOf(thrown) !== 'NOT_STORABLE' && codeOf(thrown) !== 'RESULT_TOO_LARGE') throw thrown
+      commit({ text: `u${storableError(thrown).message}`, valueId: null })
+    }
+  }
+
+  /** Writes that a run failed, unless its end is written or nothing can be. Returns what those who await it get. */
+  #failed(run: ActiveRun, thrown: unknown): unknown {
+    if (run.broken) return run.broken.thrown
+    if (run.ended) return run.cancellation.reason
+    const error = storableError(thrown)
+    try {
+      run.write(() => this.#end(run.seq, 'failed', thrown))
+    } catch (cause) {
+      return cause
+    }
+    run.ended = true
+    run.cancellation.abort(runEnded(run.runId))
+    this.#tellRun('run.failed', run.runId)
+    return rebuiltError(error, thrown)
+  }
+
+  #end(seq: number, status: 'failed' | 'cancelled', thrown: unknown): void {
+    const now = this.#ports.clock.now()
+    const error = storableError(thrown)
+    this.#ports.store.transaction(() => {
+      this.#steps.closeOpen(seq, error, now)
+      this.#runs.ended(seq, status, error, now)
+    })
+  }
+
+  async #workLane(): Promise<void> {
+    try {
+      for (const runId of this.#due) {
+        this.#due.delete(runId)
+        if (this.#active.has(runId)) continue
+        // A failure of the run is in its row. A store that failed leaves the row running, and the watchdog comes again.
+        await Promise.allSettled([this.launch(runId)])
+      }
+    } finally {
+      this.#lanes--
+    }
+  }
+
+  // Rows
+
+  #insert(runId: string, key: string | undefined, target: RunTarget, attempt: number, args: unknown[]): RunRow {
+    let row: RunRow | undefined
+    this.#values.put(args, `The arguments of run '${runId}'`, (stored) => {
+      row = this.#runs.insert(runId, key, target, attempt, stored, this.#ports.clock.now())
+    })
+    return row ?? this.#runs.get(runId)
+  }
+
+  #insertAdopted(runId: string, key: string | undefined, target: RunTarget, args: unknown[]): RunRow {
+    try {
+      return this.#insert(runId, key, target, 1, args)
+    } catch (thrown) {
+      if (codeOf(thrown) !== 'NOT_STORABLE' && codeOf(thrown) !== 'RESULT_TOO_LARGE') throw thrown
+      const text = `u${storableError(thrown).message}`
+      return this.#runs.insert(runId, key, target, 1, { text, valueId: null }, this.#ports.clock.now())
+    }
+  }
+
+  #resultOf(row: RunRow): unknown {
+    if (row.status === 'running') throw runUnderWay(row.run_id)
+    if (row.status !== 'done') throw errorOf(row)
+    return this.#values.get(row.result ?? '')
+  }
+
+  #stepViews(row: RunRow, afterOrdinal: number, limit: number): StepView[] {
+    const live = this.#active.get(row.run_id)?.steps
+    return this.#steps.page(row.seq, afterOrdinal, limit).map((step) => this.#steps.view(step, live?.get(step.stepId)?.progress ?? step.progress))
+  }
+
+  #tellRun(type: 'run.started' | 'run.resumed' | 'run.done' | 'run.failed' | 'run.cancelled', runId: string): void {
+    this.#ports.observe({ type, run: this.#runs.view(this.#runs.get(runId)) })
+  }
+}
+
+/** The scope of a call that became a run. */
+class Adopted extends Scope implements AdoptedExecution {
+  readonly #conclude: (outcome: PromiseLike<unknown>) => Promise<void>
+
+  constructor(run: ActiveRun, runner: StepRunner, conclude: (outcome: PromiseLike<unknown>) => Promise<void>) {
+    super(run, runner)
+    this.#conclude = conclude
+  }
+
+  settle(outcome: PromiseLike<unknown>): Promise<void> {
+    return this.#conclude(outcome)
+  }
+}
+
+/** @throws `INVALID_RUN_ID` */
+function checkId(id: unknown, name: string): void {
+  if (id === undefined || (typeof id === 'string' && id.length > 0 && id.length <= maxIdLength && id[0] !== '\n')) return
+  throw new DotdoError('INVALID_RUN_ID', `A ${name} is text of 1 to ${maxIdLength} characters that begins with no line break, not ${typeof id === 'string' ? `text of ${id.length}` : `a ${typeof id}`}.`, { data: { name } })
+}

@@ -1,0 +1,167 @@
+import { encodeValue } from '../base/codec.ts'
+import { DotdoError } from '../base/errors.ts'
+import type { Store } from '../base/ports.ts'
+
+/** The longest text of one stored chunk, in UTF-16 units: at most 1.5 MiB of UTF-8, under the platform's 2 MB a value. */
+export const chunkChars = 512 * 1024
+
+/** The longest text of a value that is kept in one piece: everything but arrays and streams. Characters. */
+export const maxTextChars = 64 * 1024 * 1024
+
+/** What a piece of an array aims at: memory is bounded by a few of these, not by the array. */
+const pieceChars = chunkChars / 2
+
+/** Chunk numbers have 20 bits: 512 GiB, more than an object holds. */
+export const chunksPerValue = 2 ** 20
+
+/**
+ * The texts of an array in order: each is an `encodeValue` of some of its elements, about 256 Ki characters long. How many elements
+ * make a piece is told by encoding three of them, so elements may change in size along the way.
+ *
+ * Elements that are one shared object come back as one only within a piece. An array that contains itself is one piece.
+ *
+ * @throws `NOT_STORABLE`
+ */
+export function* encodePieces(array: readonly unknown[], what: string): Generator<string, void, undefined> {
+  for (let from = 0; from < array.length; ) {
+    const count = pieceLength(array, from, what)
+    // The whole array needs no copy, and is the common case of a small one.
+    const piece = count === array.length ? array : array.slice(from, from + count)
+    const text = encodeWhole(piece, what)
+    if (text[0] === 'd' && piece !== array && reaches(piece, array)) {
+      if (from > 0) throw new DotdoError('NOT_STORABLE', `${what} cannot be stored: element ${from} or one after it contains the whole array again. Return plain data without cycles.`, { data: { what } })
+      yield encodeWhole(array, what)
+      return
+    }
+    yield text
+    from += count
+  }
+}
+
+/** Writes lines of text into chunks of one value: many to a chunk where they are small, over several where they are large. */
+export class ChunkWriter {
+  readonly #store: Store
+  readonly valueId: number
+  #pending = ''
+  /** Chunks written so far. */
+  chunks = 0
+  /** Bytes of UTF-8 written so far, without the chunks' marks. */
+  sizeBytes = 0
+
+  constructor(store: Store, valueId: number) {
+    this.#store = store
+    this.valueId = valueId
+  }
+
+  /** Adds one line, which must hold no line break (encoded values never do). Full chunks are written at once. */
+  add(line: string): void {
+    if (this.#pending !== '' && this.#pending.length + 1 + line.length > chunkChars) this.flush()
+    this.#pending = this.#pending === '' ? line : `${this.#pending}\n${line}`
+    while (this.#pending.length > chunkChars) {
+      const cut = cutAt(this.#pending, chunkChars)
+      this.#write('+', this.#pending.slice(0, cut))
+      this.#pending = this.#pending.slice(cut)
+    }
+  }
+
+  /** Writes what is pending; the last call of a value. */
+  flush(): void {
+    if (this.#pending !== '') this.#write('=', this.#pending)
+    this.#pending = ''
+  }
+
+  /** `+`: the last line goes on in the next chunk. `=`: it ends here. */
+  #write(mark: '+' | '=', text: string): void {
+    if (this.chunks === chunksPerValue) {
+      throw new DotdoError('RESULT_TOO_LARGE', `A stored value reached ${chunksPerValue} chunks of ${chunkChars} characters, the most that one value may have. Write it to R2 or to a table and return its name.`, {
+        data: { chunks: chunksPerValue },
+      })
+    }
+    this.sizeBytes += utf8Length(text)
+    this.#store.sql('INSERT INTO dotdo_values (id, text) VALUES (?, ?)', this.valueId * chunksPerValue + this.chunks++, mark + text)
+  }
+}
+
+/** The lines of a stored value in order, one chunk in memory at a time. @throws `VALUE_LOST` when chunks are gone */
+export function* readLines(store: Store, valueId: number, chunks: number): Generator<string, void, undefined> {
+  let carried = ''
+  for (let chunk = 0; chunk < chunks; chunk++) {
+    const row = store.sql<{ text: string }>('SELECT text FROM dotdo_values WHERE id = ?', valueId * chunksPerValue + chunk)[0]
+    if (!row) {
+      throw new DotdoError('VALUE_LOST', `Chunk ${chunk} of ${chunks} of stored value ${valueId} is gone: its run was pruned. Read results before the retention ends, or keep runs longer.`, {
+        data: { valueId, chunk, chunks },
+      })
+    }
+    carried += row.text.slice(1)
+    if (row.text[0] === '+') continue
+    yield* carried.split('\n')
+    carried = ''
+  }
+}
+
+/** Length of text in bytes of UTF-8. Stored text has no lone surrogates: the codec escapes them. */
+export function utf8Length(text: string): number {
+  let bytes = text.length
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    // Both halves of a pair come by: 2 + 2 bytes, so each adds one to its unit.
+    if (unit > 0x7f) bytes += unit > 0x7ff && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1
+  }
+  return bytes
+}
+
+/** Where to cut text at or before `length` without halving a surrogate pair, which would not survive UTF-8. */
+export function cutAt(text: string, length: number): number {
+  const unit = text.charCodeAt(length - 1)
+  return length < text.length && unit >= 0xd800 && unit <= 0xdbff ? length - 1 : length
+}
+
+/** The text of a value that is kept in one piece. @throws `NOT_STORABLE`, `RESULT_TOO_LARGE` */
+export function encodeWhole(value: unknown, what: string): string {
+  let text: string
+  try {
+    text = encodeValue(value, what)
+  } catch (thrown) {
+    // JavaScript's own limit on the length of a text (half a GiB) comes as a RangeError.
+    if (thrown instanceof RangeError) throw tooLarge(what, thrown)
+    throw thrown
+  }
+  if (text.length > maxTextChars) throw tooLarge(what)
+  return text
+}
+
+function tooLarge(what: string, cause?: unknown): DotdoError {
+  return new DotdoError('RESULT_TOO_LARGE', `${what} is longer than ${maxTextChars} characters in one piece. Return an array of rows or an async iterable of batches: those are stored piece by piece, whatever their size.`, {
+    data: { what, limit: maxTextChars },
+    cause,
+  })
+}
+
+/** How many elements from `from` on make about one piece: first, middle and last of a guess are encoded to see. */
+function pieceLength(array: readonly unknown[], from: number, what: string): number {
+  const left = array.length - from
+  if (left <= 2) return left
+  let count = left
+  const size = (at: number): number => 1 + encodeWhole(array[at], what).length
+  count = Math.max(1, Math.min(count, Math.floor(pieceChars / size(from))))
+  for (const share of [0.5, 1]) {
+    const last = Math.max(from, from + Math.floor(count * share) - 1)
+    count = Math.max(1, Math.min(count, Math.floor(pieceChars / size(last))))
+  }
+  return count
+}
+
+/** Whether `target` can be reached from `start` through arrays, maps, sets and plain objects. */
+function reaches(start: unknown, target: object): boolean {
+  const seen = new Set<object>()
+  const open: unknown[] = [start]
+  while (open.length > 0) {
+    const value = open.pop()
+    if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || seen.has(value)) continue
+    if (value === target) return true
+    seen.add(value)
+    if (value instanceof Map) for (const [key, it] of value) open.push(key, it)
+    else for (const it of value instanceof Set ? value : Object.values(value)) open.push(it)
+  }
+  return false
+}

@@ -1,0 +1,62 @@
+import type { Store } from '../base/ports.ts'
+import type { ValueStore } from './values.ts'
+
+/** Rows that one bite removes at most: steps and chunks of half a MiB, so a bite is at most a few hundred MiB of freed pages. */
+const biteRows = 500
+
+/** Runs that one bite takes out of view at most. */
+const biteRuns = 100
+
+/** Takes ended runs out of the tables, bounded work at a time. A run goes out of view first, then its values, its steps, its row. */
+export class Pruner {
+  readonly #store: Store
+  readonly #values: ValueStore
+
+  constructor(store: Store, values: ValueStore) {
+    this.#store = store
+    this.#values = values
+  }
+
+  /** @returns how many runs are gone, and whether there is more to do */
+  bite(beforeMs: number): { removed: number; more: boolean } {
+    return this.#store.transaction(() => {
+      // Ids and keys are given free at once; '\n' cannot begin an id that a user gave and that is still shown.
+      const marked = this.#store.sql(
+        `UPDATE dotdo_runs SET status = 'pruned', key = NULL, run_id = char(10) || seq
+        WHERE seq IN (SELECT seq FROM dotdo_runs WHERE ended_at < ? AND status <> 'pruned' ORDER BY ended_at LIMIT ?) RETURNING seq`,
+        beforeMs, biteRuns,
+      )
+      let budget = biteRows
+      let removed = 0
+      const runs = this.#store.sql<{ seq: number; args_value: number | null; result_value: number | null }>(
+        `SELECT seq, args_value, result_value FROM dotdo_runs WHERE ended_at < ? AND status = 'pruned' LIMIT ?`,
+        beforeMs, biteRuns,
+      )
+      for (const run of runs) {
+        budget -= this.#removeRun(run.seq, [run.args_value, run.result_value], budget)
+        if (budget <= 0) break
+        this.#store.sql('DELETE FROM dotdo_runs WHERE seq = ?', run.seq)
+        removed++
+      }
+      return { removed, more: removed < runs.length || marked.length === biteRuns }
+    })
+  }
+
+  /** Removes what a run owns, at most `budget` rows of it; returns how many. Fewer than `budget`: all of it is gone. */
+  #removeRun(run: number, values: (number | null)[], budget: number): number {
+    let used = 0
+    for (const valueId of values) {
+      if (valueId !== null) used += this.#values.remove(valueId, budget - used)
+      if (used >= budget) return used
+    }
+    const steps = this.#store.sql<{ step_id: string; value_id: number | null }>('SELECT step_id, value_id FROM dotdo_steps WHERE run = ? LIMIT ?', run, budget - used)
+    for (const step of steps) {
+      if (step.value_id !== null) used += this.#values.remove(step.value_id, budget - used)
+      if (used >= budget) return used
+      this.#store.sql('DELETE FROM dotdo_steps WHERE run = ? AND step_id = ?', run, step.step_id)
+      used++
+      if (used >= budget) return used
+    }
+    return used
+  }
+}

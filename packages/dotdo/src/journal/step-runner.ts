@@ -1,0 +1,275 @@
+import { fromErrorRecord, isRetryable } from '../base/errors.ts'
+import type { Progress } from '../base/views.ts'
+import type { ActiveRun } from './active-run.ts'
+import { Cancellation } from './cancellation.ts'
+import { rebuiltError, stepCrashed, stepTimeout, storableError } from './failures.ts'
+import type { JournalLimits, JournalPorts } from './ports.ts'
+import { idempotencyKey, Scope, type StepDriver } from './scope.ts'
+import { retryDelayMs, type StepContext, type StepFunction, type StepPlan } from './step-options.ts'
+import type { Step, StepTable } from './steps.ts'
+import type { Stored, ValueStore } from './values.ts'
+
+/**
+ * The life of a step: running -> done | failed | waiting -> running ...
+ *
+ * Invariants: 1. A row says `done` together with its result, in one transaction, and is then never written again. 2. A function runs only
+ * under a row that says `running` with its attempt's number; in an execution that resumes, that row is on disk before. 3. A row found
+ * `running` by a later execution is an attempt that crashed. 4. An attempt that ended (timeout, cancel, failure) writes nothing more,
+ * however long its function goes on. 5. No more attempts than the plan allows begin, crashed ones included.
+ */
+export class StepRunner implements StepDriver {
+  readonly #ports: JournalPorts
+  readonly #limits: JournalLimits
+  readonly #steps: StepTable
+  readonly #values: ValueStore
+
+  constructor(ports: JournalPorts, limits: JournalLimits, steps: StepTable, values: ValueStore) {
+    this.#ports = ports
+    this.#limits = limits
+    this.#steps = steps
+    this.#values = values
+  }
+
+  async perform(run: ActiveRun, scope: Scope, fn: StepFunction<unknown>, plan: StepPlan, again: boolean): Promise<unknown> {
+    const found = again || !run.fresh ? run.write(() => this.#steps.find(run.seq, plan.stepId)) : undefined
+    if (found?.status === 'done') return this.#values.get(found.result ?? '')
+    if (found?.status === 'failed') throw fromErrorRecord(found.error ?? storableError(undefined))
+    const step = found ?? this.#newStep(run, plan.stepId)
+    run.steps.set(plan.stepId, step)
+    try {
+      if (found) await this.#takeUp(run, scope, found, plan)
+      for (;;) {
+        this.#begin(run, step)
+        if (!run.fresh) await this.#sync(run, scope)
+        try {
+          return await this.#attempt(run, scope, fn, plan, step)
+        } catch (thrown) {
+          this.#fail(run, scope, plan, step, thrown)
+        }
+        await this.#pause(scope, step)
+      }
+    } finally {
+      run.steps.delete(plan.stepId)
+      run.toldAt.delete(plan.stepId)
+    }
+  }
+
+  /** Merges, tells at most every `progressMs`, and leaves a step alone that is not under way: its attempt is over. */
+  progress(run: ActiveRun, stepId: string, progress: Progress): void {
+    const step = run.steps.get(stepId)
+    if (!step || step.status !== 'running') return
+    step.progress = { ...step.progress, ...cleanProgress(progress) }
+    const now = this.#ports.clock.now()
+    const told = run.toldAt.get(stepId)
+    // A clock that was set back must not silence a step for as long.
+    if (told !== undefined && now >= told && now - told < this.#limits.progressMs) return
+    run.toldAt.set(stepId, now)
+    this.#tell('step.progress', run, step)
+  }
+
+  #newStep(run: ActiveRun, stepId: string): Step {
+    return {
+      run: run.seq, stepId, ordinal: run.nextOrdinal++, status: 'waiting', attempt: 0, startedAt: this.#ports.clock.now(),
+      endedAt: null, nextAttemptAt: null, progress: null, result: null, valueId: null, error: null,
+    }
+  }
+
+  /** Goes on from what an earlier execution, or an attempt of the step around, has left. */
+  async #takeUp(run: ActiveRun, scope: Scope, step: Step, plan: StepPlan): Promise<void> {
+    if (step.attempt >= plan.maxAttempts) {
+      const crashed = step.status === 'running' || step.error === null
+      const error = crashed ? stepCrashed(run.runId, step.stepId, step.attempt) : fromErrorRecord(step.error ?? storableError(undefined))
+      this.#close(run, step, 'failed', error, null)
+      throw error
+    }
+    if (step.status === 'waiting') await this.#pause(scope, step)
+  }
+
+  /** Writes that the next attempt is under way. What a crashed attempt had stored of a stream goes. */
+  #begin(run: ActiveRun, step: Step): void {
+    const first = step.attempt === 0
+    step.attempt++
+    step.status = 'running'
+    step.nextAttemptAt = null
+    step.progress = null
+    step.error = null
+    run.write(() => {
+      if (first) return this.#steps.insert(step)
+      this.#ports.store.transaction(() => {
+        this.#dropPartial(step)
+        this.#steps.update(step)
+      })
+    })
+    this.#tell('step.started', run, step)
+  }
+
+  /** Until the attempt's row is on disk: a function that kills the object would else be begun without end. */
+  async #sync(run: ActiveRun, scope: Scope): Promise<void> {
+    try {
+      await this.#ports.sync()
+    } catch (thrown) {
+      run.broken ??= { thrown }
+      throw thrown
+    }
+    scope.cancellation.throwIfAborted()
+  }
+
+  async #attempt(run: ActiveRun, parent: Scope, fn: StepFunction<unknown>, plan: StepPlan, step: Step): Promise<unknown> {
+    const scope = new Scope(run, this, { parent, stepId: plan.stepId })
+    const { cancellation } = scope
+    const detach = parent.cancellation.onAbort((reason) => cancellation.abort(reason))
+    const timer = plan.timeoutMs === undefined ? undefined : this.#timer(run, plan, step.attempt, cancellation)
+    const context = new AttemptContext(step.attempt, idempotencyKey(run.runId, plan.stepId), scope)
+    const call = (): unknown => fn(context)
+    try {
+      const returned = this.#ports.enter ? this.#ports.enter(scope, call) : call()
+      // What is there at once is stored at once: the function's own writes and its result are then in one turn, and so in one commit.
+      const value = isThenable(returned) ? await cancellation.race(returned) : returned
+      cancellation.throwIfAborted()
+      return isStream(value) ? await this.#storeStream(run, step, value, cancellation) : this.#storeResult(run, step, value)
+    } catch (thrown) {
+      // Steps begun inside of this attempt stop with it; the next attempt begins them anew.
+      cancellation.abort(thrown)
+      throw thrown
+    } finally {
+      timer?.abort()
+      if (!scope.nested || cancellation.aborted) detach()
+    }
+  }
+
+  #timer(run: ActiveRun, plan: StepPlan, attempt: number, cancellation: Cancellation): AbortController {
+    const timer = new AbortController()
+    const timeoutMs = plan.timeoutMs ?? 0
+    this.#ports.sleep(timeoutMs, timer.signal).then(
+      () => cancellation.abort(stepTimeout(run.runId, plan.stepId, timeoutMs, attempt)),
+      // The timer was stopped because the attempt has ended: there is nothing left to time.
+      () => undefined,
+    )
+    return timer
+  }
+
+  #storeResult(run: ActiveRun, step: Step, value: unknown): unknown {
+    this.#values.put(value, `The result of step '${step.stepId}'`, (stored) => this.#done(step, stored))
+    this.#tell('step.done', run, step)
+    return value
+  }
+
+  async #storeStream(run: ActiveRun, step: Step, stream: AsyncIterable<unknown>, cancellation: Cancellation): Promise<unknown> {
+    step.valueId = this.#values.newId()
+    this.#steps.update(step)
+    const writer = this.#values.openStream(step.valueId, `A batch of step '${step.stepId}'`)
+    const batches = stream[Symbol.asyncIterator]()
+    try {
+      for (;;) {
+        const next = await cancellation.race(batches.next())
+        // A cancel may have come between the batch and this line.
+        cancellation.throwIfAborted()
+        if (next.done) break
+        writer.add(next.value)
+      }
+    } catch (thrown) {
+      // The source may let go of what it holds. It is not waited for, and what it says changes nothing: the attempt has failed already.
+      void Promise.resolve().then(() => batches.return?.()).catch(() => undefined)
+      throw thrown
+    }
+    const stored = this.#ports.store.transaction(() => {
+      const end = writer.end()
+      this.#done(step, end)
+      return end
+    })
+    this.#tell('step.done', run, step)
+    return this.#values.get(stored.text)
+  }
+
+  /** The commit point of a step: its result and its status in one row. */
+  #done(step: Step, stored: Stored): void {
+    const row: Step = { ...step, status: 'done', endedAt: this.#ports.clock.now(), result: stored.text, valueId: stored.valueId, error: null }
+    this.#steps.update(row)
+    Object.assign(step, row)
+  }
+
+  /** Writes how an attempt failed. Returns when another one may follow, else throws what the user's function gets. */
+  #fail(run: ActiveRun, scope: Scope, plan: StepPlan, step: Step, thrown: unknown): void {
+    // The run's own end has closed the row already, or nothing can be written any more.
+    if (run.ended || run.broken) throw run.cancellation.aborted ? run.cancellation.reason : thrown
+    const stopped = scope.cancellation.aborted
+    const again = step.attempt < plan.maxAttempts && (stopped || isRetryable(thrown))
+    if (!again) {
+      const error = storableError(thrown)
+      this.#close(run, step, 'failed', error, null)
+      throw rebuiltError(error, thrown)
+    }
+    const delayMs = stopped ? 0 : retryDelayMs(plan, step.attempt, this.#limits.retryDelayMs, this.#ports.random.next())
+    this.#close(run, step, 'waiting', thrown, this.#ports.clock.now() + delayMs)
+    scope.cancellation.throwIfAborted()
+  }
+
+  #close(run: ActiveRun, step: Step, status: 'failed' | 'waiting', thrown: unknown, nextAttemptAt: number | null): void {
+    step.status = status
+    step.error = storableError(thrown)
+    step.nextAttemptAt = nextAttemptAt
+    step.endedAt = status === 'failed' ? this.#ports.clock.now() : null
+    run.write(() => this.#ports.store.transaction(() => {
+      this.#dropPartial(step)
+      this.#steps.update(step)
+    }))
+    this.#tell(status === 'failed' ? 'step.failed' : 'step.retrying', run, step)
+  }
+
+  /** Waits for the next attempt's time; never longer than the longest pause, whatever the clock did meanwhile. */
+  async #pause(scope: Scope, step: Step): Promise<void> {
+    const ms = Math.min((step.nextAttemptAt ?? 0) - this.#ports.clock.now(), this.#limits.retryDelayMs * 1.1)
+    if (ms > 0) await scope.cancellation.race(this.#ports.sleep(ms, scope.cancellation.signal))
+    scope.cancellation.throwIfAborted()
+  }
+
+  #dropPartial(step: Step): void {
+    if (step.valueId !== null) this.#values.remove(step.valueId)
+    step.valueId = null
+    step.result = null
+  }
+
+  #tell(type: 'step.started' | 'step.progress' | 'step.retrying' | 'step.done' | 'step.failed', run: ActiveRun, step: Step): void {
+    this.#ports.observe({ type, runId: run.runId, step: this.#steps.view(step) })
+  }
+}
+
+/** The context of one attempt. The signal is made when it is asked for. */
+class AttemptContext implements StepContext {
+  readonly attempt: number
+  readonly idempotencyKey: string
+  readonly #scope: Scope
+
+  constructor(attempt: number, key: string, scope: Scope) {
+    this.attempt = attempt
+    this.idempotencyKey = key
+    this.#scope = scope
+  }
+
+  get signal(): AbortSignal {
+    return this.#scope.signal
+  }
+
+  // An arrow, so that it can be taken out of the context and handed on.
+  readonly progress = (progress: Progress): void => {
+    const { stepId, cancellation } = this.#scope
+    if (stepId !== undefined && !cancellation.aborted) this.#scope.progress(stepId, progress)
+  }
+}
+
+/** What is kept of a progress: its three facts, and no more of a name than people read. */
+function cleanProgress({ rows, bytes, at }: Progress): Progress {
+  return {
+    ...(typeof rows === 'number' && { rows }),
+    ...(typeof bytes === 'number' && { bytes }),
+    ...(typeof at === 'string' && { at: at.slice(0, 1024) }),
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (typeof value === 'object' || typeof value === 'function') && value !== null && 'then' in value && typeof value.then === 'function'
+}
+
+function isStream(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value && typeof value[Symbol.asyncIterator] === 'function'
+}

@@ -1,0 +1,172 @@
+import { decodeValue } from '../base/codec.ts'
+import { DotdoError } from '../base/errors.ts'
+import type { Store } from '../base/ports.ts'
+import type { ValuePreview } from '../base/views.ts'
+import { ChunkWriter, chunksPerValue, encodePieces, encodeWhole, readLines } from './pieces.ts'
+import { previewInline, printBounded } from './previews.ts'
+import { StoredStream } from './stored-stream.ts'
+
+/** Up to this many characters a value lies in the row of its step or run; above, in chunks. */
+export const inlineChars = 8 * 1024
+
+/**
+ * What a column holds of a value. The first character is the form: `j` or `d` the value itself (`encodeValue`), `r` a reference to
+ * chunks (JSON of {@link ValueRef}), `u` that it was not stored, and why.
+ */
+export interface Stored {
+  text: string
+  /** The chunks that the row now owns, to be removed with it. */
+  valueId: number | null
+}
+
+/** Where the chunks of a value are, and what is known of it without reading them. */
+interface ValueRef {
+  valueId: number
+  kind: 'text' | 'array' | 'stream'
+  chunks: number
+  sizeBytes: number
+  rows?: number
+  preview: string
+}
+
+/**
+ * Owns the table `dotdo_values`: the chunks of values too large for a row, each value under a number of its own.
+ *
+ * Invariants: 1. The chunks of value v have the ids v * 2^20 and up, without gaps, so a range finds all of them. 2. Numbers are not used
+ * twice in one incarnation, so a stream that somebody still holds never reads another value. 3. Chunks are written in the transaction
+ * that writes the reference to them, except a stream's, whose step row owns the number before the first chunk is written.
+ */
+export class ValueStore {
+  readonly #store: Store
+  #nextId: number | undefined
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  /**
+   * Stores `value` and hands what the column must hold to `commit`, both in one transaction.
+   * @param what names the value in errors
+   * @throws `NOT_STORABLE`, `RESULT_TOO_LARGE`; nothing is written then
+   */
+  put(value: unknown, what: string, commit: (stored: Stored) => void): void {
+    if (Array.isArray(value)) return this.#putArray(value, what, commit)
+    const text = encodeWhole(value, what)
+    if (text.length <= inlineChars) return commit({ text, valueId: null })
+    this.#store.transaction(() => {
+      const writer = new ChunkWriter(this.#store, this.newId())
+      writer.add(text)
+      commit(this.#finish(writer, 'text', undefined, printBounded(value)))
+    })
+  }
+
+  #putArray(array: readonly unknown[], what: string, commit: (stored: Stored) => void): void {
+    const pieces = encodePieces(array, what)
+    const first = pieces.next()
+    if (first.done) return commit({ text: encodeWhole(array, what), valueId: null })
+    const second = pieces.next()
+    if (second.done && first.value.length <= inlineChars) return commit({ text: first.value, valueId: null })
+    this.#store.transaction(() => {
+      const writer = new ChunkWriter(this.#store, this.newId())
+      writer.add(first.value)
+      if (!second.done) writer.add(second.value)
+      for (const piece of pieces) writer.add(piece)
+      commit(this.#finish(writer, 'array', array.length, printBounded(array)))
+    })
+  }
+
+  /** Begins a stream under the number `valueId`, which the caller has written into the row that owns it. */
+  openStream(valueId: number, what: string): StreamWriter {
+    return new StreamWriter(new ChunkWriter(this.#store, valueId), what, (writer, rows, preview) => this.#finish(writer, 'stream', rows, preview))
+  }
+
+  /** Reads what {@link put} or a stream left in a column. @throws `RESULT_NOT_STORED`, `VALUE_LOST`, `STATE_TOO_NEW` */
+  get(text: string): unknown {
+    if (text[0] === 'u') throw new DotdoError('RESULT_NOT_STORED', `The value was not stored: ${text.slice(1)}. Return plain data, or return the stream from a step, to find it here.`)
+    if (text[0] !== 'r') return decodeValue(text)
+    const ref = readRef(text)
+    if (ref.kind === 'stream') return this.#stream(ref, text)
+    const lines = readLines(this.#store, ref.valueId, ref.chunks)
+    if (ref.kind === 'text') return decodeValue([...lines][0] ?? '')
+    const array: unknown[] = []
+    for (const line of lines) for (const element of readArray(line)) array.push(element)
+    return array
+  }
+
+  /** What people see of a column. Never reads chunks. */
+  preview(text: string): ValuePreview {
+    if (text[0] === 'u') return { text: `(not stored: ${text.slice(1)})`, sizeBytes: 0 }
+    if (text[0] !== 'r') return previewInline(text)
+    const { preview, sizeBytes, rows } = readRef(text)
+    return { text: preview, sizeBytes, ...(rows !== undefined && { rows }) }
+  }
+
+  /** A number that no value has or had in this incarnation. */
+  newId(): number {
+    this.#nextId ??= Math.floor(Number(this.#store.sql('SELECT MAX(id) AS id FROM dotdo_values')[0]?.id ?? 0) / chunksPerValue) + 1
+    return this.#nextId++
+  }
+
+  /** Removes up to `limit` chunks of a value; returns how many there were. Fewer than `limit`: it is gone. */
+  remove(valueId: number, limit = chunksPerValue): number {
+    const from = valueId * chunksPerValue
+    const to = from + chunksPerValue
+    return this.#store.sql('DELETE FROM dotdo_values WHERE id IN (SELECT id FROM dotdo_values WHERE id >= ? AND id < ? LIMIT ?) RETURNING id', from, to, limit).length
+  }
+
+  #finish(writer: ChunkWriter, kind: ValueRef['kind'], rows: number | undefined, preview: string): Stored {
+    writer.flush()
+    const ref: ValueRef = { valueId: writer.valueId, kind, chunks: writer.chunks, sizeBytes: writer.sizeBytes, ...(rows !== undefined && { rows }), preview }
+    return { text: `r${JSON.stringify(ref)}`, valueId: writer.valueId }
+  }
+
+  #stream(ref: ValueRef, text: string): StoredStream {
+    const store = this.#store
+    return new StoredStream({
+      valueId: ref.valueId,
+      text,
+      rows: ref.rows ?? 0,
+      sizeBytes: ref.sizeBytes,
+      *read() {
+        for (const line of readLines(store, ref.valueId, ref.chunks)) yield decodeValue(line)
+      },
+    })
+  }
+}
+
+/** Stores the batches of a stream as they come. Memory: one batch and one chunk. */
+export class StreamWriter {
+  readonly #writer: ChunkWriter
+  readonly #what: string
+  readonly #finish: (writer: ChunkWriter, rows: number, preview: string) => Stored
+  #rows = 0
+  #preview: string | undefined
+
+  constructor(writer: ChunkWriter, what: string, finish: (writer: ChunkWriter, rows: number, preview: string) => Stored) {
+    this.#writer = writer
+    this.#what = what
+    this.#finish = finish
+  }
+
+  /** Adds one batch; one that is longer than a piece is split. @throws `NOT_STORABLE`, `RESULT_TOO_LARGE` */
+  add(batch: unknown): void {
+    this.#preview ??= printBounded(batch)
+    this.#rows += Array.isArray(batch) ? batch.length : 1
+    if (!Array.isArray(batch) || batch.length === 0) this.#writer.add(encodeWhole(batch, this.#what))
+    else for (const piece of encodePieces(batch, this.#what)) this.#writer.add(piece)
+  }
+
+  /** Writes the last chunk. In the transaction that ends the step. */
+  end(): Stored {
+    return this.#finish(this.#writer, this.#rows, this.#preview ?? '[]')
+  }
+}
+
+// The two readers below trust their text: only this room writes it, and migrations guard its version.
+function readRef(text: string): ValueRef {
+  return JSON.parse(text.slice(1)) as ValueRef
+}
+
+function readArray(line: string): unknown[] {
+  return decodeValue(line) as unknown[]
+}
