@@ -16,8 +16,10 @@ export function storableError(thrown: unknown): ErrorRecord {
   return isStorable(record) ? record : withoutData(record)
 }
 
-function withoutData({ data: _, ...record }: ErrorRecord): ErrorRecord {
-  return { ...record, message: `${record.message} (Its data could not be stored and was left out.)` }
+function withoutData(record: ErrorRecord): ErrorRecord {
+  const rest = { ...record, message: `${record.message} (Its data could not be stored and was left out.)` }
+  delete rest.data
+  return rest
 }
 
 function isStorable(record: ErrorRecord): boolean {

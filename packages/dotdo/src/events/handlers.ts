@@ -65,9 +65,13 @@ export class Handlers {
     assertPattern(pattern)
     const given: unknown = fn
     if (typeof given !== 'function') {
-      throw new DotdoError('INVALID_HANDLER', `The handler of ${pattern} is no function but ${given === null ? 'null' : `a value of type ${typeof given}`}. Write this.on.Noun.verb(async (payload, event) => { … }).`, {
-        data: { pattern },
-      })
+      throw new DotdoError(
+        'INVALID_HANDLER',
+        `The handler of ${pattern} is no function but ${given === null ? 'null' : `a value of type ${typeof given}`}. Write this.on.Noun.verb(async (payload, event) => { … }).`,
+        {
+          data: { pattern },
+        },
+      )
     }
     const retries = toRetryPolicy(options.retries)
     const id = options.id === undefined ? this.#defaultId(pattern, fn) : this.#givenId(pattern, options.id)
@@ -109,15 +113,23 @@ export class Handlers {
   #givenId(pattern: string, id: string): string {
     // '#' is not allowed, so a given id never meets one of the default ones.
     if (typeof id !== 'string' || !givenIdForm.test(id)) {
-      throw new DotdoError('INVALID_HANDLER', `${JSON.stringify(id)} cannot be the id of a handler of ${pattern}. Use 1 to 128 letters, digits, '_', '-', '.', ':' and '/'.`, {
-        data: { pattern },
-      })
+      throw new DotdoError(
+        'INVALID_HANDLER',
+        `${JSON.stringify(id)} cannot be the id of a handler of ${pattern}. Use 1 to 128 letters, digits, '_', '-', '.', ':' and '/'.`,
+        {
+          data: { pattern },
+        },
+      )
     }
     const other = this.#byId.get(id)
     if (other) {
-      throw new DotdoError('HANDLER_ID_TAKEN', `Two handlers are declared with the id '${id}', for ${other.pattern} and for ${pattern}. Give each its own: what waits for a handler is found by its id.`, {
-        data: { id, patterns: [other.pattern, pattern] },
-      })
+      throw new DotdoError(
+        'HANDLER_ID_TAKEN',
+        `Two handlers are declared with the id '${id}', for ${other.pattern} and for ${pattern}. Give each its own: what waits for a handler is found by its id.`,
+        {
+          data: { id, patterns: [other.pattern, pattern] },
+        },
+      )
     }
     return id
   }

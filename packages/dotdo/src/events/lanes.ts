@@ -83,7 +83,8 @@ export class Lanes {
    */
   async pump(): Promise<void> {
     const work: Promise<void>[] = []
-    for (const lane of [...this.#lanes.values()]) {
+    // A copy: serving a lane moves it to the end, where a live iteration would find it again.
+    for (const lane of Array.from(this.#lanes.values())) {
       try {
         const handler = this.#handlers.get(lane.id)
         if (handler === undefined) this.#empty(lane)
@@ -100,7 +101,7 @@ export class Lanes {
   nextWakeMs(): number | undefined {
     const now = this.#ports.clock.now()
     let soonest: number | undefined
-    for (const lane of [...this.#lanes.values()]) {
+    for (const lane of this.#lanes.values()) {
       const due = this.#nextOf(lane, now)
       if (due === undefined) this.#lanes.delete(lane.id)
       else soonest = Math.min(soonest ?? due, due)
@@ -145,7 +146,8 @@ export class Lanes {
     let left = this.#limits.batch
     // Taking a delivery and marking it as under way is one synchronous step, so no two workers have the same.
     const take = (): Waiting | undefined => {
-      if (left <= 0 || this.#handlers.get(lane.id) !== handler || this.#free(handler) <= 0 || this.#room(lane, handler) <= 0) return undefined
+      if (left <= 0 || this.#handlers.get(lane.id) !== handler || this.#free(handler) <= 0 || this.#room(lane, handler) <= 0)
+        return undefined
       const next = this.#next(lane, handler)
       if (!next || next.due_at > this.#ports.clock.now()) return undefined
       left--
@@ -219,13 +221,21 @@ export class Lanes {
 /** `HANDLER_GONE`, with the ids that there are (the first 20). */
 export function handlerGone(id: string, declared: string[]): DotdoError {
   const some = declared.slice(0, 20)
-  return new DotdoError('HANDLER_GONE', `An event waits for the handler '${id}', which the code does not declare. Declared are: ${some.join(', ') || 'none'}${some.length < declared.length ? ', …' : ''}. Declare it in init() (its id can be given: { id: '…' }) and replay the event, or discard it.`, {
-    data: { handler: id, declared: some },
-  })
+  return new DotdoError(
+    'HANDLER_GONE',
+    `An event waits for the handler '${id}', which the code does not declare. Declared are: ${some.join(', ') || 'none'}${some.length < declared.length ? ', …' : ''}. Declare it in init() (its id can be given: { id: '…' }) and replay the event, or discard it.`,
+    {
+      data: { handler: id, declared: some },
+    },
+  )
 }
 
 function interrupted(id: string, attempts: number): DotdoError {
-  return new DotdoError('DELIVERY_INTERRUPTED', `The handler '${id}' was begun ${attempts} times, more than its retries now allow, and did not end: the object stopped each time, by a deploy or because the handler took too much memory or CPU. Look at what it does with this event, then replay it.`, {
-    data: { handler: id, attempts },
-  })
+  return new DotdoError(
+    'DELIVERY_INTERRUPTED',
+    `The handler '${id}' was begun ${attempts} times, more than its retries now allow, and did not end: the object stopped each time, by a deploy or because the handler took too much memory or CPU. Look at what it does with this event, then replay it.`,
+    {
+      data: { handler: id, attempts },
+    },
+  )
 }

@@ -185,9 +185,13 @@ export class Outbox {
   #letter(id: string): { seq: number; handler: string } {
     const letter = findDeadLetter(this.#ports.store, id)
     if (letter) return letter
-    throw new DotdoError('DEAD_LETTER_UNKNOWN', `There is no dead letter ${JSON.stringify(id)}: it was replayed, discarded or kept no longer, or the id is not one that deadLetters() lists.`, {
-      data: { id },
-    })
+    throw new DotdoError(
+      'DEAD_LETTER_UNKNOWN',
+      `There is no dead letter ${JSON.stringify(id)}: it was replayed, discarded or kept no longer, or the id is not one that deadLetters() lists.`,
+      {
+        data: { id },
+      },
+    )
   }
 
   #firstWithKey(type: string, key: string): string | undefined {
@@ -196,9 +200,13 @@ export class Outbox {
     }
     const first = this.#tables.byKey(key)
     if (first && first.type !== type) {
-      throw new DotdoError('EVENT_KEY_REUSED', `The key ${JSON.stringify(key)} of this '${type}' belongs to the '${first.type}' ${first.id}. Returning that one would lose this: put the type, or what tells the two apart, into the key.`, {
-        data: { key, type, firstType: first.type, firstId: first.id },
-      })
+      throw new DotdoError(
+        'EVENT_KEY_REUSED',
+        `The key ${JSON.stringify(key)} of this '${type}' belongs to the '${first.type}' ${first.id}. Returning that one would lose this: put the type, or what tells the two apart, into the key.`,
+        {
+          data: { key, type, firstType: first.type, firstId: first.id },
+        },
+      )
     }
     return first?.id
   }
@@ -211,10 +219,14 @@ export class Outbox {
       this.#fullAt = this.#tables.waiting(this.#limits.waitingDeliveries) >= this.#limits.waitingDeliveries ? now : undefined
     }
     if (this.#fullAt !== undefined) {
-      throw new DotdoError('OUTBOX_FULL', `${this.#limits.waitingDeliveries} deliveries wait in the outbox of ${this.#ports.source}, the most it takes. Look at which handler is slow or fails (events(), deadLetters()), and send again in a second or later.`, {
-        data: { source: this.#ports.source, waiting: this.#limits.waitingDeliveries, retryAfterMs: 1000 },
-        retryable: true,
-      })
+      throw new DotdoError(
+        'OUTBOX_FULL',
+        `${this.#limits.waitingDeliveries} deliveries wait in the outbox of ${this.#ports.source}, the most it takes. Look at which handler is slow or fails (events(), deadLetters()), and send again in a second or later.`,
+        {
+          data: { source: this.#ports.source, waiting: this.#limits.waitingDeliveries, retryAfterMs: 1000 },
+          retryable: true,
+        },
+      )
     }
     this.#sends++
   }

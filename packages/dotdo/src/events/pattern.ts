@@ -15,9 +15,13 @@ const verbForm = /^[a-z][A-Za-z0-9_]{0,63}$/
  */
 export function assertEventType(type: string): void {
   if (!isForm(type, false)) {
-    throw new DotdoError('INVALID_EVENT_TYPE', `${shown(type)} is no event type. Write a noun and a verb such as 'Pipeline.completed': capital first, one dot, small letter first; letters, digits and _, at most 64 each; not the verb 'then'.`, {
-      data: { type: shown(type) },
-    })
+    throw new DotdoError(
+      'INVALID_EVENT_TYPE',
+      `${shown(type)} is no event type. Write a noun and a verb such as 'Pipeline.completed': capital first, one dot, small letter first; letters, digits and _, at most 64 each; not the verb 'then'.`,
+      {
+        data: { type: shown(type) },
+      },
+    )
   }
 }
 
@@ -29,9 +33,13 @@ export function assertEventType(type: string): void {
  */
 export function assertPattern(pattern: string): void {
   if (!isForm(pattern, true)) {
-    throw new DotdoError('INVALID_EVENT_TYPE', `${shown(pattern)} is no event pattern. Write this.on.Pipeline.completed(fn), or '*' for a whole side: this.on['*'].failed(fn), this.on.Pipeline['*'](fn).`, {
-      data: { type: shown(pattern) },
-    })
+    throw new DotdoError(
+      'INVALID_EVENT_TYPE',
+      `${shown(pattern)} is no event pattern. Write this.on.Pipeline.completed(fn), or '*' for a whole side: this.on['*'].failed(fn), this.on.Pipeline['*'](fn).`,
+      {
+        data: { type: shown(pattern) },
+      },
+    )
   }
 }
 

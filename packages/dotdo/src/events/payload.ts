@@ -32,9 +32,13 @@ export function sizeBytes(text: string): number {
 
 function tooLarge(type: string, size: number | undefined, limitBytes: number): DotdoError {
   const found = size === undefined ? `more than ${limitBytes}` : `at least ${size}`
-  return new DotdoError('PAYLOAD_TOO_LARGE', `The payload of '${type}' has ${found} bytes; an event takes up to ${limitBytes}. Store the data (a step's result, a table, an R2 object) and send a reference to it.`, {
-    data: { type, limitBytes, ...(size !== undefined && { sizeBytes: size }) },
-  })
+  return new DotdoError(
+    'PAYLOAD_TOO_LARGE',
+    `The payload of '${type}' has ${found} bytes; an event takes up to ${limitBytes}. Store the data (a step's result, a table, an R2 object) and send a reference to it.`,
+    {
+      data: { type, limitBytes, ...(size !== undefined && { sizeBytes: size }) },
+    },
+  )
 }
 
 /** How much larger than the limit a payload may be with each text in it counted wherever it is referred to: while it is encoded it may be. */

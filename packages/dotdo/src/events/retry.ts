@@ -37,9 +37,13 @@ export function toRetryPolicy(options: RetryOptions = {}): RetryPolicy {
   const delayMs = toMs(delay)
   const known = backoff === 'constant' || backoff === 'linear' || backoff === 'exponential'
   if (!Number.isInteger(limit) || limit < 0 || limit > 100 || !known || delayMs > longestDelayMs) {
-    throw new DotdoError('INVALID_RETRIES', `retries ${JSON.stringify({ limit, delay, backoff })} cannot be kept. Give a limit from 0 to 100, a delay up to '1h', and the backoff 'constant', 'linear' or 'exponential'.`, {
-      data: { limit, delay, backoff },
-    })
+    throw new DotdoError(
+      'INVALID_RETRIES',
+      `retries ${JSON.stringify({ limit, delay, backoff })} cannot be kept. Give a limit from 0 to 100, a delay up to '1h', and the backoff 'constant', 'linear' or 'exponential'.`,
+      {
+        data: { limit, delay, backoff },
+      },
+    )
   }
   return { limit, delayMs, backoff }
 }

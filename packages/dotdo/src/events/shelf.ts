@@ -22,18 +22,35 @@ export interface Pruned {
 const preview = `substr(payload, 1, ${previewLength + 1}) AS preview, length(CAST(payload AS BLOB)) AS size`
 
 type DeadRow = {
-  handler: string; attempts: number; error: string; died_at: number; id: string; type: string; sent_at: number; preview: string; size: number
+  handler: string
+  attempts: number
+  error: string
+  died_at: number
+  id: string
+  type: string
+  sent_at: number
+  preview: string
+  size: number
 }
 
 /** The dead letters, the latest first; of one handler, where given. */
 export function listDeadLetters(store: Store, limit: number, handler?: string): DeadLetter[] {
   const rows = store.sql<DeadRow>(
     `SELECT handler, attempts, error, died_at, id, type, sent_at, ${preview} FROM dotdo_dead_letters JOIN dotdo_outbox USING (seq)
-     WHERE handler = coalesce(?, handler) ORDER BY died_at DESC, seq DESC LIMIT ?`, handler ?? null, limit,
+     WHERE handler = coalesce(?, handler) ORDER BY died_at DESC, seq DESC LIMIT ?`,
+    handler ?? null,
+    limit,
   )
   return rows.map((row) => ({
-    id: `${row.id}:${row.handler}`, eventId: row.id, eventType: row.type, handler: row.handler, attempts: row.attempts,
-    error: decodeValue(row.error) as ErrorRecord, sentAt: row.sent_at, diedAt: row.died_at, payload: previewOf(row.preview, row.size),
+    id: `${row.id}:${row.handler}`,
+    eventId: row.id,
+    eventType: row.type,
+    handler: row.handler,
+    attempts: row.attempts,
+    error: decodeValue(row.error) as ErrorRecord,
+    sentAt: row.sent_at,
+    diedAt: row.died_at,
+    payload: previewOf(row.preview, row.size),
   }))
 }
 
@@ -42,13 +59,23 @@ export function findDeadLetter(store: Store, id: string): { seq: number; handler
   // An event's id has no colon; a handler's may.
   const colon = id.indexOf(':')
   return store.sql<{ seq: number; handler: string }>(
-    'SELECT seq, handler FROM dotdo_outbox JOIN dotdo_dead_letters USING (seq) WHERE id = ? AND handler = ?', id.slice(0, colon), id.slice(colon + 1),
+    'SELECT seq, handler FROM dotdo_outbox JOIN dotdo_dead_letters USING (seq) WHERE id = ? AND handler = ?',
+    id.slice(0, colon),
+    id.slice(colon + 1),
   )[0]
 }
 
 type EventRow = {
-  id: string; type: string; key: string | null; source: string; sent_at: number; open: number | null; ended_at: number | null
-  dead: number; preview: string; size: number
+  id: string
+  type: string
+  key: string | null
+  source: string
+  sent_at: number
+  open: number | null
+  ended_at: number | null
+  dead: number
+  preview: string
+  size: number
 }
 
 /** What was sent, the latest first. */
@@ -56,11 +83,18 @@ export function listEvents(store: Store, limit: number): EventView[] {
   const rows = store.sql<EventRow>(
     `SELECT id, type, key, source, sent_at, open, ended_at, ${preview},
        (SELECT count(*) FROM dotdo_dead_letters WHERE dotdo_dead_letters.seq = dotdo_outbox.seq) AS dead
-     FROM dotdo_outbox ORDER BY seq DESC LIMIT ?`, limit,
+     FROM dotdo_outbox ORDER BY seq DESC LIMIT ?`,
+    limit,
   )
   return rows.map((row) => ({
-    eventId: row.id, eventType: row.type, sentAt: row.sent_at, source: row.source, ...(row.key !== null && { key: row.key }),
-    waiting: (row.open ?? 0) - row.dead, dead: row.dead, ...(row.ended_at !== null && { endedAt: row.ended_at }),
+    eventId: row.id,
+    eventType: row.type,
+    sentAt: row.sent_at,
+    source: row.source,
+    ...(row.key !== null && { key: row.key }),
+    waiting: (row.open ?? 0) - row.dead,
+    dead: row.dead,
+    ...(row.ended_at !== null && { endedAt: row.ended_at }),
     payload: previewOf(row.preview, row.size),
   }))
 }
@@ -75,7 +109,8 @@ export function prune(store: Store, limits: OutboxLimits, now: number, discard: 
   return store.transaction(() => {
     const letters = store.sql<{ handler: string; seq: number }>(
       'SELECT handler, seq FROM dotdo_dead_letters WHERE died_at <= ? ORDER BY died_at LIMIT ?',
-      Math.max(now - limits.keepDeadLettersMs, beyond(store, 'died_at', 'dotdo_dead_letters', 'true', limits.keepDeadLetters)), pruneBatch,
+      Math.max(now - limits.keepDeadLettersMs, beyond(store, 'died_at', 'dotdo_dead_letters', 'true', limits.keepDeadLetters)),
+      pruneBatch,
     )
     for (const letter of letters) discard(letter.handler, letter.seq)
     const unkeyed = 'ended_at IS NOT NULL AND key IS NULL'
@@ -89,11 +124,18 @@ export function prune(store: Store, limits: OutboxLimits, now: number, discard: 
 
 /** Until when rows go, so that the newest `keep` stay. Rows of the same millisecond stay together: rather a few too many than one too few. */
 function beyond(store: Store, column: string, table: string, where: string, keep: number): number {
-  return Number(store.sql(`SELECT ${column} AS at FROM ${table} WHERE ${where} ORDER BY ${column} DESC LIMIT 1 OFFSET ?`, keep - 1)[0]?.at ?? -Infinity) - 1
+  return (
+    Number(
+      store.sql(`SELECT ${column} AS at FROM ${table} WHERE ${where} ORDER BY ${column} DESC LIMIT 1 OFFSET ?`, keep - 1)[0]?.at ??
+        -Infinity,
+    ) - 1
+  )
 }
 
 function drop(store: Store, where: string, until: number): number {
   return store.sql(
-    `DELETE FROM dotdo_outbox WHERE seq IN (SELECT seq FROM dotdo_outbox WHERE ${where} AND ended_at <= ? ORDER BY ended_at LIMIT ?) RETURNING seq`, until, pruneBatch,
+    `DELETE FROM dotdo_outbox WHERE seq IN (SELECT seq FROM dotdo_outbox WHERE ${where} AND ended_at <= ? ORDER BY ended_at LIMIT ?) RETURNING seq`,
+    until,
+    pruneBatch,
   ).length
 }

@@ -74,8 +74,14 @@ export class OutboxTables {
     this.store.transaction(() => {
       const row = this.store.sql<{ seq: number }>(
         `INSERT INTO dotdo_outbox (id, type, payload, key, source, sent_at, open, ended_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq`,
-        event.id, event.type, event.payload, event.key ?? null, event.source, event.sentAt,
-        handlers?.length ?? null, handlers?.length === 0 ? event.sentAt : null,
+        event.id,
+        event.type,
+        event.payload,
+        event.key ?? null,
+        event.source,
+        event.sentAt,
+        handlers?.length ?? null,
+        handlers?.length === 0 ? event.sentAt : null,
       )[0]
       for (const handler of handlers ?? []) this.#owe(handler, row!.seq)
     })
@@ -87,7 +93,12 @@ export class OutboxTables {
 
   match(seq: number, handlers: string[], now: number): void {
     this.store.transaction(() => {
-      this.store.sql('UPDATE dotdo_outbox SET open = ?, ended_at = ? WHERE seq = ?', handlers.length, handlers.length === 0 ? now : null, seq)
+      this.store.sql(
+        'UPDATE dotdo_outbox SET open = ?, ended_at = ? WHERE seq = ?',
+        handlers.length,
+        handlers.length === 0 ? now : null,
+        seq,
+      )
       for (const handler of handlers) this.#owe(handler, seq)
     })
   }
@@ -101,7 +112,10 @@ export class OutboxTables {
     const found: string[] = []
     let last = ''
     for (;;) {
-      const next = this.store.sql<{ handler: string | null }>('SELECT min(handler) AS handler FROM dotdo_deliveries WHERE handler > ?', last)[0]?.handler
+      const next = this.store.sql<{ handler: string | null }>(
+        'SELECT min(handler) AS handler FROM dotdo_deliveries WHERE handler > ?',
+        last,
+      )[0]?.handler
       if (typeof next !== 'string') return found
       found.push((last = next))
     }
@@ -120,22 +134,35 @@ export class OutboxTables {
   /** A handler's deliveries after `seq` that were never tried, oldest first. */
   untried(handler: string, seq: number, limit: number): Waiting[] {
     return this.store.sql<Waiting>(
-      'SELECT seq, attempts, due_at FROM dotdo_deliveries WHERE handler = ? AND seq > ? AND due_at = 0 ORDER BY seq LIMIT ?', handler, seq, limit,
+      'SELECT seq, attempts, due_at FROM dotdo_deliveries WHERE handler = ? AND seq > ? AND due_at = 0 ORDER BY seq LIMIT ?',
+      handler,
+      seq,
+      limit,
     )
   }
 
   /** A handler's deliveries that wait for another attempt, the soonest first. */
   retrying(handler: string, limit: number): Waiting[] {
-    return this.store.sql<Waiting>('SELECT seq, attempts, due_at FROM dotdo_deliveries WHERE handler = ? AND due_at > 0 ORDER BY due_at LIMIT ?', handler, limit)
+    return this.store.sql<Waiting>(
+      'SELECT seq, attempts, due_at FROM dotdo_deliveries WHERE handler = ? AND due_at > 0 ORDER BY due_at LIMIT ?',
+      handler,
+      limit,
+    )
   }
 
   /** The event. Throws `STATE_TOO_NEW` for a payload that a later release wrote. */
   event(seq: number): SentEvent {
     const row = this.store.sql<{ id: string; type: string; payload: string; key: string | null; source: string; sent_at: number }>(
-      'SELECT id, type, payload, key, source, sent_at FROM dotdo_outbox WHERE seq = ?', seq,
+      'SELECT id, type, payload, key, source, sent_at FROM dotdo_outbox WHERE seq = ?',
+      seq,
     )[0]!
     return {
-      id: row.id, type: row.type, payload: decodeValue(row.payload), sentAt: row.sent_at, source: row.source, ...(row.key !== null && { key: row.key }),
+      id: row.id,
+      type: row.type,
+      payload: decodeValue(row.payload),
+      sentAt: row.sent_at,
+      source: row.source,
+      ...(row.key !== null && { key: row.key }),
     }
   }
 
@@ -164,7 +191,14 @@ export class OutboxTables {
   bury(handler: string, seq: number, attempts: number, error: ErrorRecord, now: number): void {
     this.store.transaction(() => {
       this.store.sql('DELETE FROM dotdo_deliveries WHERE handler = ? AND seq = ?', handler, seq)
-      this.store.sql('INSERT INTO dotdo_dead_letters (seq, handler, attempts, error, died_at) VALUES (?, ?, ?, ?, ?)', seq, handler, attempts, encodeValue(error), now)
+      this.store.sql(
+        'INSERT INTO dotdo_dead_letters (seq, handler, attempts, error, died_at) VALUES (?, ?, ?, ?, ?)',
+        seq,
+        handler,
+        attempts,
+        encodeValue(error),
+        now,
+      )
     })
   }
 

@@ -69,3 +69,13 @@ export function gate(): { opened: Promise<void>; open: () => void; fail: (thrown
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   return { opened: promise, open: () => resolve(), fail: reject }
 }
+
+/** What `work` throws; a `work` that throws nothing fails the test. */
+export function thrown(work: () => unknown): unknown {
+  try {
+    work()
+  } catch (error) {
+    return error
+  }
+  throw new Error('nothing was thrown')
+}

@@ -16,23 +16,29 @@ describe('this.on', () => {
     expect(patterns).toEqual(['Pipeline.completed', '*.failed', 'Pipeline.*', '*.*'])
   })
   test('a wrong name is refused where it is written', () => {
-    for (const work of [() => on().pipeline, () => on().Pipeline!.Completed, () => on()['Pipe line'], () => on()['Pipeline.completed'], () => on().Pipeline!['*x']]) {
+    for (const work of [
+      () => on().pipeline,
+      () => on().Pipeline!.Completed,
+      () => on()['Pipe line'],
+      () => on()['Pipeline.completed'],
+      () => on().Pipeline!['*x'],
+    ]) {
       expect(work).toThrow(expect.objectContaining({ code: 'INVALID_EVENT_TYPE' }))
     }
   })
   test('it is no promise and no iterable, so awaiting, printing or copying it does no harm', async () => {
     const it = on()
-    expect(await it).toBe(it)
-    expect(await it.Pipeline).toBeTypeOf('object')
+    expect(await Promise.resolve(it)).toBe(it)
+    expect(await Promise.resolve(it.Pipeline)).toBeTypeOf('object')
     expect(Object.keys(it)).toEqual([])
     expect(() => String(Object.prototype.toString.call(it))).not.toThrow()
   })
   test('nothing can be set on it: an assignment is a mistake for a call', () => {
     expect(() => {
-      (on() as unknown as Record<string, unknown>).Pipeline = nothing
+      ;(on() as unknown as Record<string, unknown>).Pipeline = nothing
     }).toThrow(TypeError)
     expect(() => {
-      (on().Pipeline as unknown as Record<string, unknown>).completed = nothing
+      ;(on().Pipeline as unknown as Record<string, unknown>).completed = nothing
     }).toThrow(TypeError)
   })
   test('a noun or verb can be held and used again', () => {
@@ -60,8 +66,13 @@ describe('ids of handlers', () => {
   const declare = (handlers: Handlers): string[] => {
     const named = (): void => {}
     return [
-      handlers.declare('Order.paid', named), handlers.declare('Order.paid', () => 1), handlers.declare('Order.paid', () => 2), handlers.declare('Order.paid', named),
-      handlers.declare('*.failed', () => 1), handlers.declare('Order.*', named.bind(null)), handlers.declare('Order.paid', () => 1, { id: 'mail/finance-1' }),
+      handlers.declare('Order.paid', named),
+      handlers.declare('Order.paid', () => 1),
+      handlers.declare('Order.paid', () => 2),
+      handlers.declare('Order.paid', named),
+      handlers.declare('*.failed', () => 1),
+      handlers.declare('Order.*', named.bind(null)),
+      handlers.declare('Order.paid', () => 1, { id: 'mail/finance-1' }),
     ].map((handle) => handle.id)
   }
   test('they are the pattern with the name or ordinal, or what was given, and the same in every incarnation', () => {
@@ -72,7 +83,9 @@ describe('ids of handlers', () => {
   test('one that was unsubscribed frees a given id, but its default id is not handed on', () => {
     const handlers = new Handlers()
     const first = handlers.declare('Order.paid', nothing, { id: 'sink' })
-    expect(() => handlers.declare('Order.failed', nothing, { id: 'sink' })).toThrow(expect.objectContaining({ code: 'HANDLER_ID_TAKEN', data: { id: 'sink', patterns: ['Order.paid', 'Order.failed'] } }))
+    expect(() => handlers.declare('Order.failed', nothing, { id: 'sink' })).toThrow(
+      expect.objectContaining({ code: 'HANDLER_ID_TAKEN', data: { id: 'sink', patterns: ['Order.paid', 'Order.failed'] } }),
+    )
     first.unsubscribe()
     const second = handlers.declare('Order.failed', nothing, { id: 'sink' })
     first.unsubscribe()

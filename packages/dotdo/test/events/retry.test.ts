@@ -13,19 +13,37 @@ describe('retries', () => {
   })
   test('a constant wait stays, a linear one grows by itself', () => {
     expect([1, 2, 3].map((n) => retryDelayMs(toRetryPolicy({ delay: '5s', backoff: 'constant' }), n, noJitter))).toEqual([5000, 5000, 5000])
-    expect([1, 2, 3].map((n) => retryDelayMs(toRetryPolicy({ delay: '5s', backoff: 'linear' }), n, noJitter))).toEqual([5000, 10_000, 15_000])
+    expect([1, 2, 3].map((n) => retryDelayMs(toRetryPolicy({ delay: '5s', backoff: 'linear' }), n, noJitter))).toEqual([
+      5000, 10_000, 15_000,
+    ])
   })
   test('no wait is shorter than was asked, longer than a fifth more, or above an hour', () => {
-    fc.assert(fc.property(fc.nat(3_600_000), fc.constantFrom('constant', 'linear', 'exponential'), fc.integer({ min: 1, max: 101 }), fc.nat(), (delay, backoff, n, seed) => {
-      const policy = toRetryPolicy({ delay, backoff: backoff as 'constant' })
-      const plain = retryDelayMs(policy, n, noJitter)
-      const actual = retryDelayMs(policy, n, new SeededRandom(seed))
-      expect(actual).toBeGreaterThanOrEqual(plain)
-      expect(actual).toBeLessThanOrEqual(Math.min(longestDelayMs, Math.ceil(plain * 1.2)))
-      expect(Number.isInteger(actual)).toBe(true)
-    }))
+    fc.assert(
+      fc.property(
+        fc.nat(3_600_000),
+        fc.constantFrom('constant', 'linear', 'exponential'),
+        fc.integer({ min: 1, max: 101 }),
+        fc.nat(),
+        (delay, backoff, n, seed) => {
+          const policy = toRetryPolicy({ delay, backoff: backoff as 'constant' })
+          const plain = retryDelayMs(policy, n, noJitter)
+          const actual = retryDelayMs(policy, n, new SeededRandom(seed))
+          expect(actual).toBeGreaterThanOrEqual(plain)
+          expect(actual).toBeLessThanOrEqual(Math.min(longestDelayMs, Math.ceil(plain * 1.2)))
+          expect(Number.isInteger(actual)).toBe(true)
+        },
+      ),
+    )
   })
-  test.each<RetryOptions>([{ limit: -1 }, { limit: 1.5 }, { limit: 101 }, { limit: Infinity }, { limit: NaN }, { delay: '2h' }, { backoff: 'quadratic' as 'linear' }])('%o cannot be kept', (options) => {
+  test.each<RetryOptions>([
+    { limit: -1 },
+    { limit: 1.5 },
+    { limit: 101 },
+    { limit: Infinity },
+    { limit: NaN },
+    { delay: '2h' },
+    { backoff: 'quadratic' as 'linear' },
+  ])('%o cannot be kept', (options) => {
     expect(() => toRetryPolicy(options)).toThrow(expect.objectContaining({ code: 'INVALID_RETRIES' }))
   })
   test('a delay that is none is refused', () => {

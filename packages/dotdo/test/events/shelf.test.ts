@@ -29,22 +29,35 @@ describe('the tables', () => {
     }
     bench.outbox.send('A.b', 1)
     await bench.drain()
-    expect(writes).toEqual(['INSERT INTO dotdo_outbox', 'INSERT INTO dotdo_deliveries', 'DELETE FROM dotdo_deliveries', 'UPDATE dotdo_outbox SET'])
+    expect(writes).toEqual([
+      'INSERT INTO dotdo_outbox',
+      'INSERT INTO dotdo_deliveries',
+      'DELETE FROM dotdo_deliveries',
+      'UPDATE dotdo_outbox SET',
+    ])
   })
   test('a backlog of retries in a lane without order is not walked through for each event', async () => {
     const bench = new Bench({ limits: { batch: 1000, waitingDeliveries: 1e6 } })
     let calls = 0
-    bench.outbox.subscribe('A.b', () => {
-      calls++
-      throw new Error('down')
-    }, { ordered: false })
+    bench.outbox.subscribe(
+      'A.b',
+      () => {
+        calls++
+        throw new Error('down')
+      },
+      { ordered: false },
+    )
     bench.outbox.settle()
     for (let i = 0; i < 500; i++) bench.outbox.send('A.b', i)
     await bench.outbox.pump()
     expect(calls).toBe(500)
-    const plan = bench.store.sql("EXPLAIN QUERY PLAN SELECT seq FROM dotdo_deliveries WHERE handler = 'x' AND seq > 7 AND due_at = 0 ORDER BY seq LIMIT 1").map((row) => row.detail)
+    const plan = bench.store
+      .sql("EXPLAIN QUERY PLAN SELECT seq FROM dotdo_deliveries WHERE handler = 'x' AND seq > 7 AND due_at = 0 ORDER BY seq LIMIT 1")
+      .map((row) => row.detail)
     expect(plan.join()).toContain('PRIMARY KEY (handler=? AND seq>?)')
-    const waits = bench.store.sql("EXPLAIN QUERY PLAN SELECT seq FROM dotdo_deliveries WHERE handler = 'x' AND due_at > 0 ORDER BY due_at LIMIT 1").map((row) => row.detail)
+    const waits = bench.store
+      .sql("EXPLAIN QUERY PLAN SELECT seq FROM dotdo_deliveries WHERE handler = 'x' AND due_at > 0 ORDER BY due_at LIMIT 1")
+      .map((row) => row.detail)
     expect(waits.join()).toContain('dotdo_deliveries_due')
   })
 })
@@ -53,12 +66,20 @@ describe('what is kept has an end', () => {
   const limits = { keepEventsMs: dayMs, keepKeysMs: 7 * dayMs, keepDeadLettersMs: 30 * dayMs }
   const life = async (more = {}): Promise<Bench> => {
     const bench = new Bench({ limits: { ...limits, ...more } })
-    bench.outbox.subscribe('A.fails', () => {
-      throw new DotdoError('DOWN', 'down')
-    }, { id: 'sink' })
-    bench.outbox.subscribe('A.waits', () => {
-      throw new Error('later')
-    }, { id: 'later', retries: { limit: 100, delay: '1h', backoff: 'constant' } })
+    bench.outbox.subscribe(
+      'A.fails',
+      () => {
+        throw new DotdoError('DOWN', 'down')
+      },
+      { id: 'sink' },
+    )
+    bench.outbox.subscribe(
+      'A.waits',
+      () => {
+        throw new Error('later')
+      },
+      { id: 'later', retries: { limit: 100, delay: '1h', backoff: 'constant' } },
+    )
     bench.outbox.settle()
     bench.outbox.send('A.plain', 'plain')
     bench.outbox.send('A.keyed', 'keyed', { key: 'k' })
@@ -67,7 +88,11 @@ describe('what is kept has an end', () => {
     await bench.outbox.pump()
     return bench
   }
-  const kept = (bench: Bench): string[] => bench.outbox.events().map((it) => it.eventType.slice(2)).toReversed()
+  const kept = (bench: Bench): string[] =>
+    bench.outbox
+      .events()
+      .map((it) => it.eventType.slice(2))
+      .toReversed()
 
   test('ended events go after a day, keyed ones after seven, dead letters after thirty; what waits never goes', async () => {
     const bench = await life()
@@ -131,7 +156,9 @@ describe('what is kept has an end', () => {
       await bench.outbox.pump()
       return prunes / 2
     }
-    expect([await passes(0), await passes(3_599_999), await passes(1), await passes(0), await passes(-10), await passes(5)]).toEqual([0, 0, 1, 0, 1, 0])
+    expect([await passes(0), await passes(3_599_999), await passes(1), await passes(0), await passes(-10), await passes(5)]).toEqual([
+      0, 0, 1, 0, 1, 0,
+    ])
   })
 })
 
@@ -152,7 +179,13 @@ describe('a full outbox', () => {
         sent++
       }
     }
-    expect(flood).toThrow(expect.objectContaining({ code: 'OUTBOX_FULL', retryable: true, data: { source: 'Pipeline/main', waiting: 2000, retryAfterMs: 1000 } }))
+    expect(flood).toThrow(
+      expect.objectContaining({
+        code: 'OUTBOX_FULL',
+        retryable: true,
+        data: { source: 'Pipeline/main', waiting: 2000, retryAfterMs: 1000 },
+      }),
+    )
     expect(sent).toBeGreaterThanOrEqual(2000)
     expect(sent).toBeLessThanOrEqual(2000 + 1024)
     const before = bench.store.statements

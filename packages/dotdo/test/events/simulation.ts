@@ -46,9 +46,20 @@ interface Call {
 }
 
 const releases = [
-  [{ id: 'log', pattern: '*.*' }, { id: 'paid', pattern: 'Order.paid' }, { id: 'any', pattern: 'Order.*', ordered: false }],
-  [{ id: 'log', pattern: '*.*' }, { id: 'paid', pattern: 'Order.paid' }, { id: 'fails', pattern: '*.failed' }],
-  [{ id: 'paid', pattern: 'Order.*' }, { id: 'any', pattern: 'Order.*', ordered: false }],
+  [
+    { id: 'log', pattern: '*.*' },
+    { id: 'paid', pattern: 'Order.paid' },
+    { id: 'any', pattern: 'Order.*', ordered: false },
+  ],
+  [
+    { id: 'log', pattern: '*.*' },
+    { id: 'paid', pattern: 'Order.paid' },
+    { id: 'fails', pattern: '*.failed' },
+  ],
+  [
+    { id: 'paid', pattern: 'Order.*' },
+    { id: 'any', pattern: 'Order.*', ordered: false },
+  ],
 ]
 const types = ['Order.paid', 'Order.failed', 'Job.failed', 'Job.done']
 const limit = 4
@@ -209,7 +220,8 @@ export class Simulation {
     const entry = this.#byId.get(eventId)
     if (!entry?.owed?.includes(handler.id)) throw this.#fail(`${handler.id} got event ${n}, which it is not owed`)
     if (handler.ordered) {
-      if (this.#calls.some((call) => call.handler.id === handler.id)) throw this.#fail(`${handler.id} got event ${n} while another was under way`)
+      if (this.#calls.some((call) => call.handler.id === handler.id))
+        throw this.#fail(`${handler.id} got event ${n} while another was under way`)
       for (const earlier of this.#entries) {
         if (earlier.n >= n || !earlier.owed?.includes(handler.id) || this.#effects.has(`event:${earlier.id}:${handler.id}`)) continue
         const isDead = this.#outbox.deadLetters({ limit: 10_000, handler: handler.id }).some((letter) => letter.eventId === earlier.id)
@@ -303,14 +315,16 @@ export class Simulation {
        WHERE open IS NOT NULL AND (open <> really OR (open = 0) <> (ended_at IS NOT NULL))`,
     )
     if (broken.length > 0) throw new Error(`T1 is broken: ${JSON.stringify(broken)}`)
-    if (this.#store.sql('SELECT 1 FROM dotdo_deliveries LIMIT 1').length > 0 && this.#outbox.nextWakeMs() === undefined) throw new Error('something waits, and nobody wakes')
+    if (this.#store.sql('SELECT 1 FROM dotdo_deliveries LIMIT 1').length > 0 && this.#outbox.nextWakeMs() === undefined)
+      throw new Error('something waits, and nobody wakes')
   }
 
   /** What must have come of every event. */
   #verdict(): void {
     this.#check()
     const rows = this.#store.sql('SELECT n FROM app ORDER BY n').map((row) => row.n)
-    if (JSON.stringify(rows) !== JSON.stringify(this.#entries.map((entry) => entry.n))) throw new Error('state and outbox disagree about what was sent')
+    if (JSON.stringify(rows) !== JSON.stringify(this.#entries.map((entry) => entry.n)))
+      throw new Error('state and outbox disagree about what was sent')
     if (this.#pumps > 0) throw new Error(`${this.#pumps} pumps never ended`)
     const letters = new Map(this.#outbox.deadLetters({ limit: 10_000 }).map((letter) => [`event:${letter.id}`, letter]))
     this.deaths = letters.size
@@ -323,7 +337,8 @@ export class Simulation {
         const code = letters.get(runId)?.error.code ?? (letters.has(runId) ? 'flaky' : undefined)
         if (times > 1) throw new Error(`event ${entry.n} took effect ${times} times in ${handler}`)
         if (times === 0 && code === undefined) throw new Error(`event ${entry.n} was lost to ${handler}`)
-        if (this.crashCount === 0 && code !== undefined && (entry.n * 7 + handler.length) % 11 >= 4) throw new Error(`event ${entry.n} died in ${handler} without cause: ${code}`)
+        if (this.crashCount === 0 && code !== undefined && (entry.n * 7 + handler.length) % 11 >= 4)
+          throw new Error(`event ${entry.n} died in ${handler} without cause: ${code}`)
       }
     }
     for (const runId of [...this.#effects.keys(), ...letters.keys()]) if (!owed.has(runId)) throw new Error(`${runId} was owed to nobody`)
