@@ -3,7 +3,7 @@ import type { ByteWriter } from './bytes.ts'
 import { uuidText, writeUuid } from './coerce.ts'
 import { writeDelta } from './delta.ts'
 import { Encoding } from './format.ts'
-import { grownCapacity, PAGE_BYTES, PAGE_VALUES, type ColumnValues, type GroupValues } from './values.ts'
+import { grown, grownCapacity, PAGE_BYTES, PAGE_VALUES, type ColumnValues, type GroupValues } from './values.ts'
 
 /** The longest binary value that a column takes, in bytes. */
 export const MAX_BINARY_BYTES = 1 << 24
@@ -36,11 +36,7 @@ export class BinaryValues implements ColumnValues<Uint8Array> {
     this.#bytes = roomFor(this.#bytes, this.#used, value.length)
     this.#bytes.set(value, this.#used)
     this.#used += value.length
-    if (this.count === this.#lengths.length) {
-      const lengths = new Uint32Array(grownCapacity(this.count, this.count + 1))
-      lengths.set(this.#lengths)
-      this.#lengths = lengths
-    }
+    if (this.count === this.#lengths.length) this.#lengths = grown(this.#lengths, new Uint32Array(grownCapacity(this.count, this.count + 1)))
     this.#lengths[this.count++] = value.length
     return true
   }

@@ -10,7 +10,8 @@ import {
   type Cut,
 } from './bounds.ts'
 import { toDays, toInstantMicros, toJsonText, toText, toWallMicros, writeUuid } from './coerce.ts'
-import { BooleanValues, FloatValues, Int32Values, Int64Values, toInt32, toInt64, writeInt64 } from './numbers.ts'
+import { Int32Values, Int64Values, toInt32, toInt64, writeInt64 } from './integers.ts'
+import { BooleanValues, FloatValues } from './scalars.ts'
 import type { ColumnType } from './schema.ts'
 import { TextValues } from './texts.ts'
 import type { ColumnValues } from './values.ts'

@@ -3,7 +3,7 @@ import type { ByteWriter } from './bytes.ts'
 import { bitsOf, writeDelta } from './delta.ts'
 import { Encoding } from './format.ts'
 import { writeHybrid } from './hybrid.ts'
-import { grownCapacity, PAGE_BYTES, PAGE_VALUES, type ColumnValues, type GroupValues } from './values.ts'
+import { grown, grownCapacity, PAGE_BYTES, PAGE_VALUES, type ColumnValues, type GroupValues } from './values.ts'
 
 /** The most entries of a dictionary: its codes then fit 15 bits. */
 export const MAX_DICTIONARY_ENTRIES = 1 << 15
@@ -92,11 +92,7 @@ export class TextValues implements ColumnValues<string> {
         this.#entryCharacters >= MAX_DICTIONARY_CHARACTERS ||
         (code + 1 >= TRIAL_ENTRIES && !this.#referred && (code + 1) * 2 > this.count)
     }
-    if (this.count === this.#codes.length) {
-      const codes = new Uint16Array(grownCapacity(this.count, this.count + 1))
-      codes.set(this.#codes)
-      this.#codes = codes
-    }
+    if (this.count === this.#codes.length) this.#codes = grown(this.#codes, new Uint16Array(grownCapacity(this.count, this.count + 1)))
     this.#codes[this.count] = code
   }
 

@@ -1,23 +1,7 @@
-import { ByteWriter } from './bytes.ts'
-import { malformed } from './format.ts'
+import type { ByteWriter } from './bytes.ts'
 
-// Thrift's compact protocol, as far as Parquet's page headers and footers need it
-// (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md).
-
-const TRUE = 1
-const FALSE = 2
-const I8 = 3
-const I16 = 4
-const I32 = 5
-const I64 = 6
-const DOUBLE = 7
-const BINARY = 8
-const LIST = 9
-const SET = 10
-const STRUCT = 12
-
-/** Structs nest as deep as this and no deeper: a damaged file must not exhaust the stack. Parquet's own depth is 6. */
-const MAX_DEPTH = 32
+/** The types of Thrift's compact protocol (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md). */
+export const Compact = { TRUE: 1, FALSE: 2, I8: 3, I16: 4, I32: 5, I64: 6, DOUBLE: 7, BINARY: 8, LIST: 9, SET: 10, STRUCT: 12 } as const
 
 /** Writes one struct. Fields must be written in the order of their ids. Numbers are whole, of magnitude up to 2^53. */
 export class StructWriter {
@@ -30,31 +14,31 @@ export class StructWriter {
   }
 
   bool(id: number, value: boolean): void {
-    this.#field(id, value ? TRUE : FALSE)
+    this.#field(id, value ? Compact.TRUE : Compact.FALSE)
   }
 
   i8(id: number, value: number): void {
-    this.#field(id, I8)
+    this.#field(id, Compact.I8)
     this.#out.u8(value)
   }
 
   i16(id: number, value: number): void {
-    this.#field(id, I16)
+    this.#field(id, Compact.I16)
     this.#out.zigzag(value)
   }
 
   i32(id: number, value: number): void {
-    this.#field(id, I32)
+    this.#field(id, Compact.I32)
     this.#out.zigzag(value)
   }
 
   i64(id: number, value: number): void {
-    this.#field(id, I64)
+    this.#field(id, Compact.I64)
     this.#out.zigzag(value)
   }
 
   binary(id: number, bytes: Uint8Array): void {
-    this.#field(id, BINARY)
+    this.#field(id, Compact.BINARY)
     this.#bytes(bytes)
   }
 
@@ -64,23 +48,23 @@ export class StructWriter {
 
   /** A struct; `write` gives its fields. */
   struct(id: number, write: (fields: StructWriter) => void): void {
-    this.#field(id, STRUCT)
+    this.#field(id, Compact.STRUCT)
     this.#nested(write)
   }
 
   /** A list of structs, one for each item. */
   structs<T>(id: number, items: readonly T[], write: (fields: StructWriter, item: T, index: number) => void): void {
-    this.#list(id, STRUCT, items.length)
+    this.#list(id, Compact.STRUCT, items.length)
     items.forEach((item, index) => this.#nested((fields) => write(fields, item, index)))
   }
 
   i32s(id: number, values: readonly number[]): void {
-    this.#list(id, I32, values.length)
+    this.#list(id, Compact.I32, values.length)
     for (const value of values) this.#out.zigzag(value)
   }
 
   texts(id: number, texts: readonly string[]): void {
-    this.#list(id, BINARY, texts.length)
+    this.#list(id, Compact.BINARY, texts.length)
     for (const text of texts) this.#bytes(this.#text.encode(text))
   }
 
@@ -108,7 +92,7 @@ export class StructWriter {
   }
 
   #list(id: number, type: number, size: number): void {
-    this.#field(id, LIST)
+    this.#field(id, Compact.LIST)
     if (size < 15) this.#out.u8((size << 4) | type)
     else {
       this.#out.u8(0xf0 | type)
@@ -119,204 +103,5 @@ export class StructWriter {
   #bytes(bytes: Uint8Array): void {
     this.#out.varint(bytes.length)
     this.#out.raw(bytes)
-  }
-}
-
-/** What a field can hold once it is read. An integer beyond 2^53 is a bigint: nothing that Parquet counts is that large. */
-export type ThriftValue = boolean | number | bigint | Uint8Array | ThriftValue[] | Struct
-
-/**
- * A struct that was read, by field id. Its getters throw `PARQUET_MALFORMED`, naming the field, where a value is missing or of
- * another type; with a default they give that for a missing one.
- */
-export class Struct {
-  readonly #fields = new Map<number, ThriftValue>()
-
-  /** Used by the reader below. */
-  set(id: number, value: ThriftValue): void {
-    this.#fields.set(id, value)
-  }
-
-  has(id: number): boolean {
-    return this.#fields.has(id)
-  }
-
-  /** A whole number of magnitude up to 2^53. */
-  number(id: number, name: string, missing?: number): number {
-    const value = this.#fields.get(id) ?? missing
-    if (typeof value !== 'number') throw malformed(`${name} is not a number that can be`, { field: name })
-    return value
-  }
-
-  /** A whole number from 0 to `most`. */
-  count(id: number, name: string, most: number = Number.MAX_SAFE_INTEGER): number {
-    const value = this.number(id, name)
-    if (value < 0 || value > most) throw malformed(`${name} is ${value}, outside of 0 to ${most}`, { field: name, value, most })
-    return value
-  }
-
-  flag(id: number, name: string, missing?: boolean): boolean {
-    const value = this.#fields.get(id) ?? missing
-    if (typeof value !== 'boolean') throw malformed(`${name} is not a boolean`, { field: name })
-    return value
-  }
-
-  bytes(id: number, name: string): Uint8Array {
-    const value = this.#fields.get(id)
-    if (!(value instanceof Uint8Array)) throw malformed(`${name} is not bytes`, { field: name })
-    return value
-  }
-
-  text(id: number, name: string): string {
-    return utf8(this.bytes(id, name), name)
-  }
-
-  struct(id: number, name: string): Struct {
-    return asStruct(this.#fields.get(id), name)
-  }
-
-  structs(id: number, name: string): Struct[] {
-    return this.#list(id, name).map((item) => asStruct(item, name))
-  }
-
-  texts(id: number, name: string): string[] {
-    return this.#list(id, name).map((item) => {
-      if (!(item instanceof Uint8Array)) throw malformed(`${name} is not a list of texts`, { field: name })
-      return utf8(item, name)
-    })
-  }
-
-  numbers(id: number, name: string): number[] {
-    return this.#list(id, name).map((item) => {
-      if (typeof item !== 'number') throw malformed(`${name} is not a list of numbers`, { field: name })
-      return item
-    })
-  }
-
-  #list(id: number, name: string): ThriftValue[] {
-    const value = this.#fields.get(id)
-    if (!Array.isArray(value)) throw malformed(`${name} is not a list`, { field: name })
-    return value
-  }
-}
-
-/**
- * Reads one struct that begins at `offset`. Every loop consumes at least one byte a turn and every allocation is at most as large as the
- * bytes that are left, so that damaged input ends with an error, in time linear in its length.
- *
- * @returns the struct and the offset behind it
- * @throws `PARQUET_MALFORMED`
- */
-export function readStruct(bytes: Uint8Array, offset: number): { struct: Struct; end: number } {
-  const input = new Input(bytes, offset)
-  return { struct: input.struct(0), end: input.at }
-}
-
-class Input {
-  readonly #bytes: Uint8Array
-  at: number
-
-  constructor(bytes: Uint8Array, at: number) {
-    this.#bytes = bytes
-    this.at = at
-  }
-
-  struct(depth: number): Struct {
-    if (depth > MAX_DEPTH) throw malformed(`a header nests deeper than ${MAX_DEPTH} structs`)
-    const struct = new Struct()
-    let last = 0
-    for (;;) {
-      const head = this.#u8()
-      if (head === 0) return struct
-      const step = head >> 4
-      const id = step === 0 ? Number(this.#zigzag()) : last + step
-      last = id
-      const type = head & 15
-      struct.set(id, type === TRUE ? true : type === FALSE ? false : this.#value(type, depth))
-    }
-  }
-
-  #value(type: number, depth: number): ThriftValue {
-    switch (type) {
-      // Inside a list a boolean is a byte of its own.
-      case TRUE:
-      case FALSE:
-        return this.#u8() === TRUE
-      case I8:
-        return (this.#u8() << 24) >> 24
-      case I16:
-      case I32:
-      case I64:
-        return this.#zigzag()
-      case DOUBLE:
-        this.#take(8)
-        return Number.NaN
-      case BINARY:
-        return this.#take(Number(this.#varint()))
-      case LIST:
-      case SET:
-        return this.#list(depth)
-      case STRUCT:
-        return this.struct(depth + 1)
-      default:
-        throw malformed(`a header holds the unknown type ${type}`, { type })
-    }
-  }
-
-  #list(depth: number): ThriftValue[] {
-    if (depth > MAX_DEPTH) throw malformed(`a header nests deeper than ${MAX_DEPTH} lists`)
-    const head = this.#u8()
-    const size = head >> 4 === 15 ? Number(this.#varint()) : head >> 4
-    // Each item takes a byte at least, so this bounds what a forged size can make us do.
-    if (size > this.#bytes.length - this.at) throw malformed(`a list claims ${size} items and ${this.#bytes.length - this.at} bytes are left`, { size })
-    const items: ThriftValue[] = []
-    for (let i = 0; i < size; i++) items.push(this.#value(head & 15, depth + 1))
-    return items
-  }
-
-  #zigzag(): number | bigint {
-    const value = this.#varint()
-    if (typeof value === 'number') return value % 2 === 0 ? value / 2 : -(value + 1) / 2
-    const wide = BigInt.asIntN(64, (value >> 1n) ^ -(value & 1n))
-    const narrow = Number(wide)
-    return Number.isSafeInteger(narrow) ? narrow : wide
-  }
-
-  #varint(): number | bigint {
-    let value = 0
-    let wide = 0n
-    for (let shift = 0; shift < 70; shift += 7) {
-      const byte = this.#u8()
-      if (shift < 49) value += (byte & 0x7f) * 2 ** shift
-      else wide |= BigInt(byte & 0x7f) << BigInt(shift)
-      if (byte < 0x80) return wide === 0n ? value : BigInt(value) | wide
-    }
-    throw malformed('a number in a header is longer than 10 bytes')
-  }
-
-  #u8(): number {
-    const byte = this.#bytes[this.at++]
-    if (byte === undefined) throw malformed('a header ends in the middle')
-    return byte
-  }
-
-  #take(size: number): Uint8Array {
-    if (!(size <= this.#bytes.length - this.at)) throw malformed(`a header claims ${size} bytes and ${this.#bytes.length - this.at} are left`, { size })
-    const taken = this.#bytes.subarray(this.at, this.at + size)
-    this.at += size
-    return taken
-  }
-}
-
-function asStruct(value: ThriftValue | undefined, name: string): Struct {
-  if (!(value instanceof Struct)) throw malformed(`${name} is not a struct`, { field: name })
-  return value
-}
-
-function utf8(bytes: Uint8Array, name: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch (cause) {
-    throw malformed(`${name} is not UTF-8`, { field: name }, cause)
   }
 }

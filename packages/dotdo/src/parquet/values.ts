@@ -49,3 +49,9 @@ export const PAGE_VALUES = 1 << 17
 export function grownCapacity(current: number, needed: number): number {
   return Math.max(needed, current * 2, 1024)
 }
+
+/** Scratch memory with what it held so far: `into` is the larger one. */
+export function grown<T extends { set(values: T): void }>(from: T, into: T): T {
+  into.set(from)
+  return into
+}
