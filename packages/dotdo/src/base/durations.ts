@@ -23,8 +23,10 @@ export function toMs(duration: Duration): number {
     if (Number.isFinite(duration) && duration >= 0) return duration
   } else {
     const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/i.exec(duration)
-    const unit = match && unitNames[match[2]!.toLowerCase()]
-    if (unit) return Math.round(Number(match[1]) * unitMs[unit]!)
+    const name = match?.[2]?.toLowerCase() ?? ''
+    // A plain object also answers to 'constructor' and the like.
+    const ms = match && Object.hasOwn(unitNames, name) ? Math.round(Number(match[1]) * unitMs[unitNames[name]!]!) : NaN
+    if (Number.isFinite(ms)) return ms
   }
   throw new DotdoError('INVALID_DURATION', `${JSON.stringify(duration)} is no duration. Write milliseconds or a text such as '250ms', '10s', '15m', '2h' or '7d'.`, {
     data: { duration },
@@ -33,8 +35,9 @@ export function toMs(duration: Duration): number {
 
 /** Milliseconds in words for people: `'850 ms'`, `'12.3 s'`, `'4 min 5 s'`. */
 export function formatMs(ms: number): string {
-  if (ms < 1000) return `${Math.round(ms)} ms`
-  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`
-  const minutes = Math.floor(ms / 60_000)
-  return `${minutes} min ${Math.round((ms - minutes * 60_000) / 1000)} s`
+  // Rounded first, so that nothing is ever '60.0 s' or '1 min 60 s'.
+  if (Math.round(ms) < 1000) return `${Math.round(ms)} ms`
+  if (Math.round(ms / 100) < 600) return `${(ms / 1000).toFixed(1)} s`
+  const seconds = Math.round(ms / 1000)
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
 }

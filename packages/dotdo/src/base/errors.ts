@@ -43,10 +43,21 @@ export interface ErrorRecord {
   data?: ErrorData
 }
 
-/** Reads any thrown value into the form that is stored and sent. Stacks and causes stay at home. */
+/**
+ * Reads any thrown value into the form that is stored and sent. Stacks and causes stay at home. Never throws: what cannot be read (no
+ * text, accessors that throw) becomes an error that says so, because recording a failure must not fail.
+ */
 export function toErrorRecord(thrown: unknown): ErrorRecord {
+  try {
+    return readError(thrown)
+  } catch {
+    return { name: 'Error', message: 'A value was thrown that cannot be read as text. Throw an Error.' }
+  }
+}
+
+function readError(thrown: unknown): ErrorRecord {
   if (!isErrorLike(thrown)) return { name: 'Error', message: String(thrown) }
-  const record: ErrorRecord = { name: thrown.name, message: thrown.message }
+  const record: ErrorRecord = { name: String(thrown.name), message: String(thrown.message) }
   if (typeof thrown.code === 'string') record.code = thrown.code
   if (typeof thrown.retryable === 'boolean') record.retryable = thrown.retryable
   if (isPlainObject(thrown.data)) record.data = thrown.data
@@ -64,7 +75,8 @@ export function fromErrorRecord(record: ErrorRecord): Error {
   }
   const error = new Error(record.message)
   error.name = record.name
-  return error
+  // Without a code it may still say whether trying again helps.
+  return Object.assign(error, record.retryable !== undefined && { retryable: record.retryable }, record.data && { data: record.data })
 }
 
 /** The `code` of a thrown value, or `undefined` where it has none. */
@@ -81,8 +93,8 @@ export function isRetryable(thrown: unknown): boolean {
 }
 
 interface ErrorLike {
-  name: string
-  message: string
+  name: unknown
+  message: unknown
   code?: unknown
   retryable?: unknown
   data?: unknown

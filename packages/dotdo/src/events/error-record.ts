@@ -11,7 +11,7 @@ const recordLength = 65_536
  * from becoming a dead letter. Where data is left out, the message says so.
  */
 export function storableError(thrown: unknown): ErrorRecord {
-  const record = readError(thrown)
+  const record = toErrorRecord(thrown)
   if (record.message.length > messageLength) record.message = `${record.message.slice(0, messageLength)}…`
   return isStorable(record) ? record : withoutData(record)
 }
@@ -28,15 +28,5 @@ function isStorable(record: ErrorRecord): boolean {
   } catch {
     // Data with functions, stubs or accessors that throw: the answer is no.
     return false
-  }
-}
-
-function readError(thrown: unknown): ErrorRecord {
-  try {
-    const { name, message, ...rest } = toErrorRecord(thrown)
-    return { name: String(name), message: String(message), ...rest }
-  } catch {
-    // Anything can be thrown, even what has no text.
-    return { name: 'Error', message: 'A value was thrown that cannot be read as text. Throw an Error.' }
   }
 }

@@ -17,6 +17,21 @@ describe('errors', () => {
     expect(toErrorRecord('plain text')).toEqual({ name: 'Error', message: 'plain text' })
     expect(toErrorRecord(new TypeError('no'))).toEqual({ name: 'TypeError', message: 'no' })
   })
+  test('what was recorded is recorded the same again, with or without a code', () => {
+    const record = fc.record({ name: fc.string(), message: fc.string(), code: fc.string(), retryable: fc.boolean(), data: fc.dictionary(fc.string(), fc.string()) }, { requiredKeys: ['name', 'message'] })
+    fc.assert(fc.property(record, (it) => {
+      const back = toErrorRecord(fromErrorRecord(it))
+      expect(back).toEqual(it.code === undefined ? it : { retryable: false, data: {}, ...it })
+      expect(isRetryable(fromErrorRecord(it))).toBe(it.code === undefined ? it.retryable !== false : it.retryable === true)
+    }))
+  })
+  test.each<[string, unknown]>([
+    ['no text', Object.create(null)], ['accessors that throw', { name: 'E', get message() { throw new Error('gotcha') } }],
+    ['parts that are no text', { name: 5, message: { toString: () => 'm' } }], ['a symbol', Symbol('s')], ['nothing', undefined],
+  ])('a value with %s is recorded too, as text', (_, value) => {
+    const { name, message } = toErrorRecord(value)
+    expect([typeof name, typeof message]).toEqual(['string', 'string'])
+  })
   test('only an error that says so is terminal', () => {
     expect(isRetryable(new DotdoError('X', 'x'))).toBe(false)
     expect(isRetryable(new Error('socket hang up'))).toBe(true)
@@ -28,11 +43,12 @@ describe('durations', () => {
   test.each([['250ms', 250], ['10s', 10_000], ['15 minutes', 900_000], ['2h', 7_200_000], ['1.5 d', 129_600_000], [42, 42]])('%s is %i ms', (text, ms) => {
     expect(toMs(text)).toBe(ms)
   })
-  test.each(['', 'soon', '10', '-5s', '5 fortnights', -1, NaN, Infinity])('%s is refused', (text) => {
+  test.each(['', 'soon', '10', '-5s', '5 fortnights', '5 constructor', '5 __proto__', '5 toString', `${'9'.repeat(400)}d`, -1, NaN, Infinity])('%s is refused', (text) => {
     expect(() => toMs(text)).toThrow(expect.objectContaining({ code: 'INVALID_DURATION' }))
   })
   test('lengths of time are printed for people', () => {
     expect([850, 12_340, 245_000].map(formatMs)).toEqual(['850 ms', '12.3 s', '4 min 5 s'])
+    expect([0, 999.4, 999.5, 59_949, 59_950, 119_499, 119_500].map(formatMs)).toEqual(['0 ms', '999 ms', '1.0 s', '59.9 s', '1 min 0 s', '1 min 59 s', '2 min 0 s'])
   })
 })
 
