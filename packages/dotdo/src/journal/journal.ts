@@ -2,18 +2,15 @@ import { codeOf, DotdoError } from '../base/errors.ts'
 import { newId } from '../base/ids.ts'
 import { migrate } from '../base/migrations.ts'
 import type { RunTarget, RunView, StepView } from '../base/views.ts'
-import { ActiveRun } from './active-run.ts'
 import type { AdoptedExecution } from './execution.ts'
-import { rebuiltError, runCancelled, runCrashed, runEnded, runNotResumable, runUnderWay, storableError } from './failures.ts'
+import { Executions } from './executions.ts'
+import { runUnderWay, storableError } from './failures.ts'
 import { defaultLimits, type JournalLimits, type JournalPorts } from './ports.ts'
 import { Pruner } from './pruner.ts'
-import { errorOf, readTarget, RunTable, toRunRecord, type RunRecord, type RunRow } from './runs.ts'
-import { Scope } from './scope.ts'
-import { StepRunner } from './step-runner.ts'
+import { errorOf, RunTable, toRunRecord, type RunRecord, type RunRow } from './runs.ts'
 import { StepTable } from './steps.ts'
-import { StoredStream } from './stored-stream.ts'
 import { journalMigrations } from './tables.ts'
-import { ValueStore, type Stored } from './values.ts'
+import { ValueStore } from './values.ts'
 
 /** A run shows at most this many of its steps at once; `steps` pages through more. */
 const stepsShown = 2000
@@ -35,12 +32,11 @@ export interface RunStart {
 
 /**
  * Runs and their steps: what has happened already, and what is to be done again. Owns the tables `dotdo_runs`, `dotdo_steps` and
- * `dotdo_values`, and the executions that are under way in this incarnation of the object.
+ * `dotdo_values`, and which runs are due.
  *
  * Invariants: 1. A run is executed at most once at a time: starting, launching, resuming and the watchdog join what is under way.
- * 2. A run's end is written once, together with the end of its open steps, and never changes. 3. A run whose row says `running` and
- * that is not under way is due: either it was just started, or an earlier incarnation died. 4. Every execution that resumes is
- * counted on disk before it runs, so a run that kills the object ends as `RUN_CRASHED`. 5. Nothing is held across an await but memory.
+ * 2. A run whose row says `running` and that is not under way is due: either it was just started, or an earlier incarnation died.
+ * 3. While a run is running, {@link Journal.nextWakeMs} is an instant. 4. Nothing is held across an await but memory.
  */
 export class Journal {
   readonly #ports: JournalPorts
@@ -48,9 +44,8 @@ export class Journal {
   readonly #values: ValueStore
   readonly #runs: RunTable
   readonly #steps: StepTable
-  readonly #runner: StepRunner
+  readonly #executions: Executions
   readonly #pruner: Pruner
-  readonly #active = new Map<string, ActiveRun>()
   /** Runs inserted by this incarnation and not yet launched: nothing of them can have run. */
   readonly #unlaunched = new Set<string>()
   /** Runs to take up, in order, and how many lanes work on them. */
@@ -66,7 +61,7 @@ export class Journal {
     this.#values = new ValueStore(ports.store)
     this.#steps = new StepTable(ports.store, this.#values)
     this.#runs = new RunTable(ports.store, this.#values)
-    this.#runner = new StepRunner(ports, this.#limits, this.#steps, this.#values)
+    this.#executions = new Executions(ports, this.#limits, this.#runs, this.#steps, this.#values)
     this.#pruner = new Pruner(ports.store, this.#values)
   }
 
@@ -94,13 +89,30 @@ export class Journal {
    * @throws the run's error; `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_NOT_RESUMABLE`, `RUN_UNKNOWN`
    */
   async launch(runId: string): Promise<unknown> {
-    const active = this.#active.get(runId)
+    const active = this.#executions.find(runId)
     if (active) return active.outcome
     const row = this.#runs.get(runId)
     if (row.status !== 'running') return this.#resultOf(row)
-    const run = this.#activate(row, this.#unlaunched.delete(runId))
-    await this.#conclude(run, this.#execute(run, row))
-    return run.outcome
+    this.#due.delete(runId)
+    return this.#executions.execute(row, this.#unlaunched.delete(runId))
+  }
+
+  /**
+   * Takes up a run that failed or was cancelled: steps that are done stay done, the others begin anew. A run that is under way is joined, and one
+   * that is done answers with its result.
+   *
+   * @returns the run's result
+   * @throws as {@link launch}
+   */
+  async retry(runId: string): Promise<unknown> {
+    const row = this.#runs.get(runId)
+    if (row.status === 'failed' || row.status === 'cancelled') {
+      this.#ports.store.transaction(() => {
+        this.#runs.reopen(row.seq)
+        this.#steps.reopenFailed(row.seq, this.#ports.clock.now())
+      })
+    }
+    return this.launch(runId)
   }
 
   /**
@@ -113,17 +125,15 @@ export class Journal {
   adopt({ target, args, key }: { target: RunTarget; args: unknown[]; key?: string }): AdoptedExecution {
     checkId(key, 'key')
     const known = key === undefined ? undefined : this.#runs.findByKey(key)
-    if (known && (known.status !== 'running' || this.#active.has(known.run_id))) {
+    if (known && (known.status !== 'running' || this.#executions.find(known.run_id))) {
       throw new DotdoError('RUN_KEY_TAKEN', `Key '${key}' belongs to run '${known.run_id}', which is ${known.status}. Await that run's result instead of calling again.`, {
         data: { key, runId: known.run_id, status: known.status },
         retryable: known.status === 'running',
       })
     }
     const row = known ?? this.#insertAdopted(newId('run', this.#ports.clock, this.#ports.random), key, target, args)
-    const run = this.#activate(row, known === undefined)
-    if (known) this.#runs.began(row.seq, row.attempt + 1)
-    this.#tellRun(known ? 'run.resumed' : 'run.started', run.runId)
-    return new Adopted(run, this.#runner, (outcome) => this.#conclude(run, outcome))
+    this.#due.delete(row.run_id)
+    return this.#executions.adopt(row, known === undefined)
   }
 
   /** The run that a key belongs to. @returns `undefined` where there is none, or it was pruned */
@@ -137,7 +147,7 @@ export class Journal {
    * {@link nextWakeMs} says so.
    */
   recover(): void {
-    for (const runId of this.#runs.running()) if (!this.#active.has(runId)) this.#due.add(runId)
+    for (const runId of this.#runs.running()) if (!this.#executions.find(runId)) this.#due.add(runId)
   }
 
   /**
@@ -179,16 +189,9 @@ export class Journal {
   cancel(runId: string): RunRecord {
     const row = this.#runs.get(runId)
     if (row.status !== 'running') return toRunRecord(row)
-    const error = runCancelled(runId)
-    this.#end(row.seq, 'cancelled', error)
-    const run = this.#active.get(runId)
-    if (run) {
-      run.ended = true
-      run.cancellation.abort(error)
-    }
     this.#unlaunched.delete(runId)
     this.#due.delete(runId)
-    this.#tellRun('run.cancelled', runId)
+    this.#executions.cancel(row)
     return toRunRecord(this.#runs.get(runId))
   }
 
@@ -233,110 +236,11 @@ export class Journal {
     return this.#pruner.bite(beforeMs)
   }
 
-  // Executing
-
-  #activate(row: RunRow, fresh: boolean): ActiveRun {
-    const run = new ActiveRun(row.seq, row.run_id, fresh, fresh ? 0 : this.#steps.count(row.seq))
-    this.#active.set(row.run_id, run)
-    this.#due.delete(row.run_id)
-    return run
-  }
-
-  async #execute(run: ActiveRun, row: RunRow): Promise<unknown> {
-    const { runId } = run
-    if (!run.fresh) {
-      if (row.args[0] === 'u') throw runNotResumable(runId, row.args.slice(1))
-      // The first execution is none of the resumptions.
-      if (row.attempt > this.#limits.runResumes) throw runCrashed(runId, this.#limits.runResumes)
-    }
-    run.write(() => this.#runs.began(run.seq, row.attempt + 1))
-    this.#tellRun(run.fresh ? 'run.started' : 'run.resumed', runId)
-    if (!run.fresh) {
-      await this.#ports.sync().catch((thrown: unknown) => {
-        run.broken ??= { thrown }
-        throw thrown
-      })
-      run.cancellation.throwIfAborted()
-    }
-    const scope = new Scope(run, this.#runner)
-    // start() has encoded an array, so an array is read.
-    const args = this.#values.get(row.args) as unknown[]
-    return this.#ports.execute({ runId, target: readTarget(row), args }, scope)
-  }
-
-  /**
-   * Waits for the outcome of an execution and for the steps that nobody awaited, and writes the run's end: the commit point of a run.
-   * Resolves when that is done; the outcome itself is for those who await the run.
-   */
-  async #conclude(run: ActiveRun, outcome: PromiseLike<unknown>): Promise<void> {
-    try {
-      const result = await run.cancellation.race(outcome)
-      await run.cancellation.race(run.quiet())
-      this.#finish(run, result)
-      run.resolve(result)
-    } catch (thrown) {
-      run.resolve(Promise.reject(this.#failed(run, thrown)))
-    } finally {
-      this.#active.delete(run.runId)
-    }
-    if (run.broken) throw run.broken.thrown
-  }
-
-  #finish(run: ActiveRun, result: unknown): void {
-    if (run.broken) throw run.broken.thrown
-    run.cancellation.throwIfAborted()
-    run.write(() => this.#putResult(run, result, (stored) => this.#runs.done(run.seq, stored, this.#ports.clock.now())))
-    run.ended = true
-    this.#tellRun('run.done', run.runId)
-  }
-
-  /** Stores what can be stored. What cannot does not fail a run whose work is done: the row says why it is missing. */
-  #putResult(run: ActiveRun, result: unknown, commit: (stored: Stored) => void): void {
-    if (result instanceof StoredStream) {
-      const { valueId, text } = result.source
-      if (this.#steps.ownedStream(run.seq, valueId) === text) return commit({ text, valueId: null })
-    }
-    if (typeof result === 'object' && result !== null && Symbol.asyncIterator in result) {
-      return commit({ text: 'uit is a stream, which went to the caller', valueId: null })
-    }
-    try {
-      this.#values.put(result, `The result of run '${run.runId}'`, commit)
-    } catch (thrown) {
-      if (codeOf(thrown) !== 'NOT_STORABLE' && codeOf(thrown) !== 'RESULT_TOO_LARGE') throw thrown
-      commit({ text: `u${storableError(thrown).message}`, valueId: null })
-    }
-  }
-
-  /** Writes that a run failed, unless its end is written or nothing can be. Returns what those who await it get. */
-  #failed(run: ActiveRun, thrown: unknown): unknown {
-    if (run.broken) return run.broken.thrown
-    if (run.ended) return run.cancellation.reason
-    const error = storableError(thrown)
-    try {
-      run.write(() => this.#end(run.seq, 'failed', thrown))
-    } catch (cause) {
-      return cause
-    }
-    run.ended = true
-    run.cancellation.abort(runEnded(run.runId))
-    this.#tellRun('run.failed', run.runId)
-    return rebuiltError(error, thrown)
-  }
-
-  #end(seq: number, status: 'failed' | 'cancelled', thrown: unknown): void {
-    const now = this.#ports.clock.now()
-    const error = storableError(thrown)
-    this.#ports.store.transaction(() => {
-      this.#steps.closeOpen(seq, error, now)
-      this.#runs.ended(seq, status, error, now)
-    })
-  }
-
   async #workLane(): Promise<void> {
     try {
       for (const runId of this.#due) {
         this.#due.delete(runId)
-        if (this.#active.has(runId)) continue
+        if (this.#executions.find(runId)) continue
         // A failure of the run is in its row. A store that failed leaves the row running, and the watchdog comes again.
         await Promise.allSettled([this.launch(runId)])
       }
@@ -372,26 +276,8 @@ export class Journal {
   }
 
   #stepViews(row: RunRow, afterOrdinal: number, limit: number): StepView[] {
-    const live = this.#active.get(row.run_id)?.steps
+    const live = this.#executions.find(row.run_id)?.steps
     return this.#steps.page(row.seq, afterOrdinal, limit).map((step) => this.#steps.view(step, live?.get(step.stepId)?.progress ?? step.progress))
-  }
-
-  #tellRun(type: 'run.started' | 'run.resumed' | 'run.done' | 'run.failed' | 'run.cancelled', runId: string): void {
-    this.#ports.observe({ type, run: this.#runs.view(this.#runs.get(runId)) })
-  }
-}
-
-/** The scope of a call that became a run. */
-class Adopted extends Scope implements AdoptedExecution {
-  readonly #conclude: (outcome: PromiseLike<unknown>) => Promise<void>
-
-  constructor(run: ActiveRun, runner: StepRunner, conclude: (outcome: PromiseLike<unknown>) => Promise<void>) {
-    super(run, runner)
-    this.#conclude = conclude
-  }
-
-  settle(outcome: PromiseLike<unknown>): Promise<void> {
-    return this.#conclude(outcome)
   }
 }
 

@@ -81,6 +81,11 @@ export class RunTable {
     this.#store.sql('UPDATE dotdo_runs SET status = ?, error = ?, ended_at = ? WHERE seq = ?', status, encodeError(error), now, seq)
   }
 
+  /** Takes back the end of a run: it is running again, and has not been executed. */
+  reopen(seq: number): void {
+    this.#store.sql(`UPDATE dotdo_runs SET status = 'running', attempt = 0, error = NULL, ended_at = NULL WHERE seq = ?`, seq)
+  }
+
   anyRunning(): boolean {
     return this.#store.sql(`SELECT 1 FROM dotdo_runs WHERE status = 'running' LIMIT 1`).length > 0
   }

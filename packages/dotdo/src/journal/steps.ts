@@ -81,6 +81,11 @@ export class StepTable {
     )
   }
 
+  /** Lets the steps that failed begin anew, with all of their attempts; those that are done stay done. */
+  reopenFailed(run: number, now: number): void {
+    this.#store.sql(`UPDATE dotdo_steps SET status = 'waiting', attempt = 0, error = NULL, ended_at = NULL, next_attempt_at = ? WHERE run = ? AND status = 'failed'`, now, run)
+  }
+
   /** The reference to a stream, if a step of this run owns it. */
   ownedStream(run: number, valueId: number): string | undefined {
     return this.#store.sql<{ result: string | null }>('SELECT result FROM dotdo_steps WHERE run = ? AND value_id = ?', run, valueId)[0]?.result ?? undefined
