@@ -1,1 +1,26 @@
-export {}
+/** `dotdo`: what an app imports. */
+import { patchFetch } from './object/sources.ts'
+
+patchFetch()
+
+export { DO } from './object/do.ts'
+export type { DurableObjectClass, Reachable } from './object/do.ts'
+export type { Done, DotdoObject, Env, Nouns } from './object/self.ts'
+export { extract } from './object/sources.ts'
+export { IcebergWriter } from './object/iceberg.ts'
+export { serve } from './object/serve.ts'
+export type { AppHandler, ServeEnv } from './object/serve.ts'
+export type { AppOptions } from './object/app.ts'
+export { DotdoSystem } from './object/system.ts'
+export { DotdoError, codeOf } from './base/errors.ts'
+export type { ErrorData, ErrorDetails, ErrorRecord } from './base/errors.ts'
+export type { LiveEvent, Progress, RunTarget, RunView, ScheduleView, StepView, ValuePreview } from './base/views.ts'
+export type { Duration } from './base/durations.ts'
+export { NonRetryableError } from './journal/step-options.ts'
+export type { StepContext, StepOptions } from './journal/step-options.ts'
+export type { StoredStream } from './journal/stored-stream.ts'
+export type { DeadLetter, EventView, SendOptions, SentEvent } from './events/event.ts'
+export type { ScheduleEvent, ScheduleHandle, ScheduleOptions } from './schedule/declaration.ts'
+export type { Every } from './schedule/every.ts'
+export type { IcebergWriterOptions, Row, Rows, TableStatus, WriteReceipt } from './iceberg/writer.ts'
+export type { AnyRow, Extraction, ExtractOptions } from './sources/extract.ts'

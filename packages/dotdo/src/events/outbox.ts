@@ -16,7 +16,7 @@ import { DotdoError } from '../base/errors.ts'
 import { newId } from '../base/ids.ts'
 import type { Store } from '../base/ports.ts'
 import type { DeadLetter, EventView, SendOptions, SentEvent } from './event.ts'
-import { Handlers, type EventHandler, type HandlerOptions, type OnHandle } from './handlers.ts'
+import { Handlers, type DeclaredHandler, type EventHandler, type HandlerOptions, type OnHandle } from './handlers.ts'
 import { handlerGone, Lanes, type DeliveryPorts } from './lanes.ts'
 import { countEvery, defaultLimits, watchdogMs, type OutboxLimits } from './limits.ts'
 import { encodePayload, previewOf, sizeBytes } from './payload.ts'
@@ -134,6 +134,11 @@ export class Outbox {
   nextWakeMs(): number | undefined {
     if (this.#settled) return this.#lanes.nextWakeMs()
     return this.#tables.waiting(1) > 0 || this.#tables.unmatched().length > 0 ? this.#ports.clock.now() + watchdogMs : undefined
+  }
+
+  /** A handler that this incarnation declares: what takes up a run that a crash interrupted. */
+  handlerOf(id: string): DeclaredHandler | undefined {
+    return this.#handlers.get(id)
   }
 
   /** The events that handlers never took, the latest first, at most `limit` (100). */

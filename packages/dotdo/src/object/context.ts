@@ -1,0 +1,30 @@
+/**
+ * Who is calling: the async context of a piece of user code. Every incoming call, firing, event and step enters its own context here, or
+ * none: it never inherits one by accident (a session that one run opened must not carry it into another's callbacks).
+ */
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { RunTarget } from '../base/views.ts'
+import type { Execution } from '../journal/execution.ts'
+
+/** One call of user code in one object. */
+export interface CallContext {
+  /** The object whose code runs. Told apart by identity: a context of another object in the same isolate is none. */
+  readonly host: object
+  readonly target: RunTarget
+  readonly args: unknown[]
+  /** The run, or the scope of the step, that the code is in. Absent until a call from outside begins its first step. */
+  execution?: Execution | undefined
+  /** What the call returned, where that is a promise: how the run ends that a step of it begins. */
+  outcome?: PromiseLike<unknown>
+}
+
+const storage = new AsyncLocalStorage<CallContext | undefined>()
+
+/** The context of the code that runs now. */
+export const currentContext = (): CallContext | undefined => storage.getStore()
+
+/** Runs `work` in a context. Returns what `work` returns, as it is. */
+export const inContext = <T>(context: CallContext, work: () => T): T => storage.run(context, work)
+
+/** Runs `work` in no context. */
+export const detached = <T>(work: () => T): T => storage.run(undefined, work)

@@ -1,0 +1,67 @@
+/**
+ * What `DO.extend({...})` takes apart: fields, methods and getters, checked once when the class is made, so that a mistake is an error at
+ * the start of the Worker and not in the night.
+ */
+import { DotdoError } from '../base/errors.ts'
+import { isPublicName, type PublicNames } from '../rpc/reach.ts'
+
+/** A definition, taken apart. */
+export interface Shape {
+  /** Values that each object gets a copy of. */
+  fields: Record<string, unknown>
+  /** Own property descriptors of everything that is shared: methods, getters, setters. */
+  shared: PropertyDescriptorMap
+  /** What can be reached from outside. */
+  names: PublicNames
+  /** Runs at the start of each incarnation. */
+  init: ((this: object) => unknown) | undefined
+}
+
+/** Names on `this` that are the framework's: a definition that uses one of them is refused. */
+export const frameworkNames: ReadonlySet<string> = new Set([
+  'after', 'alarm', 'at', 'ctx', 'do', 'dotdoInspect', 'dotdoLink', 'env', 'every', 'fetch', 'id', 'on', 'scanner', 'send',
+  'webSocketClose', 'webSocketError', 'webSocketMessage', 'constructor', 'prototype', '__proto__', 'then',
+])
+
+/**
+ * Takes a definition apart.
+ * @throws `NAME_RESERVED` for a member with a framework's name; `FIELD_NOT_CLONABLE` for a field that cannot be copied for each object
+ */
+export function readDefinition(definition: object): Shape {
+  const shape: Shape = { fields: {}, shared: {}, names: { methods: [], getters: [] }, init: undefined }
+  for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(definition))) {
+    if (frameworkNames.has(name)) {
+      throw new DotdoError('NAME_RESERVED', `A definition must not have a member named '${name}': that name is the framework's. Give it another one.`, { data: { name } })
+    }
+    const isMethod = typeof descriptor.value === 'function'
+    if (name === 'init' && isMethod) {
+      shape.init = descriptor.value as Shape['init']
+    } else if (isMethod || descriptor.get || descriptor.set) {
+      shape.shared[name] = { ...descriptor, enumerable: false }
+      if (!isPublicName(name)) continue
+      if (isMethod) shape.names.methods.push(name)
+      else if (descriptor.get) shape.names.getters.push(name)
+    } else {
+      shape.fields[name] = cloneField(name, descriptor.value)
+    }
+  }
+  return shape
+}
+
+/** A fresh copy of the fields: what one object writes to its own, no other object sees. */
+export function cloneFields(shape: Shape): Record<string, unknown> {
+  const copy: Record<string, unknown> = {}
+  for (const name in shape.fields) copy[name] = cloneField(name, shape.fields[name])
+  return copy
+}
+
+function cloneField(name: string, value: unknown): unknown {
+  try {
+    return structuredClone(value)
+  } catch (cause) {
+    throw new DotdoError('FIELD_NOT_CLONABLE', `The field '${name}' cannot be copied for each object: ${cause instanceof Error ? cause.message : String(cause)}. Start it as null and set it in init().`, {
+      data: { name },
+      cause,
+    })
+  }
+}

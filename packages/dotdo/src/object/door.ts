@@ -1,0 +1,138 @@
+/**
+ * What a client meets. The {@link Door} gives nothing but the way in; `authenticate` hands out the {@link App}, from which every noun and the
+ * operator's view are reached. An unmodified capnweb client can make all of these calls.
+ */
+import { RpcTarget, type RpcStub } from 'capnweb'
+import { DotdoError } from '../base/errors.ts'
+import type { TableOverview } from '../iceberg/overview.ts'
+import { appOptions } from './app.ts'
+import { bucketBindings } from './buckets.ts'
+import { nounNames, requireNamespace, type Links } from './nouns.ts'
+import { clock } from './platform.ts'
+import { signToken, verifyToken } from './tokens.ts'
+
+/** How long a session token, a one-time link and a ticket to watch are good for. */
+export const sessionMs = 12 * 3_600_000
+const ticketMs = 60_000
+
+/** What {@link Operator.describe} tells. */
+export interface AppDescription {
+  nouns: string[]
+  /** Objects that live without being called, by noun. */
+  singletons: Record<string, string[]>
+}
+
+/** The part of the Worker's bindings that the framework reads. */
+export interface DoorEnv {
+  DOTDO_SECRET?: string
+}
+
+export class Door extends RpcTarget {
+  readonly #env: DoorEnv
+  readonly #links: Links
+
+  constructor(env: DoorEnv, links: Links) {
+    super()
+    this.#env = env
+    this.#links = links
+  }
+
+  /** The app, for whoever holds a token. @throws `TOKEN_INVALID`, `TOKEN_EXPIRED` */
+  async authenticate(token: string): Promise<App> {
+    const { authenticate } = appOptions()
+    if (!authenticate) await verifyToken(token, 'session', this.#env.DOTDO_SECRET, clock.now())
+    else if (!(await authenticate(token, this.#env))) throw new DotdoError('TOKEN_INVALID', 'The token is not valid: the app refused it. Ask the app for a new one.')
+    return makeApp(this.#env, this.#links)
+  }
+
+  /** Exchanges the token of a one-time link for a session's. @throws `TOKEN_INVALID`, `TOKEN_EXPIRED`, `TOKEN_USED` */
+  async redeem(token: string): Promise<{ token: string; expiresAt: number }> {
+    const claims = await verifyToken(token, 'once', this.#env.DOTDO_SECRET, clock.now())
+    const tokens = this.#links.user('DotdoSystem', 'tokens') as unknown as { redeem(id: string, expiresAt: number): Promise<boolean> }
+    if (!(await tokens.redeem(claims.id ?? token.slice(-43), claims.expiresAt))) {
+      throw new DotdoError('TOKEN_USED', 'This one-time link has been used. Open a new one: npm start prints one.')
+    }
+    const expiresAt = clock.now() + sessionMs
+    return { token: await signToken({ kind: 'session', expiresAt }, this.#env.DOTDO_SECRET), expiresAt }
+  }
+}
+
+/** The app: each noun is a method that gives the stub of an object. */
+export type App = RpcTarget & { readonly dotdo: Operator }
+
+/** The class is made anew for each session, because which nouns there are is the Worker's to say. */
+function makeApp(env: DoorEnv, links: Links): App {
+  class AppTarget extends RpcTarget {
+    get dotdo(): Operator {
+      return new Operator(env, links)
+    }
+  }
+  const nouns = new Proxy(Object.create(RpcTarget.prototype) as object, {
+    get(target, property, receiver) {
+      if (typeof property !== 'string' || !/^[A-Z]/.test(property)) return Reflect.get(target, property, receiver) as unknown
+      return (name: string) => appNoun(links, property, name)
+    },
+  })
+  Object.setPrototypeOf(AppTarget.prototype, nouns)
+  return new AppTarget()
+}
+
+function appNoun(links: Links, noun: string, name: string): RpcStub<Record<string, never>> {
+  requireAppNoun(noun)
+  return links.user(noun, name)
+}
+
+/** The framework's own objects are no nouns of the app. */
+function requireAppNoun(noun: string): void {
+  if (!nounNames().includes(noun)) requireNamespace(noun.startsWith('Dotdo') ? `${noun} (reserved)` : noun)
+}
+
+/** The operator's view: what the page and the command line work with. */
+export class Operator extends RpcTarget {
+  readonly #env: DoorEnv
+  readonly #links: Links
+
+  constructor(env: DoorEnv, links: Links) {
+    super()
+    this.#env = env
+    this.#links = links
+  }
+
+  describe(): AppDescription {
+    const singletons = Object.fromEntries(Object.entries(appOptions().singletons ?? {}).map(([noun, names]) => [noun, [...names]]))
+    return { nouns: nounNames(), singletons }
+  }
+
+  /** The inspector of one object. @throws `NOUN_UNKNOWN` */
+  object(noun: string, name: string): RpcStub<Record<string, never>> {
+    requireAppNoun(noun)
+    return this.#links.inspector(noun, name)
+  }
+
+  /** Makes sure that the singletons live, so that their schedules run. */
+  async wake(): Promise<void> {
+    await wakeSingletons(this.#links)
+  }
+
+  /** The address, below the Worker's own, of a WebSocket with the live events of one object. Good for a minute. */
+  async watch(noun: string, name: string): Promise<string> {
+    requireAppNoun(noun)
+    const object = `${noun}/${name}`
+    const ticket = await signToken({ kind: 'watch', object, expiresAt: clock.now() + ticketMs }, this.#env.DOTDO_SECRET)
+    return `/live/${encodeURIComponent(noun)}/${encodeURIComponent(name)}?ticket=${ticket}`
+  }
+
+  /** The tables of the app's catalog with their current snapshots. */
+  async tables(): Promise<TableOverview[]> {
+    const catalogs = Object.keys(bucketBindings()).map((binding) => this.#links.user('DotdoSystem', `catalog ${binding}`) as unknown as { overview(): Promise<TableOverview[]> })
+    return (await Promise.all(catalogs.map((catalog) => catalog.overview()))).flat()
+  }
+}
+
+/** Calls each singleton once: its `init()` declares its schedules, and its alarm does the rest. */
+export async function wakeSingletons(links: Links): Promise<void> {
+  const calls = Object.entries(appOptions().singletons ?? {}).flatMap(([noun, names]) =>
+    names.map((name) => (links.inspector(noun, name) as unknown as { describe(): Promise<unknown> }).describe()),
+  )
+  await Promise.all(calls)
+}

@@ -1,0 +1,259 @@
+/**
+ * One living object: the rooms over its storage, and every way into the user's code.
+ *
+ * Owns the instance's rooms, its links and the user's `this`. Invariants:
+ * 1. User code runs only after `init()` has ended, and only inside a context that {@link ObjectHost.enter}, a run, an event or `init` opened.
+ * 2. A schedule's firing and its run's row are one transaction; so are a step's effects in this object's SQLite and its result.
+ * 3. Whatever changes when the object wants to be woken ends in `wake.changed()`.
+ */
+import { DotdoError } from '../base/errors.ts'
+import type { Store } from '../base/ports.ts'
+import type { RunTarget } from '../base/views.ts'
+import { Outbox } from '../events/outbox.ts'
+import type { Attempt, SentEvent } from '../events/event.ts'
+import type { DeclaredHandler } from '../events/handlers.ts'
+import type { Execution, StepResult } from '../journal/execution.ts'
+import { Journal } from '../journal/journal.ts'
+import type { RunInvocation } from '../journal/ports.ts'
+import type { StepFunction, StepOptions } from '../journal/step-options.ts'
+import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
+import { LinkServer } from '../rpc/link-server.ts'
+import { methodUnknown, reachClass } from '../rpc/reach.ts'
+import { Scheduler } from '../schedule/scheduler.ts'
+import type { Firing } from '../schedule/firing.ts'
+import { currentContext, inContext, type CallContext } from './context.ts'
+import { cloneFields, type Shape } from './definition.ts'
+import { Inspector } from './inspector.ts'
+import { Live } from './live.ts'
+import { Links } from './nouns.ts'
+import { clock, endOfTurn, linkPorts, random, sleep, sqlStore, timer } from './platform.ts'
+import { makeSelf } from './self.ts'
+import { Wake } from './wake.ts'
+
+/** How long what has ended is kept, and how often the object looks. */
+const keepRunsMs = 30 * 86_400_000
+
+export class ObjectHost {
+  readonly noun: string
+  readonly name: string
+  readonly env: unknown
+  readonly ctx: DurableObjectState
+  readonly shape: Shape
+  readonly store: Store
+  readonly journal: Journal
+  readonly scheduler: Scheduler
+  readonly outbox: Outbox
+  readonly live: Live
+  readonly links: Links
+  readonly wake: Wake
+  /** The user's `this`. */
+  readonly self: object
+  #userLink: LinkServer
+  #inspectLink: LinkServer
+  #ready: Promise<void>
+  /** The newest run of each schedule that is under way in this incarnation. */
+  #underWay = new Map<string, { runId: string; ended: Promise<void> }>()
+
+  constructor(noun: string, shape: Shape, ctx: DurableObjectState, env: unknown) {
+    this.noun = noun
+    this.name = ctx.id.name ?? ctx.id.toString()
+    this.env = env
+    this.ctx = ctx
+    this.shape = shape
+    this.store = sqlStore(ctx.storage)
+    this.live = new Live(ctx, clock.now())
+    this.links = new Links(linkPorts(this.label, (work) => ctx.waitUntil(work)))
+    const sync = () => ctx.storage.sync()
+    const observe = this.live.emit.bind(this.live)
+    this.journal = new Journal({
+      store: this.store, clock, random, sleep, sync, observe,
+      execute: (run, execution) => this.#execute(run, execution),
+      enter: (execution, work) => inContext({ ...this.#context(), execution }, work),
+    })
+    this.scheduler = new Scheduler({ store: this.store, clock, random, start: (firing) => this.#storeRun(firing), changed: () => this.wake?.changed() })
+    this.outbox = new Outbox({
+      store: this.store, clock, random, sync, observe, source: this.label,
+      wake: () => this.#pumpSoon(),
+      deliver: (event, handler, attempt) => this.#deliver(event, handler, attempt),
+    })
+    this.wake = new Wake(ctx.storage, [() => this.scheduler.nextWakeMs(), () => this.journal.nextWakeMs(), () => this.outbox.nextWakeMs()])
+    this.self = makeSelf(this, cloneFields(shape))
+    const Reach = reachClass(noun, shape.names)
+    const reach = new Reach(this.self, (method, args, work) => this.enter(method, args, work))
+    this.#userLink = new LinkServer(() => reach, { endOfTurn, timer })
+    this.#inspectLink = new LinkServer(() => new Inspector(this), { endOfTurn, timer })
+    this.#ready = ctx.blockConcurrencyWhile(() => this.#start())
+    // The platform resets an object whose start failed; here the failure is only kept for those who wait for it.
+    this.#ready.catch(() => {})
+  }
+
+  /** Noun and name, as people write it: `Pipeline/main`. */
+  get label(): string {
+    return `${this.noun}/${this.name}`
+  }
+
+  async #start(): Promise<void> {
+    try {
+      await inContext({ host: this, target: { kind: 'method', name: 'init' }, args: [] }, () => this.shape.init?.call(this.self))
+    } catch (cause) {
+      throw new DotdoError('INIT_FAILED', `init() of ${this.label} failed: ${cause instanceof Error ? cause.message : String(cause)}. The object answers again when init() ends without an error.`, {
+        data: { noun: this.noun, name: this.name },
+        cause,
+      })
+    }
+    this.scheduler.settle()
+    this.outbox.settle()
+    this.journal.recover()
+    this.wake.arm()
+    this.ctx.waitUntil(this.#work())
+  }
+
+  /** A call from outside of a public method. Returns what the method returns, as it is: a stub stays a stub. */
+  enter(method: string, args: unknown[], work: () => unknown): unknown {
+    const context: CallContext = { host: this, target: { kind: 'method', name: method }, args }
+    const result = inContext(context, work)
+    if (!isThenable(result)) return result
+    context.outcome = result
+    return result
+  }
+
+  /** A native call of a public method. @throws `METHOD_UNKNOWN` */
+  callNatively(method: string, args: unknown[]): unknown {
+    return this.enter(method, args, () => (this.self as Record<string, (...args: unknown[]) => unknown>)[method]!(...args))
+  }
+
+  link(message: LinkMessage): Promise<LinkReply> {
+    return this.#ready.then(() => this.#userLink.accept(message))
+  }
+
+  inspect(message: LinkMessage): Promise<LinkReply> {
+    return this.#ready.then(() => this.#inspectLink.accept(message))
+  }
+
+  /** `this.do`. @throws `DO_OUTSIDE_RUN`, and what {@link Execution.step} throws */
+  step<T>(fn: StepFunction<T>, options: StepOptions): Promise<StepResult<T>> {
+    const context = this.#context()
+    if (context.target.kind === 'method' && context.target.name === 'init') throw outsideRun(this.label)
+    if (!context.execution) {
+      const execution = this.journal.adopt({ target: context.target, args: context.args })
+      context.execution = execution
+      const first = execution.step(fn, options)
+      // The method has not returned yet while its synchronous part runs, so its outcome is taken up when that has ended. A method that
+      // returns no promise ends with its steps not awaited: then the first of them stands for the run.
+      queueMicrotask(() => this.ctx.waitUntil(execution.settle(context.outcome ?? first).finally(() => this.wake.changed())))
+      this.wake.changed()
+      return first
+    }
+    return context.execution.step(fn, options)
+  }
+
+  /** `this.send`. Inside a run it is keyed by run and ordinal, so that a replay sends nothing twice. */
+  send(type: string, payload: unknown, options: { key?: string } = {}): string {
+    const execution = currentContext()?.host === this ? currentContext()!.execution : undefined
+    const key = options.key ?? execution?.nextKey('send')
+    return this.outbox.send(type, payload, key === undefined ? {} : { key })
+  }
+
+  /** The platform's alarm. What it starts goes on after it has returned; a run whose object dies is taken up at the next alarm. */
+  async alarm(): Promise<void> {
+    await this.#ready
+    this.wake.fired()
+    this.ctx.waitUntil(this.#work())
+    this.wake.arm()
+  }
+
+  /** Everything that is due now. */
+  async #work(): Promise<void> {
+    this.scheduler.due()
+    this.journal.resumeDue()
+    this.journal.prune(clock.now() - keepRunsMs)
+    await this.outbox.pump()
+    this.wake.arm()
+  }
+
+  #pumping = false
+  #pumpSoon(): void {
+    this.wake?.changed()
+    if (this.#pumping) return
+    this.#pumping = true
+    endOfTurn(() => {
+      this.#pumping = false
+      this.ctx.waitUntil(this.outbox.pump().then(() => this.wake.changed()))
+    })
+  }
+
+  #context(): CallContext {
+    const context = currentContext()
+    if (context?.host !== this) throw outsideRun(this.label)
+    return context
+  }
+
+  async #execute(run: RunInvocation, execution: Execution): Promise<unknown> {
+    await this.#ready
+    const context: CallContext = { host: this, target: run.target, args: run.args, execution }
+    try {
+      return await inContext(context, () => this.#find(run.target)(...run.args))
+    } finally {
+      this.wake.changed()
+    }
+  }
+
+  #find(target: RunTarget): (...args: unknown[]) => unknown {
+    if (target.kind === 'schedule') {
+      const handler = this.scheduler.handlerOf(target.id)
+      if (handler) return handler as (...args: unknown[]) => unknown
+      throw new DotdoError('SCHEDULE_GONE', `The schedule '${target.id}' of this run is no longer declared by ${this.label}. Declare it again, or cancel the run.`, { data: { schedule: target.id } })
+    }
+    if (target.kind === 'event') {
+      const handler = this.outbox.handlerOf(target.handler)
+      if (handler) return handler.fn as (...args: unknown[]) => unknown
+      throw new DotdoError('HANDLER_GONE', `The handler '${target.handler}' of this run is no longer declared by ${this.label}.`, { data: { handler: target.handler } })
+    }
+    const method = this.shape.names.methods.includes(target.name) ? (this.self as Record<string, unknown>)[target.name] : undefined
+    if (typeof method !== 'function') throw methodUnknown(this.noun, target.name, this.shape.names)
+    return (...args) => (method as (...args: unknown[]) => unknown).apply(this.self, args)
+  }
+
+  /** Inside the scheduler's transaction: the run is there when the instant has moved on. */
+  #storeRun(firing: Firing): void {
+    const { runId, scheduleId, scheduledAt, window } = firing
+    this.journal.start({ runId, target: { kind: 'schedule', id: scheduleId, scheduledAt }, args: [{ scheduledAt, window }] })
+    // When the transaction is undone, so is the row, and nothing is there to launch.
+    queueMicrotask(() => this.ctx.waitUntil(this.#launch(firing)))
+  }
+
+  async #launch({ runId, scheduleId, overlapRuns }: Firing): Promise<void> {
+    const before = this.#underWay.get(scheduleId)
+    if (before && overlapRuns === 'skip') {
+      this.journal.cancel(runId)
+      return
+    }
+    if (before && overlapRuns === 'cancel-previous') this.journal.cancel(before.runId)
+    if (before && overlapRuns === 'queue') await before.ended
+    const { promise: ended, resolve } = Promise.withResolvers<void>()
+    this.#underWay.set(scheduleId, { runId, ended })
+    try {
+      await this.journal.launch(runId)
+    } catch {
+      // The failure is the run's own: it stands in its row and was told to whoever watches.
+    } finally {
+      if (this.#underWay.get(scheduleId)?.runId === runId) this.#underWay.delete(scheduleId)
+      resolve()
+      this.wake.changed()
+    }
+  }
+
+  async #deliver(event: SentEvent, handler: DeclaredHandler, attempt: Attempt): Promise<void> {
+    const target: RunTarget = { kind: 'event', type: event.type, handler: handler.id }
+    this.journal.start({ runId: attempt.runId, target, args: [event.payload, event] })
+    await this.journal.retry(attempt.runId)
+  }
+}
+
+function outsideRun(label: string): DotdoError {
+  return new DotdoError('DO_OUTSIDE_RUN', `this.do was called in ${label} where no run can be: in init(), or in code that no call, schedule or event of this object started. Call it inside a method or a handler.`, { data: { object: label } })
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (typeof value === 'object' || typeof value === 'function') && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}

@@ -1,0 +1,70 @@
+import { zstdCompressSync, constants } from 'node:zlib'
+import { IcebergWriter as Writer, type IcebergWriterOptions, type Rows, type TableStatus, type WriteReceipt } from '../iceberg/writer.ts'
+import type { CatalogClient } from '../iceberg/ports.ts'
+import { ambientKey, ambientLinks, ambientProgress } from './ambient.ts'
+import { bindingOf } from './buckets.ts'
+import { clock, endOfTurn, random } from './platform.ts'
+
+/** Level 1: higher ones are slower and, on columns that are encoded already, hardly smaller. */
+const zstdLevel = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
+
+/**
+ * Writes rows to an Apache Iceberg table that Spark, Trino, DuckDB, ClickHouse and PyIceberg read: Parquet files in the bucket, one snapshot for
+ * each `write`, committed by the app's own catalog object.
+ *
+ * Inside `this.do` a write is exactly once: a step that is repeated after a crash adds nothing that is there already. Outside of a step it
+ * is at most once.
+ *
+ * @example
+ * const iceberg = new IcebergWriter({ bucket: this.env.R2_BUCKET, namespace: 'analytics', tableName: 'events' })
+ * await this.do(() => iceberg.write([{ type: 'click', entityId: 'u1', payload: { page: '/' }, ts: Date.now() }]), { stepId: 'load' })
+ */
+export class IcebergWriter {
+  readonly #options: IcebergWriterOptions
+  readonly #warehouse: string
+  readonly #table: string
+
+  /** @throws `INVALID_SCHEMA`, `INVALID_PARTITION`, `BUCKET_UNKNOWN`, `INVALID_OPTIONS` */
+  constructor(options: IcebergWriterOptions) {
+    this.#options = options
+    this.#table = `${options.namespace}.${options.tableName}`
+    // Made once here so that a mistake in the options is an error of the line that made it.
+    this.#writer()
+    this.#warehouse = options.warehouse ?? bindingOf(options.bucket)
+  }
+
+  /**
+   * Adds rows (an array, or a stream of rows or of batches) in one snapshot. The table is made where it is missing.
+   * @throws `INVALID_RECORD` (terminal: record, column, value and what is accepted; nothing is written), `SCHEMA_MISMATCH`; retryable:
+   *   `STORAGE_WRITE_FAILED`, `COMMIT_CONFLICT`, `COMMIT_UNKNOWN`
+   */
+  write(rows: Rows, options: { commitKey?: string } = {}): Promise<WriteReceipt> {
+    return this.#writer().write(rows, options)
+  }
+
+  /** The table as it stands now, or `null` where it has not been made. */
+  snapshot(): Promise<TableStatus | null> {
+    return this.#writer().snapshot()
+  }
+
+  #writer(): Writer {
+    return new Writer(this.#options, {
+      catalog: catalogOf(() => this.#warehouse),
+      clock,
+      random,
+      compress: (bytes) => zstdCompressSync(bytes, zstdLevel),
+      commitKey: () => ambientKey(`write:${this.#table}`),
+      progress: ambientProgress(),
+      breathe: () => new Promise(endOfTurn),
+    })
+  }
+}
+
+/** The catalog object of a warehouse, by the links of whoever calls. */
+export function catalogOf(warehouse: () => string): CatalogClient {
+  const call = (method: string, args: unknown[]) =>
+    (ambientLinks().user('DotdoSystem', `catalog ${warehouse()}`) as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[method]!(...args)
+  return new Proxy({} as CatalogClient, {
+    get: (_, method) => (typeof method === 'string' && method !== 'then' ? async (...args: unknown[]) => await call(method, args) : undefined),
+  })
+}

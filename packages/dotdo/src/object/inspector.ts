@@ -1,0 +1,86 @@
+/** What an operator may see and do of one object. A capability of its own: holding a stub of the object's methods does not give it. */
+import { RpcTarget } from 'capnweb'
+import type { RunView, ScheduleView } from '../base/views.ts'
+import type { DeadLetter, EventView } from '../events/event.ts'
+import type { ObjectHost } from './host.ts'
+
+/** How many instants a schedule's view tells ahead. */
+const instantsAhead = 5
+
+/** What stands in {@link Inspector.describe}. */
+export interface ObjectDescription {
+  noun: string
+  name: string
+  /** Public methods and getters. */
+  methods: string[]
+  getters: string[]
+}
+
+export class Inspector extends RpcTarget {
+  readonly #host: ObjectHost
+
+  constructor(host: ObjectHost) {
+    super()
+    this.#host = host
+  }
+
+  describe(): ObjectDescription {
+    const { noun, name, shape } = this.#host
+    return { noun, name, methods: [...shape.names.methods], getters: [...shape.names.getters] }
+  }
+
+  /** Runs, newest first, without their steps. */
+  runs(options: { limit?: number; before?: string } = {}): RunView[] {
+    return this.#host.journal.runs({ limit: Math.min(options.limit ?? 50, 500), ...(options.before !== undefined && { before: options.before }) })
+  }
+
+  /** One run with its steps. @throws `RUN_UNKNOWN` */
+  run(runId: string): RunView {
+    return this.#host.journal.run(runId)
+  }
+
+  /** Ends a run: what waits is aborted, later steps are refused. @throws `RUN_UNKNOWN` */
+  cancelRun(runId: string): void {
+    this.#host.journal.cancel(runId)
+    this.#host.wake.changed()
+  }
+
+  /** The schedules with their next instants. */
+  schedules(): ScheduleView[] {
+    return this.#host.scheduler.views(instantsAhead)
+  }
+
+  /** Runs a schedule now. Gives the id of the run, which is stored by then. @throws `SCHEDULE_UNKNOWN` */
+  trigger(scheduleId: string): string {
+    const runId = this.#host.scheduler.trigger(scheduleId)
+    this.#host.wake.changed()
+    return runId
+  }
+
+  /** @throws `SCHEDULE_UNKNOWN` */
+  pause(scheduleId: string): void {
+    this.#host.scheduler.pause(scheduleId)
+    this.#host.wake.changed()
+  }
+
+  /** @throws `SCHEDULE_UNKNOWN` */
+  resume(scheduleId: string): void {
+    this.#host.scheduler.resume(scheduleId)
+    this.#host.wake.changed()
+  }
+
+  /** Events that were sent and are still kept, newest first. */
+  events(options: { limit?: number } = {}): EventView[] {
+    return this.#host.outbox.events({ limit: Math.min(options.limit ?? 50, 500) })
+  }
+
+  /** Events that a handler never took. */
+  deadLetters(options: { limit?: number } = {}): DeadLetter[] {
+    return this.#host.outbox.deadLetters({ limit: Math.min(options.limit ?? 50, 500) })
+  }
+
+  /** Gives a dead letter to its handler again. @throws `DEAD_LETTER_UNKNOWN`, `HANDLER_GONE` */
+  replay(deadLetterId: string): void {
+    this.#host.outbox.replay(deadLetterId)
+  }
+}

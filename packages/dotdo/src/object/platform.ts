@@ -1,0 +1,76 @@
+/** The ports of the pure rooms over workerd. */
+import type { Clock, Random, SqlRow, SqlValue, Store } from '../base/ports.ts'
+import type { LinkClientPorts } from '../rpc/link-client.ts'
+import { detached } from './context.ts'
+
+/** The clock of the platform. It stands still while code runs and moves with I/O. */
+export const clock: Clock = { now: () => Date.now() }
+
+/** Randomness of the platform. */
+export const random: Random = {
+  next: () => crypto.getRandomValues(new Uint32Array(1))[0]! / 4294967296,
+  bytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+}
+
+/** The {@link Store} of one object: its own SQLite. */
+export function sqlStore(storage: DurableObjectStorage): Store {
+  return {
+    sql: <Row extends SqlRow>(statement: string, ...parameters: SqlValue[]) => {
+      const cursor = storage.sql.exec(statement, ...parameters)
+      const rows: Row[] = []
+      for (const row of cursor) rows.push(withBytes(row) as Row)
+      return rows
+    },
+    transaction: (work) => storage.transactionSync(work),
+  }
+}
+
+/** Rows lazily, for reads that are larger than memory. A write between two rows is seen or not, as SQLite sees fit. */
+export function* iterateSql(storage: DurableObjectStorage, statement: string, parameters: readonly SqlValue[]): Iterable<SqlRow> {
+  for (const row of storage.sql.exec(statement, ...parameters)) yield withBytes(row)
+}
+
+function withBytes(row: Record<string, SqlStorageValue>): SqlRow {
+  for (const name in row) if (row[name] instanceof ArrayBuffer) (row as SqlRow)[name] = new Uint8Array(row[name])
+  return row as SqlRow
+}
+
+/** A timer; the result cancels it. */
+export function timer(delayMs: number, then: () => void): () => void {
+  const id = setTimeout(then, delayMs)
+  return () => clearTimeout(id)
+}
+
+/** Resolves after `ms`; rejects with the signal's reason when it aborts first. */
+export function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      clearTimeout(id)
+      reject(signal.reason as Error)
+    }
+    const id = setTimeout(() => {
+      signal.removeEventListener('abort', abort)
+      resolve()
+    }, ms)
+    if (signal.aborted) abort()
+    else signal.addEventListener('abort', abort, { once: true })
+  })
+}
+
+/** Runs `then` when the code that runs now and every promise that is ready have run. */
+export const endOfTurn = (then: () => void): void => void setImmediate(then)
+
+/**
+ * The calling end of links for one owner: an object's instance, or one request of a Worker.
+ * @param keepAlive `waitUntil` of the owner: without it a stateless Worker loses messages that its turn has not sent yet
+ */
+export function linkPorts(owner: string, keepAlive: (work: Promise<unknown>) => void): LinkClientPorts {
+  return {
+    endOfTurn,
+    keepAlive,
+    timer,
+    newSession: () => crypto.randomUUID(),
+    detached,
+    unawaitedFailure: (error) => console.warn(`${owner}: a call that nobody awaited failed: ${error.code}: ${error.message}`),
+  }
+}

@@ -1,0 +1,78 @@
+/** The Worker around the objects: the one address that clients, engines and the page speak to. */
+import { newWorkersRpcResponse } from 'capnweb'
+import { codeOf } from '../base/errors.ts'
+import { errorForWire } from '../rpc/errors.ts'
+import { configureApp, type AppOptions } from './app.ts'
+import { Door, wakeSingletons, type DoorEnv } from './door.ts'
+import { Links, requireNamespace } from './nouns.ts'
+import { clock, linkPorts } from './platform.ts'
+import { serveCatalog, serveBucket } from './tables.ts'
+import { verifyToken } from './tokens.ts'
+
+/** What the framework reads of the Worker's bindings. */
+export interface ServeEnv extends DoorEnv {
+  /** `'1'` where `wrangler dev` runs the app: opens the S3 endpoint over the local buckets, on loopback addresses only. */
+  DOTDO_LOCAL?: string
+  /** The built page. */
+  ASSETS?: { fetch(request: Request): Promise<Response> }
+}
+
+/** The handlers of a Worker that {@link serve} makes. */
+export interface AppHandler {
+  fetch(request: Request, env: ServeEnv, ctx: ExecutionContext): Promise<Response>
+  scheduled(controller: ScheduledController, env: ServeEnv, ctx: ExecutionContext): Promise<void>
+}
+
+/**
+ * Makes the Worker of an app: `export default serve({...})`, beside the classes, which are exported by their nouns.
+ *
+ * | path | what |
+ * |---|---|
+ * | `/rpc` | capnweb, over a WebSocket or as one batch by POST; starts at `authenticate(token)` |
+ * | `/live/<noun>/<name>` | live events of one object over a WebSocket, with a ticket from `dotdo.watch` |
+ * | `/iceberg/v1/…` | the read side of the Iceberg REST catalog; `Authorization: Bearer <token>` |
+ * | `/s3/<bucket>/…` | the app's buckets for S3 readers, on loopback in local development only |
+ * | anything else | the page, where the Worker has an `ASSETS` binding |
+ */
+export function serve(options: AppOptions = {}): AppHandler {
+  configureApp(options)
+  return {
+    async fetch(request, env, ctx) {
+      const url = new URL(request.url)
+      const [, room] = url.pathname.split('/')
+      const links = () => new Links(linkPorts('the Worker', (work) => ctx.waitUntil(work)))
+      try {
+        if (room === 'rpc') return await newWorkersRpcResponse(request, new Door(env, links()), { onSendError: errorForWire })
+        if (room === 'live') return await watch(request, url, env)
+        if (room === 'iceberg') return await serveCatalog(request, url, env, links())
+        if (room === 's3') return await serveBucket(request, url, env)
+        if (env.ASSETS) return await env.ASSETS.fetch(request)
+      } catch (error) {
+        return refusal(error)
+      }
+      return new Response('Not found. Clients connect to /rpc.\n', { status: 404 })
+    },
+    async scheduled(_controller, _env, ctx) {
+      await wakeSingletons(new Links(linkPorts('the Worker', (work) => ctx.waitUntil(work))))
+    },
+  }
+}
+
+async function watch(request: Request, url: URL, env: ServeEnv): Promise<Response> {
+  if (request.headers.get('upgrade') !== 'websocket') return new Response('Connect with a WebSocket.\n', { status: 426, headers: { upgrade: 'websocket' } })
+  const [noun, name] = url.pathname.split('/').slice(2).map(decodeURIComponent)
+  const claims = await verifyToken(url.searchParams.get('ticket'), 'watch', env.DOTDO_SECRET, clock.now())
+  if (noun === undefined || name === undefined || claims.object !== `${noun}/${name}`) return new Response('The ticket is for another object.\n', { status: 403 })
+  return await requireNamespace(noun).getByName(name).fetch(request)
+}
+
+/** Errors of the way in, for clients that speak HTTP. What went wrong inside is the log's matter and not the caller's. */
+function refusal(error: unknown): Response {
+  const code = codeOf(error)
+  if (code === undefined) {
+    console.error(error)
+    return Response.json({ code: 'INTERNAL', message: 'The Worker failed. Its log has the reason.' }, { status: 500 })
+  }
+  const status = /^(?:TOKEN|SECRET)_/.test(code) ? 401 : 400
+  return Response.json({ code, message: (error as Error).message }, { status })
+}

@@ -1,0 +1,45 @@
+/** `extract`, and the one global that is patched: `fetch` for the schemes `s3:` and `r2:`. */
+import { createExtract, type AnyRow, type Extraction, type ExtractOptions } from '../sources/extract.ts'
+import { createSchemeFetch, isBucketAddress } from '../sources/fetch-scheme.ts'
+import type { SourcePorts } from '../sources/ports.ts'
+import { ambientProgress } from './ambient.ts'
+import { appOptions } from './app.ts'
+import { bucketBindings, bucketNamed } from './buckets.ts'
+
+const platformFetch = globalThis.fetch
+
+/**
+ * Rows of a source: `extract('s3://data-lake/events/')`, `extract('https://…')`, or a name that the app's `sources` declare. JSON, NDJSON and CSV,
+ * with gzip; a trailing slash reads everything below.
+ *
+ * `await` gives all rows; `for await` gives batches in bounded memory; `.batches()` is what a durable step returns to store a stream. Inside a
+ * step the progress (rows, bytes, address) is told by itself.
+ *
+ * @throws when the rows are asked for: `SOURCE_UNKNOWN`, `BUCKET_UNKNOWN`, `SOURCE_NOT_FOUND`, `SOURCE_MALFORMED`, `SOURCE_UNAVAILABLE` (retryable), …
+ */
+export function extract<Row = AnyRow>(source: string, options: ExtractOptions = {}): Extraction<Row> {
+  return createExtract({ ...sourcePorts(), onProgress: ambientProgress() })<Row>(source, options)
+}
+
+function sourcePorts(): SourcePorts {
+  return {
+    bucket: (name) => bucketNamed(name),
+    bucketNames: () => Object.keys(bucketBindings()),
+    sources: appOptions().sources ?? {},
+    http: (url, request) => platformFetch(url, request as RequestInit),
+    gunzip: (stream) => (stream as globalThis.ReadableStream<Uint8Array>).pipeThrough(new DecompressionStream('gzip') as unknown as ReadableWritablePair<Uint8Array, Uint8Array>),
+  }
+}
+
+/** Makes `fetch('s3://…')` work as it does for `https:`. Everything else goes to the platform's own `fetch`, untouched. */
+export function patchFetch(): void {
+  globalThis.fetch = (async (input: RequestInfo | URL, init?: RequestInit) => {
+    const address = typeof input === 'string' ? input : input instanceof URL ? input.href : input.url
+    if (!isBucketAddress(address)) return platformFetch(input, init)
+    const request = input instanceof Request ? input : undefined
+    const method = init?.method ?? request?.method
+    const signal = init?.signal ?? request?.signal
+    const { status, headers, body } = await createSchemeFetch(sourcePorts())(address, { ...(method !== undefined && { method }), ...(signal && { signal }) })
+    return new Response(body as BodyInit | null, { status, headers })
+  }) as typeof fetch
+}

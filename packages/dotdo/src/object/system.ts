@@ -1,0 +1,98 @@
+/**
+ * The framework's own object. One class, so that an app has one migration to write; what an instance is, its name says: `catalog <BINDING>` holds
+ * the tables of one bucket, `tokens` remembers which one-time links were used.
+ */
+import { DurableObject } from 'cloudflare:workers'
+import { RpcTarget } from 'capnweb'
+import { DotdoError } from '../base/errors.ts'
+import { migrate } from '../base/migrations.ts'
+import type { Store } from '../base/ports.ts'
+import { Catalog } from '../iceberg/catalog.ts'
+import { currentSnapshot } from '../iceberg/metadata.ts'
+import type { CatalogClient } from '../iceberg/ports.ts'
+import type { TableOverview } from '../iceberg/overview.ts'
+import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
+import { LinkServer } from '../rpc/link-server.ts'
+import { addressName, bucketBindings } from './buckets.ts'
+import { clock, endOfTurn, random, sqlStore, timer } from './platform.ts'
+
+/** Versioned, like every stored table: see `migrate`. */
+const tokenTables = [['CREATE TABLE dotdo_used_tokens (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID']]
+
+export class DotdoSystem extends DurableObject {
+  readonly #link: LinkServer
+
+  constructor(ctx: DurableObjectState, env: never) {
+    super(ctx, env)
+    const store = sqlStore(ctx.storage)
+    const [role, binding] = (ctx.id.name ?? '').split(' ')
+    let main: RpcTarget | undefined
+    this.#link = new LinkServer(() => (main ??= role === 'catalog' ? new CatalogTarget(store, binding ?? '') : new TokensTarget(store)), { endOfTurn, timer })
+  }
+
+  dotdoLink(message: LinkMessage): Promise<LinkReply> {
+    return this.#link.accept(message)
+  }
+}
+
+/** Which one-time links were used. A used one is remembered until it would have expired anyway. */
+class TokensTarget extends RpcTarget {
+  readonly #store: Store
+
+  constructor(store: Store) {
+    super()
+    this.#store = store
+    migrate(store, 'tokens', tokenTables)
+  }
+
+  /** Marks a token as used. Answers whether it was the first use. */
+  redeem(id: string, expiresAt: number): boolean {
+    this.#store.sql('DELETE FROM dotdo_used_tokens WHERE expires_at < ?', clock.now())
+    if (this.#store.sql('SELECT 1 FROM dotdo_used_tokens WHERE id = ?', id).length > 0) return false
+    this.#store.sql('INSERT INTO dotdo_used_tokens VALUES (?, ?)', id, expiresAt)
+    return true
+  }
+}
+
+/** The catalog of one bucket, as a capability. */
+class CatalogTarget extends RpcTarget implements CatalogClient {
+  readonly #catalog: Catalog
+
+  constructor(store: Store, binding: string) {
+    super()
+    const bucket = bucketBindings()[binding]
+    if (!bucket) throw new DotdoError('BUCKET_UNKNOWN', `There is no bucket binding ${JSON.stringify(binding)} for this catalog. This Worker has: ${Object.keys(bucketBindings()).join(', ') || 'none'}.`, { data: { binding } })
+    this.#catalog = new Catalog({ store, bucket, clock, random, warehouse: `s3://${addressName(binding)}` })
+  }
+
+  loadTable(...args: Parameters<CatalogClient['loadTable']>) { return this.#catalog.loadTable(...args) }
+  createTable(...args: Parameters<CatalogClient['createTable']>) { return this.#catalog.createTable(...args) }
+  beginWrite(...args: Parameters<CatalogClient['beginWrite']>) { return this.#catalog.beginWrite(...args) }
+  findCommit(...args: Parameters<CatalogClient['findCommit']>) { return this.#catalog.findCommit(...args) }
+  commit(...args: Parameters<CatalogClient['commit']>) { return this.#catalog.commit(...args) }
+  dropTable(...args: Parameters<CatalogClient['dropTable']>) { return this.#catalog.dropTable(...args) }
+  createNamespace(...args: Parameters<CatalogClient['createNamespace']>) { return this.#catalog.createNamespace(...args) }
+  loadNamespace(...args: Parameters<CatalogClient['loadNamespace']>) { return this.#catalog.loadNamespace(...args) }
+  listNamespaces(...args: Parameters<CatalogClient['listNamespaces']>) { return this.#catalog.listNamespaces(...args) }
+  listTables(...args: Parameters<CatalogClient['listTables']>) { return this.#catalog.listTables(...args) }
+
+  /** The tables with their current snapshots, for people. At most 200: a page is no catalog client. */
+  async overview(): Promise<TableOverview[]> {
+    const tables: TableOverview[] = []
+    for (const namespace of await this.#catalog.listNamespaces()) {
+      for (const ident of await this.#catalog.listTables(namespace)) {
+        const loaded = tables.length < 200 ? await this.#catalog.loadTable(ident) : null
+        if (!loaded) continue
+        const snapshot = currentSnapshot(loaded.metadata)
+        const total = (name: string) => Number(snapshot?.summary[name] ?? 0)
+        tables.push({
+          name: [...ident.namespace, ident.name].join('.'),
+          location: loaded.metadata.location,
+          ...(snapshot && { snapshotId: snapshot['snapshot-id'], committedAt: snapshot['timestamp-ms'] }),
+          files: total('total-data-files'), rows: total('total-records'), bytes: total('total-files-size'),
+        })
+      }
+    }
+    return tables
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * Signed tokens: what `authenticate` takes where the app brings no check of its own.
+ *
+ * A token is `dotdo1.<claims>.<signature>`: claims as base64url JSON, HMAC-SHA-256 of the part before the signature by the secret in
+ * `DOTDO_SECRET`. A token is a secret: it is never logged, and an error does not repeat it.
+ */
+import { DotdoError } from '../base/errors.ts'
+
+const version = 'dotdo1'
+
+/** What a token says. Instants are epoch milliseconds. */
+export interface Claims {
+  expiresAt: number
+  /** `session`: opens the app. `once`: is exchanged for a session, one time. `watch`: opens the live events of one object. */
+  kind: 'session' | 'once' | 'watch'
+  /** Of a `once` token: what it is remembered by when it was used. */
+  id?: string
+  /** Of a `watch` token: noun and name. */
+  object?: string
+}
+
+/** Signs claims. @throws `SECRET_MISSING` */
+export async function signToken(claims: Claims, secret: string | undefined): Promise<string> {
+  const head = `${version}.${base64url(new TextEncoder().encode(JSON.stringify(claims)))}`
+  const signature = await crypto.subtle.sign('HMAC', await hmacKey(secret), new TextEncoder().encode(head))
+  return `${head}.${base64url(new Uint8Array(signature))}`
+}
+
+/**
+ * Reads a token whose signature is ours, whose time has not run out, and whose kind is the one that is asked for.
+ * @throws `TOKEN_INVALID`, `TOKEN_EXPIRED`, `SECRET_MISSING`
+ */
+export async function verifyToken(token: unknown, kind: Claims['kind'], secret: string | undefined, now: number): Promise<Claims> {
+  const key = await hmacKey(secret)
+  const match = typeof token === 'string' && token.length < 4096 ? /^(dotdo1\.([\w-]+))\.([\w-]+)$/.exec(token) : null
+  if (!match) throw invalid('it has not the form of one')
+  const genuine = await crypto.subtle.verify('HMAC', key, fromBase64url(match[3]!), new TextEncoder().encode(match[1]!))
+  if (!genuine) throw invalid('its signature is not of this app')
+  const claims = JSON.parse(new TextDecoder().decode(fromBase64url(match[2]!))) as Claims
+  if (claims.kind !== kind) throw invalid(`it is a '${claims.kind}' token, and a '${kind}' token is needed`)
+  if (claims.expiresAt <= now) {
+    throw new DotdoError('TOKEN_EXPIRED', `The token has expired at ${new Date(claims.expiresAt).toISOString()}. Open a new link: npm start prints one.`, { data: { expiredAt: claims.expiresAt } })
+  }
+  return claims
+}
+
+function invalid(reason: string): DotdoError {
+  return new DotdoError('TOKEN_INVALID', `The token is not valid: ${reason}. Open the link that the app printed last, or sign a token with this app's secret.`, { data: { reason } })
+}
+
+async function hmacKey(secret: string | undefined): Promise<CryptoKey> {
+  if (typeof secret !== 'string' || secret.length < 16) {
+    throw new DotdoError('SECRET_MISSING', 'This app has no secret to check tokens with. Set DOTDO_SECRET (16 characters or more: wrangler secret put DOTDO_SECRET), or give serve() an authenticate function.')
+  }
+  return crypto.subtle.importKey('raw', new TextEncoder().encode(secret), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign', 'verify'])
+}
+
+function base64url(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+}
+
+function fromBase64url(text: string): Uint8Array<ArrayBuffer> {
+  try {
+    return Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (character) => character.charCodeAt(0))
+  } catch (cause) {
+    throw new DotdoError('TOKEN_INVALID', 'The token is not valid: it has not the form of one.', { cause })
+  }
+}
