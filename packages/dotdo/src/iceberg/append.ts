@@ -8,7 +8,17 @@ import { entryStatus, partitionType, writeManifest } from './manifest.ts'
 import { writeManifestList, type FieldSummary, type ManifestListEntry } from './manifest-list.ts'
 import { currentSnapshot } from './metadata.ts'
 import { singleValue } from './single-value.ts'
-import { COMMIT_KEY, type CommitRequest, type DataFile, type PartitionSpec, type PartitionValue, type Schema, type Snapshot, type SnapshotSummary, type TableMetadata } from './types.ts'
+import {
+  COMMIT_KEY,
+  type CommitRequest,
+  type DataFile,
+  type PartitionSpec,
+  type PartitionValue,
+  type Schema,
+  type Snapshot,
+  type SnapshotSummary,
+  type TableMetadata,
+} from './types.ts'
 
 /** A manifest that is ready to be put, and what a list says of it. */
 export interface StagedManifest {
@@ -76,7 +86,12 @@ export function stageManifest(files: readonly DataFile[], plan: ManifestPlan): S
       addedRows: rows,
       existingRows: 0,
       deletedRows: 0,
-      partitions: spec.fields.map((field, i) => summarize(partitionType(field['source-id'], field.transform, schema), files.map((it) => it.partition[i] ?? null))),
+      partitions: spec.fields.map((field, i) =>
+        summarize(
+          partitionType(field['source-id'], field.transform, schema),
+          files.map((it) => it.partition[i] ?? null),
+        ),
+      ),
     },
   }
 }

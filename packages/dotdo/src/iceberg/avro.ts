@@ -130,16 +130,20 @@ function writeValue(out: ByteSink, type: AvroType, value: AvroValue | undefined,
       return out.varint(0)
     }
   }
-  throw new DotdoError('AVRO_VALUE', `${path} is ${value === undefined ? 'absent' : typeof value}, and its Avro type is ${kind}. This is a fault of the writer, not of the data.`, {
-    data: { path, type: kind },
-  })
+  throw new DotdoError(
+    'AVRO_VALUE',
+    `${path} is ${value === undefined ? 'absent' : typeof value}, and its Avro type is ${kind}. This is a fault of the writer, not of the data.`,
+    {
+      data: { path, type: kind },
+    },
+  )
 }
 
 /** A value goes to the first branch that it can be: null to `null`, anything else to the other one. */
 function writeUnion(out: ByteSink, branches: readonly AvroType[], value: AvroValue | undefined, path: string): void {
   const absent = value === null || value === undefined
   const index = branches.findIndex((branch) => (branch === 'null') === absent)
-  if (index < 0) throw new DotdoError('AVRO_VALUE', `${path} is ${String(value)}, which none of its Avro types holds.`, { data: { path } })
+  if (index < 0) throw new DotdoError('AVRO_VALUE', `${path} is ${absent ? 'null' : typeof value}, which none of its Avro types holds.`, { data: { path } })
   out.varint(index)
   writeValue(out, branches[index]!, value ?? null, path)
 }
@@ -282,9 +286,16 @@ function isFields(value: AvroValue | undefined): value is Record<string, AvroVal
 }
 
 function malformed(why: string, cause?: unknown): DotdoError {
-  return new DotdoError('AVRO_MALFORMED', `This is no readable Avro file: ${why}. Restore the file from a copy, or roll the table back.`, { data: { why }, cause })
+  return new DotdoError('AVRO_MALFORMED', `This is no readable Avro file: ${why}. Restore the file from a copy, or roll the table back.`, {
+    data: { why },
+    cause,
+  })
 }
 
 function unsupported(what: string): DotdoError {
-  return new DotdoError('AVRO_UNSUPPORTED', `This Avro file uses ${what}, which is not read here. Rewrite it with null or deflate blocks and plain types.`, { data: { what } })
+  return new DotdoError(
+    'AVRO_UNSUPPORTED',
+    `This Avro file uses ${what}, which is not read here. Rewrite it with null or deflate blocks and plain types.`,
+    { data: { what } },
+  )
 }

@@ -17,7 +17,18 @@ import { catalogTables } from './catalog-tables.ts'
 import { applyUpdates, checkRequirements, newTableMetadata, parseMetadata, serializeMetadata } from './metadata.ts'
 import { newUuid } from './numbers.ts'
 import { keyOf, type CatalogClient, type ObjectStore } from './ports.ts'
-import { COMMIT_KEY, type CommitRequest, type CommitResult, type CreateTableRequest, type LoadedTable, type Snapshot, type TableIdent, type TableMetadata, type WriteIntent, type WriteStart } from './types.ts'
+import {
+  COMMIT_KEY,
+  type CommitRequest,
+  type CommitResult,
+  type CreateTableRequest,
+  type LoadedTable,
+  type Snapshot,
+  type TableIdent,
+  type TableMetadata,
+  type WriteIntent,
+  type WriteStart,
+} from './types.ts'
 
 /** How long a commit key answers a repeated write: 400 days. A later one would load again. */
 export const COMMIT_KEY_RETENTION_MS = 400 * 86_400_000
@@ -63,7 +74,12 @@ export class Catalog implements CatalogClient {
     this.#clock = ports.clock
     this.#random = ports.random
     this.#warehouse = ports.warehouse.replace(/\/+$/, '')
-    if (!/^[a-z][a-z0-9+.-]*:\/\/[^/\s]+(\/[^/\s]+)*$/.test(this.#warehouse)) throw new DotdoError('INVALID_NAME', `${JSON.stringify(ports.warehouse)} is no address of a warehouse. Write s3://bucket or s3://bucket/prefix.`, { data: { warehouse: ports.warehouse } })
+    if (!/^[a-z][a-z0-9+.-]*:\/\/[^/\s]+(\/[^/\s]+)*$/.test(this.#warehouse))
+      throw new DotdoError(
+        'INVALID_NAME',
+        `${JSON.stringify(ports.warehouse)} is no address of a warehouse. Write s3://bucket or s3://bucket/prefix.`,
+        { data: { warehouse: ports.warehouse } },
+      )
     migrate(this.#store, 'catalog', catalogTables)
   }
 
@@ -85,7 +101,13 @@ export class Catalog implements CatalogClient {
       // The commit point: after the await, another creation may have come first.
       if (this.#row(ident)) throw tableExists(ident)
       this.#store.sql('INSERT OR IGNORE INTO dotdo_catalog_namespaces (namespace, properties) VALUES (?, ?)', joined(namespace), '{}')
-      this.#store.sql('INSERT INTO dotdo_catalog_tables (namespace, name, uuid, metadata_location, version) VALUES (?, ?, ?, ?, 0)', joined(namespace), ident.name, uuid, metadataLocation)
+      this.#store.sql(
+        'INSERT INTO dotdo_catalog_tables (namespace, name, uuid, metadata_location, version) VALUES (?, ?, ?, ?, 0)',
+        joined(namespace),
+        ident.name,
+        uuid,
+        metadataLocation,
+      )
       return { metadataLocation, metadata }
     })
   }
@@ -96,7 +118,14 @@ export class Catalog implements CatalogClient {
     if (!committed) {
       const now = this.#clock.now()
       this.#store.sql('DELETE FROM dotdo_catalog_intents WHERE begun_at < ?', now - INTENT_RETENTION_MS)
-      this.#store.sql('INSERT OR REPLACE INTO dotdo_catalog_intents (table_uuid, commit_key, attempt_id, snapshot_id, begun_at) VALUES (?, ?, ?, ?, ?)', row.uuid, intent.commitKey, intent.attemptId, intent.snapshotId, now)
+      this.#store.sql(
+        'INSERT OR REPLACE INTO dotdo_catalog_intents (table_uuid, commit_key, attempt_id, snapshot_id, begun_at) VALUES (?, ?, ?, ?, ?)',
+        row.uuid,
+        intent.commitKey,
+        intent.attemptId,
+        intent.snapshotId,
+        now,
+      )
     }
     return { ...(await this.#load(row.metadata_location)), committed }
   }
@@ -118,7 +147,11 @@ export class Catalog implements CatalogClient {
     if (result) return result
     // The file has no name anywhere, and best effort is enough: an orphan costs space, never truth.
     await this.#bucket.delete([keyOf(metadataLocation)]).catch(leaveOrphan)
-    throw new DotdoError('COMMIT_CONFLICT', `Another commit to ${shown(ident)} came first. Load the table again and stage the commit on it.`, { retryable: true, data: { table: shown(ident) } })
+    throw new DotdoError(
+      'COMMIT_CONFLICT',
+      `Another commit to ${shown(ident)} came first. Load the table again and stage the commit on it.`,
+      { retryable: true, data: { table: shown(ident) } },
+    )
   }
 
   async dropTable(ident: TableIdent): Promise<boolean> {
@@ -134,11 +167,18 @@ export class Catalog implements CatalogClient {
 
   async createNamespace(namespace: readonly string[], properties: Record<string, string> = {}): Promise<void> {
     if (namespace.length === 0) throw invalidName('', 'A namespace needs at least one level')
-    this.#store.sql('INSERT OR IGNORE INTO dotdo_catalog_namespaces (namespace, properties) VALUES (?, ?)', joined(checkNames(namespace)), JSON.stringify(properties))
+    this.#store.sql(
+      'INSERT OR IGNORE INTO dotdo_catalog_namespaces (namespace, properties) VALUES (?, ?)',
+      joined(checkNames(namespace)),
+      JSON.stringify(properties),
+    )
   }
 
   async loadNamespace(namespace: readonly string[]): Promise<Record<string, string> | null> {
-    const [row] = this.#store.sql<{ properties: string }>('SELECT properties FROM dotdo_catalog_namespaces WHERE namespace = ?', joined(namespace))
+    const [row] = this.#store.sql<{ properties: string }>(
+      'SELECT properties FROM dotdo_catalog_namespaces WHERE namespace = ?',
+      joined(namespace),
+    )
     if (row) return JSON.parse(row.properties) as Record<string, string>
     // A namespace with levels below it is there, too, although nobody made it by itself.
     return namespace.length > 0 && this.#below(namespace).length > 0 ? {} : null
@@ -150,52 +190,93 @@ export class Catalog implements CatalogClient {
   }
 
   async listTables(namespace: readonly string[]): Promise<TableIdent[]> {
-    const rows = this.#store.sql<{ name: string }>('SELECT name FROM dotdo_catalog_tables WHERE namespace = ? ORDER BY name', joined(namespace))
+    const rows = this.#store.sql<{ name: string }>(
+      'SELECT name FROM dotdo_catalog_tables WHERE namespace = ? ORDER BY name',
+      joined(namespace),
+    )
     return rows.map((row) => ({ namespace: [...namespace], name: row.name }))
   }
 
   /** Moves the row, if it still stands where the commit was checked. Synchronous: the commit point. */
-  #swap(ident: TableIdent, row: TableRow, metadata: TableMetadata, metadataLocation: string, key: string | undefined, request: CommitRequest): CommitResult | null {
+  #swap(
+    ident: TableIdent,
+    row: TableRow,
+    metadata: TableMetadata,
+    metadataLocation: string,
+    key: string | undefined,
+    request: CommitRequest,
+  ): CommitResult | null {
     const before = key === undefined ? null : this.#committed(row.uuid, key)
     if (before) return before
     const now = this.#row(ident)
     if (now?.uuid !== row.uuid || now.metadata_location !== row.metadata_location) return null
-    this.#store.sql('UPDATE dotdo_catalog_tables SET metadata_location = ?, version = ? WHERE uuid = ?', metadataLocation, row.version + 1, row.uuid)
+    this.#store.sql(
+      'UPDATE dotdo_catalog_tables SET metadata_location = ?, version = ? WHERE uuid = ?',
+      metadataLocation,
+      row.version + 1,
+      row.uuid,
+    )
     const added = request.updates.find((it) => it.action === 'add-snapshot')?.snapshot['snapshot-id']
     const snapshot = metadata.snapshots.find((it) => it['snapshot-id'] === added)
     if (key !== undefined && snapshot) {
       const committedAt = this.#clock.now()
       this.#store.sql('DELETE FROM dotdo_catalog_commits WHERE committed_at < ?', committedAt - COMMIT_KEY_RETENTION_MS)
-      this.#store.sql('INSERT INTO dotdo_catalog_commits (table_uuid, commit_key, snapshot, metadata_location, committed_at) VALUES (?, ?, ?, ?, ?)', row.uuid, key, JSON.stringify(snapshot), metadataLocation, committedAt)
+      this.#store.sql(
+        'INSERT INTO dotdo_catalog_commits (table_uuid, commit_key, snapshot, metadata_location, committed_at) VALUES (?, ?, ?, ?, ?)',
+        row.uuid,
+        key,
+        JSON.stringify(snapshot),
+        metadataLocation,
+        committedAt,
+      )
       this.#store.sql('DELETE FROM dotdo_catalog_intents WHERE table_uuid = ? AND commit_key = ?', row.uuid, key)
     }
     return { ...(snapshot && { snapshot }), metadataLocation, duplicate: false }
   }
 
   #committed(uuid: string, key: string): CommitResult | null {
-    const [row] = this.#store.sql<CommitRow>('SELECT snapshot, metadata_location FROM dotdo_catalog_commits WHERE table_uuid = ? AND commit_key = ?', uuid, key)
+    const [row] = this.#store.sql<CommitRow>(
+      'SELECT snapshot, metadata_location FROM dotdo_catalog_commits WHERE table_uuid = ? AND commit_key = ?',
+      uuid,
+      key,
+    )
     return row ? { snapshot: JSON.parse(row.snapshot) as Snapshot, metadataLocation: row.metadata_location, duplicate: true } : null
   }
 
   #row(ident: TableIdent): TableRow | undefined {
-    return this.#store.sql<TableRow>('SELECT uuid, metadata_location, version FROM dotdo_catalog_tables WHERE namespace = ? AND name = ?', joined(ident.namespace), ident.name)[0]
+    return this.#store.sql<TableRow>(
+      'SELECT uuid, metadata_location, version FROM dotdo_catalog_tables WHERE namespace = ? AND name = ?',
+      joined(ident.namespace),
+      ident.name,
+    )[0]
   }
 
   #require(ident: TableIdent): TableRow {
     const row = this.#row(ident)
     if (row) return row
-    throw new DotdoError('TABLE_NOT_FOUND', `There is no table ${shown(ident)} in this catalog. Create it, or look at listTables for the names that exist.`, { data: { table: shown(ident) } })
+    throw new DotdoError(
+      'TABLE_NOT_FOUND',
+      `There is no table ${shown(ident)} in this catalog. Create it, or look at listTables for the names that exist.`,
+      { data: { table: shown(ident) } },
+    )
   }
 
   /** The levels of every namespace below `parent`. */
   #below(parent: readonly string[]): string[][] {
-    const all = this.#store.sql<{ namespace: string }>('SELECT namespace FROM dotdo_catalog_namespaces').map((row) => row.namespace.split('\x1f'))
+    const all = this.#store
+      .sql<{ namespace: string }>('SELECT namespace FROM dotdo_catalog_namespaces')
+      .map((row) => row.namespace.split('\x1f'))
     return all.filter((levels) => levels.length > parent.length && parent.every((level, i) => levels[i] === level))
   }
 
   async #load(metadataLocation: string): Promise<LoadedTable> {
     const object = await this.#bucket.get(keyOf(metadataLocation))
-    if (!object) throw new DotdoError('METADATA_MISSING', `The bucket has no ${metadataLocation}, which the catalog names. Restore the object, or drop the table.`, { data: { metadataLocation } })
+    if (!object)
+      throw new DotdoError(
+        'METADATA_MISSING',
+        `The bucket has no ${metadataLocation}, which the catalog names. Restore the object, or drop the table.`,
+        { data: { metadataLocation } },
+      )
     return { metadataLocation, metadata: parseMetadata(this.#decoder.decode(await object.arrayBuffer()), metadataLocation) }
   }
 
@@ -204,7 +285,11 @@ export class Catalog implements CatalogClient {
     try {
       await this.#bucket.put(keyOf(location), this.#encoder.encode(serializeMetadata(metadata)))
     } catch (cause) {
-      throw new DotdoError('STORAGE_WRITE_FAILED', `Writing ${location} failed: ${cause instanceof Error ? cause.message : String(cause)}. Nothing was committed; try again.`, { retryable: true, data: { location }, cause })
+      throw new DotdoError(
+        'STORAGE_WRITE_FAILED',
+        `Writing ${location} failed: ${cause instanceof Error ? cause.message : String(cause)}. Nothing was committed; try again.`,
+        { retryable: true, data: { location }, cause },
+      )
     }
     return location
   }
@@ -218,7 +303,8 @@ function commitKeyOf(request: CommitRequest): string | undefined {
 function checkNames(names: readonly string[]): string[] {
   for (const name of names) {
     // Names become folders of the bucket and segments of addresses.
-    if (!/^[\p{L}\p{N}_][\p{L}\p{N}_-]{0,127}$/u.test(name)) throw invalidName(name, `${JSON.stringify(name)} cannot name a namespace or a table`)
+    if (!/^[\p{L}\p{N}_][\p{L}\p{N}_-]{0,127}$/u.test(name))
+      throw invalidName(name, `${JSON.stringify(name)} cannot name a namespace or a table`)
   }
   return [...names]
 }
@@ -232,11 +318,15 @@ function shown(ident: TableIdent): string {
 }
 
 function tableExists(ident: TableIdent): DotdoError {
-  return new DotdoError('TABLE_EXISTS', `There is a table ${shown(ident)} already. Load it, or choose another name.`, { data: { table: shown(ident) } })
+  return new DotdoError('TABLE_EXISTS', `There is a table ${shown(ident)} already. Load it, or choose another name.`, {
+    data: { table: shown(ident) },
+  })
 }
 
 function invalidName(name: string, why: string): DotdoError {
-  return new DotdoError('INVALID_NAME', `${why}. Use 1 to 128 letters, digits, '_' or '-', with a letter, digit or '_' first.`, { data: { name } })
+  return new DotdoError('INVALID_NAME', `${why}. Use 1 to 128 letters, digits, '_' or '-', with a letter, digit or '_' first.`, {
+    data: { name },
+  })
 }
 
 function leaveOrphan(): void {

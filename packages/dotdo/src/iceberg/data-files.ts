@@ -49,8 +49,6 @@ type Row = Record<string, unknown>
 interface OpenFile {
   partition: PartitionValue[]
   writer: ParquetWriter
-  chunks: Uint8Array[]
-  chunkBytes: number
   /** What was counted of this file in the total. */
   countedBytes: number
 }
@@ -83,7 +81,12 @@ export class DataFiles {
     this.#routers = plan.spec.fields.map((field) => {
       const column = plan.columns.find((it) => it.fieldId === field['source-id'])
       const result = column && transformResult(field.transform, column.type)
-      if (!column || result === undefined) throw new DotdoError('ICEBERG_UNSUPPORTED', `The table is partitioned by ${field.name} (${field.transform} of field ${field['source-id']}), which is not written here. Write to another table, or partition it by another transform.`, { data: { field: field.name } })
+      if (!column || result === undefined)
+        throw new DotdoError(
+          'ICEBERG_UNSUPPORTED',
+          `The table is partitioned by ${field.name} (${field.transform} of field ${field['source-id']}), which is not written here. Write to another table, or partition it by another transform.`,
+          { data: { field: field.name } },
+        )
       return { column, transform: field.transform, result, name: field.name, apply: transformOf(field.transform, column.type) }
     })
   }
@@ -102,58 +105,78 @@ export class DataFiles {
     try {
       file.writer.add(row)
     } catch (thrown) {
-      throw codeOf(thrown) === 'INVALID_VALUE' ? invalidRecord(thrown as DotdoError, this.#plan.columns, row, number) : thrown
+      throw codeOf(thrown) === 'INVALID_VALUE' ? invalidRecord(thrown as DotdoError, this.#plan.columns, number) : thrown
     }
     this.#count(file)
-    if (this.#bufferedBytes > this.#plan.limits.maxBufferedBytes || this.#open.size > this.#plan.limits.maxOpenFiles) return this.#makeRoom()
+    if (this.#bufferedBytes > this.#plan.limits.maxBufferedBytes || this.#open.size > this.#plan.limits.maxOpenFiles)
+      return this.#makeRoom()
     return undefined
   }
 
   /** Closes and uploads what is open, and gives all files of the write. @throws `STORAGE_WRITE_FAILED` (retryable) */
   async finish(): Promise<DataFile[]> {
-    for (const key of [...this.#open.keys()]) await this.#close(key)
+    // Closing takes the file out of the map, which iteration by a Map's own iterator allows.
+    for (const key of this.#open.keys()) await this.#close(key)
     return this.#files
   }
 
   #routed(column: Column, row: Row, number: number): PartitionValue {
-    const value = row[column.name]
+    // A column may have the name of something that every object inherits, such as `constructor`.
+    const value = Object.hasOwn(row, column.name) || !(column.name in Object.prototype) ? row[column.name] : undefined
     const stored = storedValue(column.type, value)
-    if (stored === undefined || (stored === null && column.required)) throw refused(column, value, number)
+    if (stored === undefined || (stored === null && column.required))
+      throw refused(column, value === undefined ? 'undefined' : preview(value), acceptedBy(column.type), number)
     return stored
   }
 
   /** A key without a column would be dropped without a word, and the table would lack it for ever. */
   #checkKeys(row: Row, number: number): void {
     if (typeof row !== 'object' || row === null || Array.isArray(row)) {
-      throw new DotdoError('INVALID_RECORD', `Record ${number} is ${preview(row)}. A record is an object with the keys ${[...this.#names].join(', ')}. Nothing was committed.`, { data: { record: number, accepted: [...this.#names] } })
+      throw new DotdoError(
+        'INVALID_RECORD',
+        `Record ${number} is ${preview(row)}. A record is an object with the keys ${[...this.#names].join(', ')}. Nothing was committed.`,
+        { data: { record: number, accepted: [...this.#names] } },
+      )
     }
     for (const key in row) {
       if (this.#names.has(key) || row[key] === undefined) continue
-      throw new DotdoError('INVALID_RECORD', `Record ${number} has ${key} = ${preview(row[key])}, and the table has no such column; it has ${[...this.#names].join(', ')}. Leave the key out, or add the column to the schema. Nothing was committed.`, {
-        data: { record: number, column: key, value: preview(row[key]), accepted: [...this.#names] },
-      })
+      throw new DotdoError(
+        'INVALID_RECORD',
+        `Record ${number} has ${key} = ${preview(row[key])}, and the table has no such column; it has ${[...this.#names].join(', ')}. Leave the key out, or add the column to the schema. Nothing was committed.`,
+        {
+          data: { record: number, column: key, value: preview(row[key]), accepted: [...this.#names] },
+        },
+      )
     }
   }
 
   #start(key: string, partition: PartitionValue[]): OpenFile {
-    const { columns, compress, limits } = this.#plan
+    const plan = this.#plan
+    const { columns, limits } = plan
     if (this.#started++ >= limits.maxFiles) {
-      throw new DotdoError('TOO_MANY_FILES', `This write makes more than ${limits.maxFiles} files, because its rows spread over too many partitions. Partition by something coarser (day in place of hour, bucket(16, id) in place of id), or write fewer rows at once. Nothing was committed.`, { data: { maxFiles: limits.maxFiles } })
+      throw new DotdoError(
+        'TOO_MANY_FILES',
+        `This write makes more than ${limits.maxFiles} files, because its rows spread over too many partitions. Partition by something coarser (day in place of hour, bucket(16, id) in place of id), or write fewer rows at once. Nothing was committed.`,
+        { data: { maxFiles: limits.maxFiles } },
+      )
     }
-    const writer = new ParquetWriter(columns, { codec: 'zstd', compress, metadata: this.#footer, createdBy: 'dotdo' })
-    const file: OpenFile = { partition, writer, chunks: [], chunkBytes: 0, countedBytes: 0 }
+    const writer = new ParquetWriter(columns, { codec: 'zstd', compress: (bytes) => plan.compress(bytes), metadata: this.#footer })
+    const file: OpenFile = { partition, writer, countedBytes: 0 }
     this.#open.set(key, file)
     return file
   }
 
   #count(file: OpenFile): void {
-    const bytes = file.chunkBytes + file.writer.bufferedBytes
+    const bytes = file.writer.bufferedBytes
     this.#bufferedBytes += bytes - file.countedBytes
     file.countedBytes = bytes
   }
 
   async #makeRoom(): Promise<void> {
-    while (this.#open.size > 0 && (this.#bufferedBytes > this.#plan.limits.maxBufferedBytes / 2 || this.#open.size > this.#plan.limits.maxOpenFiles)) {
+    while (
+      this.#open.size > 0 &&
+      (this.#bufferedBytes > this.#plan.limits.maxBufferedBytes / 2 || this.#open.size > this.#plan.limits.maxOpenFiles)
+    ) {
       let largest: string | undefined
       let most = -1
       for (const [key, file] of this.#open) {
@@ -170,15 +193,18 @@ export class DataFiles {
     this.#open.delete(openKey)
     this.#bufferedBytes -= file.countedBytes
     const info = file.writer.finish()
-    file.chunks.push(...file.writer.takeChunks())
     if (info.rows === 0) return
     const path = `${this.#plan.location}/data/${this.#folder(file.partition)}${this.#plan.namePrefix}-${String(this.#files.length).padStart(5, '0')}.parquet`
     const key = keyOf(path)
     this.uploadedKeys.push(key)
     try {
-      await this.#plan.bucket.put(key, concat(file.chunks, info.sizeBytes))
+      await this.#plan.bucket.put(key, concat(file.writer.takeChunks(), info.sizeBytes))
     } catch (cause) {
-      throw new DotdoError('STORAGE_WRITE_FAILED', `Uploading ${path} (${info.sizeBytes} bytes) failed: ${cause instanceof Error ? cause.message : String(cause)}. Nothing was committed; try again.`, { retryable: true, data: { path, sizeBytes: info.sizeBytes }, cause })
+      throw new DotdoError(
+        'STORAGE_WRITE_FAILED',
+        `Uploading ${path} (${info.sizeBytes} bytes) failed: ${cause instanceof Error ? cause.message : String(cause)}. Nothing was committed; try again.`,
+        { retryable: true, data: { path, sizeBytes: info.sizeBytes }, cause },
+      )
     }
     const data = dataFile(path, file.partition, info, this.#plan.columns)
     this.#files.push(data)
@@ -187,7 +213,9 @@ export class DataFiles {
 
   /** `ts_day=2001-01-01/`: for people. Readers take partition values from the manifest, so odd characters may fall out of it. */
   #folder(partition: readonly PartitionValue[]): string {
-    return this.#routers.map((router, i) => `${safe(router.name)}=${safe(partitionText(router.result, router.transform, partition[i] ?? null))}/`).join('')
+    return this.#routers
+      .map((router, i) => `${safe(router.name)}=${safe(partitionText(router.result, router.transform, partition[i] ?? null))}/`)
+      .join('')
   }
 }
 
@@ -225,19 +253,27 @@ export function dataFile(path: string, partition: PartitionValue[], info: Parque
   return file
 }
 
-function invalidRecord(error: DotdoError, columns: readonly Column[], row: Row, number: number): DotdoError {
-  const column = columns.find((it) => it.name === error.data.column)
-  // A value that JSON or UTF-8 cannot hold is known to the Parquet writer alone: its own words stand then.
-  if (column) return refused(column, row[column.name], number)
-  return new DotdoError('INVALID_RECORD', `Record ${number}: ${error.message} Nothing was committed.`, { data: { ...error.data, record: number } })
+/** The Parquet writer counts the rows of its own file; what a user knows is the record of the write. */
+function invalidRecord(error: DotdoError, columns: readonly Column[], number: number): DotdoError {
+  const { data } = error
+  const column = columns.find((it) => it.name === data.column)
+  if (column) return refused(column, String(data.value), String(data.accepts), number)
+  return new DotdoError('INVALID_RECORD', `Record ${number}: ${error.message} Nothing was committed.`, {
+    data: { ...data, record: number },
+  })
 }
 
-function refused(column: Column, value: unknown, number: number): DotdoError {
-  const accepted = acceptedBy(column.type)
-  const says = value === undefined ? `has no ${column.name}` : `has ${column.name} = ${preview(value)}`
-  return new DotdoError('INVALID_RECORD', `Record ${number} ${says}. ${column.name} is a ${column.required ? 'required ' : ''}${column.type}: give ${accepted}${column.required ? '' : ', or null'}. Nothing was committed; mend the record or filter it out, and write again.`, {
-    data: { record: number, column: column.name, value: value === undefined ? 'undefined' : preview(value), accepted },
-  })
+function refused(column: Column, value: string, accepted: string, number: number): DotdoError {
+  const { name, type, required } = column
+  const says = value === 'undefined' ? `has no ${name}` : `has ${name} = ${value}`
+  const kind = required ? `a required ${type}` : `of type ${type}`
+  return new DotdoError(
+    'INVALID_RECORD',
+    `Record ${number} ${says}. ${name} is ${kind}: give ${accepted}. Nothing was committed; mend the record or filter it out, and write again.`,
+    {
+      data: { record: number, column: name, value, accepted },
+    },
+  )
 }
 
 /** Values of one column have one type, so their text parts them; null is told from the text `null`. */

@@ -80,7 +80,12 @@ export const manifestListSchema: AvroRecord = {
       items: {
         type: 'record',
         name: 'r508',
-        fields: [required(509, 'contains_null', 'boolean'), optional(518, 'contains_nan', 'boolean'), optional(510, 'lower_bound', 'bytes'), optional(511, 'upper_bound', 'bytes')],
+        fields: [
+          required(509, 'contains_null', 'boolean'),
+          optional(518, 'contains_nan', 'boolean'),
+          optional(510, 'lower_bound', 'bytes'),
+          optional(511, 'upper_bound', 'bytes'),
+        ],
       },
     }),
   ],
@@ -103,7 +108,14 @@ function toRecord(entry: ManifestListEntry): Fields {
     added_rows_count: entry.addedRows,
     existing_rows_count: entry.existingRows,
     deleted_rows_count: entry.deletedRows,
-    partitions: entry.partitions && entry.partitions.map((it) => ({ contains_null: it.containsNull, contains_nan: it.containsNan, lower_bound: it.lower, upper_bound: it.upper })),
+    partitions:
+      entry.partitions &&
+      entry.partitions.map((it) => ({
+        contains_null: it.containsNull,
+        contains_nan: it.containsNan,
+        lower_bound: it.lower,
+        upper_bound: it.upper,
+      })),
   }
 }
 
@@ -122,11 +134,12 @@ function toListEntry(record: Fields): ManifestListEntry {
     addedRows: record.added_rows_count as number,
     existingRows: record.existing_rows_count as number,
     deletedRows: record.deleted_rows_count as number,
-    partitions: (record.partitions as Fields[] | null | undefined)?.map((it) => ({
-      containsNull: it.contains_null as boolean,
-      containsNan: (it.contains_nan ?? null) as boolean | null,
-      lower: (it.lower_bound ?? null) as Uint8Array | null,
-      upper: (it.upper_bound ?? null) as Uint8Array | null,
-    })) ?? null,
+    partitions:
+      (record.partitions as Fields[] | null | undefined)?.map((it) => ({
+        containsNull: it.contains_null as boolean,
+        containsNan: (it.contains_nan ?? null) as boolean | null,
+        lower: (it.lower_bound ?? null) as Uint8Array | null,
+        upper: (it.upper_bound ?? null) as Uint8Array | null,
+      })) ?? null,
   }
 }

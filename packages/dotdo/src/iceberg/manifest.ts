@@ -38,7 +38,11 @@ export function writeManifest(entries: readonly ManifestEntry[], context: Manife
     const inherits = entry.sequenceNumber === null && entry.fileSequenceNumber === null
     const explicit = entry.sequenceNumber !== null && entry.fileSequenceNumber !== null
     if (entry.status === entryStatus.added ? !inherits : !explicit) {
-      throw new DotdoError('MANIFEST_INVALID', `The entry of ${entry.file.path} has status ${entry.status} and sequence numbers ${entry.sequenceNumber} and ${entry.fileSequenceNumber}. Added entries inherit theirs; others carry both.`, { data: { path: entry.file.path } })
+      throw new DotdoError(
+        'MANIFEST_INVALID',
+        `The entry of ${entry.file.path} has status ${entry.status} and sequence numbers ${entry.sequenceNumber} and ${entry.fileSequenceNumber}. Added entries inherit theirs; others carry both.`,
+        { data: { path: entry.file.path } },
+      )
     }
     return entryRecord(entry, partition)
   })
@@ -100,14 +104,21 @@ export function manifestSchema(partition: readonly AvroField[]): AvroRecord {
 
 /** The fields of a spec's partition tuple, each of its transform's type; all may be null. */
 export function partitionFields(spec: PartitionSpec, schema: Schema): AvroField[] {
-  return spec.fields.map((field) => optional(field['field-id'], avroName(field.name), avroType(partitionType(field['source-id'], field.transform, schema))))
+  return spec.fields.map((field) =>
+    optional(field['field-id'], avroName(field.name), avroType(partitionType(field['source-id'], field.transform, schema))),
+  )
 }
 
 /** The Iceberg type of one partition column. */
 export function partitionType(sourceId: number, transform: string, schema: Schema): string {
   const source = schema.fields.find((it) => it.id === sourceId)
   const type = source && transformResult(transform, source.type as ColumnType)
-  if (type === undefined) throw new DotdoError('ICEBERG_UNSUPPORTED', `A partition column is ${transform} of field ${sourceId} (${source?.type ?? 'absent'}), which is not written here. Write to another table, or partition it by another transform.`, { data: { transform, sourceId } })
+  if (type === undefined)
+    throw new DotdoError(
+      'ICEBERG_UNSUPPORTED',
+      `A partition column is ${transform} of field ${sourceId} (${source?.type ?? 'absent'}), which is not written here. Write to another table, or partition it by another transform.`,
+      { data: { transform, sourceId } },
+    )
   return type
 }
 
@@ -161,7 +172,12 @@ function entryRecord(entry: ManifestEntry, partition: readonly AvroField[]): Fie
 
 function toEntry(record: Fields): ManifestEntry {
   const file = record.data_file as Fields
-  if (file.content !== undefined && file.content !== 0) throw new DotdoError('ICEBERG_UNSUPPORTED', 'The table holds row-level deletes, which are not read here. Rewrite its data files with an engine that applies them.', { data: { content: file.content } })
+  if (file.content !== undefined && file.content !== 0)
+    throw new DotdoError(
+      'ICEBERG_UNSUPPORTED',
+      'The table holds row-level deletes, which are not read here. Rewrite its data files with an engine that applies them.',
+      { data: { content: file.content } },
+    )
   return {
     status: record.status as ManifestEntry['status'],
     snapshotId: (record.snapshot_id ?? null) as number | bigint | null,

@@ -37,10 +37,14 @@ export function checkRequirements(metadata: TableMetadata, requirements: readonl
   for (const requirement of requirements) {
     const [found, wanted] = facts(metadata, requirement)
     if (found === wanted) continue
-    throw new DotdoError('COMMIT_CONFLICT', `The table at ${metadata.location} changed under this commit: ${requirement.type} wants ${wanted} and found ${found}. Load the table again and stage the commit on it.`, {
-      retryable: true,
-      data: { location: metadata.location, requirement: requirement.type, wanted, found },
-    })
+    throw new DotdoError(
+      'COMMIT_CONFLICT',
+      `The table at ${metadata.location} changed under this commit: ${requirement.type} wants ${String(wanted)} and found ${String(found)}. Load the table again and stage the commit on it.`,
+      {
+        retryable: true,
+        data: { location: metadata.location, requirement: requirement.type, wanted, found },
+      },
+    )
   }
 }
 
@@ -77,22 +81,45 @@ export function serializeMetadata(metadata: TableMetadata): string {
 export function parseMetadata(text: string, location: string): TableMetadata {
   // JSON.parse rounds integers above 2^53 without a word, and a rounded snapshot id is another snapshot.
   for (const match of text.matchAll(/"[a-z-]*(?:snapshot-id|sequence-number)"\s*:\s*(\d{16,})/g)) {
-    if (!Number.isSafeInteger(Number(match[1]))) throw new DotdoError('ICEBERG_UNSUPPORTED', `${location} holds the id ${match[1]}, above 2^53, which this runtime would round. Write to a table whose snapshots were made here.`, { data: { location, id: match[1] } })
+    if (!Number.isSafeInteger(Number(match[1])))
+      throw new DotdoError(
+        'ICEBERG_UNSUPPORTED',
+        `${location} holds the id ${match[1]}, above 2^53, which this runtime would round. Write to a table whose snapshots were made here.`,
+        { data: { location, id: match[1] } },
+      )
   }
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (cause) {
-    throw new DotdoError('METADATA_INVALID', `${location} is no JSON. Restore the file, or roll the table back to an earlier one.`, { data: { location }, cause })
+    throw new DotdoError('METADATA_INVALID', `${location} is no JSON. Restore the file, or roll the table back to an earlier one.`, {
+      data: { location },
+      cause,
+    })
   }
   const metadata = value as TableMetadata
   if (typeof value !== 'object' || value === null || typeof metadata['table-uuid'] !== 'string' || !Array.isArray(metadata.schemas)) {
-    throw new DotdoError('METADATA_INVALID', `${location} is no table metadata. Restore the file, or roll the table back to an earlier one.`, { data: { location } })
+    throw new DotdoError(
+      'METADATA_INVALID',
+      `${location} is no table metadata. Restore the file, or roll the table back to an earlier one.`,
+      { data: { location } },
+    )
   }
   if (metadata['format-version'] !== 2) {
-    throw new DotdoError('ICEBERG_UNSUPPORTED', `${location} has format version ${String(metadata['format-version'])}; version 2 is read here. Use another table.`, { data: { location } })
+    throw new DotdoError(
+      'ICEBERG_UNSUPPORTED',
+      `${location} has format version ${String(metadata['format-version'])}; version 2 is read here. Use another table.`,
+      { data: { location } },
+    )
   }
-  return { ...metadata, properties: metadata.properties ?? {}, refs: metadata.refs ?? {}, snapshots: metadata.snapshots ?? [], 'snapshot-log': metadata['snapshot-log'] ?? [], 'metadata-log': metadata['metadata-log'] ?? [] }
+  return {
+    ...metadata,
+    properties: metadata.properties ?? {},
+    refs: metadata.refs ?? {},
+    snapshots: metadata.snapshots ?? [],
+    'snapshot-log': metadata['snapshot-log'] ?? [],
+    'metadata-log': metadata['metadata-log'] ?? [],
+  }
 }
 
 /** What a requirement is about, and what it wants it to be. */
@@ -126,8 +153,13 @@ function applyUpdate(metadata: TableMetadata, update: Update): TableMetadata {
     case 'set-snapshot-ref':
       return setRef(metadata, update['ref-name'], update.type, update['snapshot-id'])
     case 'add-schema':
-      if (metadata.schemas.some((it) => it['schema-id'] === update.schema['schema-id'])) throw invalid(metadata, `schema ${update.schema['schema-id']} is there already`)
-      return { ...metadata, schemas: [...metadata.schemas, update.schema], 'last-column-id': Math.max(metadata['last-column-id'], lastFieldId(update.schema)) }
+      if (metadata.schemas.some((it) => it['schema-id'] === update.schema['schema-id']))
+        throw invalid(metadata, `schema ${update.schema['schema-id']} is there already`)
+      return {
+        ...metadata,
+        schemas: [...metadata.schemas, update.schema],
+        'last-column-id': Math.max(metadata['last-column-id'], lastFieldId(update.schema)),
+      }
     case 'set-current-schema': {
       // -1 is the protocol's word for the schema that this commit added last.
       const id = update['schema-id'] === -1 ? metadata.schemas.at(-1)!['schema-id'] : update['schema-id']
@@ -137,7 +169,10 @@ function applyUpdate(metadata: TableMetadata, update: Update): TableMetadata {
     case 'set-properties':
       return { ...metadata, properties: { ...metadata.properties, ...update.updates } }
     case 'remove-properties':
-      return { ...metadata, properties: Object.fromEntries(Object.entries(metadata.properties).filter(([key]) => !update.removals.includes(key))) }
+      return {
+        ...metadata,
+        properties: Object.fromEntries(Object.entries(metadata.properties).filter(([key]) => !update.removals.includes(key))),
+      }
     default:
       throw unsupported('update', (update as { action?: unknown }).action)
   }
@@ -148,7 +183,8 @@ function addSnapshot(metadata: TableMetadata, snapshot: Snapshot): TableMetadata
   const sequence = snapshot['sequence-number']
   if (!Number.isSafeInteger(id) || id <= 0) throw invalid(metadata, `${id} is no snapshot id`)
   if (metadata.snapshots.some((it) => it['snapshot-id'] === id)) throw invalid(metadata, `snapshot ${id} is there already`)
-  if (sequence <= metadata['last-sequence-number']) throw invalid(metadata, `sequence number ${sequence} is not above ${metadata['last-sequence-number']}`)
+  if (sequence <= metadata['last-sequence-number'])
+    throw invalid(metadata, `sequence number ${sequence} is not above ${metadata['last-sequence-number']}`)
   // Clocks of writers differ. History reads by time, so a snapshot is never older than the one before it.
   const at = Math.max(snapshot['timestamp-ms'], metadata.snapshots.at(-1)?.['timestamp-ms'] ?? 0)
   return {
@@ -178,9 +214,17 @@ function lastFieldId(schema: Schema): number {
 }
 
 function invalid(metadata: TableMetadata, why: string): DotdoError {
-  return new DotdoError('INVALID_COMMIT', `The commit to ${metadata.location} was refused: ${why}. Load the table again and stage the commit on it.`, { data: { location: metadata.location, why } })
+  return new DotdoError(
+    'INVALID_COMMIT',
+    `The commit to ${metadata.location} was refused: ${why}. Load the table again and stage the commit on it.`,
+    { data: { location: metadata.location, why } },
+  )
 }
 
 function unsupported(kind: string, name: unknown): DotdoError {
-  return new DotdoError('ICEBERG_UNSUPPORTED', `This catalog does not know the ${kind} ${String(name)}. Use an engine's own catalog for it.`, { data: { kind, name: String(name) } })
+  return new DotdoError(
+    'ICEBERG_UNSUPPORTED',
+    `This catalog does not know the ${kind} ${String(name)}. Use an engine's own catalog for it.`,
+    { data: { kind, name: String(name) } },
+  )
 }

@@ -24,7 +24,10 @@ export interface StoredObject extends ObjectInfo {
 export type ObjectRange = { offset: number; length?: number } | { suffix: number }
 
 /** One page of a listing. */
-export type ObjectPage = { objects: ObjectInfo[]; delimitedPrefixes: string[] } & ({ truncated: true; cursor: string } | { truncated: false })
+export type ObjectPage = { objects: ObjectInfo[]; delimitedPrefixes: string[] } & (
+  | { truncated: true; cursor: string }
+  | { truncated: false }
+)
 
 /** A listing's question: at most `limit` (1,000 where it is absent) keys and prefixes that start with `prefix`, in the order of their bytes. */
 export interface ListQuery {
@@ -86,7 +89,15 @@ export interface CatalogClient {
 
 /** The codes by which a catalog says that a commit did not happen, and will not. */
 export const catalogFailures: ReadonlySet<string> = new Set([
-  'COMMIT_CONFLICT', 'TABLE_NOT_FOUND', 'TABLE_EXISTS', 'INVALID_COMMIT', 'INVALID_NAME', 'ICEBERG_UNSUPPORTED', 'METADATA_MISSING', 'METADATA_INVALID', 'STORAGE_WRITE_FAILED',
+  'COMMIT_CONFLICT',
+  'TABLE_NOT_FOUND',
+  'TABLE_EXISTS',
+  'INVALID_COMMIT',
+  'INVALID_NAME',
+  'ICEBERG_UNSUPPORTED',
+  'METADATA_MISSING',
+  'METADATA_INVALID',
+  'STORAGE_WRITE_FAILED',
 ])
 
 /** The key of an object at an address. Where a bucket stands in addresses: `s3://<bucket>/<key>`. */

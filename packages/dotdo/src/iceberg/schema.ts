@@ -39,7 +39,13 @@ export function schemaOf(columns: readonly Column[], schemaId = 0): Schema {
   return {
     type: 'struct',
     'schema-id': schemaId,
-    fields: columns.map(({ fieldId, name, required, type }) => ({ id: fieldId, name, required, type: icebergType(type), ...(type === 'json' && { doc: JSON_DOC }) })),
+    fields: columns.map(({ fieldId, name, required, type }) => ({
+      id: fieldId,
+      name,
+      required,
+      type: icebergType(type),
+      ...(type === 'json' && { doc: JSON_DOC }),
+    })),
   }
 }
 
@@ -73,24 +79,35 @@ export function matchTable(metadata: TableMetadata, wanted: readonly Column[], w
     byName.delete(column.name)
     const says = describe(icebergType(column.type), column.required)
     if (!field) differences.push(`column ${column.name} (${says}) is not in the table`)
-    else if (says !== describe(field.type, field.required)) differences.push(`column ${column.name} is ${describe(field.type, field.required)} in the table and ${says} here`)
+    else if (says !== describe(field.type, field.required))
+      differences.push(`column ${column.name} is ${describe(field.type, field.required)} in the table and ${says} here`)
     return { ...column, fieldId: field?.id ?? 0 }
   })
-  for (const field of byName.values()) differences.push(`column ${field.name} (${describe(field.type, field.required)}) is only in the table`)
+  for (const field of byName.values())
+    differences.push(`column ${field.name} (${describe(field.type, field.required)}) is only in the table`)
   const there = describeSpec(currentSpec(metadata), schema.fields)
   const here = describeSpec(wantedSpec, schemaOf(wanted).fields)
   if (there !== here) differences.push(`the table is partitioned by ${there || 'nothing'} and this writer by ${here || 'nothing'}`)
   if (differences.length === 0) return columns
-  throw new DotdoError('SCHEMA_MISMATCH', `The table at ${metadata.location} has another shape than this writer: ${differences.slice(0, 5).join('; ')}. Give the writer the table's schema and partitionBy, or another tableName.`, {
-    data: { location: metadata.location, differences },
-  })
+  throw new DotdoError(
+    'SCHEMA_MISMATCH',
+    `The table at ${metadata.location} has another shape than this writer: ${differences.slice(0, 5).join('; ')}. Give the writer the table's schema and partitionBy, or another tableName.`,
+    {
+      data: { location: metadata.location, differences },
+    },
+  )
 }
 
 /** The schema that new rows are written by. */
 export function currentSchema(metadata: TableMetadata): Schema {
   const id = metadata['current-schema-id']
   const schema = metadata.schemas.find((it) => it['schema-id'] === id)
-  if (!schema) throw new DotdoError('METADATA_INVALID', `The metadata of ${metadata.location} names schema ${id} as current and does not hold it. Roll the table back to an earlier metadata file.`, { data: { id } })
+  if (!schema)
+    throw new DotdoError(
+      'METADATA_INVALID',
+      `The metadata of ${metadata.location} names schema ${id} as current and does not hold it. Roll the table back to an earlier metadata file.`,
+      { data: { id } },
+    )
   return schema
 }
 
@@ -98,19 +115,30 @@ export function currentSchema(metadata: TableMetadata): Schema {
 export function currentSpec(metadata: TableMetadata): PartitionSpec {
   const id = metadata['default-spec-id']
   const spec = metadata['partition-specs'].find((it) => it['spec-id'] === id)
-  if (!spec) throw new DotdoError('METADATA_INVALID', `The metadata of ${metadata.location} names partition spec ${id} as default and does not hold it. Roll the table back to an earlier metadata file.`, { data: { id } })
+  if (!spec)
+    throw new DotdoError(
+      'METADATA_INVALID',
+      `The metadata of ${metadata.location} names partition spec ${id} as default and does not hold it. Roll the table back to an earlier metadata file.`,
+      { data: { id } },
+    )
   return spec
 }
 
 function partitionField(text: string, columns: readonly Column[], fieldId: number): PartitionField {
-  const match = /^\s*(?:(year|month|day|hour)\(\s*([^(),]+?)\s*\)|(bucket|truncate)\(\s*(\d{1,9})\s*,\s*([^(),]+?)\s*\)|([^(),]+?))\s*$/.exec(text)
+  const match =
+    /^\s*(?:(year|month|day|hour)\(\s*([^(),]+?)\s*\)|(bucket|truncate)\(\s*(\d{1,9})\s*,\s*([^(),]+?)\s*\)|([^(),]+?))\s*$/.exec(text)
   if (!match) throw invalidPartition(text, `${JSON.stringify(text)} is no partition column`)
   const [, calendar, calendarColumn, sized, size, sizedColumn, plain] = match
   const name = calendarColumn ?? sizedColumn ?? plain!
   const column = columns.find((it) => it.name === name)
-  if (!column) throw invalidPartition(text, `Partition column ${JSON.stringify(text)} names ${JSON.stringify(name)}, which is none of ${columns.map((it) => it.name).join(', ')}`)
+  if (!column)
+    throw invalidPartition(
+      text,
+      `Partition column ${JSON.stringify(text)} names ${JSON.stringify(name)}, which is none of ${columns.map((it) => it.name).join(', ')}`,
+    )
   const transform = calendar ?? (sized ? `${sized}[${Number(size)}]` : 'identity')
-  if (transformResult(transform, column.type) === undefined) throw invalidPartition(text, `Partition column ${JSON.stringify(text)}: ${transform} does not take a ${column.type}`)
+  if (transformResult(transform, column.type) === undefined)
+    throw invalidPartition(text, `Partition column ${JSON.stringify(text)}: ${transform} does not take a ${column.type}`)
   const suffix = calendar ?? (sized === 'truncate' ? 'trunc' : sized)
   return { 'source-id': column.fieldId, 'field-id': fieldId, name: suffix ? `${name}_${suffix}` : name, transform }
 }
@@ -120,9 +148,15 @@ function describe(type: string, required: boolean): string {
 }
 
 function describeSpec(spec: PartitionSpec, fields: readonly { id: number; name: string }[]): string {
-  return spec.fields.map((it) => `${it.transform}(${fields.find((field) => field.id === it['source-id'])?.name ?? `field ${it['source-id']}`})`).join(', ')
+  return spec.fields
+    .map((it) => `${it.transform}(${fields.find((field) => field.id === it['source-id'])?.name ?? `field ${it['source-id']}`})`)
+    .join(', ')
 }
 
 function invalidPartition(text: string, why: string): DotdoError {
-  return new DotdoError('INVALID_PARTITION', `${why}. Write a column's name, day(ts), hour(ts), month(ts), year(ts), bucket(16, id) or truncate(4, name).`, { data: { partition: text } })
+  return new DotdoError(
+    'INVALID_PARTITION',
+    `${why}. Write a column's name, day(ts), hour(ts), month(ts), year(ts), bucket(16, id) or truncate(4, name).`,
+    { data: { partition: text } },
+  )
 }

@@ -44,7 +44,8 @@ export function upperBound(type: string, value: Exclude<PartitionValue, null>): 
     const upper = cut.length === value.length ? cut : incrementText(cut)
     return upper === undefined ? undefined : singleValue(type, upper)
   }
-  if (value instanceof Uint8Array && type === 'binary') return value.length <= BOUND_LENGTH ? value.slice() : incrementBytes(value.slice(0, BOUND_LENGTH))
+  if (value instanceof Uint8Array && type === 'binary')
+    return value.length <= BOUND_LENGTH ? value.slice() : incrementBytes(value.slice(0, BOUND_LENGTH))
   if (Number.isNaN(value)) return undefined
   return singleValue(type, isFloat(type) && value === 0 ? 0 : value)
 }
@@ -59,7 +60,7 @@ export function truncateText(text: string, codePoints = BOUND_LENGTH): string {
 
 /** The shortest text above all that start with `text`, in the order of UTF-8 bytes; `undefined` where there is none. */
 export function incrementText(text: string): string | undefined {
-  const points = [...text]
+  const points = Array.from(text)
   while (points.length > 0) {
     const last = points.pop()!.codePointAt(0)!
     // Surrogates are no characters: the one after U+D7FF is U+E000.

@@ -28,8 +28,10 @@ export function transformResult(transform: string, source: ColumnType): string |
       return time ? 'int' : undefined
     default: {
       const sized = parseSized(transform)
-      if (sized?.name === 'bucket') return source === 'boolean' || source === 'float' || source === 'double' || source === 'json' ? undefined : 'int'
-      if (sized?.name === 'truncate') return source === 'int' || source === 'long' || source === 'string' || source === 'binary' ? source : undefined
+      if (sized?.name === 'bucket')
+        return source === 'boolean' || source === 'float' || source === 'double' || source === 'json' ? undefined : 'int'
+      if (sized?.name === 'truncate')
+        return source === 'int' || source === 'long' || source === 'string' || source === 'binary' ? source : undefined
       return undefined
     }
   }
@@ -41,7 +43,8 @@ export function transformOf(transform: string, source: ColumnType): (value: Part
   if (sized?.name === 'bucket') return (value) => (value === null ? null : (murmur3(hashed(source, value)) & 0x7fffffff) % sized.size)
   if (sized?.name === 'truncate') return (value) => (value === null ? null : truncate(value, sized.size))
   if (transform === 'identity') return (value) => value
-  const hours = (value: PartitionValue): number => (source === 'date' ? Number(value) * HOURS_A_DAY : Math.floor(Number(value) / MICROS_A_HOUR))
+  const hours = (value: PartitionValue): number =>
+    source === 'date' ? Number(value) * HOURS_A_DAY : Math.floor(Number(value) / MICROS_A_HOUR)
   if (transform === 'hour') return (value) => (value === null ? null : hours(value))
   if (transform === 'day') return (value) => (value === null ? null : Math.floor(hours(value) / HOURS_A_DAY))
   return (value) => {

@@ -80,7 +80,11 @@ export function preview(value: unknown): string {
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value !== 'object' || value === null) return cut(typeof value === 'string' ? JSON.stringify(value) : String(value))
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid Date' : value.toISOString()
-  return Array.isArray(value) ? 'an array' : value instanceof Uint8Array ? `${value.length} bytes` : `an object with ${cut(Object.keys(value).join(', ') || 'no keys')}`
+  return Array.isArray(value)
+    ? 'an array'
+    : value instanceof Uint8Array
+      ? `${value.length} bytes`
+      : `an object with ${cut(Object.keys(value).join(', ') || 'no keys')}`
 }
 
 function storedLong(value: unknown): number | bigint | undefined {

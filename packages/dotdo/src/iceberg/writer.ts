@@ -16,7 +16,17 @@ import { readManifestList, type ManifestListEntry } from './manifest-list.ts'
 import { currentSnapshot } from './metadata.ts'
 import { hex, newSnapshotId } from './numbers.ts'
 import { catalogFailures, keyOf, type CatalogClient, type ObjectStore } from './ports.ts'
-import { columnsOf, currentSchema, currentSpec, eventPartitionBy, eventSchema, matchTable, partitionSpecOf, schemaOf, type SchemaSpec } from './schema.ts'
+import {
+  columnsOf,
+  currentSchema,
+  currentSpec,
+  eventPartitionBy,
+  eventSchema,
+  matchTable,
+  partitionSpecOf,
+  schemaOf,
+  type SchemaSpec,
+} from './schema.ts'
 import type { CommitResult, DataFile, LoadedTable, PartitionSpec, Snapshot, TableIdent, WriteStart } from './types.ts'
 import { preview } from './values.ts'
 
@@ -114,7 +124,11 @@ export class IcebergWriter {
 
   /** @throws `INVALID_SCHEMA`, `INVALID_PARTITION`, `INVALID_OPTIONS` for a bucket that is none */
   constructor(options: IcebergWriterOptions, ports: WriterPorts) {
-    if (typeof options.bucket?.put !== 'function') throw new DotdoError('INVALID_OPTIONS', `IcebergWriter needs a bucket and was given ${preview(options.bucket)}. Give an R2 binding, such as this.env.R2_BUCKET, and see that wrangler.toml declares it.`)
+    if (typeof options.bucket?.put !== 'function')
+      throw new DotdoError(
+        'INVALID_OPTIONS',
+        `IcebergWriter needs a bucket and was given ${preview(options.bucket)}. Give an R2 binding, such as this.env.R2_BUCKET, and see that wrangler.toml declares it.`,
+      )
     this.ident = { namespace: options.namespace.split('.'), name: options.tableName }
     this.#bucket = options.bucket
     this.#ports = ports
@@ -134,7 +148,11 @@ export class IcebergWriter {
     const { random } = this.#ports
     const commitKey = options.commitKey ?? this.#ports.commitKey?.() ?? `once-${hex(random.bytes(16))}`
     if (this.#busyKeys.has(commitKey)) {
-      throw new DotdoError('COMMIT_KEY_IN_USE', `A write to ${this.#name} with the commit key ${commitKey} is under way. Await it, or give each write of a step its own key.`, { data: { commitKey } })
+      throw new DotdoError(
+        'COMMIT_KEY_IN_USE',
+        `A write to ${this.#name} with the commit key ${commitKey} is under way. Await it, or give each write of a step its own key.`,
+        { data: { commitKey } },
+      )
     }
     this.#busyKeys.add(commitKey)
     try {
@@ -201,7 +219,7 @@ export class IcebergWriter {
       location: metadata.location,
       namePrefix,
       bucket: this.#bucket,
-      compress: this.#ports.compress,
+      compress: (bytes) => this.#ports.compress(bytes),
       limits: this.#limits,
       uploaded: (file) => {
         report.bytes += file.sizeBytes
@@ -240,7 +258,10 @@ export class IcebergWriter {
     }
     const kind = rows as Partial<Iterable<Row>> & Partial<AsyncIterable<Row | readonly Row[]>>
     if (typeof rows === 'string' || (typeof kind?.[Symbol.iterator] !== 'function' && typeof kind?.[Symbol.asyncIterator] !== 'function')) {
-      throw new DotdoError('INVALID_RECORD', `write() was given ${preview(rows)}. It takes rows: an array, or an iterable or async iterable of rows or of arrays of rows.`)
+      throw new DotdoError(
+        'INVALID_RECORD',
+        `write() was given ${preview(rows)}. It takes rows: an array, or an iterable or async iterable of rows or of arrays of rows.`,
+      )
     }
     if (typeof kind[Symbol.asyncIterator] !== 'function') return take(rows as Iterable<Row | readonly Row[]>)
     for await (const item of rows as AsyncIterable<Row | readonly Row[]>) await take([item])
@@ -304,17 +325,25 @@ export class IcebergWriter {
       cause ??= thrown
     }
     // Not found is no proof: the commit may still be on its way.
-    throw new DotdoError('COMMIT_UNKNOWN', `The catalog did not say whether the commit to ${this.#name} went through. Write the same rows again with the commit key ${commitKey}: if it did, nothing is added.`, {
-      retryable: true,
-      data: { table: this.#name, commitKey },
-      cause,
-    })
+    throw new DotdoError(
+      'COMMIT_UNKNOWN',
+      `The catalog did not say whether the commit to ${this.#name} went through. Write the same rows again with the commit key ${commitKey}: if it did, nothing is added.`,
+      {
+        retryable: true,
+        data: { table: this.#name, commitKey },
+        cause,
+      },
+    )
   }
 
   async #reload(start: WriteStart): Promise<LoadedTable> {
     const table = await this.#ports.catalog.loadTable(this.ident)
     if (table?.metadata['table-uuid'] === start.metadata['table-uuid']) return table
-    throw new DotdoError('TABLE_NOT_FOUND', `The table ${this.#name} was dropped while this write was under way. Write again to make it anew.`, { retryable: true, data: { table: this.#name } })
+    throw new DotdoError(
+      'TABLE_NOT_FOUND',
+      `The table ${this.#name} was dropped while this write was under way. Write again to make it anew.`,
+      { retryable: true, data: { table: this.#name } },
+    )
   }
 
   /** The manifests of the table's current snapshot, which the new one lists after its own. */
@@ -322,7 +351,12 @@ export class IcebergWriter {
     const list = currentSnapshot(metadata)?.['manifest-list']
     if (list === undefined) return []
     const object = await this.#bucket.get(keyOf(list))
-    if (!object) throw new DotdoError('METADATA_MISSING', `The bucket of this writer has no ${list}, which the table ${this.#name} names. Give the writer the bucket that the catalog's warehouse is in.`, { data: { list } })
+    if (!object)
+      throw new DotdoError(
+        'METADATA_MISSING',
+        `The bucket of this writer has no ${list}, which the table ${this.#name} names. Give the writer the bucket that the catalog's warehouse is in.`,
+        { data: { list } },
+      )
     return readManifestList(new Uint8Array(await object.arrayBuffer()))
   }
 
@@ -332,7 +366,11 @@ export class IcebergWriter {
     try {
       await this.#bucket.put(key, bytes)
     } catch (cause) {
-      throw new DotdoError('STORAGE_WRITE_FAILED', `Uploading ${location} failed: ${cause instanceof Error ? cause.message : String(cause)}. Nothing was committed; try again.`, { retryable: true, data: { location }, cause })
+      throw new DotdoError(
+        'STORAGE_WRITE_FAILED',
+        `Uploading ${location} failed: ${cause instanceof Error ? cause.message : String(cause)}. Nothing was committed; try again.`,
+        { retryable: true, data: { location }, cause },
+      )
     }
   }
 

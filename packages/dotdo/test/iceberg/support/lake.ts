@@ -31,7 +31,8 @@ export function openLake(seed = 1): Lake {
   const clock = new ManualClock()
   const random = new SeededRandom(seed)
   const catalog = new Catalog({ store, bucket, clock, random, warehouse: 's3://lake/warehouse' })
-  const writer: Lake['writer'] = (options, ports) => new IcebergWriter({ bucket, namespace: 'analytics', tableName: 'events', ...options }, { catalog, clock, random, compress, ...ports })
+  const writer: Lake['writer'] = (options, ports) =>
+    new IcebergWriter({ bucket, namespace: 'analytics', tableName: 'events', ...options }, { catalog, clock, random, compress, ...ports })
   return { bucket, store, clock, random, catalog, writer }
 }
 
