@@ -131,7 +131,7 @@ export class CsvReader implements RowReader {
       let line = text.slice(start, feed === -1 ? text.length : feed)
       if (mayReturn) {
         if (feed !== -1 && line.endsWith('\r')) line = line.slice(0, -1)
-        if (line.includes('\r')) throw this.#fail(text, start, LONE_RETURN)
+        if (line.includes('\r')) throw this.#fail(text, start, LONE_RETURN, start + line.indexOf('\r'))
       }
       this.#record(line.split(this.#delimiter), text, start, rows)
       this.#lines++
