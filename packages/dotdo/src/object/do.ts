@@ -3,6 +3,7 @@ import { DotdoError } from '../base/errors.ts'
 import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import { readDefinition, type Shape } from './definition.ts'
 import { ObjectHost } from './host.ts'
+import { isNamespace } from './nouns.ts'
 import type { DotdoObject, Nouns } from './self.ts'
 
 /** The public methods of a definition, as a native stub of its class sees them. */
@@ -87,9 +88,8 @@ function nounOf(facade: object, ctx: DurableObjectState): string {
   const known = nouns.get(facade)
   if (known) return known
   const name = ctx.id.name
-  for (const [noun, value] of Object.entries(exports as unknown as Record<string, { idFromName?: (name: string) => DurableObjectId }>)) {
-    if (name === undefined || !value?.constructor.name.endsWith('DurableObjectNamespace')) continue
-    if (value.idFromName!(name).equals(ctx.id)) {
+  for (const [noun, value] of Object.entries(exports as unknown as Record<string, unknown>)) {
+    if (name !== undefined && isNamespace(value) && value.idFromName(name).equals(ctx.id)) {
       nouns.set(facade, noun)
       return noun
     }

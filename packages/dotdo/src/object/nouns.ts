@@ -47,8 +47,9 @@ export function requireNamespace(noun: string): Namespace {
   })
 }
 
-function isNamespace(value: unknown): value is Namespace {
-  return typeof value === 'object' && value !== null && value.constructor.name.endsWith('DurableObjectNamespace')
+/** Whether a value is a namespace of objects: the Worker's own exports are callable loopbacks, bindings are not, and both carry the tag. */
+export function isNamespace(value: unknown): value is Namespace {
+  return /DurableObjectNamespace\]$/.test(Object.prototype.toString.call(value))
 }
 
 /** How many objects one owner keeps a link to. The one used longest ago is forgotten first; it costs a new native stub to come back. */

@@ -1,0 +1,143 @@
+/** The app that the tests of `object/` run in workerd. */
+import { RpcTarget } from 'capnweb'
+import { DO, DotdoError, extract, IcebergWriter, serve } from '../../src/index.ts'
+
+export { DotdoSystem } from '../../src/index.ts'
+
+/** What happened, outside of any object: tests look here. */
+export const log: unknown[] = []
+
+export const Counter = DO.extend({
+  items: [] as number[],
+  _secret: 1,
+  add(n: number) {
+    this.items.push(n)
+    return this.items.length
+  },
+  _hidden() {
+    return 'not for you'
+  },
+  get size() {
+    return this.items.length
+  },
+  whoami() {
+    return { id: this.id, hasEnv: 'R2_BUCKET' in this.env, hasCtx: typeof this.ctx.storage }
+  },
+})
+
+class Door extends RpcTarget {
+  open() {
+    return 'opened'
+  }
+}
+
+export const Stage = DO.extend({
+  executed: [] as unknown[],
+  execute(data: unknown) {
+    this.executed.push(data)
+  },
+  history() {
+    return this.executed
+  },
+  run(batch: number[]) {
+    return batch.map((n) => n + 1)
+  },
+  fail(): never {
+    throw new DotdoError('STAGE_BROKE', 'the stage broke', { data: { id: this.id } })
+  },
+  door() {
+    return new Door()
+  },
+})
+
+export const Pipeline = DO.extend({
+  attempts: 0,
+  handled: [] as unknown[],
+  fired: [] as unknown[],
+  iceberg: null as IcebergWriter | null,
+
+  init() {
+    this.iceberg = new IcebergWriter({ bucket: this.env.R2_BUCKET, namespace: 'analytics', tableName: 'events' })
+    this.every.day.at('2am')(async (event) => {
+      this.fired.push(event)
+      return await this.do(() => 'nightly', { stepId: 'nightly' })
+    }, { id: 'nightly' })
+    this.every.hour(() => this.fired.push('hour one'))
+    this.every.hour(() => this.fired.push('hour two'))
+    this.on.Pipeline.completed((payload) => {
+      this.handled.push(payload)
+    })
+    this.on['*'].flaky(() => {
+      if (this.handled.push('try') < 3) throw new Error('not yet')
+    }, { retries: { delay: 1 } })
+  },
+
+  getStage(n: number) {
+    return this.Stage(`stage ${n}`)
+  },
+  async fanOut(count: number) {
+    const names = Array.from({ length: count }, (_, i) => `fan ${i}`)
+    names.forEach((name) => this.Stage(name).execute('sent'))
+  },
+  async sequence() {
+    return await this.Stage('a').run(this.Stage('b').run([1]))
+  },
+  async missingNoun() {
+    return await this.Nowhere('x').run()
+  },
+  async missingMethod() {
+    return await this.Stage('a').explode()
+  },
+  async steps(fail: number) {
+    const first = await this.do(() => 2, { stepId: 'first' })
+    const [a, b] = await Promise.all([
+      this.do(async () => first * 10, { stepId: 'a' }),
+      this.do(
+        () => {
+          if (this.attempts++ < fail) throw new Error('again')
+          return this.attempts
+        },
+        { stepId: 'b', retries: { limit: 3, delay: 1 } },
+      ),
+    ])
+    this.send('Pipeline.completed', { a, b })
+    return { a, b }
+  },
+  async reused() {
+    await this.do(() => 1, { stepId: 'load' })
+    await this.do(() => 2, { stepId: 'load' })
+  },
+  flaky() {
+    return this.send('Order.flaky')
+  },
+  seen() {
+    return { handled: this.handled, fired: this.fired }
+  },
+  async load(count: number, ts: unknown = Date.UTC(2026, 0, 2)) {
+    return await this.do(() => this.iceberg!.write(Array.from({ length: count }, (_, i) => ({ type: 'event', entityId: `e${i}`, payload: { i }, ts }))), { stepId: 'load' })
+  },
+  table() {
+    return this.iceberg!.snapshot()
+  },
+  async read(address: string) {
+    return await this.do(() => extract(address), { stepId: `read ${address}` })
+  },
+  async fetched(address: string) {
+    const response = await fetch(address)
+    return { status: response.status, body: response.ok ? await response.json() : await response.text() }
+  },
+})
+
+export const Broken = DO.extend({
+  init() {
+    throw new Error('no init today')
+  },
+  ping() {
+    return 'pong'
+  },
+})
+
+export default serve({
+  singletons: { Pipeline: ['main'] },
+  sources: { 'data-lake': 'R2_BUCKET', users: 's3://data-lake/users/' },
+})
