@@ -44,7 +44,12 @@ export async function readFooter(source: ParquetSource): Promise<FileMeta> {
 export async function readExactly(source: ParquetSource, offset: number, length: number): Promise<Uint8Array> {
   const bytes = await source.read(offset, length)
   if (bytes.length !== length) throw malformed(`a read of ${length} bytes at ${offset} gave ${bytes.length}`, { offset, length, given: bytes.length })
-  return bytes
+  return plainBytes(bytes)
+}
+
+/** The same bytes as no more than a Uint8Array: the `slice` of Node's Buffer is a view, where we count on a copy. */
+export function plainBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 /**
@@ -101,11 +106,11 @@ function typeOf(leaf: Struct, name: string): ColumnType {
     case Physical.DOUBLE:
       return 'double'
     case Physical.INT32:
-      if (plain) return 'int'
+      if (plain || isSigned(logical, converted, name)) return 'int'
       if (logical?.has(Logical.DATE) || converted === 6) return 'date'
       break
     case Physical.INT64:
-      if (plain) return 'long'
+      if (plain || isSigned(logical, converted, name)) return 'long'
       if (logical?.has(Logical.TIMESTAMP)) {
         const time = logical.struct(Logical.TIMESTAMP, `the time type of ${name}`)
         if (time.struct(2, `the time unit of ${name}`).has(2)) return time.flag(1, `the time zone of ${name}`) ? 'timestamptz' : 'timestamp'
@@ -120,6 +125,12 @@ function typeOf(leaf: Struct, name: string): ColumnType {
       if (logical?.has(Logical.UUID) && leaf.number(2, `the size of ${name}`) === 16) return 'uuid'
   }
   throw unsupported(`column ${JSON.stringify(name)} has physical type ${physical} with a meaning that is unknown here`, { column: name, physical, converted })
+}
+
+/** Whether an integer is said to be a signed one, of any width: that is the meaning of the physical type too. */
+function isSigned(logical: Struct | undefined, converted: number, name: string): boolean {
+  if (logical?.has(Logical.INTEGER)) return logical.struct(Logical.INTEGER, `the integer type of ${name}`).flag(2, `the sign of ${name}`)
+  return logical === undefined && converted >= 15 && converted <= 18
 }
 
 function decodeRowGroup(group: Struct, columns: Column[], dataEnd: number): RowGroupMeta {

@@ -97,7 +97,7 @@ function writeColumn(element: StructWriter, column: Column): void {
 }
 
 /** Fields of the union `LogicalType`. */
-export const Logical = { STRING: 1, DATE: 6, TIMESTAMP: 8, JSON: 12, UUID: 14 } as const
+export const Logical = { STRING: 1, DATE: 6, TIMESTAMP: 8, INTEGER: 10, JSON: 12, UUID: 14 } as const
 
 const LOGICAL: Partial<Record<ColumnType, number>> = {
   date: Logical.DATE,

@@ -70,6 +70,7 @@ export class Int64Values implements ColumnValues<number | bigint> {
   #values = new Float64Array(1024)
   /** All that waits, once one of it is beyond 2^53; `undefined` before. */
   #wide: bigint[] | undefined
+  #lastWidened = false
   #bounds: Bounds<number | bigint> = noBounds()
   count = 0
 
@@ -93,6 +94,7 @@ export class Int64Values implements ColumnValues<number | bigint> {
     const number = this.#coerce(value)
     if (number === undefined) return false
     if (typeof number === 'bigint' || this.#wide !== undefined) {
+      this.#lastWidened = this.#wide === undefined
       this.#wide ??= Array.from(this.#values.subarray(0, this.count), BigInt)
       this.#wide.push(BigInt(number))
       this.count++
@@ -106,6 +108,8 @@ export class Int64Values implements ColumnValues<number | bigint> {
   pop(): void {
     this.count--
     this.#wide?.pop()
+    // The doubles are still there from before, so a page that only the refused row made wide is narrow again.
+    if (this.#lastWidened) this.#wide = undefined
   }
 
   page(out: ByteWriter): number {
@@ -126,6 +130,7 @@ export class Int64Values implements ColumnValues<number | bigint> {
 
   #widePage(out: ByteWriter, values: bigint[]): number {
     this.#wide = undefined
+    this.#lastWidened = false
     out.reserve(values.length * 8)
     for (const value of values) {
       widen(this.#bounds, { lower: value, upper: value }, numberBefore)

@@ -1,6 +1,6 @@
 import { DotdoError } from '../base/errors.ts'
 import { decodePlain, decodeValues } from './decode.ts'
-import { chunkStart, readExactly, readFooter, type ParquetSource } from './footer-reader.ts'
+import { chunkStart, plainBytes, readExactly, readFooter, type ParquetSource } from './footer-reader.ts'
 import type { ChunkMeta, RowGroupMeta } from './footer.ts'
 import { Codec, malformed, PageType, unsupported } from './format.ts'
 import { readHybrid } from './hybrid.ts'
@@ -165,7 +165,7 @@ function decompressed(bytes: Uint8Array, sizeBytes: number, chunk: ChunkMeta, { 
   }
   const body = chunk.codec === Codec.UNCOMPRESSED ? bytes : sizeBytes === 0 ? new Uint8Array(0) : attempt(() => decompress!(bytes, sizeBytes), chunk.name)
   if (body.length !== sizeBytes) throw malformed(`a page of column ${chunk.name} has ${body.length} bytes instead of ${sizeBytes}`)
-  return body
+  return plainBytes(body)
 }
 
 function attempt(work: () => Uint8Array, name: string): Uint8Array {
