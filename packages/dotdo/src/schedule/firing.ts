@@ -33,8 +33,8 @@ export function runIdOf(scheduleId: string, instant: number): string {
  * `row.nextAt` has come, with its jitter: that is the caller's check.
  */
 export function takeDue(row: ScheduleRow, instants: Instants, nextAt: number, now: number): Taken {
-  const { catchUp, catchUpLimit, catchUpWithinMs } = row.policies
-  const startsAt = (instant: number) => instant + jitterOf(row.id, instant, row.policies.jitterMs, instants.next(instant))
+  const { catchUp, catchUpLimit, catchUpWithinMs, jitterMs } = row.policies
+  const startsAt = (instant: number) => (jitterMs === 0 ? instant : instant + jitterOf(row.id, instant, jitterMs, instants.next(instant)))
 
   const due = [latestDue(instants, nextAt, now, startsAt)]
   while (due.length < catchUpLimit && due[0]! > nextAt) {
@@ -47,7 +47,7 @@ export function takeDue(row: ScheduleRow, instants: Instants, nextAt: number, no
   const punctual = catchUpWithinMs === null ? due : due.filter((instant) => now - startsAt(instant) <= catchUpWithinMs)
   const events: ScheduleEvent[] = []
   // 'skip' gives up what was missed, so its windows are single steps. The others answer for everything since the last window.
-  let start = catchUp === 'skip' ? null : (row.coveredTo ?? instants.previous(nextAt - 1) ?? nextAt)
+  let start = catchUp === 'skip' ? null : (row.coveredTo ?? nextAt)
   for (const scheduledAt of punctual) {
     start ??= instants.previous(scheduledAt - 1) ?? scheduledAt
     events.push({ scheduledAt, window: { start: Math.min(start, scheduledAt), end: scheduledAt } })

@@ -26,7 +26,7 @@ export interface ScheduleRow {
   wakeAt: number | null
   /** The last instant that fired by itself, or was given up as too late: nothing at or before it fires again. */
   lastScheduledAt: number | null
-  /** Where the last window ended: the next one starts here. */
+  /** Where the last window ended: the next one starts here. Before anything fired, the instant before the first; `null` when there is none. */
   coveredTo: number | null
   lastFiredAt: number | null
   lastRunId: string | null

@@ -225,7 +225,10 @@ export class Scheduler {
       position: 0,
       changedAt: now,
     }
-    return { ...row, nextAt: this.#open(row).next(beforeNow(row, now)) }
+    const nextAt = this.#open(row).next(beforeNow(row, now))
+    // Stated from the start, so that what is paused over or given up before anything fired is covered as well.
+    const coveredTo = row.coveredTo ?? (nextAt === null ? null : this.#open(row).previous(nextAt - 1))
+    return { ...row, nextAt, coveredTo }
   }
 
   #take(row: ScheduleRow, handler: ScheduleHandler, now: number): Firing[] {
