@@ -21,6 +21,8 @@ export interface AvroFile {
 
 /** Records of a block: a reader holds one block at a time. */
 const BLOCK_RECORDS = 1_000
+/** The deepest schema that is read. */
+const MAX_DEPTH = 32
 const MAGIC = Uint8Array.of(0x4f, 0x62, 0x6a, 1)
 const decoder = new TextDecoder('utf-8', { fatal: true })
 const encoder = new TextEncoder()
@@ -84,7 +86,7 @@ export function readAvro(bytes: Uint8Array, inflate?: (bytes: Uint8Array) => Uin
     const reader = new Source(block)
     // Even an empty record is refused beyond a block's bytes: a count alone must not make memory.
     if (count > block.length) throw malformed(`a block of ${block.length} bytes claims ${count} records`)
-    for (let i = 0; i < count; i++) records.push(readValue(reader, schema, 0))
+    for (let i = 0; i < count; i++) records.push(readValue(reader, schema))
     if (!reader.done) throw malformed('a block is longer than its records')
   }
   return { metadata, schema, records }
@@ -148,12 +150,12 @@ function writeUnion(out: ByteSink, branches: readonly AvroType[], value: AvroVal
   writeValue(out, branches[index]!, value ?? null, path)
 }
 
-function readValue(source: Source, type: AvroType, depth: number): AvroValue {
-  if (depth > 32) throw unsupported('a schema nested deeper than 32')
+/** `type` has passed {@link checkType}. */
+function readValue(source: Source, type: AvroType): AvroValue {
   if (typeof type === 'object' && 'length' in type) {
     const branch = type[source.length()]
     if (branch === undefined) throw malformed('a union has fewer branches than a value says')
-    return readValue(source, branch, depth + 1)
+    return readValue(source, branch)
   }
   const kind = typeof type === 'string' ? type : type.type
   if (kind === 'null') return null
@@ -167,19 +169,19 @@ function readValue(source: Source, type: AvroType, depth: number): AvroValue {
     if (type.type === 'fixed') return source.take(type.size).slice()
     if (type.type === 'record') {
       const record: Record<string, AvroValue> = {}
-      for (const field of type.fields) record[field.name] = readValue(source, field.type, depth + 1)
+      for (const field of type.fields) record[field.name] = readValue(source, field.type)
       return record
     }
     if (type.type === 'array') {
       const items: AvroValue[] = []
-      source.blocks(() => items.push(readValue(source, type.items, depth + 1)))
+      source.blocks(() => items.push(readValue(source, type.items)))
       return items
     }
     if (type.type === 'map') {
       const map: Record<string, AvroValue> = {}
       source.blocks(() => {
         const key = source.text()
-        map[key] = readValue(source, type.values, depth + 1)
+        map[key] = readValue(source, type.values)
       })
       return map
     }
@@ -274,11 +276,37 @@ class Source {
 
 function parseSchema(text: string | undefined): AvroType {
   if (text === undefined) throw malformed('it carries no schema')
+  let schema: unknown
   try {
-    return JSON.parse(text) as AvroType
+    schema = JSON.parse(text)
   } catch (cause) {
     throw malformed('its schema is no JSON', cause)
   }
+  return checkType(schema, 0)
+}
+
+const primitives = new Set<unknown>(['null', 'boolean', 'int', 'long', 'float', 'double', 'bytes', 'string'])
+
+/** A schema off the wire, narrowed: what passes is an {@link AvroType} all the way down, so that reading need not look again. */
+function checkType(type: unknown, depth: number): AvroType {
+  if (depth > MAX_DEPTH) throw unsupported(`a schema nested deeper than ${MAX_DEPTH}`)
+  if (primitives.has(type)) return type as AvroType
+  if (Array.isArray(type)) {
+    for (const branch of type) checkType(branch, depth + 1)
+    return type as readonly AvroType[]
+  }
+  if (typeof type !== 'object' || type === null || !('type' in type)) throw unsupported(`the type ${String(JSON.stringify(type)).slice(0, 60)}`)
+  if (primitives.has(type.type)) return type as AvroType
+  if (type.type === 'fixed' && 'size' in type && Number.isSafeInteger(type.size) && Number(type.size) >= 0) return type as AvroType
+  if (type.type === 'array' && 'items' in type) checkType(type.items, depth + 1)
+  else if (type.type === 'map' && 'values' in type) checkType(type.values, depth + 1)
+  else if (type.type === 'record' && 'fields' in type && Array.isArray(type.fields)) {
+    for (const field of type.fields as { name?: unknown; type?: unknown }[]) {
+      if (typeof field?.name !== 'string') throw malformed('a field of its schema has no name')
+      checkType(field.type, depth + 1)
+    }
+  } else throw unsupported(`the type ${String(JSON.stringify(type)).slice(0, 60)}`)
+  return type as AvroType
 }
 
 function isFields(value: AvroValue | undefined): value is Record<string, AvroValue> {

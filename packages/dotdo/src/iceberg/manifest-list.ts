@@ -1,3 +1,4 @@
+import { DotdoError } from '../base/errors.ts'
 import { optional, required, type AvroRecord, type AvroValue } from './avro-schema.ts'
 import { readAvro, writeAvro } from './avro.ts'
 
@@ -120,10 +121,13 @@ function toRecord(entry: ManifestListEntry): Fields {
 }
 
 function toListEntry(record: Fields): ManifestListEntry {
+  if (typeof record.manifest_path !== 'string' || typeof record.partition_spec_id !== 'number') {
+    throw new DotdoError('MANIFEST_INVALID', 'A file that a snapshot names as its manifest list holds records of another kind. Restore it, or roll the table back to an earlier snapshot.')
+  }
   return {
-    path: record.manifest_path as string,
+    path: record.manifest_path,
     sizeBytes: record.manifest_length as number,
-    specId: record.partition_spec_id as number,
+    specId: record.partition_spec_id,
     content: record.content as 0 | 1,
     sequenceNumber: record.sequence_number as number,
     minSequenceNumber: record.min_sequence_number as number,

@@ -171,7 +171,10 @@ function entryRecord(entry: ManifestEntry, partition: readonly AvroField[]): Fie
 }
 
 function toEntry(record: Fields): ManifestEntry {
-  const file = record.data_file as Fields
+  const file = record.data_file as Fields | undefined
+  if (typeof file?.file_path !== 'string' || typeof file.record_count !== 'number' || typeof file.partition !== 'object') {
+    throw new DotdoError('MANIFEST_INVALID', 'A file that a snapshot lists as a manifest holds records of another kind. Restore it, or roll the table back to an earlier snapshot.')
+  }
   if (file.content !== undefined && file.content !== 0)
     throw new DotdoError(
       'ICEBERG_UNSUPPORTED',
@@ -184,10 +187,10 @@ function toEntry(record: Fields): ManifestEntry {
     sequenceNumber: (record.sequence_number ?? null) as number | bigint | null,
     fileSequenceNumber: (record.file_sequence_number ?? null) as number | bigint | null,
     file: {
-      path: file.file_path as string,
+      path: file.file_path,
       format: file.file_format as 'PARQUET',
       partition: Object.values(file.partition as Record<string, PartitionValue>),
-      recordCount: file.record_count as number,
+      recordCount: file.record_count,
       sizeBytes: file.file_size_in_bytes as number,
       columnSizes: unpair(file.column_sizes),
       valueCounts: unpair(file.value_counts),
