@@ -1,0 +1,132 @@
+import { describe, expect, test } from 'vitest'
+import { decodeValue } from '../../src/base/codec.ts'
+import { drawProgram, runProgram, stepsOf, type Program } from './programs.ts'
+import { crashAt, noCrash, randomCrashes, World, type CrashPlan } from './world.ts'
+
+/** More attempts than a world has crashes, so that every run can end well. */
+const plenty = { limit: 40, delay: '1s' } as const
+
+/** `SIM_SEEDS=100000` for the deep tier, `SIM_SEED=1234` to replay one. */
+const seeds = Number(process.env.SIM_SEEDS ?? 1000)
+const only = process.env.SIM_SEED === undefined ? undefined : Number(process.env.SIM_SEED)
+
+const seedsFrom = (first: number): number[] => (only === undefined ? Array.from({ length: seeds }, (_, i) => first + i) : [only])
+
+async function live(seed: number, plan: CrashPlan, program: Program): Promise<World> {
+  const world = new World(seed, plan, async (it) => runProgram(it, program, plenty))
+  await world.live('night-1')
+  return world
+}
+
+/** Checks what must hold of a world whose run has ended. */
+function check(world: World, runId: string, program: Program, expected: unknown): void {
+  const { journal } = world
+  const run = journal.run(runId)
+  expect(run.status).toBe('done')
+  expect(journal.result(runId)).toEqual(expected)
+  const steps = stepsOf(program)
+  // Each step is memoised exactly once, and all of them are.
+  expect(run.steps?.map((step) => step.stepId).toSorted()).toEqual(steps.map((step) => step.id).toSorted())
+  expect(run.steps?.every((step) => step.status === 'done')).toBe(true)
+  expect(world.faults).toEqual([])
+  for (const step of steps) {
+    const key = `${runId}/${step.id}`
+    // Inside, exactly once; outside, at least once, and no more often than there were attempts.
+    if (step.work === 'inside') expect([key, world.counter(key)]).toEqual([key, 1])
+    const attempts = run.steps?.find((view) => view.stepId === step.id)?.attempt ?? 0
+    if (step.work !== 'inside' && step.work !== 'pure') {
+      for (let i = 0; i < step.effects; i++) {
+        const times = world.outside.get(`${key}#${i}`) ?? 0
+        expect(times).toBeGreaterThanOrEqual(1)
+        expect(times).toBeLessThanOrEqual(attempts)
+      }
+    }
+  }
+  expect(world.lostChunks()).toBe(0)
+}
+
+/** Says which world a failure belongs to, so that it can be called again. */
+async function inWorld(seed: number, what: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (cause) {
+    throw new Error(`seed ${seed}, ${what}: ${cause instanceof Error ? cause.message : String(cause)}\nreplay: SIM_SEED=${seed} vitest run --project pure packages/dotdo/test/journal/simulation.test.ts`, { cause })
+  }
+}
+
+describe('an object that dies at random', () => {
+  test('ends every run with the result of an object that never dies, and runs the second night anew', { timeout: 600_000 }, async () => {
+    let crashes = 0
+    for (const seed of seedsFrom(1)) {
+      await inWorld(seed, 'random crashes', async () => {
+        const program = drawProgram(seed)
+        const calm = await live(seed, noCrash, program)
+        const expected = calm.journal.result('night-1')
+        check(calm, 'night-1', program, expected)
+        const world = await live(seed, randomCrashes(12), program)
+        check(world, 'night-1', program, expected)
+        if (seed % 4 === 0) {
+          await world.live('night-2')
+          check(world, 'night-2', program, expected)
+        }
+        crashes += world.crashes
+      })
+    }
+    // A simulation in which nothing dies proves nothing.
+    if (only === undefined) expect(crashes).toBeGreaterThan(seeds)
+  })
+
+  test('never runs in circles: with few retries a run ends, as done or with an error that names why', { timeout: 600_000 }, async () => {
+    const ends = new Map<string, number>()
+    for (const seed of seedsFrom(1_000_000).slice(0, Math.ceil(seeds / 3))) {
+      await inWorld(seed, 'few retries', async () => {
+        const program = drawProgram(seed)
+        const retries = { limit: 1 + (seed % 2), delay: '1s' } as const
+        const world = new World(seed, randomCrashes(30), async (it) => runProgram(it, program, retries), { runResumes: 3 })
+        await world.live('night-1')
+        const run = world.journal.run('night-1')
+        const end = run.status === 'done' ? 'done' : (run.error?.code ?? run.error?.message ?? 'nothing')
+        ends.set(end, (ends.get(end) ?? 0) + 1)
+        expect(['done', 'STEP_CRASHED', 'RUN_CRASHED', 'not yet']).toContain(end)
+        for (const step of run.steps ?? []) {
+          expect(step.attempt).toBeLessThanOrEqual(3)
+          expect(['done', 'failed']).toContain(step.status)
+        }
+        expect(world.faults).toEqual([])
+      })
+    }
+    if (only === undefined) expect([...ends.keys()].toSorted()).toEqual(['RUN_CRASHED', 'STEP_CRASHED', 'done', 'not yet'])
+  })
+})
+
+describe('an object that dies once, at every place there is', () => {
+  test.each([3, 11, 42, 77, 104, 250])('program %i ends with the same result', { timeout: 600_000 }, async (seed) => {
+    const program = drawProgram(seed)
+    const calm = await live(seed, noCrash, program)
+    const expected = calm.journal.result('night-1')
+    let died = 0
+    const places = [
+      ...Array.from({ length: calm.turns + 1 }, (_, turn) => [crashAt({ turn, when: 'before' }), crashAt({ turn, when: 'after' })]).flat(),
+      ...Array.from({ length: calm.store.statements }, (_, statement) => crashAt({ statement: statement + 1 })),
+    ]
+    for (const [place, plan] of places.entries()) {
+      await inWorld(seed, `place ${place} of ${places.length}`, async () => {
+        const world = await live(seed, plan, program)
+        check(world, 'night-1', program, expected)
+        died += world.crashes
+      })
+    }
+    // The calm world's later statements are its checks': at least the turns and most statements must have been deaths.
+    expect(died).toBeGreaterThan(calm.turns)
+  })
+})
+
+test('the same seed is the same world', async () => {
+  const program = drawProgram(5)
+  const trace = async (): Promise<unknown> => {
+    const world = await live(5, randomCrashes(12), program)
+    const rows = world.store.sql<{ result: string | null; started_at: number }>('SELECT * FROM dotdo_steps ORDER BY run, ordinal')
+    return { crashes: world.crashes, turns: world.turns, outside: [...world.outside], rows, first: rows[0]?.result?.[0] === 'j' ? decodeValue(rows[0].result) : undefined }
+  }
+  expect(await trace()).toEqual(await trace())
+})
