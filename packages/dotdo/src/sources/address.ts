@@ -42,6 +42,7 @@ export function schemeOf(source: string): string | undefined {
   return /^([a-z][a-z0-9+.-]*):\/\//i.exec(source)?.[1]?.toLowerCase()
 }
 
+/** Resolves what has a scheme. */
 function resolveUrl(source: string, scheme: string, book: AddressBook): Address {
   if (scheme === 's3' || scheme === 'r2') return resolveBucket(source, scheme, book)
   if (scheme === 'http' || scheme === 'https') return resolveHttp(source)
@@ -54,17 +55,22 @@ function resolveBucket(source: string, scheme: 's3' | 'r2', book: AddressBook): 
   const rest = source.slice(scheme.length + 3)
   const slash = rest.indexOf('/')
   if (slash === -1) {
-    throw invalid(source, `'${source}' names a bucket but nothing in it. Write '${source}/' for all of it, or '${source}/key' for one object`)
+    throw invalid(
+      source,
+      `'${source}' names a bucket but nothing in it. Write '${source}/' for all of it, or '${source}/key' for one object`,
+    )
   }
   const name = rest.slice(0, slash)
   if (name === '') throw invalid(source, `'${source}' has no bucket. Write '${scheme}://bucket/key'`)
   const binding = scheme === 'r2' ? name : bindingOf(name, source, book)
   if (!book.bucketNames().includes(binding)) throw bucketUnknown(source, name, binding, book)
+  // Not parsed as a URL, which would decode, normalise `..` and cut at `?`: a key is any text.
   const key = rest.slice(slash + 1)
   if (key === '' || key.endsWith('/')) return { kind: 'prefix', binding, prefix: key, text: source }
   return { kind: 'object', binding, key, text: source }
 }
 
+// fetch() of the platforms drops or refuses a password in the address, each in its own way: refused here, in one.
 function resolveHttp(source: string): Address {
   if (!URL.canParse(source)) throw invalid(redact(source), `'${redact(source)}' is not a URL`)
   const authority = /^[a-z]+:\/\/([^/?#]*)/i.exec(source)?.[1] ?? ''
@@ -96,9 +102,13 @@ function declared(name: string, book: AddressBook): string | undefined {
   const isCycle = new Set(chain).size < chain.length
   if (third === undefined && !isCycle) return second
   const problem = isCycle ? 'is a cycle' : 'is an alias of an alias, and one step is the limit'
-  throw new DotdoError('SOURCE_DECLARATION_INVALID', `sources: ${quoteAll(chain, ' -> ')} ${problem}. Let '${name}' name its address or binding directly.`, {
-    data: { source: name },
-  })
+  throw new DotdoError(
+    'SOURCE_DECLARATION_INVALID',
+    `sources: ${quoteAll(chain, ' -> ')} ${problem}. Let '${name}' name its address or binding directly.`,
+    {
+      data: { source: name },
+    },
+  )
 }
 
 // Own properties only: a source called `constructor` is not declared by every object.
@@ -106,23 +116,33 @@ function lookUp(name: string, book: AddressBook): string | undefined {
   return book.sources !== undefined && Object.hasOwn(book.sources, name) ? book.sources[name] : undefined
 }
 
+/** The error of a bare name; it lists the names that can be read as sources, aliases included. */
 function sourceUnknown(source: string, book: AddressBook): DotdoError {
   const known = Object.entries(book.sources ?? {})
     .filter(([, value]) => schemeOf(lookUp(value, book) ?? value) !== undefined)
     .map(([name]) => name)
   const list = known.length === 0 ? 'none are declared' : `declared are ${quoteAll(known)}`
-  return new DotdoError('SOURCE_UNKNOWN', `No source is called '${source}': ${list}. Declare it in sources, or write an address such as 's3://bucket/prefix/'.`, {
-    data: { source, known },
-  })
+  return new DotdoError(
+    'SOURCE_UNKNOWN',
+    `No source is called '${source}': ${list}. Declare it in sources, or write an address such as 's3://bucket/prefix/'.`,
+    {
+      data: { source, known },
+    },
+  )
 }
 
+/** The error of a bucket without binding; it lists everything that would have worked. */
 function bucketUnknown(source: string, name: string, binding: string, book: AddressBook): DotdoError {
   const known = bucketsOf(book)
   const via = binding === name ? '' : ` (by sources: '${name}' -> '${binding}')`
   const list = known.length === 0 ? 'the app has none' : `the app has ${quoteAll(known)}`
-  return new DotdoError('BUCKET_UNKNOWN', `Cannot read '${source}': no bucket is bound as '${binding}'${via}; ${list}. Add the binding, or map it in sources.`, {
-    data: { source, bucket: name, binding, known },
-  })
+  return new DotdoError(
+    'BUCKET_UNKNOWN',
+    `Cannot read '${source}': no bucket is bound as '${binding}'${via}; ${list}. Add the binding, or map it in sources.`,
+    {
+      data: { source, bucket: name, binding, known },
+    },
+  )
 }
 
 /** Every name that works as a bucket of `s3://`: the bindings, and the declared names of bindings. */

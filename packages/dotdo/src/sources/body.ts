@@ -98,6 +98,7 @@ export class Body {
     }
   }
 
+  /** The next stored bytes, `undefined` at the end. Every read of the stream goes through here: counting, abort and size are checked once. */
   async #read(): Promise<Uint8Array | undefined> {
     const address = this.hints.address
     this.#signal.throwIfAborted()
@@ -125,6 +126,7 @@ export class Body {
     return failure
   }
 
+  /** The decompressed bytes. The decompressor pulls from this body, so what breaks in the transfer comes out of it and is told apart. */
   async *#unzipped(head: Uint8Array[], gunzip: SourcePorts['gunzip']): AsyncGenerator<Uint8Array, void, undefined> {
     const reader = gunzip(this.#replay(head)).getReader()
     let isOpen = true
@@ -167,6 +169,7 @@ export class Body {
   }
 }
 
+/** A chunk in views of at most {@link CHUNK_BYTES}: nothing is copied. */
 function* pieces(chunk: Uint8Array): Generator<Uint8Array, void, undefined> {
   for (let start = 0; start < chunk.length; start += CHUNK_BYTES) {
     yield chunk.length <= CHUNK_BYTES ? chunk : chunk.subarray(start, start + CHUNK_BYTES)

@@ -2,9 +2,16 @@
  * Iterates over what `open` generates, with a `return` that takes effect at once: it aborts the signal that `open` got, which ends a read
  * that is pending. (A plain generator lets `return` wait behind it, for ever on a stream that has gone quiet.)
  *
+ * Owns: the generator, and one abort controller that ends with it. Invariants:
+ * 1. After `return` no value is given out, and nothing that `open` opened stays open.
+ * 2. The listener on `outer` is gone once the iteration has ended, so a long-lived signal gathers none.
+ *
  * A `next` that is pending when `return` is called answers `done`. When `outer` is aborted, `next` rejects with its reason.
  */
-export function cancellable<T>(open: (signal: AbortSignal) => AsyncGenerator<T, void, undefined>, outer?: AbortSignal): AsyncIterator<T, void, undefined> {
+export function cancellable<T>(
+  open: (signal: AbortSignal) => AsyncGenerator<T, void, undefined>,
+  outer?: AbortSignal,
+): AsyncIterator<T, void, undefined> {
   const controller = new AbortController()
   const generator = open(controller.signal)
   const forward = (): void => controller.abort(outer?.reason)

@@ -11,10 +11,17 @@ export type Converter = (field: string) => number | boolean | null | undefined
  *
  * @throws `OPTION_INVALID` (terminal) for a type of a column that the header lacks (lists the columns), or a type that does not exist.
  */
-export function createConverters(types: Readonly<Record<string, ColumnType>>, header: string[], address: string): (Converter | undefined)[] {
+export function createConverters(
+  types: Readonly<Record<string, ColumnType>>,
+  header: string[],
+  address: string,
+): (Converter | undefined)[] {
   for (const [column, type] of Object.entries(types)) {
     if (!header.includes(column)) {
-      throw optionInvalid(`${address} has no column '${column}' to read as ${type}: its columns are ${quoteAll(header)}. Correct { types }.`, column)
+      throw optionInvalid(
+        `${address} has no column '${column}' to read as ${type}: its columns are ${quoteAll(header)}. Correct { types }.`,
+        column,
+      )
     }
     if (type !== 'text' && !Object.hasOwn(converters, type)) {
       throw optionInvalid(`{ types: { '${column}': '${type}' } } is no type: there are 'text', 'number' and 'boolean'.`, column)

@@ -1,9 +1,9 @@
-import { DotdoError } from '../base/errors.ts'
 import { resolveAddress } from './address.ts'
 import { CHUNK_BYTES } from './body.ts'
 import type { Body } from './body.ts'
-import { cancellable } from './cancellable.ts'
 import type { CsvOptions } from './csv.ts'
+import { Extraction } from './extraction.ts'
+import type { ExtractionOptions, SizedBatch } from './extraction.ts'
 import { createReader, formatOf, SNIFF_BYTES, sniffFormat } from './format.ts'
 import type { Format } from './format.ts'
 import { readLimits } from './limits.ts'
@@ -12,103 +12,34 @@ import { openAll } from './objects.ts'
 import type { SourcePorts } from './ports.ts'
 
 /** How a source is read. Every part is optional. */
-export interface ExtractOptions extends CsvOptions, Partial<ExtractLimits> {
+export interface ExtractOptions extends CsvOptions, ExtractionOptions {
   /** Instead of what extension, content type and first bytes tell. For all objects below a prefix. */
   format?: Format
   /** Whether a prefix with nothing below it gives no rows, instead of `SOURCE_NOT_FOUND`. Default `false`. */
   allowEmpty?: boolean
   /** Headers of the request, for `https:` and `http:` alone. */
   headers?: Readonly<Record<string, string>>
-  /** Cancels the reading: what is pending rejects with the signal's reason. */
-  signal?: AbortSignal
 }
 
 /**
- * A row as its reader knows it: whatever the source holds, as with `Response.json()`. Name your own: `extract<Flight>('flights')`. What the
- * source really holds is not checked against it. (The one `any` of the room: rows go into functions whose parameters the user has typed.)
+ * A row as its reader knows it: whatever the source holds, so it is what `JSON.parse` gives and fits any parameter. Name your own:
+ * `extract<Flight>('flights')`. What the source really holds is not checked against it.
  */
-export type AnyRow = any
+export type AnyRow = ReturnType<typeof JSON.parse>
 
-/** The function that a user knows as `extract`. See {@link Extraction}. */
+/**
+ * The function that a user knows as `extract`: names a source and gives the lazy value of its rows. It never throws itself.
+ *
+ * @example
+ * const airports = await extract<Airport>('s3://data-lake/airports/airports.csv')
+ * for await (const batch of extract<Flight>('s3://data-lake/flights/')) await load(batch)
+ */
 export type Extract = <Row = AnyRow>(source: string, options?: ExtractOptions) => Extraction<Row>
 
 /** Makes the `extract` of an object from what its platform can do. */
 export function createExtract(ports: SourcePorts): Extract {
   return <Row = AnyRow>(source: string, options: ExtractOptions = {}) =>
     new Extraction<Row>((signal) => readBatches<Row>(source, options, ports, signal), options)
-}
-
-/**
- * Rows that are on their way: a lazy value. Nothing is opened until it is awaited or iterated.
- *
- * - `await extraction` gives all rows as one array, of at most `maxAwaitedBytes` of text. It reads once: awaiting again gives the same array, or
- *   the same error. To try again, call `extract` again.
- * - `for await (const batch of extraction)` gives arrays of rows in bounded memory (see {@link ExtractLimits}; besides the batch, one
- *   record and two chunks are held). Each iteration reads from the beginning. Leaving the loop cancels the transfer.
- * - `extraction.batches()` is the same iteration as a plain value that is no promise: what an `async` function, or a step, can return.
- *
- * @throws What addresses, formats, stores and readers throw: `SOURCE_UNKNOWN`, `SCHEME_UNKNOWN`, `BUCKET_UNKNOWN`, `ADDRESS_INVALID`,
- * `SOURCE_DECLARATION_INVALID`, `OPTION_INVALID`, `FORMAT_UNKNOWN`, `SOURCE_NOT_FOUND`, `SOURCE_FORBIDDEN`, `SOURCE_REFUSED`, `SOURCE_MALFORMED`,
- * `SOURCE_TOO_LARGE` (terminal), `SOURCE_UNAVAILABLE`, `SOURCE_CHANGED` (retryable). All come when the rows are asked for, none from `extract` itself.
- */
-export class Extraction<Row> implements Promise<Row[]>, AsyncIterable<Row[]> {
-  readonly [Symbol.toStringTag] = 'Extraction'
-  readonly #open: (signal: AbortSignal) => AsyncGenerator<SizedBatch<Row>, void, undefined>
-  readonly #options: ExtractOptions
-  #all: Promise<Row[]> | undefined
-
-  constructor(open: (signal: AbortSignal) => AsyncGenerator<SizedBatch<Row>, void, undefined>, options: ExtractOptions) {
-    this.#open = open
-    this.#options = options
-  }
-
-  /** The batches, for passing on: an async iterable that no `await` swallows. */
-  batches(): AsyncIterable<Row[]> {
-    return { [Symbol.asyncIterator]: () => this[Symbol.asyncIterator]() }
-  }
-
-  [Symbol.asyncIterator](): AsyncIterator<Row[], void, undefined> {
-    const open = this.#open
-    return cancellable(async function* (signal) {
-      for await (const batch of open(signal)) yield batch.rows
-    }, this.#options.signal)
-  }
-
-  then<Result = Row[], Failure = never>(
-    onRows?: ((rows: Row[]) => Result | PromiseLike<Result>) | null,
-    onFailure?: ((failure: unknown) => Failure | PromiseLike<Failure>) | null,
-  ): Promise<Result | Failure> {
-    this.#all ??= this.#readAll()
-    return this.#all.then(onRows, onFailure)
-  }
-
-  catch<Failure = never>(onFailure?: ((failure: unknown) => Failure | PromiseLike<Failure>) | null): Promise<Row[] | Failure> {
-    return this.then(undefined, onFailure)
-  }
-
-  finally(onEnd?: (() => void) | null): Promise<Row[]> {
-    return this.then().finally(onEnd)
-  }
-
-  async #readAll(): Promise<Row[]> {
-    const { maxAwaitedBytes } = readLimits(this.#options)
-    const rows: Row[] = []
-    let sizeBytes = 0
-    const iterator = cancellable(this.#open, this.#options.signal)
-    for await (const batch of { [Symbol.asyncIterator]: () => iterator }) {
-      sizeBytes += batch.sizeBytes
-      if (sizeBytes > maxAwaitedBytes) throw awaitedTooLarge(batch.at, maxAwaitedBytes)
-      for (const row of batch.rows) rows.push(row)
-    }
-    return rows
-  }
-}
-
-/** A batch with the bytes of text that were read for it, and the object that the last of them came from. */
-interface SizedBatch<Row> {
-  rows: Row[]
-  sizeBytes: number
-  at: string
 }
 
 /** Reads all objects of a source as batches; a batch may span objects. Progress is told before each batch is given out. */
@@ -122,6 +53,7 @@ async function* readBatches<Row>(
   const address = resolveAddress(source, ports)
   const request = { allowEmpty: options.allowEmpty ?? false, headers: options.headers ?? {}, signal }
   let batch: SizedBatch<Row> = { rows: [], sizeBytes: 0, at: address.text }
+  // Stored bytes are counted by the body that is open; those of the bodies before it are added to that.
   let rowCount = 0
   let closedBytes = 0
   let bytes = 0
@@ -160,7 +92,7 @@ async function* readRows(
   ports: SourcePorts,
 ): AsyncGenerator<{ rows: unknown[]; sizeBytes: number }, void, undefined> {
   try {
-    const chunks = body.chunks(ports.gunzip)
+    const chunks = body.chunks((stream) => ports.gunzip(stream))
     const known = formatOf(body.hints, options.format)
     const head = known === undefined ? await readHead(chunks) : new Uint8Array(0)
     const format = known ?? sniffFormat(body.hints, head)
@@ -184,9 +116,4 @@ async function readHead(chunks: AsyncGenerator<Uint8Array, void, undefined>): Pr
     length += result.value.length
   }
   return head.subarray(0, length)
-}
-
-function awaitedTooLarge(at: string, limitBytes: number): DotdoError {
-  const message = `${at}: more than ${limitBytes} bytes of rows would be held in memory. Iterate over extract(…).batches(), or raise { maxAwaitedBytes }.`
-  return new DotdoError('SOURCE_TOO_LARGE', message, { data: { source: at, limit: 'maxAwaitedBytes', limitBytes } })
 }

@@ -29,13 +29,25 @@ export function httpFailure(address: string, status: number): DotdoError {
   const data = { source: address, status }
   if (status === 404 || status === 410) return notFound(address, 'there is nothing', status)
   if (status === 401 || status === 403) {
-    return new DotdoError('SOURCE_FORBIDDEN', `${address}: the server refuses access (status ${status}). Pass { headers: { authorization: … } }.`, { data })
+    return new DotdoError(
+      'SOURCE_FORBIDDEN',
+      `${address}: the server refuses access (status ${status}). Pass { headers: { authorization: … } }.`,
+      { data },
+    )
   }
   if (status >= 500 || status === 408 || status === 425 || status === 429) {
-    return new DotdoError('SOURCE_UNAVAILABLE', `${address}: the server cannot answer now (status ${status}). It may work when tried again.`, {
-      data,
-      retryable: true,
-    })
+    return new DotdoError(
+      'SOURCE_UNAVAILABLE',
+      `${address}: the server cannot answer now (status ${status}). It may work when tried again.`,
+      {
+        data,
+        retryable: true,
+      },
+    )
   }
-  return new DotdoError('SOURCE_REFUSED', `${address}: the server answers status ${status}, which brings no data. Check the address and { headers }.`, { data })
+  return new DotdoError(
+    'SOURCE_REFUSED',
+    `${address}: the server answers status ${status}, which brings no data. Check the address and { headers }.`,
+    { data },
+  )
 }

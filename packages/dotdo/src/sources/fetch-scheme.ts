@@ -51,7 +51,8 @@ export function createSchemeFetch(ports: SourcePorts): SchemeFetch {
     }
     const address = resolveAddress(source, ports)
     const method = (request.method ?? 'GET').toUpperCase()
-    if (method !== 'GET' && method !== 'HEAD') return textAnswer(405, `${method} is not possible on ${address.text}: read it with GET or HEAD.`, { allow: 'GET, HEAD' })
+    if (method !== 'GET' && method !== 'HEAD')
+      return textAnswer(405, `${method} is not possible on ${address.text}: read it with GET or HEAD.`, { allow: 'GET, HEAD' })
     const answer = address.kind === 'object' ? await answerObject(address, ports) : await answerPrefix(source, ports, request.signal)
     if (method === 'GET') return answer
     await answer.body?.cancel()
@@ -59,6 +60,7 @@ export function createSchemeFetch(ports: SourcePorts): SchemeFetch {
   }
 }
 
+/** The object as it lies there. Its body is the store's own stream, passed through untouched. */
 async function answerObject(address: Extract<Address, { kind: 'object' }>, ports: SourcePorts): Promise<SchemeAnswer> {
   const object = await bucketOf(address, ports)
     .get(address.key)
@@ -74,6 +76,7 @@ async function answerObject(address: Extract<Address, { kind: 'object' }>, ports
   return { status: 200, headers, body: object.body }
 }
 
+/** The records below a prefix, after a first look at whether there are any objects. */
 async function answerPrefix(source: string, ports: SourcePorts, signal?: AbortSignal): Promise<SchemeAnswer> {
   const extraction = createExtract(ports)<unknown>(source, { ...PREFIX_BATCH, ...(signal && { signal }) })
   const batches = extraction.batches()[Symbol.asyncIterator]()
@@ -112,6 +115,7 @@ function arrayOf(first: IteratorResult<unknown[], void>, batches: AsyncIterator<
   )
 }
 
+/** An answer of plain text, for people. */
 function textAnswer(status: number, text: string, headers: Record<string, string> = {}): SchemeAnswer {
   const body = new ReadableStream<Uint8Array>({
     start: (controller) => {

@@ -16,6 +16,8 @@ const CLOSE_BRACE = 125
  * It looks for the commas between top-level elements, which takes no more than counting brackets outside of strings, and gives all text
  * between two of them to `JSON.parse` as an array. Everything is therefore checked by `JSON.parse`; the scan alone accepts nothing.
  *
+ * The most it holds is one element and one chunk; an object at the top is one element, and held whole.
+ *
  * Owns: the bytes since the last comma and the state of the scan. Invariants:
  * 1. In `array`, the buffer begins right after the opening bracket or after a top-level comma.
  * 2. Bytes before `#scanned` are never scanned again.
@@ -23,6 +25,7 @@ const CLOSE_BRACE = 125
 export class JsonReader implements RowReader {
   readonly #context: ReaderContext
   readonly #buffer: RecordBuffer
+  /** `start`: nothing but white space so far; `end`: nothing but white space may follow. */
   #phase: 'start' | 'array' | 'object' | 'end' = 'start'
   #scanned = 0
   #depth = 0
@@ -50,6 +53,7 @@ export class JsonReader implements RowReader {
     if (this.#phase === 'end') return []
     const { length, bytes } = this.#buffer
     if (this.#buffer.decode(0, length) === undefined) throw this.#buffer.notUtf8(0, length)
+    // What is left may be cut inside a character; that is the cut and not a wrong byte, and both mean the same to the reader.
     const excerpt = new TextDecoder().decode(bytes.subarray(Math.max(0, length - 60)))
     const problem = this.#phase === 'start' ? 'there is no JSON document' : 'the JSON document ends in the middle: it was cut off'
     throw malformed(this.#context.address, { bytePosition: this.#buffer.offset + length }, problem, excerpt)
@@ -78,6 +82,7 @@ export class JsonReader implements RowReader {
     const bytes = this.#buffer.bytes
     const length = bytes.length
     const isArray = this.#phase === 'array'
+    // Locals, because this loop runs once a byte: about 1 GB/s, against 0.2 of JSON.parse.
     let [depth, inString, escaped] = [this.#depth, this.#inString, this.#escaped]
     let comma = -1
     for (let index = this.#scanned; index < length; index++) {
@@ -128,7 +133,11 @@ export class JsonReader implements RowReader {
     const bytes = this.#buffer.bytes
     const start = firstInk(bytes)
     if (start === bytes.length) return this.#buffer.consume(start)
-    throw this.#fail(start, "there is more after the end of the JSON document; if it holds one document a line, pass { format: 'ndjson' }", bytes.length)
+    throw this.#fail(
+      start,
+      "there is more after the end of the JSON document; if it holds one document a line, pass { format: 'ndjson' }",
+      bytes.length,
+    )
   }
 
   /** Which of the elements in `text` is not JSON. */
@@ -146,6 +155,7 @@ export class JsonReader implements RowReader {
     return malformed(this.#context.address, { bytePosition: this.#buffer.offset, element: this.#elements + 1 }, 'this is not JSON', text)
   }
 
+  /** The error at `index`, quoting what stands from there up to `to`. */
   #fail(index: number, problem: string, to: number): Error {
     const excerpt = new TextDecoder().decode(this.#buffer.bytes.subarray(index, Math.min(to, index + 120)))
     return malformed(this.#context.address, { bytePosition: this.#buffer.offset + index }, problem, excerpt)
@@ -155,6 +165,7 @@ export class JsonReader implements RowReader {
 /** The values of a list of elements; `undefined` where one is not JSON or there is none. */
 function parseElements(text: string): unknown[] | undefined {
   try {
+    // No text can close this array and open another: that would be two documents, which JSON.parse refuses.
     const values: unknown[] = JSON.parse(`[${text}]`)
     return values.length === 0 ? undefined : values
   } catch (cause) {

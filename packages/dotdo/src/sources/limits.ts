@@ -29,7 +29,9 @@ export function readLimits(options: Partial<ExtractLimits>): ExtractLimits {
     const value = options[name]
     if (value === undefined) continue
     if (!Number.isSafeInteger(value) || value < 1) {
-      throw new DotdoError('OPTION_INVALID', `{ ${name}: ${String(value)} } is not a whole number of at least 1.`, { data: { option: name, value } })
+      throw new DotdoError('OPTION_INVALID', `{ ${name}: ${String(value)} } is not a whole number of at least 1.`, {
+        data: { option: name, value },
+      })
     }
     limits[name] = value
   }

@@ -38,11 +38,16 @@ export async function* openAll(address: Address, ports: SourcePorts, options: Op
 export function bucketOf(address: Exclude<Address, { kind: 'http' }>, ports: SourcePorts): BucketReader {
   const bucket = ports.bucket(address.binding)
   if (bucket !== undefined) return bucket
-  throw new DotdoError('BUCKET_UNKNOWN', `Cannot read ${address.text}: the binding '${address.binding}' is listed but is no bucket. Check its declaration.`, {
-    data: { source: address.text, binding: address.binding, known: ports.bucketNames() },
-  })
+  throw new DotdoError(
+    'BUCKET_UNKNOWN',
+    `Cannot read ${address.text}: the binding '${address.binding}' is listed but is no bucket. Check its declaration.`,
+    {
+      data: { source: address.text, binding: address.binding, known: ports.bucketNames() },
+    },
+  )
 }
 
+/** The body of a success; any other answer is an error by its status, and its body is cancelled unread. */
 async function openHttp(address: Extract<Address, { kind: 'http' }>, ports: SourcePorts, options: OpenOptions): Promise<Body> {
   const { signal, headers } = options
   signal.throwIfAborted()
@@ -60,10 +65,12 @@ async function openHttp(address: Extract<Address, { kind: 'http' }>, ports: Sour
   throw httpFailure(address.text, answer.status)
 }
 
+/** The body of one key that must exist. */
 async function openObject(bucket: BucketReader, key: string, text: string, signal: AbortSignal): Promise<Body> {
   return (await openKey(bucket, key, text, signal)) ?? Promise.reject(notFound(text, 'there is no such object'))
 }
 
+/** The body of a key, or `undefined` where there is none. Once aborted, what a pending `get` still brings is cancelled by its `Body`. */
 async function openKey(bucket: BucketReader, key: string, text: string, signal: AbortSignal): Promise<Body | undefined> {
   signal.throwIfAborted()
   const object = await bucket.get(key).catch((cause: unknown) => {
@@ -74,6 +81,10 @@ async function openKey(bucket: BucketReader, key: string, text: string, signal: 
   return new Body({ hints, stream: object.body, sizeBytes: object.size }, signal)
 }
 
+/**
+ * The bodies below a prefix. At any time open: the one that was yielded, and `ahead`. Both are closed when this is left, the first by who
+ * reads it.
+ */
 async function* openPrefix(
   address: Extract<Address, { kind: 'prefix' }>,
   bucket: BucketReader,
@@ -105,6 +116,7 @@ async function* openPrefix(
   }
 }
 
+/** An opening that has come to its end, well or not. */
 type Opening = { body: Body } | { failure: unknown }
 
 function settle(opening: Promise<Body>): Promise<Opening> {
@@ -124,6 +136,7 @@ async function nextOrClose(keys: AsyncGenerator<string, undefined>, body: Body):
   }
 }
 
+/** The keys below a prefix, a page at a time: the next page is asked for when the keys of this one are used up. */
 async function* listKeys(
   bucket: BucketReader,
   address: Extract<Address, { kind: 'prefix' }>,
@@ -139,7 +152,8 @@ async function* listKeys(
     for (const { key, size } of page.objects) if (!isMarker(key, size)) yield key
     if (!page.truncated) return undefined
     // A listing that does not move on would be read for ever.
-    if (page.cursor === undefined || page.cursor === cursor) throw unavailable(address.text, 'the listing is cut off and does not say how to go on')
+    if (page.cursor === undefined || page.cursor === cursor)
+      throw unavailable(address.text, 'the listing is cut off and does not say how to go on')
     cursor = page.cursor
   }
 }
@@ -149,10 +163,14 @@ function isMarker(key: string, size: number): boolean {
 }
 
 function objectGone(text: string): DotdoError {
-  return new DotdoError('SOURCE_CHANGED', `${text} was listed and is gone: somebody deletes below the prefix while it is read. Try again.`, {
-    data: { source: text },
-    retryable: true,
-  })
+  return new DotdoError(
+    'SOURCE_CHANGED',
+    `${text} was listed and is gone: somebody deletes below the prefix while it is read. Try again.`,
+    {
+      data: { source: text },
+      retryable: true,
+    },
+  )
 }
 
 function emptyStream(): ReadableStream<Uint8Array> {

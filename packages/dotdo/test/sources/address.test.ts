@@ -23,7 +23,12 @@ const failure = (source: string) => failureOf(Promise.resolve().then(() => resol
 describe('an address', () => {
   it('of s3 finds its bucket by declaration, by one alias, or by the binding of that name', () => {
     for (const bucket of ['data-lake', 'lake', 'R2_BUCKET']) {
-      expect(resolve(`s3://${bucket}/a/b.csv`)).toEqual({ kind: 'object', binding: 'R2_BUCKET', key: 'a/b.csv', text: `s3://${bucket}/a/b.csv` })
+      expect(resolve(`s3://${bucket}/a/b.csv`)).toEqual({
+        kind: 'object',
+        binding: 'R2_BUCKET',
+        key: 'a/b.csv',
+        text: `s3://${bucket}/a/b.csv`,
+      })
     }
     expect(resolve('S3://OTHER/x')).toMatchObject({ binding: 'OTHER', key: 'x' })
   })
@@ -71,7 +76,10 @@ describe('an address', () => {
   })
 
   it('that is not known is refused with the names that are', async () => {
-    expect(await failure('nope')).toMatchObject({ code: 'SOURCE_UNKNOWN', message: expect.stringContaining("'users', 'people', 'flights'") })
+    expect(await failure('nope')).toMatchObject({
+      code: 'SOURCE_UNKNOWN',
+      message: expect.stringContaining("'users', 'people', 'flights'"),
+    })
     expect(await failure('constructor')).toMatchObject({ code: 'SOURCE_UNKNOWN' })
     expect(await failure('s3://nope/x')).toMatchObject({ code: 'BUCKET_UNKNOWN', data: { known: ['data-lake', 'R2_BUCKET', 'OTHER'] } })
     expect(await failure('s3://users/x')).toMatchObject({ code: 'BUCKET_UNKNOWN', message: expect.stringContaining("extract('users')") })
@@ -81,11 +89,15 @@ describe('an address', () => {
   })
 
   it('that names a bucket and nothing in it is refused', async () => {
-    for (const source of ['s3://lake', 's3:///x', 'lake', 'data-lake', 'https://']) expect(await failure(source)).toMatchObject({ code: 'ADDRESS_INVALID' })
+    for (const source of ['s3://lake', 's3:///x', 'lake', 'data-lake', 'https://'])
+      expect(await failure(source)).toMatchObject({ code: 'ADDRESS_INVALID' })
   })
 
   it('of an alias of an alias, or of a cycle, is refused', async () => {
-    expect(await failure('humans')).toMatchObject({ code: 'SOURCE_DECLARATION_INVALID', message: expect.stringContaining('alias of an alias') })
+    expect(await failure('humans')).toMatchObject({
+      code: 'SOURCE_DECLARATION_INVALID',
+      message: expect.stringContaining('alias of an alias'),
+    })
     for (const source of ['me', 'ping', 's3://pong/x']) {
       expect(await failure(source)).toMatchObject({ code: 'SOURCE_DECLARATION_INVALID', message: expect.stringContaining('cycle') })
     }

@@ -79,13 +79,18 @@ describe('an extraction', () => {
 
   it('gives the same rows for any sizes of batches and chunks', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 400 }), async (batchRows, batchBytes, chunkBytes) => {
-        const made = world({ 'a/1.ndjson': lines(0, 40), 'a/2.ndjson': lines(40, 1), 'a/3.ndjson': '', 'a/4.ndjson': lines(41, 9) })
-        made.bucket.chunkBytes = chunkBytes
-        const all = await batchesOf(rowsOf(made, 's3://data-lake/a/', { batchRows, batchBytes }).batches())
-        expect(all.flat()).toEqual(numbers(50))
-        expect(all.every((batch) => batch.length > 0 && batch.length <= batchRows)).toBe(true)
-      }),
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 50 }),
+        fc.integer({ min: 1, max: 300 }),
+        fc.integer({ min: 1, max: 400 }),
+        async (batchRows, batchBytes, chunkBytes) => {
+          const made = world({ 'a/1.ndjson': lines(0, 40), 'a/2.ndjson': lines(40, 1), 'a/3.ndjson': '', 'a/4.ndjson': lines(41, 9) })
+          made.bucket.chunkBytes = chunkBytes
+          const all = await batchesOf(rowsOf(made, 's3://data-lake/a/', { batchRows, batchBytes }).batches())
+          expect(all.flat()).toEqual(numbers(50))
+          expect(all.every((batch) => batch.length > 0 && batch.length <= batchRows)).toBe(true)
+        },
+      ),
       { numRuns: 60 },
     )
   })
@@ -113,7 +118,9 @@ describe('an extraction', () => {
   it('takes one huge chunk apart, so that a batch stays bounded', async () => {
     const made = world({ 'a.ndjson': lines(0, 100_000) })
     made.bucket.chunkBytes = 1 << 30
-    const sizes = (await batchesOf(rowsOf(made, 's3://data-lake/a.ndjson', { batchBytes: 1, batchRows: 1_000_000 }))).map((batch) => batch.length)
+    const sizes = (await batchesOf(rowsOf(made, 's3://data-lake/a.ndjson', { batchBytes: 1, batchRows: 1_000_000 }))).map(
+      (batch) => batch.length,
+    )
     expect(Math.max(...sizes)).toBeLessThan(9000)
   })
 
@@ -157,7 +164,7 @@ describe('leaving an extraction', () => {
     for (const bytes of ['{"n":0}\n', gzipSync('{"n":0}\n').subarray(0, 20)]) {
       const made = world({ 'a.ndjson': bytes })
       const stored = made.bucket.objects.get('a.ndjson')
-      if (stored) stored.then = 'hang'
+      if (stored) stored.ending = 'hang'
       const iterator = rowsOf(made, 's3://data-lake/a.ndjson')[Symbol.asyncIterator]()
       const pending = iterator.next()
       await new Promise((resolve) => setImmediate(resolve))
@@ -176,7 +183,7 @@ describe('leaving an extraction', () => {
     expect(made.log.opened).toBe(0)
 
     const stored = made.bucket.objects.get('a.ndjson')
-    if (stored) stored.then = 'hang'
+    if (stored) stored.ending = 'hang'
     const controller = new AbortController()
     const during = rowsOf(made, 's3://data-lake/a.ndjson', { signal: controller.signal })
     const failure = failureOf(during)
@@ -252,7 +259,10 @@ describe('a prefix', () => {
 
   it('names the object that is wrong, and leaves none open', async () => {
     const made = world({ 'p/1.ndjson': lines(0, 3), 'p/2.json': '[{"n":', 'p/3.ndjson': lines(0, 3) })
-    expect(await failureOf(rowsOf(made, 's3://data-lake/p/'))).toMatchObject({ code: 'SOURCE_MALFORMED', data: { source: 's3://data-lake/p/2.json' } })
+    expect(await failureOf(rowsOf(made, 's3://data-lake/p/'))).toMatchObject({
+      code: 'SOURCE_MALFORMED',
+      data: { source: 's3://data-lake/p/2.json' },
+    })
     made.bucket.put('p/2.json', '')
     made.bucket.objects.delete('p/2.json')
     made.bucket.put('p/2.parquet', 'PAR1')
@@ -271,7 +281,10 @@ describe('a prefix', () => {
     made.bucket.list = async () => ({ objects: [{ key: 'p/1.ndjson', size: 24 }], truncated: true, cursor: 'same' })
     expect(await failureOf(rowsOf(made, 's3://data-lake/p/'))).toMatchObject({ code: 'SOURCE_UNAVAILABLE', retryable: true })
     made.bucket.list = () => Promise.reject(new Error('10001'))
-    expect(await failureOf(rowsOf(made, 's3://data-lake/p/'))).toMatchObject({ code: 'SOURCE_UNAVAILABLE', message: expect.stringContaining('10001') })
+    expect(await failureOf(rowsOf(made, 's3://data-lake/p/'))).toMatchObject({
+      code: 'SOURCE_UNAVAILABLE',
+      message: expect.stringContaining('10001'),
+    })
   })
 })
 
@@ -290,8 +303,11 @@ describe('an object that cannot be read', () => {
   it('is unavailable when its body breaks or ends early, even at the end of a line', async () => {
     for (const bytes of [new TextEncoder().encode(lines(0, 3)), gzipSync(lines(0, 3))]) {
       const made = world()
-      made.bucket.objects.set('a.ndjson', { bytes, then: new Error('reset') })
-      expect(await failureOf(rowsOf(made, 's3://data-lake/a.ndjson'))).toMatchObject({ code: 'SOURCE_UNAVAILABLE', message: expect.stringContaining('reset') })
+      made.bucket.objects.set('a.ndjson', { bytes, ending: new Error('reset') })
+      expect(await failureOf(rowsOf(made, 's3://data-lake/a.ndjson'))).toMatchObject({
+        code: 'SOURCE_UNAVAILABLE',
+        message: expect.stringContaining('reset'),
+      })
       made.bucket.objects.set('a.ndjson', { bytes, statedSize: bytes.length + 1 })
       expect(await failureOf(rowsOf(made, 's3://data-lake/a.ndjson'))).toMatchObject({
         code: 'SOURCE_UNAVAILABLE',

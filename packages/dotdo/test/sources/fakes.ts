@@ -1,5 +1,13 @@
 import type { Progress } from '../../src/base/views.ts'
-import type { BucketListRequest, BucketObject, BucketPage, BucketReader, HttpAnswer, HttpRequest, SourcePorts } from '../../src/sources/ports.ts'
+import type {
+  BucketListRequest,
+  BucketObject,
+  BucketPage,
+  BucketReader,
+  HttpAnswer,
+  HttpRequest,
+  SourcePorts,
+} from '../../src/sources/ports.ts'
 
 /** What became of the bodies that a fake handed out. `heldBytes` are those given to the room so far. */
 export class BodyLog {
@@ -13,7 +21,7 @@ export class BodyLog {
   order: string[] = []
 
   /** A stream that gives the chunks one a pull, and then closes, fails or goes quiet. */
-  stream(name: string, chunks: Iterable<Uint8Array>, then: 'close' | 'hang' | Error = 'close'): ReadableStream<Uint8Array> {
+  stream(name: string, chunks: Iterable<Uint8Array>, ending: 'close' | 'hang' | Error = 'close'): ReadableStream<Uint8Array> {
     const iterator = chunks[Symbol.iterator]()
     this.opened++
     this.openNow++
@@ -27,11 +35,11 @@ export class BodyLog {
             this.bytesGiven += next.value.length
             return controller.enqueue(next.value)
           }
-          if (then === 'hang') return new Promise<void>(() => undefined)
+          if (ending === 'hang') return new Promise<void>(() => undefined)
           this.ended++
           this.openNow--
-          if (then === 'close') controller.close()
-          else controller.error(then)
+          if (ending === 'close') controller.close()
+          else controller.error(ending)
         },
         cancel: () => {
           this.cancelled++
@@ -46,7 +54,7 @@ export class BodyLog {
 /** A bucket over a map. Pages of `pageKeys` keys; bodies in chunks of `chunkBytes`. */
 export class FakeBucket implements BucketReader {
   readonly log: BodyLog
-  readonly objects = new Map<string, { bytes: Uint8Array; contentType?: string; then?: 'close' | 'hang' | Error; statedSize?: number }>()
+  readonly objects = new Map<string, { bytes: Uint8Array; contentType?: string; ending?: 'close' | 'hang' | Error; statedSize?: number }>()
   pageKeys = 2
   chunkBytes = 1000
   lists: BucketListRequest[] = []
@@ -66,7 +74,7 @@ export class FakeBucket implements BucketReader {
     const object = this.objects.get(key)
     if (object === undefined) return null
     return {
-      body: this.log.stream(key, chunked(object.bytes, this.chunkBytes), object.then),
+      body: this.log.stream(key, chunked(object.bytes, this.chunkBytes), object.ending),
       size: object.statedSize ?? object.bytes.length,
       httpEtag: '"tag"',
       httpMetadata: object.contentType === undefined ? {} : { contentType: object.contentType },
@@ -111,7 +119,8 @@ export function fakeWorld(objects: Record<string, string | Uint8Array> = {}, sou
         world.requests.push({ url, request })
         return world.answer(url)
       },
-      gunzip: (stream) => stream.pipeThrough(new DecompressionStream('gzip') as unknown as Parameters<typeof stream.pipeThrough<Uint8Array>>[0]),
+      gunzip: (stream) =>
+        stream.pipeThrough(new DecompressionStream('gzip') as unknown as Parameters<typeof stream.pipeThrough<Uint8Array>>[0]),
       onProgress: (progress) => void world.progress.push({ ...progress }),
     },
   }
@@ -141,7 +150,9 @@ export function cutAt(bytes: Uint8Array, places: readonly number[]): Uint8Array[
 }
 
 /** The error that a promise ends with; fails the test when it does not. */
-export async function failureOf(promise: PromiseLike<unknown>): Promise<{ code: string; message: string; retryable: boolean; data: Record<string, unknown> }> {
+export async function failureOf(
+  promise: PromiseLike<unknown>,
+): Promise<{ code: string; message: string; retryable: boolean; data: Record<string, unknown> }> {
   try {
     await promise
   } catch (thrown) {

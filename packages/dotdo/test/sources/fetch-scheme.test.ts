@@ -72,7 +72,11 @@ describe('the fetch of bucket addresses', () => {
   it('answers HEAD without a body and leaves nothing open', async () => {
     const { ports, log } = fakeWorld(objects)
     const fetch = createSchemeFetch(ports)
-    expect(await fetch('s3://data-lake/raw.csv', { method: 'head' })).toMatchObject({ status: 200, body: null, headers: { 'content-length': '8' } })
+    expect(await fetch('s3://data-lake/raw.csv', { method: 'head' })).toMatchObject({
+      status: 200,
+      body: null,
+      headers: { 'content-length': '8' },
+    })
     expect(await fetch('s3://data-lake/e/', { method: 'HEAD' })).toMatchObject({ status: 200, body: null })
     expect(await fetch('s3://data-lake/none', { method: 'HEAD' })).toMatchObject({ status: 404, body: null })
     expect(log.openNow).toBe(0)

@@ -87,7 +87,15 @@ describe('the JSON reader', () => {
     for (const size of [1, 7, 1000, 65536, bytes.length]) expect(read(new JsonReader(context), chunked(bytes, size))).toEqual(expected)
     fc.assert(
       fc.property(fc.array(fc.nat(), { minLength: 20, maxLength: 60 }), (cuts) => {
-        expect(read(new JsonReader({ ...context, maxRecordBytes: 200 }), cutAt(bytes, cuts.map((cut) => cut * 7919)))).toEqual(expected)
+        expect(
+          read(
+            new JsonReader({ ...context, maxRecordBytes: 200 }),
+            cutAt(
+              bytes,
+              cuts.map((cut) => cut * 7919),
+            ),
+          ),
+        ).toEqual(expected)
       }),
       { numRuns: 5 },
     )
@@ -110,7 +118,11 @@ describe('the JSON reader', () => {
   })
 
   it('refuses a second document and says how to read documents by line', () => {
-    expect(json('{"a":1}\n{"a":2}\n')).toMatchObject({ code: 'SOURCE_MALFORMED', bytePosition: 8, message: expect.stringContaining("format: 'ndjson'") })
+    expect(json('{"a":1}\n{"a":2}\n')).toMatchObject({
+      code: 'SOURCE_MALFORMED',
+      bytePosition: 8,
+      message: expect.stringContaining("format: 'ndjson'"),
+    })
     expect(json('42')).toMatchObject({ code: 'SOURCE_MALFORMED', message: expect.stringContaining('neither') })
   })
 
@@ -180,7 +192,10 @@ describe('UTF-8', () => {
       for (const bad of [[0xff], [0xc3], [0xf0, 0x9f, 0x98], [0xed, 0xa0, 0x80]]) {
         const bytes = Uint8Array.from([...encode(before), ...bad, ...encode(after)])
         for (const size of [1, 100]) {
-          expect(read(make(), chunked(bytes, size))).toMatchObject({ code: 'SOURCE_MALFORMED', message: expect.stringContaining('not UTF-8') })
+          expect(read(make(), chunked(bytes, size))).toMatchObject({
+            code: 'SOURCE_MALFORMED',
+            message: expect.stringContaining('not UTF-8'),
+          })
         }
       }
     })
@@ -194,7 +209,9 @@ describe('UTF-8', () => {
 
 describe('the CSV reader', () => {
   const field = fc.string({ unit: fc.constantFrom('a', 'b', ',', '"', '\n', '\r\n', ' ', 'é', '😀', '1'), maxLength: 6 })
-  const table = fc.integer({ min: 1, max: 4 }).chain((width) => fc.array(fc.array(field, { minLength: width, maxLength: width }), { maxLength: 6 }))
+  const table = fc
+    .integer({ min: 1, max: 4 })
+    .chain((width) => fc.array(fc.array(field, { minLength: width, maxLength: width }), { maxLength: 6 }))
   const quote = (value: string, always: boolean): string => (always || /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value)
 
   it('gives back the fields that were written, wherever the chunks are cut', () => {
@@ -238,7 +255,12 @@ describe('the CSV reader', () => {
 
   it('refuses a row with too few or too many fields, with its line', () => {
     const text = 'a,b\n1,2\n"x\ny",2\n\n3\n'
-    expect(csv(text)).toMatchObject({ code: 'SOURCE_MALFORMED', line: 6, bytePosition: text.indexOf('3'), message: expect.stringContaining('1 fields') })
+    expect(csv(text)).toMatchObject({
+      code: 'SOURCE_MALFORMED',
+      line: 6,
+      bytePosition: text.indexOf('3'),
+      message: expect.stringContaining('1 fields'),
+    })
     expect(csv('a,b\n1,2,3\n')).toMatchObject({ line: 2, message: expect.stringContaining('3 fields and the header has 2') })
     expect(csv('a,b\n""\n')).toMatchObject({ line: 2 })
   })
@@ -250,7 +272,10 @@ describe('the CSV reader', () => {
   })
 
   it('takes a quote within an unquoted field as text', () => {
-    expect(csv('a,b\n5" hail,x"y"\n1,2\n')).toEqual([{ a: '5" hail', b: 'x"y"' }, { a: '1', b: '2' }])
+    expect(csv('a,b\n5" hail,x"y"\n1,2\n')).toEqual([
+      { a: '5" hail', b: 'x"y"' },
+      { a: '1', b: '2' },
+    ])
   })
 
   it('passes over empty lines, except where a line is one empty field', () => {
@@ -267,7 +292,10 @@ describe('the CSV reader', () => {
 
   it('leaves values as text, and types only the columns that are named', () => {
     const text = 'zip,lat,ok\n01001,-42.5e0,true\n90210,,\n'
-    expect(csv(text)).toEqual([{ zip: '01001', lat: '-42.5e0', ok: 'true' }, { zip: '90210', lat: '', ok: '' }])
+    expect(csv(text)).toEqual([
+      { zip: '01001', lat: '-42.5e0', ok: 'true' },
+      { zip: '90210', lat: '', ok: '' },
+    ])
     expect(csv(text, { types: { lat: 'number', ok: 'boolean' } })).toEqual([
       { zip: '01001', lat: -42.5, ok: true },
       { zip: '90210', lat: null, ok: null },
