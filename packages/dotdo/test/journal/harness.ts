@@ -120,3 +120,10 @@ export class TestObject {
     return new Journal(ports, this.limits)
   }
 }
+
+/** All that an async iterable yields. */
+export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
