@@ -116,7 +116,13 @@ async function loadTable(ident: TableIdent, request: RestRequest, catalog: Catal
       `There is no table ${[...ident.namespace, ident.name].join('.')} in this catalog. List the tables of the namespace for those that exist.`,
     )
   const metadata = request.query.get('snapshots') === 'refs' ? onlyReferenced(found.metadata) : found.metadata
-  return json({ 'metadata-location': found.metadataLocation, metadata, config: options.tableConfig ?? {} })
+  return json({ 'metadata-location': found.metadataLocation, metadata, config: tableConfig(options) })
+}
+
+/** ClickHouse takes the endpoint off the front of a location and finds no file where that leaves a slash: the endpoint ends with one. */
+function tableConfig(options: RestOptions): Record<string, string> {
+  const endpoint = options.tableConfig?.['s3.endpoint']
+  return { ...options.tableConfig, ...(endpoint !== undefined && { 's3.endpoint': endpoint.replace(/\/*$/, '/') }) }
 }
 
 /** The snapshots that a branch or tag names: what a reader of the present needs. */
