@@ -64,7 +64,8 @@ describe('ids', () => {
 })
 
 describe('stored values', () => {
-  const jsonOrNot = fc.anything({ withBigInt: true, withDate: true, withMap: true, withSet: true, withTypedArray: true, withSparseArray: true, withNullPrototype: false })
+  const key = fc.string().filter((it) => it !== '__proto__')
+  const jsonOrNot = fc.anything({ key, withBigInt: true, withDate: true, withMap: true, withSet: true, withTypedArray: true, withSparseArray: true, withNullPrototype: false })
   test('whatever can be stored comes back as it was', () => {
     fc.assert(fc.property(jsonOrNot, (value) => {
       expect(decodeValue(encodeValue(value))).toEqual(value)
@@ -84,6 +85,11 @@ describe('stored values', () => {
   })
   test.each([['a function', { f: () => 1 }], ['a symbol', { s: Symbol('s') }], ['an instance', { r: new (class Room {})() }]])('%s is refused by name', (_, value) => {
     expect(() => encodeValue(value, "the result of step 'load'")).toThrow(expect.objectContaining({ code: 'NOT_STORABLE', message: expect.stringContaining("step 'load'") }))
+  })
+  test("an own '__proto__' is refused, at any depth: read back, it would be a prototype", () => {
+    for (const value of [JSON.parse('{"__proto__":{"admin":true}}'), [{ deep: JSON.parse('{"__proto__":1}') }]]) {
+      expect(() => encodeValue(value)).toThrow(expect.objectContaining({ code: 'NOT_STORABLE' }))
+    }
   })
   test('a format from the future is refused, not misread', () => {
     expect(() => decodeValue('z{}')).toThrow(expect.objectContaining({ code: 'STATE_TOO_NEW' }))

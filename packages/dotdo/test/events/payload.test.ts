@@ -12,7 +12,9 @@ const tooLarge = expect.objectContaining({
 
 describe('payloads', () => {
   test('one is refused when its stored form is above the limit, and never when it is not', () => {
-    const anything = fc.anything({ withBigInt: true, withDate: true, withMap: true, withSet: true, withTypedArray: true, maxDepth: 4 })
+    // An own '__proto__' is refused by name: see base.
+    const key = fc.string().filter((it) => it !== '__proto__')
+    const anything = fc.anything({ key, withBigInt: true, withDate: true, withMap: true, withSet: true, withTypedArray: true, maxDepth: 4 })
     fc.assert(
       fc.property(anything, fc.nat(400), (value, limit) => {
         const size = sizeBytes(encodeValue(value))
