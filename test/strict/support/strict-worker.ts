@@ -135,12 +135,13 @@ export async function startStrict(options: StrictOptions): Promise<StrictWorker>
   })
   failure.catch(() => undefined)
   // workerd serves one session at a time and wrangler's proxy holds it, so commands go through the proxy. The proxy outlives an
-  // aborted workerd without a word; workerd's own address is gone with it, and is asked while an answer is late.
+  // aborted workerd without a word, and a new workerd takes the old one's port; so a second socket, to an isolate of miniflare's
+  // own in the same process, tells the end by closing.
   const loaded = new Promise<URL>((found, fail) => {
     worker.raw.once('reloadComplete', (event: { proxyData: { userWorkerInspectorUrl?: Record<'hostname' | 'port', string> } }) => {
       const at = event.proxyData.userWorkerInspectorUrl
       if (at === undefined) fail(new Error('wrangler opened no inspector; unset VSCODE_INSPECTOR_OPTIONS'))
-      else found(new URL(`http://${at.hostname}:${at.port}/json`))
+      else found(new URL(`ws://${at.hostname}:${at.port}/core:entry`))
     })
   })
   loaded.catch(() => undefined)
@@ -264,7 +265,8 @@ interface Inspector {
 async function connectInspector(url: URL, alive: URL): Promise<Inspector> {
   const address = new URL('/ws', url)
   address.protocol = 'ws:'
-  const socket = new WebSocket(address, { headers: { Origin: 'http://localhost' } } as never)
+  const socket = await openSocket(address)
+  const sentinel = await openSocket(alive)
   const answers = new EventEmitter().setMaxListeners(0)
   const waiting = new Set<(reason: Error) => void>()
   let last = 0
@@ -275,10 +277,7 @@ async function connectInspector(url: URL, alive: URL): Promise<Inspector> {
     for (const fail of waiting) fail(lost)
     waiting.clear()
   }
-  await new Promise<void>((opened, fail) => {
-    socket.addEventListener('open', () => opened())
-    socket.addEventListener('error', () => fail(new Error(`no inspector at ${address.href}`)))
-  })
+  sentinel.addEventListener('close', () => lose('workerd is gone: it was aborted, or killed'))
   socket.addEventListener('close', () => lose('workerd closed the inspector: the isolate is gone'))
   socket.addEventListener('message', (event) => {
     const message = JSON.parse(String(event.data)) as { id?: number; method?: string; params?: { context?: { id: number } } }
@@ -289,12 +288,6 @@ async function connectInspector(url: URL, alive: URL): Promise<Inspector> {
   async function send<Result>(method: string, params: object = {}): Promise<Result> {
     if (lost) throw lost
     const id = String(++last)
-    const look = setInterval(() => {
-      fetch(alive).then(
-        (response) => response.arrayBuffer(),
-        () => lose('workerd is gone: it was aborted, or killed'),
-      )
-    }, 250)
     const message = await new Promise<{ result?: Result; error?: { message: string } }>((answer, fail) => {
       // A turn may hold the isolate for long, so the wait is generous; a dead workerd is told by the closed socket.
       const timer = setTimeout(() => fail(new Error(`the inspector did not answer ${method} within 60 s`)), 60_000)
@@ -309,7 +302,7 @@ async function connectInspector(url: URL, alive: URL): Promise<Inspector> {
         answer(message)
       })
       socket.send(JSON.stringify({ id: Number(id), method, params }))
-    }).finally(() => clearInterval(look))
+    })
     if (message.error) throw new Error(`inspector: ${method}: ${message.error.message}`)
     return message.result as Result
   }
@@ -328,6 +321,19 @@ async function connectInspector(url: URL, alive: URL): Promise<Inspector> {
       if (fault) throw new Error(`inspector: ${expression}: ${fault.exception?.description ?? fault.text}`)
       return String(answer.result.value)
     },
-    close: () => socket.close(),
+    close: () => {
+      socket.close()
+      sentinel.close()
+    },
   }
+}
+
+/** Opens a session with an inspector. Node's WebSocket takes headers, which the DOM's type of it does not say. */
+async function openSocket(address: URL): Promise<WebSocket> {
+  const socket = new WebSocket(address, { headers: { Origin: 'http://localhost' } } as never)
+  await new Promise<void>((opened, fail) => {
+    socket.addEventListener('open', () => opened())
+    socket.addEventListener('error', () => fail(new Error(`no inspector at ${address.href}`)))
+  })
+  return socket
 }
