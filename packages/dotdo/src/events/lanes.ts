@@ -16,7 +16,7 @@ import type { LiveEventBody } from '../base/views.ts'
 import { storableError } from './error-record.ts'
 import type { Attempt, SentEvent } from './event.ts'
 import type { DeclaredHandler, Handlers } from './handlers.ts'
-import { watchdogMs, type OutboxLimits } from './limits.ts'
+import { watchdogAt, type OutboxLimits } from './limits.ts'
 import { longestDelayMs, retryDelayMs } from './retry.ts'
 import type { OutboxTables, Waiting } from './tables.ts'
 
@@ -113,9 +113,9 @@ export class Lanes {
     const handler = this.#handlers.get(lane.id)
     const next = this.#free(handler) > 0 && this.#room(lane, handler) > 0 ? this.#next(lane, handler) : undefined
     const due = next && (handler ? Math.min(next.due_at, now + longestDelayMs) : now)
-    if (lane.underWay.size > 0) return Math.min(due ?? Infinity, now + watchdogMs)
+    if (lane.underWay.size > 0) return Math.min(due ?? Infinity, watchdogAt(now))
     // With no worker free, one of them will call wake() when it ends; the watchdog is for the case that it never does.
-    return due ?? (this.#free(handler) > 0 ? undefined : now + watchdogMs)
+    return due ?? (this.#free(handler) > 0 ? undefined : watchdogAt(now))
   }
 
   /** How many more deliveries the object may have under way. Emptying a lane takes no worker. */

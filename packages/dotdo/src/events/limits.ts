@@ -47,8 +47,16 @@ export const pruneBatch = 500
 /** How often waiting deliveries are counted, in sends. */
 export const countEvery = 1024
 
+/** The grid of {@link watchdogAt}, in milliseconds. */
+const watchdogMs = 60_000
+
 /**
- * When the object is woken to look after a delivery that is under way, in milliseconds. Nothing happens then while it still runs; when the
- * object was lost in the meantime, this is what takes the delivery up again.
+ * When the object is woken to look after a delivery that is under way: one to two minutes from now. Nothing happens then while it still
+ * runs; when the object was lost in the meantime, this is what takes the delivery up again.
+ *
+ * On a grid of whole minutes, so that an adapter which sets an alarm only when its time has changed sets this one once a minute, and not in every
+ * turn.
  */
-export const watchdogMs = 60_000
+export function watchdogAt(now: number): number {
+  return (Math.ceil(now / watchdogMs) + 1) * watchdogMs
+}

@@ -18,7 +18,7 @@ import type { Store } from '../base/ports.ts'
 import type { DeadLetter, EventView, SendOptions, SentEvent } from './event.ts'
 import { Handlers, type DeclaredHandler, type EventHandler, type HandlerOptions, type OnHandle } from './handlers.ts'
 import { handlerGone, Lanes, type DeliveryPorts } from './lanes.ts'
-import { countEvery, defaultLimits, watchdogMs, type OutboxLimits } from './limits.ts'
+import { countEvery, defaultLimits, watchdogAt, type OutboxLimits } from './limits.ts'
 import { encodePayload, previewOf, sizeBytes } from './payload.ts'
 import { assertEventType } from './pattern.ts'
 import { findDeadLetter, listDeadLetters, listEvents, prune, type Pruned } from './shelf.ts'
@@ -128,12 +128,12 @@ export class Outbox {
 
   /**
    * When the object has to be awake to `pump`, epoch milliseconds; a time that has passed means now, `undefined` never. Deliveries under way
-   * ask for a look a minute from now, so that an object that is lost meanwhile is woken to take them up again; so does anything that waits
+   * ask for a look in a minute or two, so that an object that is lost meanwhile is woken to take them up again; so does anything that waits
    * for `settle()`, in case `init()` fails.
    */
   nextWakeMs(): number | undefined {
     if (this.#settled) return this.#lanes.nextWakeMs()
-    return this.#tables.waiting(1) > 0 || this.#tables.unmatched().length > 0 ? this.#ports.clock.now() + watchdogMs : undefined
+    return this.#tables.waiting(1) > 0 || this.#tables.unmatched().length > 0 ? watchdogAt(this.#ports.clock.now()) : undefined
   }
 
   /** A handler that this incarnation declares: what takes up a run that a crash interrupted. */

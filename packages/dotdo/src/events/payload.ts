@@ -45,8 +45,8 @@ function tooLarge(type: string, size: number | undefined, limitBytes: number): D
 const spread = 16
 
 /**
- * Whether the stored form is sure to be larger than `limit` bytes: a lower bound, one byte for each element (holes are elements), character and byte of binary
- * data, and each thing once however often it is referred to. Stops as soon as it knows.
+ * Whether the stored form is sure to be larger than `limit` bytes: a lower bound, one byte for each element (holes are elements), character
+ * and byte of binary data, and each thing once however often it is referred to. Stops as soon as it knows.
  */
 function isLargerThan(payload: unknown, limit: number): boolean {
   const seen = new Set<unknown>()

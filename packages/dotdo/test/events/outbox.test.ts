@@ -103,7 +103,9 @@ describe('before settle', () => {
     const bench = new Bench()
     const got: unknown[] = []
     bench.outbox.send('A.b', 1)
+    const before = bench.store.statements
     await bench.outbox.pump()
+    expect(bench.store.statements).toBe(before)
     bench.outbox.subscribe('A.b', (payload) => got.push(payload))
     await bench.outbox.pump()
     expect(got).toEqual([])

@@ -27,7 +27,9 @@ describe('wake', () => {
     expect(await wakes(bench, () => bench.outbox.replay(bench.outbox.deadLetters()[0]!.id))).toBe(1)
     expect(await wakes(bench, () => handle.unsubscribe())).toBe(1)
     expect(bench.outbox.nextWakeMs()).toBe(bench.clock.ms)
+    expect(bench.outbox.handlerOf('sink')).toBeUndefined()
     expect(await wakes(bench, () => bench.outbox.subscribe('A.b', fn, { id: 'sink' }))).toBe(1)
+    expect(bench.outbox.handlerOf('sink')).toMatchObject({ pattern: 'A.b', fn, ordered: true })
     await bench.drain()
     expect(bench.outbox.deadLetters()).toEqual([])
   })
@@ -142,4 +144,24 @@ test('what waits is counted once in 1,024 sends, not at each', () => {
   }
   for (let i = 0; i < 2049; i++) bench.outbox.send('A.b', i)
   expect(counts).toBe(3)
+})
+
+test('while a delivery is under way the next wake is one to two minutes away, and moves once a minute', async () => {
+  const bench = new Bench()
+  const it = gate()
+  bench.outbox.subscribe('A.b', () => it.opened)
+  bench.outbox.settle()
+  bench.outbox.send('A.b')
+  const pumped = bench.outbox.pump()
+  const asked = new Set<number>()
+  for (let i = 0; i < 300; i++) {
+    bench.clock.advance(1000)
+    const ahead = bench.outbox.nextWakeMs()! - bench.clock.ms
+    expect(ahead).toBeGreaterThanOrEqual(60_000)
+    expect(ahead).toBeLessThan(120_000)
+    asked.add(bench.outbox.nextWakeMs()!)
+  }
+  expect(asked.size).toBe(5)
+  it.open()
+  await pumped
 })
