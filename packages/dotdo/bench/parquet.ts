@@ -25,18 +25,24 @@ interface Case {
   rows: Row[]
 }
 
-/** The best time of several rounds, in milliseconds, and the last answer. */
-async function best<T>(run: () => T | Promise<T>): Promise<{ ms: number; answer: T }> {
-  let ms = Infinity
-  let answer!: T
+interface Best<T> {
+  ms: number
+  answer: T
+}
+
+/** The best time of several rounds for each of the runs, in milliseconds, and the last answer. The runs take turns, so that a busy machine is busy for all. */
+async function best<T extends unknown[]>(...runs: { [K in keyof T]: () => T[K] | Promise<T[K]> }): Promise<{ [K in keyof T]: Best<T[K]> }> {
+  const results = runs.map((): Best<unknown> => ({ ms: Infinity, answer: undefined }))
   for (let round = 0; round < ROUNDS; round++) {
-    const start = performance.now()
-    answer = await run()
-    ms = Math.min(ms, performance.now() - start)
-    // What one long turn leaves behind is collected between turns only.
-    await new Promise((resolve) => setImmediate(resolve))
+    for (const [i, run] of runs.entries()) {
+      const start = performance.now()
+      const answer = await run()
+      results[i] = { ms: Math.min(results[i]!.ms, performance.now() - start), answer }
+      // What one long turn leaves behind is collected between turns only.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
   }
-  return { ms, answer }
+  return results as { [K in keyof T]: Best<T[K]> }
 }
 
 function report(name: string, unit: string, value: number, baseline: string, baselineValue: number, bar: number): void {
@@ -53,7 +59,7 @@ function writeOurs({ columns, rows }: Case): Uint8Array {
   return Buffer.concat(writer.takeChunks())
 }
 
-function writeHyparquet({ columns, rows }: Case, converted: Row[]): Uint8Array {
+function writeHyparquet({ columns }: Case, converted: Row[]): Uint8Array {
   const types = { string: 'STRING', json: 'STRING', long: 'INT64', timestamptz: 'TIMESTAMP', timestamp: 'TIMESTAMP' } as Record<string, 'STRING' | 'INT64' | 'TIMESTAMP'>
   const writer = new ByteWriter()
   parquetWriteRows({
@@ -64,13 +70,11 @@ function writeHyparquet({ columns, rows }: Case, converted: Row[]): Uint8Array {
     compressors: { ZSTD: compress },
     rowGroupSize: 100_000,
   })
-  void rows
   return writer.getBytes()
 }
 
 async function run(it: Case, duck: DuckDBConnection, table: string): Promise<void> {
   const perSecond = (ms: number): number => it.rows.length / (ms / 1000)
-  const ours = await best(() => writeOurs(it))
   // hyparquet-writer wants bigints and Dates: given to it ready-made, outside of its time.
   const converted = it.rows.map((row) => {
     const values = it.columns.map(({ name, type }) => {
@@ -79,9 +83,12 @@ async function run(it: Case, duck: DuckDBConnection, table: string): Promise<voi
     })
     return Object.fromEntries(values) as Row
   })
-  const theirs = await best(() => writeHyparquet(it, converted))
   const native = join(folder, `${it.name}.parquet`)
-  const copied = await best(() => duck.run(`copy ${table} to '${native}' (codec zstd, compression_level 1, row_group_size 100000)`))
+  const [ours, theirs, copied] = await best(
+    () => writeOurs(it),
+    () => writeHyparquet(it, converted),
+    () => duck.run(`copy ${table} to '${native}' (codec zstd, compression_level 1, row_group_size 100000)`),
+  )
   const nativeBytes = readFileSync(native).length
   report(`parquet write ${it.name}`, 'rows/s', perSecond(ours.ms), 'hyparquet-writer, native zstd', perSecond(theirs.ms), 1.5)
   report(`parquet write ${it.name}`, 'rows/s', perSecond(ours.ms), 'DuckDB COPY of its own table, one thread', perSecond(copied.ms), 0.5)
@@ -89,12 +96,14 @@ async function run(it: Case, duck: DuckDBConnection, table: string): Promise<voi
 
   const bytes = new Uint8Array(ours.answer)
   const source = { sizeBytes: bytes.length, read: async (offset: number, length: number) => bytes.subarray(offset, offset + length) }
-  const mine = await best(async () => {
-    let rows = 0
-    for await (const batch of readParquet(source, { decompress })) rows += batch.length
-    return rows
-  })
-  const other = await best(() => parquetReadObjects({ file: bytes.buffer, compressors: { ZSTD: (input: Uint8Array, size: number) => decompress(input, size) } }))
+  const [mine, other] = await best(
+    async () => {
+      let rows = 0
+      for await (const batch of readParquet(source, { decompress })) rows += batch.length
+      return rows
+    },
+    () => parquetReadObjects({ file: bytes.buffer, compressors: { ZSTD: (input: Uint8Array, size: number) => decompress(input, size) } }),
+  )
   if (mine.answer !== ROWS || other.answer.length !== ROWS) throw new Error(`read ${mine.answer} and ${other.answer.length} rows`)
   report(`parquet read ${it.name}`, 'rows/s', perSecond(mine.ms), 'hyparquet, native zstd', perSecond(other.ms), 1.5)
 }
@@ -120,8 +129,10 @@ const eventColumns: Column[] = [
 await run({ name: 'events', columns: eventColumns, rows: events }, duck, 'events')
 const asJson = events.map((row) => ({ ...row, payload: JSON.parse(String(row.payload)) as unknown }))
 const jsonCase = { name: 'events with JSON values', columns: eventColumns.map((it) => (it.name === 'payload' ? { ...it, type: 'json' as const } : it)), rows: asJson }
-const jsonTime = await best(() => writeOurs(jsonCase))
-const stringify = await best(() => asJson.reduce((sum, row) => sum + JSON.stringify(row.payload).length, 0))
+const [jsonTime, stringify] = await best(
+  () => writeOurs(jsonCase),
+  () => asJson.reduce((sum, row) => sum + JSON.stringify(row.payload).length, 0),
+)
 report('parquet write events with JSON values', 'ms', jsonTime.ms, 'JSON.stringify alone', stringify.ms, 4)
 duck.closeSync()
 rmSync(folder, { recursive: true })

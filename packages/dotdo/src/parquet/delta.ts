@@ -128,6 +128,15 @@ export function readDelta(bytes: Uint8Array, offset: number, end: number, count:
       if (width > 54) throw unsupported(`differences of ${width} bits`, { width })
       const packed = input.take((perMini / 8) * width)
       const stop = Math.min(count, filled + perMini)
+      if (width <= 24) {
+        // The common case, in 32-bit arithmetic.
+        const mask = 2 ** width - 1
+        for (let at = 0, held = 0, bits = 0; filled < stop; bits -= width, held >>>= width) {
+          for (; bits < width; bits += 8) held |= packed[at++]! << bits
+          value += smallest + (held & mask)
+          values[filled++] = value
+        }
+      }
       for (let bit = 0; filled < stop; bit += width) {
         value += smallest + unpackAt(packed, bit, width)
         values[filled++] = value

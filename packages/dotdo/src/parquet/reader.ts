@@ -116,10 +116,11 @@ async function fetchChunks(source: ParquetSource, group: RowGroupMeta, wanted: r
 
 /** Decodes the pages of one chunk into one value a row. Each turn of the loop consumes a header, so it ends with the bytes. */
 function decodeChunk(bytes: Uint8Array, chunk: ChunkMeta, column: Column, options: ReadOptions): unknown[] {
-  const values: unknown[] = []
+  const pages: unknown[][] = []
   let dictionary: unknown[] | undefined
   let at = 0
-  while (values.length < chunk.values) {
+  let missing = chunk.values
+  while (missing > 0) {
     const { struct: header, end } = readStruct(bytes, at)
     const type = header.number(1, 'the type of a page')
     const sizeBytes = header.count(2, 'the size of a page', chunk.uncompressedBytes)
@@ -133,18 +134,17 @@ function decodeChunk(bytes: Uint8Array, chunk: ChunkMeta, column: Column, option
       dictionary = decodePlain(column.type, { bytes: body, at: 0, count })
     } else if (type === PageType.DATA) {
       const page = header.struct(5, 'the header of a page')
-      const rows = page.count(1, 'the rows of a page', chunk.values - values.length)
-      readPage(body, rows, page.number(2, 'the encoding of a page'), column, dictionary, values)
+      const rows = page.count(1, 'the rows of a page', missing)
+      pages.push(readPage(body, rows, page.number(2, 'the encoding of a page'), column, dictionary))
+      missing -= rows
     } else throw unsupported(`a page has the type ${type}`, { type, column: column.name })
   }
-  return values
+  return pages.length === 1 ? pages[0]! : pages.flat()
 }
 
-function readPage(body: Uint8Array, rows: number, encoding: number, column: Column, dictionary: unknown[] | undefined, into: unknown[]): void {
-  if (column.required) {
-    for (const value of decodeValues(column.type, encoding, { bytes: body, at: 0, count: rows }, dictionary)) into.push(value)
-    return
-  }
+/** The values of one page, one a row. */
+function readPage(body: Uint8Array, rows: number, encoding: number, column: Column, dictionary: unknown[] | undefined): unknown[] {
+  if (column.required) return decodeValues(column.type, encoding, { bytes: body, at: 0, count: rows }, dictionary)
   if (body.length < 4) throw malformed('a page of an optional column has no levels')
   const levelsEnd = 4 + new DataView(body.buffer, body.byteOffset, 4).getUint32(0, true)
   if (levelsEnd > body.length) throw malformed('the levels of a page reach beyond it')
@@ -154,8 +154,10 @@ function readPage(body: Uint8Array, rows: number, encoding: number, column: Colu
   for (const level of levels) count += level
   // A page of nulls alone holds nothing to decode, whatever its encoding.
   const values = count === 0 ? [] : decodeValues(column.type, encoding, { bytes: body, at: levelsEnd, count }, dictionary)
-  let next = 0
-  for (const level of levels) into.push(level === 1 ? values[next++] : null)
+  if (count === rows) return values
+  const withNulls = new Array<unknown>(rows)
+  for (let i = 0, next = 0; i < rows; i++) withNulls[i] = levels[i] === 1 ? values[next++] : null
+  return withNulls
 }
 
 function decompressed(bytes: Uint8Array, sizeBytes: number, chunk: ChunkMeta, { decompress }: ReadOptions): Uint8Array {

@@ -14,6 +14,12 @@ export const MAX_DICTIONARY_CHARACTERS = 1 << 19
 /** From this many entries on, a dictionary with more than one entry for two values is given up. */
 const TRIAL_ENTRIES = 4096
 
+/**
+ * Texts are encoded in joins of about this many characters. One call a text costs four times as much; one for a whole page makes strings so
+ * large that the engine keeps them apart, and allocating those costs just as much.
+ */
+const JOIN_CHARACTERS = 1 << 15
+
 /** The longest text that a column takes, in characters: a page must fit into memory several times over. */
 export const MAX_TEXT_CHARACTERS = 1 << 24
 
@@ -141,36 +147,48 @@ export class TextValues implements ColumnValues<string> {
 
   #textPage(out: ByteWriter): number {
     const texts = this.#texts
-    const joined = texts.join('')
-    widen(this.#bounds, textBounds(texts, joined), textBefore)
-    if (texts.length > this.#lengths.length) this.#lengths = new Uint32Array(grownCapacity(this.#lengths.length, texts.length))
+    const lengths = this.#roomForLengths(texts.length)
     const start = out.length
+    let pairs = false
     // Guess that a page is like the one before it. In ASCII lengths in characters are lengths in bytes, which costs nothing to know.
-    const guessed = this.#ascii && this.#writeTexts(out, joined, asciiLengths(texts, this.#lengths))
-    if (!guessed) {
+    if (!this.#ascii || !this.#writeTexts(out, asciiLengths(texts, lengths))) {
       out.length = start
-      const size = utf8Lengths(texts, this.#lengths)
-      this.#ascii = size === joined.length
-      this.#writeTexts(out, joined, size)
+      const size = utf8Lengths(texts, lengths)
+      this.#ascii = size.bytes === this.#characters
+      pairs = size.pairs
+      this.#writeTexts(out, size.bytes)
     }
+    widen(this.#bounds, textBounds(texts, pairs), textBefore)
     this.#texts = []
     return Encoding.DELTA_LENGTH_BYTE_ARRAY
   }
 
-  /** Writes lengths and texts; `false` where the texts did not come to `size` bytes, and the lengths are wrong therefore. */
-  #writeTexts(out: ByteWriter, joined: string, size: number): boolean {
-    writeDelta(out, this.#lengths, this.#texts.length)
+  #roomForLengths(count: number): Uint32Array {
+    if (count > this.#lengths.length) this.#lengths = new Uint32Array(grownCapacity(this.#lengths.length, count))
+    return this.#lengths
+  }
+
+  /** Writes lengths and texts; `false`, midway, where the texts do not come to the `size` bytes that the lengths promise. */
+  #writeTexts(out: ByteWriter, size: number): boolean {
+    const texts = this.#texts
+    writeDelta(out, this.#lengths, texts.length)
     out.reserve(size)
-    const { read, written } = this.#utf8.encodeInto(joined, out.bytes.subarray(out.length, out.length + size))
-    out.length += written
-    return read === joined.length && written === size
+    const end = out.length + size
+    for (let i = 0; i < texts.length; ) {
+      let joined = ''
+      while (i < texts.length && joined.length < JOIN_CHARACTERS) joined += texts[i++]!
+      const { read, written } = this.#utf8.encodeInto(joined, out.bytes.subarray(out.length, end))
+      out.length += written
+      if (read < joined.length) return false
+    }
+    return out.length === end
   }
 
   endGroup(): GroupValues<string> {
     const group: GroupValues<string> = { bounds: this.#bounds }
     if (this.#referred) {
       const entries = this.#entries
-      widen(group.bounds, textBounds(entries, entries.join('')), textBefore)
+      widen(group.bounds, textBounds(entries, entries.some(hasPairs)), textBefore)
       group.dictionary = { entries: entries.length, write: (out) => writePlainTexts(out, entries, this.#utf8) }
     }
     this.#bounds = noBounds()
@@ -204,10 +222,22 @@ function asciiLengths(texts: readonly string[], into: Uint32Array): number {
   return size
 }
 
-function utf8Lengths(texts: readonly string[], into: Uint32Array): number {
-  let size = 0
-  for (let i = 0; i < texts.length; i++) size += into[i] = utf8Length(texts[i]!)
-  return size
+function utf8Lengths(texts: readonly string[], into: Uint32Array): { bytes: number; pairs: boolean } {
+  let bytes = 0
+  let pairs = false
+  for (let i = 0; i < texts.length; i++) {
+    const text = texts[i]!
+    const length = utf8Length(text)
+    into[i] = length
+    bytes += length
+    // A text of ASCII needs no look.
+    if (!pairs && length > text.length) pairs = hasPairs(text)
+  }
+  return { bytes, pairs }
+}
+
+function hasPairs(text: string): boolean {
+  return /[\ud800-\udfff]/.test(text)
 }
 
 /** The bytes of a well-formed text in UTF-8: both halves of a surrogate pair count two. */
