@@ -23,4 +23,6 @@ export type { DeadLetter, EventView, SendOptions, SentEvent } from './events/eve
 export type { ScheduleEvent, ScheduleHandle, ScheduleOptions } from './schedule/declaration.ts'
 export type { Every } from './schedule/every.ts'
 export type { IcebergWriterOptions, Row, Rows, TableStatus, WriteReceipt } from './iceberg/writer.ts'
-export type { AnyRow, Extraction, ExtractOptions } from './sources/extract.ts'
+export type { AnyRow, ExtractOptions } from './sources/extract.ts'
+export type { Extraction } from './sources/extraction.ts'
+export { QueryCoordinator, SqliteScanner } from './object/query.ts'

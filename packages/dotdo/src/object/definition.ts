@@ -19,7 +19,7 @@ export interface Shape {
 
 /** Names on `this` that are the framework's: a definition that uses one of them is refused. */
 export const frameworkNames: ReadonlySet<string> = new Set([
-  'after', 'alarm', 'at', 'ctx', 'do', 'dotdoInspect', 'dotdoLink', 'env', 'every', 'fetch', 'id', 'on', 'scanner', 'send',
+  'after', 'alarm', 'at', 'ctx', 'do', 'dotdoInspect', 'dotdoLink', 'env', 'every', 'fetch', 'id', 'on', 'send',
   'webSocketClose', 'webSocketError', 'webSocketMessage', 'constructor', 'prototype', '__proto__', 'then',
 ])
 

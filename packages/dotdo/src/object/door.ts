@@ -9,7 +9,7 @@ import { appOptions } from './app.ts'
 import { bucketBindings } from './buckets.ts'
 import { nounNames, requireNamespace, type Links } from './nouns.ts'
 import { clock } from './platform.ts'
-import { signToken, verifyToken } from './tokens.ts'
+import { signToken, verifyToken } from '../rpc/tokens.ts'
 
 /** How long a session token, a one-time link and a ticket to watch are good for. */
 export const sessionMs = 12 * 3_600_000

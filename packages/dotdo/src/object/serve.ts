@@ -7,7 +7,7 @@ import { Door, wakeSingletons, type DoorEnv } from './door.ts'
 import { Links, requireNamespace } from './nouns.ts'
 import { clock, linkPorts } from './platform.ts'
 import { serveCatalog, serveBucket } from './tables.ts'
-import { verifyToken } from './tokens.ts'
+import { verifyToken } from '../rpc/tokens.ts'
 
 /** What the framework reads of the Worker's bindings. */
 export interface ServeEnv extends DoorEnv {

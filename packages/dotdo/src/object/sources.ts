@@ -1,5 +1,6 @@
 /** `extract`, and the one global that is patched: `fetch` for the schemes `s3:` and `r2:`. */
-import { createExtract, type AnyRow, type Extraction, type ExtractOptions } from '../sources/extract.ts'
+import { createExtract, type AnyRow, type ExtractOptions } from '../sources/extract.ts'
+import type { Extraction } from '../sources/extraction.ts'
 import { createSchemeFetch, isBucketAddress } from '../sources/fetch-scheme.ts'
 import type { SourcePorts } from '../sources/ports.ts'
 import { ambientProgress } from './ambient.ts'

@@ -8,7 +8,7 @@ import { addressName, bucketBindings } from './buckets.ts'
 import type { ServeEnv } from './serve.ts'
 import type { Links } from './nouns.ts'
 import { clock } from './platform.ts'
-import { verifyToken } from './tokens.ts'
+import { verifyToken } from '../rpc/tokens.ts'
 
 /**
  * `/iceberg/v1/…` for the app's first bucket, `/iceberg/<bucket>/v1/…` for any. Asks for a session token, as `Authorization: Bearer`.

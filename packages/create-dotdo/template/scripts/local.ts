@@ -1,0 +1,132 @@
+/** The app on this machine: workerd with its state in one folder, and a client that is let in. */
+import { randomBytes } from 'node:crypto'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { connect } from 'dotdo/client'
+import { signToken } from 'dotdo/tokens'
+import { getPlatformProxy, unstable_startWorker } from 'wrangler'
+import { layOutData } from './data.ts'
+import { dim, yellow } from './terminal.ts'
+
+// wrangler asks no other host, keeps no logs and prints nothing of its own.
+Object.assign(process.env, { WRANGLER_LOG: 'none', WRANGLER_WRITE_LOGS: 'false', WRANGLER_SEND_METRICS: 'false', CLOUDFLARE_CF_FETCH_ENABLED: 'false' })
+
+/** A failure that the person at the terminal can do something about. */
+export class StartError extends Error {}
+
+export interface LocalOptions {
+  /** The wrangler.toml of the app. */
+  configPath: string
+  /** Where its state lives: objects, bucket and secret. */
+  stateFolder: string
+  port: number
+  /** Begin anew. */
+  clean: boolean
+}
+
+/** The app's own interface, as its client sees it. */
+export interface DemoApp {
+  Pipeline: {
+    query(sql: string): Promise<Record<string, unknown>[]>
+    table(): Promise<{ table: string; snapshotId: number | null; files: number; rows: number; bytes: number } | null>
+  }
+}
+
+/** Starts the app and gives what is needed to work with it. @throws StartError */
+export async function startLocal({ configPath, stateFolder, port, clean }: LocalOptions) {
+  const unlock = lockState(stateFolder, clean)
+  try {
+    const written = await fillBucket(stateFolder)
+    const secret = readSecret(stateFolder)
+    const worker = await unstable_startWorker({
+      config: configPath,
+      bindings: { DOTDO_SECRET: { type: 'plain_text', value: secret }, DOTDO_LOCAL: { type: 'plain_text', value: '1' } },
+      dev: {
+        logLevel: 'none',
+        inspector: false,
+        watch: false,
+        persist: stateFolder,
+        server: { hostname: '127.0.0.1', port },
+        structuredLogsHandler: ({ level, message }) => void ((level === 'warn' || level === 'error') && !isNoise(message) && console.error(`${yellow(level)} ${dim(message)}`)),
+      },
+    })
+    const failed = new Promise<never>((_, reject) => {
+      worker.raw.once('error', (event: { reason?: string; cause?: unknown }) => reject(new StartError(`The app could not be started: ${reasonOf(event)} If port ${port} is taken, choose another: npm start -- --port 0`)))
+    })
+    const url = await Promise.race([worker.ready.then(() => worker.url), failed]).catch(async (error: unknown) => {
+      // What did not start may not stop either: the process ends anyway.
+      void worker.dispose().catch(() => {})
+      throw error
+    })
+    const token = await signToken({ kind: 'session', expiresAt: Date.now() + 12 * 3_600_000 }, secret)
+    const app = connect<DemoApp>(url, { token })
+    return {
+      url: url.href,
+      app,
+      written,
+      /** A link that opens the page once, within the hour. */
+      pageLink: async () => `${url.href}#token=${await signToken({ kind: 'once', id: randomBytes(16).toString('hex'), expiresAt: Date.now() + 3_600_000 }, secret)}`,
+      async stop() {
+        app.close()
+        await worker.dispose()
+        unlock()
+      },
+    }
+  } catch (error) {
+    unlock()
+    throw error
+  }
+}
+
+/** Puts the data into the local bucket, through a Worker of its own that has nothing but the bucket. Tells how many objects were written. */
+async function fillBucket(stateFolder: string): Promise<number> {
+  const configPath = join(stateFolder, 'bucket.json')
+  writeFileSync(configPath, JSON.stringify({ name: 'bucket', compatibility_date: '2026-11-01', r2_buckets: [{ binding: 'R2_BUCKET', bucket_name: 'data-lake' }] }))
+  const proxy = await getPlatformProxy<{ R2_BUCKET: R2Bucket }>({ configPath, persist: { path: join(stateFolder, 'v3') }, remoteBindings: false })
+  try {
+    return await layOutData(proxy.env.R2_BUCKET)
+  } finally {
+    await proxy.dispose()
+  }
+}
+
+/** Two processes on one state would each run its schedules and overwrite the other's files. */
+function lockState(folder: string, clean: boolean): () => void {
+  mkdirSync(folder, { recursive: true })
+  const lock = join(folder, 'lock')
+  if (existsSync(lock)) {
+    const pid = Number(readFileSync(lock, 'utf8'))
+    if (isAlive(pid)) throw new StartError(`The app is running already, as process ${pid}. Stop that one (Ctrl-C) first.`)
+    rmSync(lock)
+  }
+  if (clean) rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  const file = openSync(lock, 'wx')
+  writeSync(file, String(process.pid))
+  closeSync(file)
+  return () => rmSync(lock, { force: true })
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return pid !== process.pid
+  } catch {
+    return false
+  }
+}
+
+/** The secret that tokens are signed with: made once, so that a session outlives a restart. */
+function readSecret(folder: string): string {
+  const path = join(folder, 'secret')
+  if (!existsSync(path)) writeFileSync(path, randomBytes(32).toString('hex'), { mode: 0o600 })
+  return readFileSync(path, 'utf8')
+}
+
+function reasonOf(event: { reason?: string; cause?: unknown }): string {
+  const cause = event.cause instanceof Error ? event.cause.message : ''
+  return [event.reason, cause].filter(Boolean).join(': ') + '.'
+}
+
+/** Remarks that workerd makes to its own authors. */
+const isNoise = (message: string) => message.startsWith('NOSENTRY')

@@ -1,0 +1,118 @@
+/**
+ * `npm start`: runs the pipeline on real data with nothing else installed, shows it, and keeps serving.
+ *
+ *     npm start               run the pipeline now, then serve until Ctrl-C
+ *     npm start -- --once     run the pipeline now, then end
+ *     npm start -- --clean    begin anew: forget all state
+ *     npm start -- --port N   another port (8787; 0 takes any)
+ */
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { codeOf, formatMs, type LiveEvent, type RunView } from 'dotdo/client'
+import { StartError, startLocal } from './local.ts'
+import { bold, bytes, count, cyan, dim, green, LiveSteps, red, table } from './terminal.ts'
+
+const sql = 'SELECT originState, COUNT(*) AS flights, AVG(delay) AS meanDelay FROM flights GROUP BY originState ORDER BY flights DESC LIMIT 10'
+
+/** Singletons are looked after this often: what the cron trigger does on Cloudflare. */
+const tickMs = 60_000
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { once: { type: 'boolean' }, clean: { type: 'boolean' }, port: { type: 'string' }, config: { type: 'string' }, state: { type: 'string' } },
+  })
+  const project = join(dirname(fileURLToPath(import.meta.url)), '..')
+  const port = Number(values.port ?? (values.once ? 0 : 8787))
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new StartError(`--port ${values.port} is no port. Give a number from 0 to 65535.`)
+
+  const local = await startLocal({
+    configPath: resolve(values.config ?? join(project, 'wrangler.toml')),
+    stateFolder: resolve(values.state ?? join(project, '.dotdo', 'state')),
+    port,
+    clean: values.clean ?? false,
+  })
+  // The first Ctrl-C stops in order, a second one at once.
+  let stopping: Promise<void> | undefined
+  const stop = () => (stopping ??= local.stop())
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (stopping) process.exit(130)
+      void stop().then(() => process.exit(0))
+    })
+  }
+  try {
+    if (local.written > 0) console.log(dim(`Laid ${local.written} objects into the local bucket data-lake.`))
+    await local.app.dotdo.wake()
+    await runPipeline(local.app)
+    await showAnswers(local.app)
+    console.log(`\n${bold('Page')}  ${cyan(await local.pageLink())}`)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  if (values.once) return stop()
+  console.log(dim('The link opens once, within the hour. Serving; the pipeline runs every day at 02:00 UTC. Ctrl-C stops.'))
+  setInterval(() => void local.app.dotdo.wake().catch((error: unknown) => console.error(red(`The app did not answer: ${String(error)}`))), tickMs).unref()
+}
+
+type App = Awaited<ReturnType<typeof startLocal>>['app']
+
+/** Triggers the schedule and shows the run until it has ended. */
+async function runPipeline(app: App): Promise<void> {
+  const pipeline = app.dotdo.object('Pipeline', 'main')
+  const ended = Promise.withResolvers<void>()
+  const steps = new LiveSteps()
+  let runId: string | undefined
+  const refresh = async () => {
+    if (runId === undefined) return
+    const run = await pipeline.run(runId)
+    steps.updateAll(run)
+    if (run.status !== 'running') ended.resolve()
+  }
+  const watching = Promise.withResolvers<void>()
+  const subscription = app.watch('Pipeline', 'main', {
+    refresh: () => (watching.resolve(), void refresh().catch(ended.reject)),
+    event(event: LiveEvent) {
+      if ('step' in event && event.runId === runId) steps.update(event.step)
+      if ('run' in event && event.run.runId === runId && event.run.status !== 'running') ended.resolve()
+    },
+  })
+  await watching.promise
+  runId = await app.dotdo.object('Pipeline', 'main').trigger('daily')
+  console.log(`${bold('Run')}   ${runId}`)
+  // Whatever happened between the trigger and its answer is read once.
+  await refresh()
+  await ended.promise
+  subscription.close()
+  const run = await app.dotdo.object('Pipeline', 'main').run(runId)
+  steps.updateAll(run)
+  steps.end()
+  summarise(run)
+}
+
+function summarise(run: RunView): void {
+  const took = formatMs((run.endedAt ?? Date.now()) - run.startedAt)
+  if (run.status === 'done') {
+    const again = run.attempt > 1 ? `, taken up ${run.attempt - 1} times` : ''
+    console.log(`${green('Done')}  ${run.steps?.length ?? 0} steps in ${took}${again}  ${dim(run.result?.text ?? '')}`)
+    return
+  }
+  const { code, name, message } = run.error ?? { name: run.status, message: 'no reason was given' }
+  throw new StartError(`The run ${run.runId} ended as ${run.status} after ${took}: ${code ?? name}: ${message}\nMend what it names and start again; npm start -- --clean begins anew.`)
+}
+
+/** A query over all shards, and the table as it stands. */
+async function showAnswers(app: App): Promise<void> {
+  const started = performance.now()
+  const [rows, status] = await Promise.all([app.Pipeline('main').query(sql), app.Pipeline('main').table()])
+  console.log(`\n${bold('Query')} ${sql}\n${table(rows)}\n  ${dim(`over 4 objects in ${formatMs(performance.now() - started)}`)}`)
+  if (status) console.log(`\n${bold('Table')} ${status.table}  snapshot ${status.snapshotId}  ${count(status.files)} files  ${count(status.rows)} rows  ${bytes(status.bytes)}`)
+}
+
+main().catch((error: unknown) => {
+  const code = codeOf(error)
+  console.error(red(error instanceof StartError ? error.message : `${code ? `${code}: ` : ''}${error instanceof Error ? error.message : String(error)}`))
+  if (!(error instanceof StartError) && code === undefined && error instanceof Error) console.error(dim(error.stack ?? ''))
+  process.exit(1)
+})
