@@ -1,0 +1,34 @@
+/**
+ * Everything that can be said about the code without running it: types and walls, lint, format, lock, and the packed packages.
+ * `npm run check -- types lint` runs the named parts only.
+ */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { root, runParts, type Part } from './support/parts.ts'
+
+// The root refers to what always exists; these have a configuration of their own because their platform differs.
+const projects = [
+  '.',
+  'packages/dotdo/test/object',
+  'packages/create-dotdo',
+  'packages/create-dotdo/template',
+  'packages/console',
+  'test',
+  'test/seed',
+  'test/strict/support/fixture',
+  'docs',
+].filter((folder) => existsSync(join(root, folder, 'tsconfig.json')))
+
+const parts: Part[] = [
+  { name: 'types', run: ['tsc', '-b', ...projects] },
+  { name: 'lint', run: ['oxlint', '--deny-warnings'] },
+  { name: 'format', run: ['oxfmt', '--check'] },
+  { name: 'lock', run: ['node', 'scripts/complete-lock.ts', '--check'] },
+  { name: 'package', run: ['node', 'scripts/check-package.ts'] },
+]
+
+const wanted = process.argv.slice(2)
+const unknown = wanted.filter((name) => !parts.some((part) => part.name === name))
+if (unknown.length > 0) throw new Error(`no such part: ${unknown.join(', ')}; there are ${parts.map(({ name }) => name).join(', ')}`)
+const results = await runParts(parts.filter(({ name }) => wanted.length === 0 || wanted.includes(name)))
+process.exitCode = results.every(({ ok }) => ok) ? 0 : 1
