@@ -1,0 +1,84 @@
+import { fitsInt64, type Cell } from './values.ts'
+
+/**
+ * SQLite's arithmetic over scalars: integers of 64 bits that become REAL when they overflow, division that truncates, NULL for a division by
+ * zero, and text read as the number it begins with. Source: https://sqlite.org/lang_expr.html and `OP_Add` in vdbe.c.
+ */
+export function arithmetic(op: '+' | '-' | '*' | '/' | '%', left: Cell, right: Cell): Cell {
+  if (left === null || right === null) return null
+  const a = numericOf(left)
+  const b = numericOf(right)
+  if (typeof a === 'bigint' && typeof b === 'bigint') {
+    if ((op === '/' || op === '%') && b === 0n) return null
+    const exact = integer(op, a, b)
+    if (fitsInt64(exact)) return exact
+  }
+  if (op === '%') {
+    const divisor = toInteger(b)
+    return divisor === 0n ? null : Number(toInteger(a) % divisor)
+  }
+  return real(op, Number(a), Number(b))
+}
+
+/** The number that a value is, or begins with; 0 where it begins with none. */
+export function numericOf(value: Exclude<Cell, null>): number | bigint {
+  if (typeof value === 'number' || typeof value === 'bigint') return value
+  const text = typeof value === 'string' ? value : new TextDecoder().decode(value)
+  const match = /^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)/.exec(text)
+  if (!match) return 0n
+  const digits = match[1]!
+  if (/^[+-]?\d+$/.test(digits)) {
+    const exact = BigInt(digits.replace('+', ''))
+    if (fitsInt64(exact)) return exact
+  }
+  return Number(digits)
+}
+
+export function toReal(value: Exclude<Cell, null>): number {
+  return Number(numericOf(value))
+}
+
+/** As CAST to INTEGER: toward zero, and the nearest integer of 64 bits for what lies outside of them. */
+export function toInteger(value: Exclude<Cell, null>): bigint {
+  if (typeof value === 'string' || value instanceof Uint8Array) {
+    const text = typeof value === 'string' ? value : new TextDecoder().decode(value)
+    return clamp(BigInt((/^\s*([+-]?\d+)/.exec(text)?.[1] ?? '0').replace('+', '')))
+  }
+  if (typeof value === 'bigint') return value
+  if (Number.isNaN(value)) return 0n
+  return Number.isFinite(value) ? clamp(BigInt(Math.trunc(value))) : value > 0 ? most : least
+}
+
+/** Whether a value counts as true; `null` for NULL. */
+export function truthOf(value: Cell): boolean | null {
+  return value === null ? null : Number(numericOf(value)) !== 0
+}
+
+const least = -(2n ** 63n)
+const most = 2n ** 63n - 1n
+
+function clamp(value: bigint): bigint {
+  return value < least ? least : value > most ? most : value
+}
+
+function integer(op: string, a: bigint, b: bigint): bigint {
+  switch (op) {
+    case '+':
+      return a + b
+    case '-':
+      return a - b
+    case '*':
+      return a * b
+    case '/':
+      return a / b
+    default:
+      return a % b
+  }
+}
+
+/** NaN is NULL in SQLite. */
+function real(op: string, a: number, b: number): Cell {
+  if (op === '/' && b === 0) return null
+  const result = op === '+' ? a + b : op === '-' ? a - b : op === '*' ? a * b : a / b
+  return Number.isNaN(result) ? null : result
+}

@@ -1,0 +1,176 @@
+import type { ErrorRecord } from '../base/errors.ts'
+import { toErrorRecord } from '../base/errors.ts'
+import type { Cancellation } from './cancellation.ts'
+import { Groups, type GroupLimits } from './groups.ts'
+import { mergeOrdered } from './merge.ts'
+import type { Plan, RowsPlan } from './plan.ts'
+import type { Scanner, ScanReply } from './scanner.ts'
+import { openShards, type MissingShard, type ShardScan } from './shards.ts'
+import type { Cell } from './values.ts'
+
+/** Rows in one batch of an answer that is put together here. Batches of rows that pass through keep the size they came in. */
+export const OUTPUT_BATCH_ROWS = 1024
+
+/** What an execution is told. */
+export interface ExecuteOptions {
+  onShardError: 'fail' | 'partial'
+  limits: GroupLimits
+  cancellation: Cancellation
+  /** Receives each shard that is left out, where `onShardError` is `partial`. */
+  onMissing: (missing: MissingShard) => void
+}
+
+/** Rows of an answer. `shard` is set where the rows are of one shard and in no order among shards. */
+export interface OutputBatch {
+  shard?: number
+  rows: Cell[][]
+}
+
+/**
+ * Runs a plan: asks all shards in one turn and merges what they answer. Memory: a batch a shard, and the groups of a query that has some.
+ *
+ * A shard counts as missing only when its first batch fails: later its rows are part of the answer already, and the query fails.
+ *
+ * @throws `SHARD_FAILED`, `SCHEMA_MISMATCH`, `QUERY_TOO_LARGE`, `QUERY_CANCELLED`, `SQL_OVERFLOW`
+ */
+export async function* execute(
+  plan: Plan,
+  scanners: readonly (Scanner | Promise<Scanner>)[],
+  options: ExecuteOptions,
+): AsyncGenerator<OutputBatch> {
+  const cancellation = options.cancellation.child()
+  const shards = openShards(scanners, plan, cancellation)
+  const reader = new ShardReader(shards, options)
+  try {
+    if (plan.kind === 'groups') {
+      const groups = new Groups(plan, options.limits)
+      for await (const { batch } of reader.arrivals()) groups.merge(batch)
+      yield* chunks(groups.rows())
+    } else if (plan.order.length > 0) {
+      yield* chunks(
+        cut(
+          plan,
+          mergeOrdered(plan, await reader.firstBatches(), (shard) => reader.nextWithRows(shard)),
+        ),
+      )
+    } else if (plan.limit !== undefined || plan.offset > 0) {
+      // Any rows would do; those of the lower shards make the answer the same every time.
+      yield* chunks(cut(plan, inShardOrder(reader)))
+    } else {
+      for await (const { shard, batch } of reader.arrivals()) yield { shard: shard.shard, rows: rowsOf(batch) }
+    }
+  } finally {
+    // Waits that are under way end, and what they still bring is disposed of when it comes.
+    cancellation.cancel()
+    for (const shard of shards) shard.close()
+  }
+}
+
+/** Reads shards, and decides what the failure of one means. */
+class ShardReader {
+  #shards: ShardScan[]
+  #options: ExecuteOptions
+  #missing = 0
+
+  constructor(shards: ShardScan[], options: ExecuteOptions) {
+    this.#shards = shards
+    this.#options = options
+  }
+
+  get shards(): readonly ShardScan[] {
+    return this.#shards
+  }
+
+  /**
+   * Batches of all shards as they come. The next batch of a shard is asked for when the one before was consumed, so that a slow reader slows
+   * the shards down.
+   */
+  async *arrivals(): AsyncGenerator<{ shard: ShardScan; batch: ScanReply }> {
+    const ready: { shard: ShardScan; batch?: ScanReply | null; error?: unknown }[] = []
+    let wake = () => {}
+    const ask = (shard: ShardScan, first: boolean) =>
+      void (first ? this.first(shard) : shard.next())
+        .then(
+          (batch) => ready.push({ shard, batch }),
+          (error: unknown) => ready.push({ shard, error }),
+        )
+        .then(() => wake())
+    let open = this.#shards.length
+    for (const shard of this.#shards) ask(shard, true)
+    while (open > 0) {
+      const arrival = ready.shift()
+      if (!arrival) {
+        await new Promise<void>((resolve) => (wake = resolve))
+        continue
+      }
+      if ('error' in arrival) throw arrival.error
+      if (!arrival.batch) {
+        open--
+        continue
+      }
+      yield { shard: arrival.shard, batch: arrival.batch }
+      ask(arrival.shard, false)
+    }
+  }
+
+  /** The first batch with rows of every shard that has one. */
+  async firstBatches(): Promise<{ shard: ShardScan; batch: ScanReply }[]> {
+    const batches = await Promise.all(
+      this.#shards.map(async (shard) => {
+        const batch = await this.first(shard)
+        return { shard, batch: batch && batch.rows === 0 ? await this.nextWithRows(shard) : batch }
+      }),
+    )
+    return batches.flatMap(({ shard, batch }) => (batch ? [{ shard, batch }] : []))
+  }
+
+  async nextWithRows(shard: ShardScan): Promise<ScanReply | null> {
+    let batch = await shard.next()
+    while (batch && batch.rows === 0) batch = await shard.next()
+    return batch
+  }
+
+  /** The first batch of a shard; `null` for one that is left out. @throws when no shard is left */
+  async first(shard: ShardScan): Promise<ScanReply | null> {
+    try {
+      return await shard.next()
+    } catch (thrown) {
+      const record = toErrorRecord(thrown)
+      const cause = record.data?.error as ErrorRecord | undefined
+      if (this.#options.onShardError === 'fail' || record.code !== 'SHARD_FAILED' || ++this.#missing === this.#shards.length) throw thrown
+      this.#options.onMissing({ shard: shard.shard, error: cause ?? record })
+      return null
+    }
+  }
+}
+
+async function* inShardOrder(reader: ShardReader): AsyncGenerator<Cell[]> {
+  for (const shard of reader.shards) {
+    for (let batch = await reader.first(shard); batch; batch = await shard.next()) yield* rowsOf(batch)
+  }
+}
+
+/** Leaves out the first `offset` rows and ends after `limit`. */
+async function* cut({ offset, limit = Infinity }: RowsPlan, rows: AsyncIterable<Cell[]>): AsyncGenerator<Cell[]> {
+  if (limit === 0) return
+  let seen = 0
+  for await (const row of rows) {
+    if (++seen <= offset) continue
+    yield row
+    if (seen >= offset + limit) return
+  }
+}
+
+async function* chunks(rows: Iterable<Cell[]> | AsyncIterable<Cell[]>): AsyncGenerator<OutputBatch> {
+  let chunk: Cell[][] = []
+  for await (const row of rows) {
+    if (chunk.push(row) < OUTPUT_BATCH_ROWS) continue
+    yield { rows: chunk }
+    chunk = []
+  }
+  if (chunk.length) yield { rows: chunk }
+}
+
+function rowsOf({ values, rows }: ScanReply): Cell[][] {
+  return Array.from({ length: rows }, (_, row) => values.map((column) => column[row]!))
+}
