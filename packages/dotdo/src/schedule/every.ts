@@ -156,7 +156,7 @@ function count(declare: Declare, amount: number, zone: string | undefined): Coun
   return withWords({}, Object.fromEntries(words)) as Count
 }
 
-/** 1.1 minutes are 66,000 ms, not 66,000.00000000001. */
+/** 1.1 hours are 3,960,000 ms, not 3,960,000.0000000005. */
 function wholeProduct(amount: number, ms: number): number {
   const nearest = Math.round(amount * ms)
   return Math.abs(nearest - amount * ms) < 1e-3 ? nearest : amount * ms

@@ -29,7 +29,7 @@ interface Stretch {
  * An *instant* is epoch milliseconds. A *wall time* is what the clock on the wall shows, written as the epoch milliseconds that the same
  * digits have in UTC: 02:30 on a day is `Date.UTC(year, month, day, 2, 30)` in every zone.
  *
- * Assumes what has held everywhere for as long as tables exist: offsets are less than a day, and two changes lie more than 12 hours apart.
+ * Assumes what has held everywhere for as long as tables exist: offsets are less than a day, and two changes lie more than a day apart.
  */
 export class Zone {
   readonly name: string
@@ -74,7 +74,7 @@ export class Zone {
 
   /**
    * The stretches around an instant or a wall time (the two are less than a day apart), oldest first, the first of them without beginning. A
-   * day costs 11 looks at the tables, and about 26 more where a clock changes near it; after that it costs none.
+   * day costs 6 looks at the tables, and about 27 more where a clock changes near it; after that it costs none.
    */
   #around(at: number): Stretch[] {
     const day = Math.floor(at / dayMs)
@@ -82,7 +82,7 @@ export class Zone {
     if (!stretches) {
       let seen = (day - 2) * dayMs
       stretches = [{ from: -Infinity, offset: this.#lookUp(seen) }]
-      for (let next = seen + dayMs / 2; this.#format && next <= (day + 3) * dayMs; seen = next, next += dayMs / 2) {
+      for (let next = seen + dayMs; this.#format && next <= (day + 3) * dayMs; seen = next, next += dayMs) {
         const offset = this.#lookUp(next)
         if (offset !== stretches.at(-1)!.offset) stretches.push({ from: this.#changeWithin(seen, next), offset })
       }

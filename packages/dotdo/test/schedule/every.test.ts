@@ -47,7 +47,7 @@ const sentences: [name: string, say: (every: Every) => unknown, means: string | 
   ['every(90).seconds(fn)', (every) => every(90).seconds(fn), 90_000, 'every 90 seconds'],
   ['every(2).hours(fn)', (every) => every(2).hours(fn), 7_200_000, 'every 2 hours'],
   ['every(1).hour(fn)', (every) => every(1).hour(fn), 3_600_000, 'every hour'],
-  ['every(1.1).minutes(fn)', (every) => every(1.1).minutes(fn), 66_000, 'every 66 seconds'],
+  ['every(1.1).hours(fn)', (every) => every(1.1).hours(fn), 3_960_000, 'every 66 minutes'],
   ['every(3).days(fn)', (every) => every(3).days(fn), 259_200_000, 'every 3 days'],
   ['every(2).weeks(fn)', (every) => every(2).weeks(fn), 1_209_600_000, 'every 2 weeks'],
 ]
