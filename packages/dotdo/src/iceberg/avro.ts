@@ -145,7 +145,10 @@ function writeValue(out: ByteSink, type: AvroType, value: AvroValue | undefined,
 function writeUnion(out: ByteSink, branches: readonly AvroType[], value: AvroValue | undefined, path: string): void {
   const absent = value === null || value === undefined
   const index = branches.findIndex((branch) => (branch === 'null') === absent)
-  if (index < 0) throw new DotdoError('AVRO_VALUE', `${path} is ${absent ? 'null' : typeof value}, which none of its Avro types holds.`, { data: { path } })
+  if (index < 0)
+    throw new DotdoError('AVRO_VALUE', `${path} is ${absent ? 'null' : typeof value}, which none of its Avro types holds.`, {
+      data: { path },
+    })
   out.varint(index)
   writeValue(out, branches[index]!, value ?? null, path)
 }
@@ -295,7 +298,8 @@ function checkType(type: unknown, depth: number): AvroType {
     for (const branch of type) checkType(branch, depth + 1)
     return type as readonly AvroType[]
   }
-  if (typeof type !== 'object' || type === null || !('type' in type)) throw unsupported(`the type ${String(JSON.stringify(type)).slice(0, 60)}`)
+  if (typeof type !== 'object' || type === null || !('type' in type))
+    throw unsupported(`the type ${String(JSON.stringify(type)).slice(0, 60)}`)
   if (primitives.has(type.type)) return type as AvroType
   if (type.type === 'fixed' && 'size' in type && Number.isSafeInteger(type.size) && Number(type.size) >= 0) return type as AvroType
   if (type.type === 'array' && 'items' in type) checkType(type.items, depth + 1)

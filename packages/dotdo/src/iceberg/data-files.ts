@@ -125,7 +125,7 @@ export class DataFiles {
     const value = Object.hasOwn(row, column.name) || !(column.name in Object.prototype) ? row[column.name] : undefined
     const stored = storedValue(column.type, value)
     if (stored === undefined || (stored === null && column.required))
-      throw refused(column, value === undefined ? 'undefined' : preview(value), acceptedBy(column.type), number)
+      throw refused(column, value === undefined ? 'nothing' : preview(value), acceptedBy(column.type), number)
     return stored
   }
 
@@ -265,7 +265,7 @@ function invalidRecord(error: DotdoError, columns: readonly Column[], number: nu
 
 function refused(column: Column, value: string, accepted: string, number: number): DotdoError {
   const { name, type, required } = column
-  const says = value === 'undefined' ? `has no ${name}` : `has ${name} = ${value}`
+  const says = value === 'nothing' ? `has no ${name}` : `has ${name} = ${value}`
   const kind = required ? `a required ${type}` : `of type ${type}`
   return new DotdoError(
     'INVALID_RECORD',

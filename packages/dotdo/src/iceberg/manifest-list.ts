@@ -122,7 +122,10 @@ function toRecord(entry: ManifestListEntry): Fields {
 
 function toListEntry(record: Fields): ManifestListEntry {
   if (typeof record.manifest_path !== 'string' || typeof record.partition_spec_id !== 'number') {
-    throw new DotdoError('MANIFEST_INVALID', 'A file that a snapshot names as its manifest list holds records of another kind. Restore it, or roll the table back to an earlier snapshot.')
+    throw new DotdoError(
+      'MANIFEST_INVALID',
+      'A file that a snapshot names as its manifest list holds records of another kind. Restore it, or roll the table back to an earlier snapshot.',
+    )
   }
   return {
     path: record.manifest_path,

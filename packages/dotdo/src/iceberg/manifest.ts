@@ -173,7 +173,10 @@ function entryRecord(entry: ManifestEntry, partition: readonly AvroField[]): Fie
 function toEntry(record: Fields): ManifestEntry {
   const file = record.data_file as Fields | undefined
   if (typeof file?.file_path !== 'string' || typeof file.record_count !== 'number' || typeof file.partition !== 'object') {
-    throw new DotdoError('MANIFEST_INVALID', 'A file that a snapshot lists as a manifest holds records of another kind. Restore it, or roll the table back to an earlier snapshot.')
+    throw new DotdoError(
+      'MANIFEST_INVALID',
+      'A file that a snapshot lists as a manifest holds records of another kind. Restore it, or roll the table back to an earlier snapshot.',
+    )
   }
   if (file.content !== undefined && file.content !== 0)
     throw new DotdoError(

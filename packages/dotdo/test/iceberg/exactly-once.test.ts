@@ -5,7 +5,11 @@ import { World, type Job } from './support/world.ts'
 function makeJobs(count: number, rowsEach: number): Job[] {
   return Array.from({ length: count }, (_, j) => ({
     key: `run-${j}/load`,
-    rows: Array.from({ length: 1 + ((j * 7) % rowsEach) }, (_, i) => ({ id: j * 1000 + i, job: `run-${j}`, day: `2026-01-0${1 + (i % 3)}` })),
+    rows: Array.from({ length: 1 + ((j * 7) % rowsEach) }, (_, i) => ({
+      id: j * 1000 + i,
+      job: `run-${j}`,
+      day: `2026-01-0${1 + (i % 3)}`,
+    })),
     receipts: [],
     attempts: 0,
   }))
@@ -31,16 +35,31 @@ describe('writers that conflict, crash and repeat themselves', () => {
     const world = await simulate(1, 0)
     const { metadata } = (await world.catalog.loadTable({ namespace: ['sim'], name: 'loads' }))!
     expect(metadata.snapshots).toHaveLength(4)
-    expect(metadata.snapshots.map((it) => it['parent-snapshot-id'])).toEqual([undefined, ...metadata.snapshots.slice(0, -1).map((it) => it['snapshot-id'])])
+    expect(metadata.snapshots.map((it) => it['parent-snapshot-id'])).toEqual([
+      undefined,
+      ...metadata.snapshots.slice(0, -1).map((it) => it['snapshot-id']),
+    ])
     expect(metadata.snapshots.map((it) => it['sequence-number'])).toEqual([1, 2, 3, 4])
   })
   test('the table holds each row once, whatever fails between two effects', async () => {
     const seen = new Set<string>()
-    await fc.assert(fc.asyncProperty(fc.nat(), fc.integer({ min: 1, max: 25 }), async (seed, faults) => {
-      for (const it of (await simulate(seed, faults)).happened) seen.add(it)
-    }), { numRuns: 250 })
+    await fc.assert(
+      fc.asyncProperty(fc.nat(), fc.integer({ min: 1, max: 25 }), async (seed, faults) => {
+        for (const it of (await simulate(seed, faults)).happened) seen.add(it)
+      }),
+      { numRuns: 250 },
+    )
     // A simulation that never strikes would prove nothing.
-    expect([...seen].toSorted()).toEqual(['a reply is lost', 'a request comes late', 'a request is lost', 'a writer dies', 'delete fails', 'put answers an error', 'put fails', 'the catalog is reset'])
+    expect([...seen].toSorted()).toEqual([
+      'a reply is lost',
+      'a request comes late',
+      'a request is lost',
+      'a writer dies',
+      'delete fails',
+      'put answers an error',
+      'put fails',
+      'the catalog is reset',
+    ])
   }, 120_000)
   test('objects that no commit names are deleted where that is certain: without deaths and lost messages none is left', async () => {
     const world = await simulate(3, 0, makeJobs(6, 3))

@@ -17,7 +17,20 @@ afterEach(() => {
 })
 
 const types = {
-  schema: { id: { type: 'long', required: true }, origin: 'string', delay: 'int', ratio: 'double', half: 'float', at: 'timestamp', seen: 'timestamptz', day: 'date', ok: 'boolean', token: 'uuid', raw: 'binary', extra: 'json' },
+  schema: {
+    id: { type: 'long', required: true },
+    origin: 'string',
+    delay: 'int',
+    ratio: 'double',
+    half: 'float',
+    at: 'timestamp',
+    seen: 'timestamptz',
+    day: 'date',
+    ok: 'boolean',
+    token: 'uuid',
+    raw: 'binary',
+    extra: 'json',
+  },
   partitionBy: ['origin', 'month(seen)', 'bucket(4, id)'],
 } as const
 
@@ -98,14 +111,21 @@ describe('chdb', () => {
       ["seen >= '2001-04-01 00:00:00'", rows.filter((row) => Number(row.seen) >= Date.UTC(2001, 3, 1)).length],
       ['ok', 250],
     ]
-    const found = await chdb(folder, counts.map(([where]) => `SELECT toUInt32(count()) AS n FROM ${table} WHERE ${where}`))
+    const found = await chdb(
+      folder,
+      counts.map(([where]) => `SELECT toUInt32(count()) AS n FROM ${table} WHERE ${where}`),
+    )
     expect(found.map((it, i) => [counts[i]![0], it[0]!.n])).toEqual(counts)
   }, 60_000)
 
   test('attaches to the catalog by its address, finds the tables and reads their files by the S3 endpoint', async () => {
     const lake = openLake()
     await lake.writer().write(events(3, 100))
-    await lake.writer({ tableName: 'flights', schema: { origin: 'string', delay: 'long' }, partitionBy: ['origin'] }).write([{ origin: 'JFK', delay: 5 }, { origin: 'LAX', delay: -2 }, { origin: 'JFK', delay: 1 }])
+    await lake.writer({ tableName: 'flights', schema: { origin: 'string', delay: 'long' }, partitionBy: ['origin'] }).write([
+      { origin: 'JFK', delay: 5 },
+      { origin: 'LAX', delay: -2 },
+      { origin: 'JFK', delay: 1 },
+    ])
     await using server = await serveLake(lake.catalog, lake.bucket)
     const [, , tables, totals, flights] = await chdb(folder, [
       'SET allow_database_iceberg = 1',
@@ -114,9 +134,12 @@ describe('chdb', () => {
       'SELECT toUInt32(count()) AS n FROM lake.`analytics.events`',
       'SELECT origin, toInt32(sum(delay)) AS delay FROM lake.`analytics.flights` GROUP BY origin ORDER BY origin',
     ])
-    expect(tables!.map((it) => it.name).toSorted()).toEqual(['analytics.events', 'analytics.flights'])
+    expect(tables!.map((it) => String(it.name)).toSorted()).toEqual(['analytics.events', 'analytics.flights'])
     expect(totals).toEqual([{ n: 300 }])
-    expect(flights).toEqual([{ origin: 'JFK', delay: 6 }, { origin: 'LAX', delay: -2 }])
+    expect(flights).toEqual([
+      { origin: 'JFK', delay: 6 },
+      { origin: 'LAX', delay: -2 },
+    ])
     expect(server.requests.some((it) => it.startsWith('GET /v1/config'))).toBe(true)
   }, 60_000)
 })
@@ -139,7 +162,9 @@ describe('the golden table', () => {
     const second = await writeGoldenTable(join(folder, 'golden-2'))
     expect(digest(join(folder, 'golden-1'))).toBe(digest(join(folder, 'golden-2')))
     expect(second).toEqual(first)
-    const [found] = await chdb(folder, [`SELECT toUInt32(count()) AS n, toString(sum(toUnixTimestamp64Milli(ts))) AS ts FROM icebergLocal('${join(folder, 'golden-1', first.table)}/')`])
+    const [found] = await chdb(folder, [
+      `SELECT toUInt32(count()) AS n, toString(sum(toUnixTimestamp64Milli(ts))) AS ts FROM icebergLocal('${join(folder, 'golden-1', first.table)}/')`,
+    ])
     expect(found).toEqual([{ n: first.rows, ts: String(first.sumTs) }])
   }, 60_000)
 })

@@ -20,6 +20,9 @@ export async function chdb(folder: string, statements: readonly string[]): Promi
     session.close()
     process.stdout.write(JSON.stringify(out))
   `
-  const { stdout } = await promisify(execFile)(process.execPath, ['-e', script, JSON.stringify(statements)], { cwd: folder, maxBuffer: 64 * 1024 * 1024 })
+  const { stdout } = await promisify(execFile)(process.execPath, ['-e', script, JSON.stringify(statements)], {
+    cwd: folder,
+    maxBuffer: 64 * 1024 * 1024,
+  })
   return JSON.parse(stdout) as Record<string, unknown>[][]
 }

@@ -27,7 +27,8 @@ export async function writeGoldenTable(folder: string): Promise<GoldenTable & { 
   lake.bucket.dump(folder)
   const status = (await writer.snapshot())!
   const catalog: Record<string, unknown[]> = {}
-  for (const { name } of lake.store.sql<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")) catalog[name] = lake.store.sql(`SELECT * FROM ${name}`)
+  for (const { name } of lake.store.sql<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"))
+    catalog[name] = lake.store.sql(`SELECT * FROM ${name}`)
   return {
     table: status.location.replace('s3://lake/', ''),
     metadata: status.metadataLocation.replace('s3://lake/', ''),

@@ -19,12 +19,19 @@ export async function serveLake(catalog: CatalogClient, bucket: ObjectStore): Pr
     const method = request.method!
     const answer = async (): Promise<void> => {
       if (url.pathname.startsWith('/v1')) {
-        const { status, headers, body } = await serveRest({ method, path: url.pathname, query: url.searchParams }, catalog, { tableConfig: { 's3.endpoint': origin, 's3.path-style-access': 'true' } })
+        const { status, headers, body } = await serveRest({ method, path: url.pathname, query: url.searchParams }, catalog, {
+          tableConfig: { 's3.endpoint': origin, 's3.path-style-access': 'true' },
+        })
         response.writeHead(status, headers).end(body)
         return
       }
-      const { status, headers, body } = await serveS3({ method, path: url.pathname, query: url.searchParams, headers: request.headers as Record<string, string | undefined> }, { lake: bucket })
-      response.writeHead(status, headers).end(body === null ? undefined : 'text' in body ? body.text : Buffer.from(await body.object.arrayBuffer()))
+      const { status, headers, body } = await serveS3(
+        { method, path: url.pathname, query: url.searchParams, headers: request.headers as Record<string, string | undefined> },
+        { lake: bucket },
+      )
+      response
+        .writeHead(status, headers)
+        .end(body === null ? undefined : 'text' in body ? body.text : Buffer.from(await body.object.arrayBuffer()))
     }
     answer().catch((thrown: unknown) => response.writeHead(500).end(String(thrown)))
   })

@@ -53,7 +53,10 @@ export class World {
     let open = jobs.length
     const failures: unknown[] = []
     for (const job of jobs) {
-      void this.#repeat(job).then(() => open--, (thrown: unknown) => failures.push(thrown))
+      void this.#repeat(job).then(
+        () => open--,
+        (thrown: unknown) => failures.push(thrown),
+      )
     }
     for (let step = 0; open > 0; step++) {
       if (failures.length > 0) throw failures[0]
@@ -99,7 +102,13 @@ export class World {
         }
       })
       const writer = new IcebergWriter(
-        { bucket: this.#mortal(this.bucket, life), namespace: 'sim', tableName: 'loads', schema: { id: { type: 'long', required: true }, job: 'string', day: 'date' }, partitionBy: ['day'] },
+        {
+          bucket: this.#mortal(this.bucket, life),
+          namespace: 'sim',
+          tableName: 'loads',
+          schema: { id: { type: 'long', required: true }, job: 'string', day: 'date' },
+          partitionBy: ['day'],
+        },
         { catalog: this.#link(life), clock: this.clock, random: this.random, compress, commitKey: () => job.key },
       )
       const outcome = await Promise.race([writer.write(job.rows).catch((thrown: unknown) => thrown as Error), died])
@@ -132,7 +141,10 @@ export class World {
       if (life.dead) return new Promise(() => {})
       if (this.#strikes('a request is lost', 0.03)) throw new Error('Network connection lost.')
       if (this.#strikes('a request comes late', 0.05)) {
-        void this.#turn().then(() => this.#turn()).then(() => this.#arrive(name, args)).catch(() => {})
+        void this.#turn()
+          .then(() => this.#turn())
+          .then(() => this.#arrive(name, args))
+          .catch(() => {})
         throw new Error('Network connection lost.')
       }
       const result = await this.#arrive(name, args)
@@ -142,13 +154,21 @@ export class World {
       if (this.#strikes('a reply is lost', 0.05)) throw new Error('Network connection lost.')
       return result
     }
-    return new Proxy({} as CatalogClient, { get: (_, name: string) => (...args: unknown[]) => call(name, args) })
+    return new Proxy({} as CatalogClient, {
+      get:
+        (_, name: string) =>
+        (...args: unknown[]) =>
+          call(name, args),
+    })
   }
 
   async #arrive(name: string, args: unknown[]): Promise<unknown> {
     const catalog = this.#catalog as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>
     const store = this.#store
-    const settled = await catalog[name]!(...structuredClone(args)).then((value) => ({ value }), (thrown: unknown) => ({ thrown }))
+    const settled = await catalog[name]!(...structuredClone(args)).then(
+      (value) => ({ value }),
+      (thrown: unknown) => ({ thrown }),
+    )
     await this.#turn()
     if (store !== this.#store) throw new Error('Durable Object was reset.')
     store.flush()
