@@ -49,7 +49,18 @@ function report(name: string, unit: string, value: number, baseline: string, bas
   const ratio = value / baselineValue
   const ok = unit === 'rows/s' ? ratio >= bar : ratio <= bar
   const round = (it: number): number => Math.round(it * 1000) / 1000
-  console.log(JSON.stringify({ name, value: Math.round(value * 10) / 10, unit, baseline, baselineValue: Math.round(baselineValue * 10) / 10, ratio: round(ratio), bar, ok }))
+  console.log(
+    JSON.stringify({
+      name,
+      value: Math.round(value * 10) / 10,
+      unit,
+      baseline,
+      baselineValue: Math.round(baselineValue * 10) / 10,
+      ratio: round(ratio),
+      bar,
+      ok,
+    }),
+  )
 }
 
 function writeOurs({ columns, rows }: Case): Uint8Array {
@@ -59,10 +70,13 @@ function writeOurs({ columns, rows }: Case): Uint8Array {
   return Buffer.concat(writer.takeChunks())
 }
 
-function writeHyparquet({ columns }: Case, converted: Row[]): Uint8Array {
-  const types = { string: 'STRING', json: 'STRING', long: 'INT64', timestamptz: 'TIMESTAMP', timestamp: 'TIMESTAMP' } as Record<string, 'STRING' | 'INT64' | 'TIMESTAMP'>
+async function writeHyparquet({ columns }: Case, converted: Row[]): Promise<Uint8Array> {
+  const types = { string: 'STRING', json: 'STRING', long: 'INT64', timestamptz: 'TIMESTAMP', timestamp: 'TIMESTAMP' } as Record<
+    string,
+    'STRING' | 'INT64' | 'TIMESTAMP'
+  >
   const writer = new ByteWriter()
-  parquetWriteRows({
+  await parquetWriteRows({
     writer,
     rows: converted,
     columns: columns.map(({ name, type }) => ({ name, type: types[type]!, nullable: false })),
@@ -79,7 +93,16 @@ async function run(it: Case, duck: DuckDBConnection, table: string): Promise<voi
   const converted = it.rows.map((row) => {
     const values = it.columns.map(({ name, type }) => {
       const value = row[name]
-      return [name, type === 'long' ? BigInt(value as number) : type.startsWith('timestamp') ? new Date(value as number) : type === 'json' ? JSON.stringify(value) : value]
+      return [
+        name,
+        type === 'long'
+          ? BigInt(value as number)
+          : type.startsWith('timestamp')
+            ? new Date(value as number)
+            : type === 'json'
+              ? JSON.stringify(value)
+              : value,
+      ]
     })
     return Object.fromEntries(values) as Row
   })
@@ -110,10 +133,18 @@ async function run(it: Case, duck: DuckDBConnection, table: string): Promise<voi
 
 const duck = await (await DuckDBInstance.create(':memory:', { threads: '1' })).connect()
 await duck.run(`create table flights as from '${flightsFile}' limit ${ROWS}`)
-const flights = (await duck.runAndReadAll('select epoch_ms(date)::double as date, delay::double as delay, distance::double as distance, origin, destination from flights')).getRowObjects()
+const flights = (
+  await duck.runAndReadAll(
+    'select epoch_ms(date)::double as date, delay::double as delay, distance::double as distance, origin, destination from flights',
+  )
+).getRowObjects()
 const names = ['date', 'delay', 'distance', 'origin', 'destination']
 const types = ['timestamp', 'long', 'long', 'string', 'string'] as const
-await run({ name: 'flights', columns: names.map((name, i) => ({ name, type: types[i]!, required: true, fieldId: i + 1 })), rows: flights }, duck, 'flights')
+await run(
+  { name: 'flights', columns: names.map((name, i) => ({ name, type: types[i]!, required: true, fieldId: i + 1 })), rows: flights },
+  duck,
+  'flights',
+)
 
 await duck.run(`create table events as select
   ['view', 'click', 'order', 'login'][1 + i % 4] as type, 'user-' || (hash(i) % 50000) as "entityId",
@@ -128,7 +159,11 @@ const eventColumns: Column[] = [
 ]
 await run({ name: 'events', columns: eventColumns, rows: events }, duck, 'events')
 const asJson = events.map((row) => ({ ...row, payload: JSON.parse(String(row.payload)) as unknown }))
-const jsonCase = { name: 'events with JSON values', columns: eventColumns.map((it) => (it.name === 'payload' ? { ...it, type: 'json' as const } : it)), rows: asJson }
+const jsonCase = {
+  name: 'events with JSON values',
+  columns: eventColumns.map((it) => (it.name === 'payload' ? { ...it, type: 'json' as const } : it)),
+  rows: asJson,
+}
 const [jsonTime, stringify] = await best(
   () => writeOurs(jsonCase),
   () => asJson.reduce((sum, row) => sum + JSON.stringify(row.payload).length, 0),

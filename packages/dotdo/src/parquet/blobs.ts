@@ -36,7 +36,8 @@ export class BinaryValues implements ColumnValues<Uint8Array> {
     this.#bytes = roomFor(this.#bytes, this.#used, value.length)
     this.#bytes.set(value, this.#used)
     this.#used += value.length
-    if (this.count === this.#lengths.length) this.#lengths = grown(this.#lengths, new Uint32Array(grownCapacity(this.count, this.count + 1)))
+    if (this.count === this.#lengths.length)
+      this.#lengths = grown(this.#lengths, new Uint32Array(grownCapacity(this.count, this.count + 1)))
     this.#lengths[this.count++] = value.length
     return true
   }

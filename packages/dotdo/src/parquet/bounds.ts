@@ -92,7 +92,7 @@ export function cutLowerText(text: string): Cut<string> {
 export function cutUpperText(text: string): Cut<string> | undefined {
   const kept = firstCodePoints(text)
   if (kept.length === text.length) return { value: kept, exact: true }
-  const points = [...kept]
+  const points = Array.from(kept)
   while (points.length > 0) {
     const point = points.pop()!.codePointAt(0)!
     if (point === 0x10ffff) continue

@@ -30,6 +30,13 @@ export function decodeValues(type: ColumnType, encoding: number, page: PageBytes
   throw unsupported(`a column of type ${type} has the encoding ${encoding}`, { type, encoding })
 }
 
+/** A list with room for `length` values, each of which its maker sets: growing one value at a time would copy it over and over. */
+export function listFor<T>(length: number): T[] {
+  const list: T[] = []
+  list.length = length
+  return list
+}
+
 /** The older name of dictionary codes, in version 1 files of others. */
 const PLAIN_DICTIONARY = 2
 
@@ -45,7 +52,7 @@ function decodeCodes({ bytes, at, count }: PageBytes, dictionary: readonly unkno
   if (width === undefined) throw malformed('a page of codes is empty')
   const codes = new Uint32Array(count)
   readHybrid(bytes, at + 1, bytes.length, width, count, codes)
-  const values = new Array<unknown>(count)
+  const values = listFor<unknown>(count)
   for (let i = 0; i < count; i++) {
     const code = codes[i]!
     if (code >= dictionary.length) throw malformed(`a page refers to entry ${code} of a dictionary of ${dictionary.length}`)
@@ -59,8 +66,9 @@ export function decodePlain(type: ColumnType, page: PageBytes): unknown[] {
   const { bytes, at, count } = page
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const each = <T>(size: number, read: (at: number) => T): T[] => {
-    if (at + size * count > bytes.length) throw malformed(`${count} values of ${size} bytes do not fit into the ${bytes.length - at} of their page`)
-    const values = new Array<T>(count)
+    if (at + size * count > bytes.length)
+      throw malformed(`${count} values of ${size} bytes do not fit into the ${bytes.length - at} of their page`)
+    const values = listFor<T>(count)
     for (let i = 0; i < count; i++) values[i] = read(at + i * size)
     return values
   }
@@ -123,7 +131,7 @@ function decodeIntegers(type: ColumnType, { bytes, at, count }: PageBytes): unkn
 
 /** A plain array of what stands in a typed one, divided. (`Array.from` takes several times as long.) */
 function listOf(values: Float64Array, divisor: number): number[] {
-  const list = new Array<number>(values.length)
+  const list = listFor<number>(values.length)
   for (let i = 0; i < values.length; i++) list[i] = values[i]! / divisor
   return list
 }
@@ -160,7 +168,7 @@ function decodeTexts(page: PageBytes): unknown[] {
   const end = lengths.reduce((sum, length) => sum + length, start)
   const text = utf8(bytes.subarray(start, end))
   const ascii = text.length === end - start
-  const values = new Array<string>(lengths.length)
+  const values = listFor<string>(lengths.length)
   let at = start
   let unit = 0
   for (let i = 0; i < lengths.length; i++) {

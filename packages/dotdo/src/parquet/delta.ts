@@ -186,7 +186,8 @@ class DeltaInput {
   }
 
   take(size: number): Uint8Array {
-    if (this.at + size > this.#end) throw malformed(`a block of ${size} bytes begins ${this.#end - this.at} bytes before the end of its page`, { size })
+    if (this.at + size > this.#end)
+      throw malformed(`a block of ${size} bytes begins ${this.#end - this.at} bytes before the end of its page`, { size })
     this.at += size
     return this.#bytes.subarray(this.at - size, this.at)
   }

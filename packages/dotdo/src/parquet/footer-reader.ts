@@ -34,8 +34,10 @@ export async function readFooter(source: ParquetSource): Promise<FileMeta> {
   if (MAGIC.some((byte, i) => trailer.getUint8(4 + i) !== byte)) throw malformed('it does not end with PAR1', { sizeBytes })
   const footerBytes = trailer.getUint32(0, true)
   const footerStart = sizeBytes - TRAILER_BYTES - footerBytes
-  if (footerStart < MAGIC.length) throw malformed(`a footer of ${footerBytes} bytes does not fit into ${sizeBytes}`, { footerBytes, sizeBytes })
-  if (footerBytes > MAX_FOOTER_BYTES) throw unsupported(`its footer has ${footerBytes} bytes, more than ${MAX_FOOTER_BYTES}`, { footerBytes })
+  if (footerStart < MAGIC.length)
+    throw malformed(`a footer of ${footerBytes} bytes does not fit into ${sizeBytes}`, { footerBytes, sizeBytes })
+  if (footerBytes > MAX_FOOTER_BYTES)
+    throw unsupported(`its footer has ${footerBytes} bytes, more than ${MAX_FOOTER_BYTES}`, { footerBytes })
   if (footerBytes + TRAILER_BYTES > tail.length) tail = await readExactly(source, footerStart, footerBytes + TRAILER_BYTES)
   return decodeFooter(tail.subarray(tail.length - TRAILER_BYTES - footerBytes, tail.length - TRAILER_BYTES), footerStart)
 }
@@ -43,7 +45,8 @@ export async function readFooter(source: ParquetSource): Promise<FileMeta> {
 /** Reads a range and refuses an answer of another length, which would shift everything behind it. */
 export async function readExactly(source: ParquetSource, offset: number, length: number): Promise<Uint8Array> {
   const bytes = await source.read(offset, length)
-  if (bytes.length !== length) throw malformed(`a read of ${length} bytes at ${offset} gave ${bytes.length}`, { offset, length, given: bytes.length })
+  if (bytes.length !== length)
+    throw malformed(`a read of ${length} bytes at ${offset} gave ${bytes.length}`, { offset, length, given: bytes.length })
   return plainBytes(bytes)
 }
 
@@ -77,7 +80,8 @@ export function decodeFooter(bytes: Uint8Array, dataEnd: number): FileMeta {
 function decodeSchema(elements: Struct[]): Column[] {
   const [root, ...leaves] = elements
   if (root === undefined || leaves.length === 0) throw malformed('its schema is empty')
-  if (leaves.length > MAX_COLUMNS) throw unsupported(`it has ${leaves.length} columns, more than ${MAX_COLUMNS}`, { columns: leaves.length })
+  if (leaves.length > MAX_COLUMNS)
+    throw unsupported(`it has ${leaves.length} columns, more than ${MAX_COLUMNS}`, { columns: leaves.length })
   const names = new Set<string>()
   const columns = leaves.map((leaf): Column => {
     const name = leaf.text(4, "a column's name")
@@ -87,7 +91,12 @@ function decodeSchema(elements: Struct[]): Column[] {
     names.add(name)
     const repetition = leaf.number(3, `the repetition of ${name}`)
     if (repetition !== 0 && repetition !== 1) throw unsupported(`column ${JSON.stringify(name)} is repeated`, { column: name })
-    return { name, type: typeOf(leaf, name), required: repetition === 0, fieldId: leaf.has(9) ? leaf.number(9, `the field id of ${name}`) : -1 }
+    return {
+      name,
+      type: typeOf(leaf, name),
+      required: repetition === 0,
+      fieldId: leaf.has(9) ? leaf.number(9, `the field id of ${name}`) : -1,
+    }
   })
   if (root.number(5, 'the number of columns') !== columns.length) throw malformed('its schema does not have the columns that it claims')
   return columns
@@ -124,7 +133,11 @@ function typeOf(leaf: Struct, name: string): ColumnType {
     case Physical.FIXED:
       if (logical?.has(Logical.UUID) && leaf.number(2, `the size of ${name}`) === 16) return 'uuid'
   }
-  throw unsupported(`column ${JSON.stringify(name)} has physical type ${physical} with a meaning that is unknown here`, { column: name, physical, converted })
+  throw unsupported(`column ${JSON.stringify(name)} has physical type ${physical} with a meaning that is unknown here`, {
+    column: name,
+    physical,
+    converted,
+  })
 }
 
 /** Whether an integer is said to be a signed one, of any width: that is the meaning of the physical type too. */

@@ -45,10 +45,15 @@ export function physicalOf(type: ColumnType): number {
 
 /** The error for bytes that are not a Parquet file, or are a damaged one. `what` is a sentence without its end. */
 export function malformed(what: string, data: Record<string, unknown> = {}, cause?: unknown): DotdoError {
-  return new DotdoError('PARQUET_MALFORMED', `The Parquet file is damaged or cut short: ${what}. Fetch or write the file again.`, { data, cause })
+  return new DotdoError('PARQUET_MALFORMED', `The Parquet file is damaged or cut short: ${what}. Fetch or write the file again.`, {
+    data,
+    cause,
+  })
 }
 
 /** The error for a Parquet file that is sound, but uses what this reader does not know. */
 export function unsupported(what: string, data: Record<string, unknown> = {}): DotdoError {
-  return new DotdoError('PARQUET_UNSUPPORTED', `This Parquet file needs another reader: ${what}. This one reads what dotdo writes.`, { data })
+  return new DotdoError('PARQUET_UNSUPPORTED', `This Parquet file needs another reader: ${what}. This one reads what dotdo writes.`, {
+    data,
+  })
 }

@@ -69,7 +69,14 @@ function writePacked(out: ByteWriter, values: Uint8Array | Uint16Array, start: n
  * @returns the offset behind the last run
  * @throws `PARQUET_MALFORMED` where the bytes end too early or a run is empty; every turn of the loop consumes a byte at least
  */
-export function readHybrid(bytes: Uint8Array, offset: number, end: number, width: number, count: number, into: Uint8Array | Uint32Array): number {
+export function readHybrid(
+  bytes: Uint8Array,
+  offset: number,
+  end: number,
+  width: number,
+  count: number,
+  into: Uint8Array | Uint32Array,
+): number {
   if (width > MAX_WIDTH) throw malformed(`runs claim ${width} bits a value`, { width })
   let at = offset
   let filled = 0
@@ -94,7 +101,8 @@ export function readHybrid(bytes: Uint8Array, offset: number, end: number, width
       continue
     }
     const groups = (header - 1) / 2
-    if (groups === 0 || at + groups * width > end) throw malformed(`${groups} groups of packed values do not fit in the ${end - at} bytes that are left`)
+    if (groups === 0 || at + groups * width > end)
+      throw malformed(`${groups} groups of packed values do not fit in the ${end - at} bytes that are left`)
     unpack(bytes, at, width, into, filled, Math.min(count, filled + groups * RUN))
     at += groups * width
     filled = Math.min(count, filled + groups * RUN)

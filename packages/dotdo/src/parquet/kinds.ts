@@ -1,14 +1,5 @@
 import { BinaryValues, UuidValues } from './blobs.ts'
-import {
-  bytesBefore,
-  cutLowerBytes,
-  cutLowerText,
-  cutUpperBytes,
-  cutUpperText,
-  numberBefore,
-  textBefore,
-  type Cut,
-} from './bounds.ts'
+import { bytesBefore, cutLowerBytes, cutLowerText, cutUpperBytes, cutUpperText, numberBefore, textBefore, type Cut } from './bounds.ts'
 import { toDays, toInstantMicros, toJsonText, toText, toWallMicros, writeUuid } from './coerce.ts'
 import { Int32Values, Int64Values, toInt32, toInt64, writeInt64 } from './integers.ts'
 import { BooleanValues, FloatValues } from './scalars.ts'
@@ -20,15 +11,18 @@ import type { ColumnValues } from './values.ts'
 export interface Kind<T = unknown> {
   /** What a row may give, to end the sentence "accepted is …". */
   accepts: string
-  values(): ColumnValues<T>
-  before(a: T, b: T): boolean
+  /** A gatherer of its own for a column. */
+  values: () => ColumnValues<T>
+  /** The order that bounds speak of. */
+  before: (a: T, b: T) => boolean
   /** A bound that is short enough to be stored. Absent: values are short as they are. */
-  cutLower?(value: T): Cut<T>
-  cutUpper?(value: T): Cut<T> | undefined
+  cutLower?: (value: T) => Cut<T>
+  /** The same for an upper bound, for which there may be none. */
+  cutUpper?: (value: T) => Cut<T> | undefined
   /** The bytes of a bound in a file's statistics: PLAIN, without a length. */
-  encode(value: T): Uint8Array
+  encode: (value: T) => Uint8Array
   /** A bound as a row would give it. Absent: the same. */
-  present?(value: T, side: 'lower' | 'upper'): unknown
+  present?: (value: T, side: 'lower' | 'upper') => unknown
 }
 
 /** The kind of each column type. `T` differs by type and is hidden here: a kind is only ever handed its own values back. */

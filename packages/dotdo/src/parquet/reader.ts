@@ -1,5 +1,5 @@
 import { DotdoError } from '../base/errors.ts'
-import { decodePlain, decodeValues } from './decode.ts'
+import { decodePlain, decodeValues, listFor } from './decode.ts'
 import { chunkStart, plainBytes, readExactly, readFooter, type ParquetSource } from './footer-reader.ts'
 import type { ChunkMeta, RowGroupMeta } from './footer.ts'
 import { Codec, malformed, PageType, unsupported } from './format.ts'
@@ -74,7 +74,9 @@ function pick(columns: readonly Column[], { columns: names, json = [] }: ReadOpt
   for (const name of [...(names ?? []), ...json]) {
     if (columns.some((column) => column.name === name)) continue
     const known = columns.map((column) => column.name)
-    throw new DotdoError('COLUMN_UNKNOWN', `The file has no column ${JSON.stringify(name)}. It has ${known.join(', ')}.`, { data: { column: name, columns: known } })
+    throw new DotdoError('COLUMN_UNKNOWN', `The file has no column ${JSON.stringify(name)}. It has ${known.join(', ')}.`, {
+      data: { column: name, columns: known },
+    })
   }
   return columns.map((column, index) => ({ column, index })).filter(({ column }) => names === undefined || names.includes(column.name))
 }
@@ -82,7 +84,10 @@ function pick(columns: readonly Column[], { columns: names, json = [] }: ReadOpt
 function checkSize(group: RowGroupMeta, wanted: readonly Wanted[], options: ReadOptions): void {
   const { maxRowGroupBytes = 128 << 20, maxRowGroupValues = 16 << 20 } = options
   const values = group.rows * wanted.length
-  const sizeBytes = wanted.reduce((sum, { index }) => sum + Math.max(group.chunks[index]!.uncompressedBytes, group.chunks[index]!.compressedBytes), 0)
+  const sizeBytes = wanted.reduce(
+    (sum, { index }) => sum + Math.max(group.chunks[index]!.uncompressedBytes, group.chunks[index]!.compressedBytes),
+    0,
+  )
   if (values <= maxRowGroupValues && sizeBytes <= maxRowGroupBytes) return
   throw new DotdoError(
     'PARQUET_TOO_LARGE',
@@ -99,7 +104,7 @@ async function fetchChunks(source: ParquetSource, group: RowGroupMeta, wanted: r
   })
   ranges.sort((a, b) => a.start - b.start)
   const bytes: Uint8Array[] = []
-  for (let first = 0; first < ranges.length; ) {
+  for (let first = 0; first < ranges.length;) {
     const { start } = ranges[first]!
     let { end } = ranges[first]!
     let next = first + 1
@@ -155,18 +160,22 @@ function readPage(body: Uint8Array, rows: number, encoding: number, column: Colu
   // A page of nulls alone holds nothing to decode, whatever its encoding.
   const values = count === 0 ? [] : decodeValues(column.type, encoding, { bytes: body, at: levelsEnd, count }, dictionary)
   if (count === rows) return values
-  const withNulls = new Array<unknown>(rows)
+  const withNulls = listFor<unknown>(rows)
   for (let i = 0, next = 0; i < rows; i++) withNulls[i] = levels[i] === 1 ? values[next++] : null
   return withNulls
 }
 
-function decompressed(bytes: Uint8Array, sizeBytes: number, chunk: ChunkMeta, { decompress }: ReadOptions): Uint8Array {
-  if (chunk.codec !== Codec.UNCOMPRESSED && chunk.codec !== Codec.ZSTD) throw unsupported(`it is compressed with codec ${chunk.codec}`, { codec: chunk.codec })
-  if (chunk.codec === Codec.ZSTD && decompress === undefined) {
+/** A page's body as it was before compression, of exactly the size that its header promises. */
+function decompressed(bytes: Uint8Array, sizeBytes: number, chunk: ChunkMeta, options: ReadOptions): Uint8Array {
+  const { codec, name } = chunk
+  if (codec !== Codec.UNCOMPRESSED && codec !== Codec.ZSTD) throw unsupported(`it is compressed with codec ${codec}`, { codec })
+  if (codec === Codec.ZSTD && options.decompress === undefined) {
     throw new DotdoError('INVALID_OPTIONS', 'The file is compressed with zstd and no decompress function was given. Give one.')
   }
-  const body = chunk.codec === Codec.UNCOMPRESSED ? bytes : sizeBytes === 0 ? new Uint8Array(0) : attempt(() => decompress!(bytes, sizeBytes), chunk.name)
-  if (body.length !== sizeBytes) throw malformed(`a page of column ${chunk.name} has ${body.length} bytes instead of ${sizeBytes}`)
+  let body = bytes
+  // node:zlib takes no limit of zero bytes, and there is nothing to decompress.
+  if (codec === Codec.ZSTD) body = sizeBytes === 0 ? new Uint8Array(0) : attempt(() => options.decompress!(bytes, sizeBytes), name)
+  if (body.length !== sizeBytes) throw malformed(`a page of column ${name} has ${body.length} bytes instead of ${sizeBytes}`)
   return plainBytes(body)
 }
 
@@ -190,8 +199,13 @@ function finisher(column: Column, { temporal, json }: ReadOptions): ((values: un
 function parseJson(value: unknown, column: string, row: number): unknown {
   if (value === null) return null
   try {
-    return JSON.parse(String(value))
+    // What is no text is no JSON either, and parses to nothing.
+    return JSON.parse(typeof value === 'string' ? value : '')
   } catch (cause) {
-    throw new DotdoError('INVALID_VALUE', `Row ${row} has a text in column ${JSON.stringify(column)} that is not JSON. Read the column as text.`, { data: { column, row }, cause })
+    throw new DotdoError(
+      'INVALID_VALUE',
+      `Row ${row} has a text in column ${JSON.stringify(column)} that is not JSON. Read the column as text.`,
+      { data: { column, row }, cause },
+    )
   }
 }

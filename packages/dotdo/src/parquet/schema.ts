@@ -35,7 +35,20 @@ export interface Column {
 /** The most columns that a file of ours may have: each one holds scratch memory for as long as a file is open. */
 export const MAX_COLUMNS = 2_000
 
-const TYPES = new Set<string>(['boolean', 'int', 'long', 'float', 'double', 'date', 'timestamp', 'timestamptz', 'string', 'json', 'binary', 'uuid'])
+const TYPES = new Set<string>([
+  'boolean',
+  'int',
+  'long',
+  'float',
+  'double',
+  'date',
+  'timestamp',
+  'timestamptz',
+  'string',
+  'json',
+  'binary',
+  'uuid',
+])
 
 /**
  * Refuses a set of columns that no file can have.
@@ -51,14 +64,18 @@ export function checkColumns(columns: readonly Column[]): void {
   const ids = new Set<number>()
   for (const { name, type, fieldId } of columns) {
     if (typeof name !== 'string' || name === '' || name === '__proto__' || !name.isWellFormed()) {
-      throw invalid(`${JSON.stringify(name)} cannot be the name of a column. Use a text of at least one character other than __proto__.`, { name })
+      throw invalid(`${JSON.stringify(name)} cannot be the name of a column. Use a text of at least one character other than __proto__.`, {
+        name,
+      })
     }
     if (names.has(name)) throw invalid(`Two columns are named ${JSON.stringify(name)}. Rename one.`, { name })
-    if (!TYPES.has(type)) throw invalid(`Column ${name} has the unknown type ${JSON.stringify(type)}. Types are ${[...TYPES].join(', ')}.`, { name, type })
+    if (!TYPES.has(type))
+      throw invalid(`Column ${name} has the unknown type ${JSON.stringify(type)}. Types are ${[...TYPES].join(', ')}.`, { name, type })
     if (!Number.isInteger(fieldId) || fieldId < 0 || fieldId > 0x7fffffff) {
       throw invalid(`Column ${name} has the field id ${fieldId}. Give a whole number from 0 to 2147483647.`, { name, fieldId })
     }
-    if (ids.has(fieldId)) throw invalid(`Column ${name} has the field id ${fieldId} of another column. Give each its own.`, { name, fieldId })
+    if (ids.has(fieldId))
+      throw invalid(`Column ${name} has the field id ${fieldId} of another column. Give each its own.`, { name, fieldId })
     names.add(name)
     ids.add(fieldId)
   }

@@ -126,7 +126,8 @@ export class TextValues implements ColumnValues<string> {
    * for two values and no page needs it yet. Bounded, because texts that repeat much are left to the dictionary.
    */
   #uncode(): boolean {
-    if (this.#referred || this.#entries.length * 2 <= this.count || this.#characters > 2 * Math.max(this.#entryCharacters, PAGE_BYTES)) return false
+    if (this.#referred || this.#entries.length * 2 <= this.count || this.#characters > 2 * Math.max(this.#entryCharacters, PAGE_BYTES))
+      return false
     for (let i = 0; i < this.count; i++) this.#texts.push(this.#entries[this.#codes[i]!]!)
     // A short row group says little about the next one; a long one does.
     this.#startDirect = this.count >= TRIAL_ENTRIES
@@ -174,7 +175,7 @@ export class TextValues implements ColumnValues<string> {
     writeDelta(out, this.#lengths, texts.length)
     out.reserve(size)
     const end = out.length + size
-    for (let i = 0; i < texts.length; ) {
+    for (let i = 0; i < texts.length;) {
       let joined = ''
       while (i < texts.length && joined.length < JOIN_CHARACTERS) joined += texts[i++]!
       const { read, written } = this.#utf8.encodeInto(joined, out.bytes.subarray(out.length, end))

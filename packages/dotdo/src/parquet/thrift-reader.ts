@@ -150,7 +150,8 @@ class Input {
     const head = this.#u8()
     const size = head >> 4 === 15 ? Number(this.#varint()) : head >> 4
     // Each item takes a byte at least, so this bounds what a forged size can make us do.
-    if (size > this.#bytes.length - this.at) throw malformed(`a list claims ${size} items and ${this.#bytes.length - this.at} bytes are left`, { size })
+    if (size > this.#bytes.length - this.at)
+      throw malformed(`a list claims ${size} items and ${this.#bytes.length - this.at} bytes are left`, { size })
     const items: ThriftValue[] = []
     for (let i = 0; i < size; i++) items.push(this.#value(head & 15, depth + 1))
     return items
@@ -183,7 +184,8 @@ class Input {
   }
 
   #take(size: number): Uint8Array {
-    if (!(size <= this.#bytes.length - this.at)) throw malformed(`a header claims ${size} bytes and ${this.#bytes.length - this.at} are left`, { size })
+    if (!(size <= this.#bytes.length - this.at))
+      throw malformed(`a header claims ${size} bytes and ${this.#bytes.length - this.at} are left`, { size })
     const taken = this.#bytes.subarray(this.at, this.at + size)
     this.at += size
     return taken

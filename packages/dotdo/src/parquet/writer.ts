@@ -240,22 +240,28 @@ export class ParquetWriter {
     const row = this.#rows + 1
     const shown = show(value)
     const accepts = chunk.kind.accepts + (required ? '' : ', or null')
-    return new DotdoError('INVALID_VALUE', `Row ${row} has ${shown} in column ${JSON.stringify(name)}, which is ${required ? 'a required ' : 'of type '}${type}. Give ${accepts}.`, {
-      data: { column: name, type, row, value: shown, accepts },
-    })
+    return new DotdoError(
+      'INVALID_VALUE',
+      `Row ${row} has ${shown} in column ${JSON.stringify(name)}, which is ${required ? 'a required ' : 'of type '}${type}. Give ${accepts}.`,
+      {
+        data: { column: name, type, row, value: shown, accepts },
+      },
+    )
   }
 }
 
+/** The scratch memory and the compression that all columns of a file share. */
 function pagePress(options: ParquetOptions): PagePress {
-  const scratch = { body: new ByteWriter(1 << 16), header: new ByteWriter(64) }
+  const scratch = { body: new ByteWriter(4096), header: new ByteWriter(64) }
   if (options.codec === 'uncompressed') return { ...scratch, codec: Codec.UNCOMPRESSED, press: (bytes) => bytes.slice() }
-  const { compress } = options
-  if (options.codec !== 'zstd' || compress === undefined) {
-    throw new DotdoError('INVALID_OPTIONS', `A Parquet file with codec ${JSON.stringify(options.codec)} needs a compress function for zstd. Give one, or codec 'uncompressed'.`, {
-      data: { codec: options.codec },
-    })
+  if (options.codec !== 'zstd' || options.compress === undefined) {
+    throw new DotdoError(
+      'INVALID_OPTIONS',
+      `A Parquet file with codec ${JSON.stringify(options.codec)} needs a compress function for zstd. Give one, or codec 'uncompressed'.`,
+      { data: { codec: options.codec } },
+    )
   }
-  return { ...scratch, codec: Codec.ZSTD, press: (bytes) => compress(bytes) }
+  return { ...scratch, codec: Codec.ZSTD, press: (bytes) => options.compress!(bytes) }
 }
 
 function limit(name: string, value: number): number {
@@ -282,10 +288,22 @@ function finished(what: string): DotdoError {
 
 /** A value in a message: short, and never the reason of another error. */
 function show(value: unknown): string {
-  if (value === undefined || value === null) return value === null ? 'null' : 'nothing'
-  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
-  if (typeof value === 'bigint') return `${value}n`
-  if (typeof value !== 'object') return typeof value === 'function' ? 'a function' : String(value)
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid Date' : value.toISOString()
-  return Array.isArray(value) ? `an array of ${value.length}` : value instanceof Uint8Array ? `${value.length} bytes` : 'an object'
+  if (value === undefined) return 'nothing'
+  if (value === null) return 'null'
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
+    case 'bigint':
+      return `${value}n`
+    case 'number':
+    case 'boolean':
+    case 'symbol':
+      return String(value)
+    case 'object':
+      if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid Date' : value.toISOString()
+      if (value instanceof Uint8Array) return `${value.length} bytes`
+      return Array.isArray(value) ? `an array of ${value.length}` : 'an object'
+    default:
+      return 'a function'
+  }
 }

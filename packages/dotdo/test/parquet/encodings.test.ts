@@ -9,7 +9,12 @@ import { StructWriter } from '../../src/parquet/thrift.ts'
 describe('hybrid runs', () => {
   const runs = fc
     .integer({ min: 1, max: 15 })
-    .chain((width) => fc.tuple(fc.constant(width), fc.array(fc.tuple(fc.integer({ min: 0, max: 2 ** width - 1 }), fc.integer({ min: 1, max: 30 })), { maxLength: 60 })))
+    .chain((width) =>
+      fc.tuple(
+        fc.constant(width),
+        fc.array(fc.tuple(fc.integer({ min: 0, max: 2 ** width - 1 }), fc.integer({ min: 1, max: 30 })), { maxLength: 60 }),
+      ),
+    )
 
   test('come back as they were, whatever lies in front', () => {
     fc.assert(
@@ -35,13 +40,18 @@ describe('hybrid runs', () => {
 
   test('that are damaged end in an error', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 30 }), fc.integer({ min: 0, max: 40 }), fc.integer({ min: 0, max: 1000 }), (bytes, width, count) => {
-        try {
-          expect(readHybrid(bytes, 0, bytes.length, width, count, new Uint32Array(count))).toBeLessThanOrEqual(bytes.length)
-        } catch (error) {
-          expect(error).toMatchObject({ code: 'PARQUET_MALFORMED' })
-        }
-      }),
+      fc.property(
+        fc.uint8Array({ maxLength: 30 }),
+        fc.integer({ min: 0, max: 40 }),
+        fc.integer({ min: 0, max: 1000 }),
+        (bytes, width, count) => {
+          try {
+            expect(readHybrid(bytes, 0, bytes.length, width, count, new Uint32Array(count))).toBeLessThanOrEqual(bytes.length)
+          } catch (error) {
+            expect(error).toMatchObject({ code: 'PARQUET_MALFORMED' })
+          }
+        },
+      ),
       { numRuns: 2000 },
     )
   })
@@ -52,7 +62,10 @@ describe('differences', () => {
     const page = fc.tuple(fc.integer({ min: 0, max: 52 }), fc.maxSafeInteger()).chain(([bits, base]) => {
       const spread = Math.min(2 ** bits, MAX_SPREAD_INT64)
       const min = Math.max(Number.MIN_SAFE_INTEGER, Math.min(base, Number.MAX_SAFE_INTEGER - spread))
-      return fc.array(fc.maxSafeNat().map((n) => min + (n % (spread + 1))), { maxLength: 400 })
+      return fc.array(
+        fc.maxSafeNat().map((n) => min + (n % (spread + 1))),
+        { maxLength: 400 },
+      )
     })
     fc.assert(
       fc.property(page, (values) => {
@@ -77,13 +90,21 @@ describe('differences', () => {
   test('take the bits of the largest', () => {
     expect([0, 1, 2, 255, 256, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1, 2 ** 53].map(bitsOf)).toEqual([0, 1, 2, 8, 9, 32, 33, 53, 54])
     const steady = new ByteWriter()
-    writeDelta(steady, Float64Array.from({ length: 10_000 }, (_, i) => 1e15 + i * 1000), 10_000)
+    writeDelta(
+      steady,
+      Float64Array.from({ length: 10_000 }, (_, i) => 1e15 + i * 1000),
+      10_000,
+    )
     expect(steady.length).toBeLessThan(700)
   })
 
   test('that are damaged end in an error', () => {
     const out = new ByteWriter()
-    writeDelta(out, Int32Array.from({ length: 300 }, (_, i) => (i * 7919) % 1000), 300)
+    writeDelta(
+      out,
+      Int32Array.from({ length: 300 }, (_, i) => (i * 7919) % 1000),
+      300,
+    )
     const sound = out.copy()
     fc.assert(
       fc.property(fc.nat({ max: sound.length - 1 }), fc.nat({ max: 255 }), fc.nat({ max: sound.length }), (at, byte, length) => {
@@ -122,17 +143,26 @@ describe('headers', () => {
     fields.bool(1, true)
     fields.i8(2, 5)
     fields.i16(3, -300)
-    fields.structs(4, Array.from({ length: 20 }, (_, i) => i), (it, i) => {
-      it.i32(2, i)
-      it.struct(3, (inner) => inner.text(1, `ü${i}`))
-    })
+    fields.structs(
+      4,
+      Array.from({ length: 20 }, (_, i) => i),
+      (it, i) => {
+        it.i32(2, i)
+        it.struct(3, (inner) => inner.text(1, `ü${i}`))
+      },
+    )
     fields.texts(5, ['a', 'b'])
     fields.i32s(6, [1, -1])
     fields.end()
     const { struct } = readStruct(out.bytes, 0)
     expect([struct.flag(1, ''), struct.number(2, ''), struct.number(3, '')]).toEqual([true, 5, -300])
-    expect(struct.structs(4, '').map((it) => [it.number(2, ''), it.struct(3, '').text(1, '')])).toEqual(Array.from({ length: 20 }, (_, i) => [i, `ü${i}`]))
-    expect([struct.texts(5, ''), struct.numbers(6, '')]).toEqual([['a', 'b'], [1, -1]])
+    expect(struct.structs(4, '').map((it) => [it.number(2, ''), it.struct(3, '').text(1, '')])).toEqual(
+      Array.from({ length: 20 }, (_, i) => [i, `ü${i}`]),
+    )
+    expect([struct.texts(5, ''), struct.numbers(6, '')]).toEqual([
+      ['a', 'b'],
+      [1, -1],
+    ])
     expect(() => struct.number(9, 'the ninth field')).toThrow(/the ninth field/)
     expect(() => struct.count(3, 'the third field', 10)).toThrow(/the third field is -300, outside of 0 to 10/)
   })

@@ -58,7 +58,12 @@ describe('200,000 real flights, written by us', () => {
     expect(read.length).toBe(ROWS)
     for (let i = 0; i < ROWS; i += 997) {
       const row = rows[i]!
-      expect({ ...read[i] }).toEqual({ ...row, date: new Date(row.date as number), delay: BigInt(row.delay as number), distance: BigInt(row.distance as number) })
+      expect({ ...read[i] }).toEqual({
+        ...row,
+        date: new Date(row.date as number),
+        delay: BigInt(row.delay as number),
+        distance: BigInt(row.distance as number),
+      })
     }
   })
 
@@ -97,11 +102,20 @@ describe('every type, to ClickHouse', () => {
     )
     const columns = types.map((type, i) => column(type, type, false, i + 1))
     const path = duck.file(write(columns, rows, { rowGroupRows: 128 }).bytes)
-    const lines = query(`select * from file('${path}', Parquet) settings output_format_json_quote_64bit_integers = 1`, 'JSONEachRow').trim().split('\n')
+    const lines = query(`select * from file('${path}', Parquet) settings output_format_json_quote_64bit_integers = 1`, 'JSONEachRow')
+      .trim()
+      .split('\n')
     const time = (ms: number) => new Date(ms).toISOString().replace('T', ' ').replace('Z', '000')
     const shown = rows.map((row) => {
       if (!('int' in row)) return Object.fromEntries(types.map((type) => [type, null]))
-      return { ...row, long: String(row.long), date: new Date(row.date! * 86_400_000).toISOString().slice(0, 10), timestamp: time(row.timestamp!), timestamptz: time(row.timestamptz!), json: JSON.stringify(row.json) }
+      return {
+        ...row,
+        long: String(row.long),
+        date: new Date(row.date! * 86_400_000).toISOString().slice(0, 10),
+        timestamp: time(row.timestamp!),
+        timestamptz: time(row.timestamptz!),
+        json: JSON.stringify(row.json),
+      }
     })
     expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual(shown)
   }, 60_000)

@@ -52,7 +52,11 @@ describe('reading', () => {
 
   test('gives Dates and JSON values where they are asked for', async () => {
     const { bytes } = write(EVERY_COLUMN, [rows[3]!, {}])
-    const [first, second] = await readBack(bytes, { temporal: 'Date', json: ['json'], columns: ['date', 'timestamp', 'timestamptz', 'json'] })
+    const [first, second] = await readBack(bytes, {
+      temporal: 'Date',
+      json: ['json'],
+      columns: ['date', 'timestamp', 'timestamptz', 'json'],
+    })
     expect(first).toEqual({ date: new Date('1970-01-04'), timestamp: new Date(3000), timestamptz: new Date(3000), json: { i: 3 } })
     expect(second).toEqual({ date: null, timestamp: null, timestamptz: null, json: null })
     await expect(readBack(bytes, { json: ['uuid'] })).rejects.toMatchObject({ code: 'INVALID_VALUE', data: { column: 'uuid', row: 1 } })
@@ -74,7 +78,9 @@ describe('reading', () => {
       [40, info.splitOffsets[1]],
     ])
     expect(footer.rowGroups[0]!.chunks[8]!.statistics!.nullCount).toBe(15)
-    expect(info.columns.map((it) => it.sizeBytes)).toEqual(TYPES.map((_, i) => footer.rowGroups.reduce((sum, group) => sum + group.chunks[i]!.compressedBytes, 0)))
+    expect(info.columns.map((it) => it.sizeBytes)).toEqual(
+      TYPES.map((_, i) => footer.rowGroups.reduce((sum, group) => sum + group.chunks[i]!.compressedBytes, 0)),
+    )
   })
 
   test('reads a footer that is longer than the first read', async () => {
@@ -90,7 +96,9 @@ describe('a file of another writer', () => {
     const duck = await new Duck().start()
     try {
       const path = `${duck.folder}/duck.parquet`
-      await duck.query(`copy (select i::bigint as n, 'kind ' || (i % 3) as kind, i % 2 = 0 as flag from range(1000) t(i)) to '${path}' (codec zstd)`)
+      await duck.query(
+        `copy (select i::bigint as n, 'kind ' || (i % 3) as kind, i % 2 = 0 as flag from range(1000) t(i)) to '${path}' (codec zstd)`,
+      )
       const { readFileSync } = await import('node:fs')
       const read = await readBack(new Uint8Array(readFileSync(path)))
       expect(read).toEqual(Array.from({ length: 1000 }, (_, i) => ({ n: i, kind: `kind ${i % 3}`, flag: i % 2 === 0 })))
@@ -100,7 +108,10 @@ describe('a file of another writer', () => {
         ['a meaning that is unknown', 'select 1::utinyint as it'],
       ]) {
         await duck.query(`copy (${sql}) to '${path}' (codec zstd)`)
-        await expect(readBack(new Uint8Array(readFileSync(path)))).rejects.toMatchObject({ code: 'PARQUET_UNSUPPORTED', message: expect.stringContaining(what!) })
+        await expect(readBack(new Uint8Array(readFileSync(path)))).rejects.toMatchObject({
+          code: 'PARQUET_UNSUPPORTED',
+          message: expect.stringContaining(what!),
+        })
       }
       await duck.query(`copy (select 1 as it) to '${path}' (codec snappy)`)
       await expect(readBack(new Uint8Array(readFileSync(path)))).rejects.toMatchObject({ code: 'PARQUET_UNSUPPORTED', data: { codec: 1 } })
@@ -135,12 +146,15 @@ describe('a damaged file', () => {
   test.each(['zstd', 'uncompressed'] as const)('with flipped bits ends with rows or a typed error, %s', async (codec) => {
     const { bytes } = write(EVERY_COLUMN, rows, { rowGroupRows: 60, codec })
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.tuple(fc.nat({ max: bytes.length - 1 }), fc.nat({ max: 255 })), { minLength: 1, maxLength: 4 }), async (flips) => {
-        const damaged = bytes.slice()
-        for (const [at, byte] of flips) damaged[at] = byte
-        const code = await outcome(damaged)
-        if (code !== undefined) expect(CODES).toContain(code)
-      }),
+      fc.asyncProperty(
+        fc.array(fc.tuple(fc.nat({ max: bytes.length - 1 }), fc.nat({ max: 255 })), { minLength: 1, maxLength: 4 }),
+        async (flips) => {
+          const damaged = bytes.slice()
+          for (const [at, byte] of flips) damaged[at] = byte
+          const code = await outcome(damaged)
+          if (code !== undefined) expect(CODES).toContain(code)
+        },
+      ),
       { numRuns: 1500 },
     )
   })
@@ -159,7 +173,10 @@ describe('a damaged file', () => {
   })
 
   test('that claims more than the limits is refused before anything is allocated', async () => {
-    const { bytes } = write([column('a', 'int')], Array.from({ length: 5000 }, () => ({})))
+    const { bytes } = write(
+      [column('a', 'int')],
+      Array.from({ length: 5000 }, () => ({})),
+    )
     await expect(readBack(bytes, { maxRowGroupValues: 4999 })).rejects.toMatchObject({ code: 'PARQUET_TOO_LARGE', data: { values: 5000 } })
     const wide = write([column('a', 'string')], [{ a: 'x'.repeat(5000) }])
     await expect(readBack(wide.bytes, { maxRowGroupBytes: 4999 })).rejects.toThrow(/maxRowGroupBytes/)

@@ -1,7 +1,22 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import fc from 'fast-check'
 import { ParquetWriter } from '../../src/parquet/writer.ts'
-import { asHyparquet, column, Duck, EVERY_COLUMN, everyRows, expected, fromDuck, jsonRow, readBack, readByHyparquet, TYPES, VALUES, withoutMark, write } from './support.ts'
+import {
+  asHyparquet,
+  column,
+  Duck,
+  EVERY_COLUMN,
+  everyRows,
+  expected,
+  fromDuck,
+  jsonRow,
+  readBack,
+  readByHyparquet,
+  TYPES,
+  VALUES,
+  withoutMark,
+  write,
+} from './support.ts'
 
 const duck = new Duck()
 beforeAll(() => duck.start())
@@ -23,7 +38,9 @@ describe('what goes in comes out', () => {
   test('for every type as a required column', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.constantFrom(...TYPES.filter((type) => type !== 'json')).chain((type) => fc.tuple(fc.constant(type), fc.array(VALUES[type], { maxLength: 300 }))),
+        fc
+          .constantFrom(...TYPES.filter((type) => type !== 'json'))
+          .chain((type) => fc.tuple(fc.constant(type), fc.array(VALUES[type], { maxLength: 300 }))),
         async ([type, values]) => {
           const rows = values.map((value) => ({ it: value }))
           const { bytes } = write([column('it', type, true)], rows)
@@ -74,14 +91,16 @@ describe('what goes in comes out', () => {
       // A dictionary that pays for 30,000 rows and overflows then.
       late: i < 30_000 ? `kind ${i % 50}` : `unique ${i} ${'x'.repeat(100)}`,
       mixed: i % 20_000 < 10_000 ? `plain ${i} ${'y'.repeat(120)}` : `größer ${i} ${'z😀'.repeat(40)}`,
-      few: i % 3 === 0 ? null : ['a', 'ü', '😀'][i % 7 % 3],
+      few: i % 3 === 0 ? null : ['a', 'ü', '😀'][(i % 7) % 3],
     }))
     const columns = [column('late', 'string', false, 1), column('mixed', 'string', true, 2), column('few', 'string', false, 3)]
     const { bytes } = write(columns, rows, { rowGroupRows: 35_000 })
     expect(await readBack(bytes)).toEqual(rows)
     expect(await duck.query(`from read_parquet('${duck.file(bytes)}')`)).toEqual(rows)
     expect((await readByHyparquet(bytes)).map((row) => ({ ...row }))).toEqual(rows)
-    const encodings = await duck.query(`select encodings from parquet_metadata('${duck.file(bytes)}') where row_group_id = 0 order by column_id`)
+    const encodings = await duck.query(
+      `select encodings from parquet_metadata('${duck.file(bytes)}') where row_group_id = 0 order by column_id`,
+    )
     expect(encodings.map((row) => String(row.encodings))).toEqual([
       'RLE_DICTIONARY, DELTA_LENGTH_BYTE_ARRAY, PLAIN, RLE',
       'DELTA_LENGTH_BYTE_ARRAY',
@@ -112,7 +131,9 @@ describe('what goes in comes out', () => {
     const columns = [column('n', 'int', false, 1), column('nothing', 'double', false, 2), column('few', 'string', true, 3)]
     const { bytes, info } = write(columns, rows, { rowGroupRows: 1_000_000 })
     expect(info.splitOffsets).toEqual([4])
-    const [sums] = await duck.query(`select count(n)::int c, sum(n)::double s, count(nothing)::int z, count(distinct few)::int k from read_parquet('${duck.file(bytes)}')`)
+    const [sums] = await duck.query(
+      `select count(n)::int c, sum(n)::double s, count(nothing)::int z, count(distinct few)::int k from read_parquet('${duck.file(bytes)}')`,
+    )
     const kept = rows.filter((row) => row.n !== null)
     expect(sums).toEqual({ c: kept.length, s: kept.reduce((sum, row) => sum + row.n!, 0), z: 0, k: 4 })
     const back = await readBack(bytes)
@@ -124,7 +145,9 @@ describe('what goes in comes out', () => {
 test('what other engines are told about a file: field ids, types, and the metadata of the footer', async () => {
   const { bytes } = write(EVERY_COLUMN, [{}], { metadata: { 'iceberg.schema': '{"schema-id":0}' } })
   const file = duck.file(bytes)
-  const schema = await duck.query(`select name, type, repetition_type, field_id::int as id, logical_type from parquet_schema('${file}') where num_children is null`)
+  const schema = await duck.query(
+    `select name, type, repetition_type, field_id::int as id, logical_type from parquet_schema('${file}') where num_children is null`,
+  )
   expect(schema.map((it) => [it.name, it.type, it.repetition_type, it.id, it.logical_type])).toEqual([
     ['boolean', 'BOOLEAN', 'OPTIONAL', 1, null],
     ['int', 'INT32', 'OPTIONAL', 2, null],
@@ -132,8 +155,20 @@ test('what other engines are told about a file: field ids, types, and the metada
     ['float', 'FLOAT', 'OPTIONAL', 4, null],
     ['double', 'DOUBLE', 'OPTIONAL', 5, null],
     ['date', 'INT32', 'OPTIONAL', 6, 'DateType()'],
-    ['timestamp', 'INT64', 'OPTIONAL', 7, 'TimestampType(isAdjustedToUTC=0, unit=TimeUnit(MILLIS=<null>, MICROS=MicroSeconds(), NANOS=<null>))'],
-    ['timestamptz', 'INT64', 'OPTIONAL', 8, 'TimestampType(isAdjustedToUTC=1, unit=TimeUnit(MILLIS=<null>, MICROS=MicroSeconds(), NANOS=<null>))'],
+    [
+      'timestamp',
+      'INT64',
+      'OPTIONAL',
+      7,
+      'TimestampType(isAdjustedToUTC=0, unit=TimeUnit(MILLIS=<null>, MICROS=MicroSeconds(), NANOS=<null>))',
+    ],
+    [
+      'timestamptz',
+      'INT64',
+      'OPTIONAL',
+      8,
+      'TimestampType(isAdjustedToUTC=1, unit=TimeUnit(MILLIS=<null>, MICROS=MicroSeconds(), NANOS=<null>))',
+    ],
     ['string', 'BYTE_ARRAY', 'OPTIONAL', 9, 'StringType()'],
     ['json', 'BYTE_ARRAY', 'OPTIONAL', 10, 'StringType()'],
     ['binary', 'BYTE_ARRAY', 'OPTIONAL', 11, null],

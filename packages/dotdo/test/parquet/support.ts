@@ -15,7 +15,20 @@ export const compress = (bytes: Uint8Array): Uint8Array => zstdCompressSync(byte
 /** Refuses to make more than was said, as the reader's contract asks. */
 export const decompress = (bytes: Uint8Array, sizeBytes: number): Uint8Array => zstdDecompressSync(bytes, { maxOutputLength: sizeBytes })
 
-export const TYPES: ColumnType[] = ['boolean', 'int', 'long', 'float', 'double', 'date', 'timestamp', 'timestamptz', 'string', 'json', 'binary', 'uuid']
+export const TYPES: ColumnType[] = [
+  'boolean',
+  'int',
+  'long',
+  'float',
+  'double',
+  'date',
+  'timestamp',
+  'timestamptz',
+  'string',
+  'json',
+  'binary',
+  'uuid',
+]
 
 /** One optional column of each type, named by it. */
 export const EVERY_COLUMN: Column[] = TYPES.map((type, i) => ({ name: type, type, required: false, fieldId: i + 1 }))
@@ -58,7 +71,11 @@ export async function readBack(bytes: Uint8Array, options: ReadOptions = {}): Pr
 /** Rows as hyparquet reads them: an independent reader in JavaScript. Times come as Dates, bytes stay bytes. */
 export async function readByHyparquet(bytes: Uint8Array): Promise<Row[]> {
   const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer
-  return parquetReadObjects({ file, utf8: false, compressors: { ZSTD: (input: Uint8Array, size: number) => new Uint8Array(decompress(input, size)) } })
+  return parquetReadObjects({
+    file,
+    utf8: false,
+    compressors: { ZSTD: (input: Uint8Array, size: number) => new Uint8Array(decompress(input, size)) },
+  })
 }
 
 /** A DuckDB of its own and a folder for the files it reads. */
@@ -135,7 +152,9 @@ export const VALUES: Record<ColumnType, fc.Arbitrary<unknown>> = {
 export const everyRows: fc.Arbitrary<Row[]> = fc
   .array(
     fc.tuple(
-      fc.record(Object.fromEntries(TYPES.map((type) => [type, fc.option(VALUES[type], { freq: 4 })])) as Record<ColumnType, fc.Arbitrary<unknown>>),
+      fc.record(
+        Object.fromEntries(TYPES.map((type) => [type, fc.option(VALUES[type], { freq: 4 })])) as Record<ColumnType, fc.Arbitrary<unknown>>,
+      ),
       fc.oneof({ weight: 6, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.integer({ min: 2, max: 40 }) }),
     ),
     { maxLength: 60 },
@@ -187,7 +206,7 @@ export function fromDuck(row: Record<string, unknown>): Row {
     else if ('days' in value) shown[name] = value.days
     else if ('micros' in value) shown[name] = microsToMs(value.micros as bigint)
     else if ('bytes' in value) shown[name] = new Uint8Array(value.bytes as Uint8Array)
-    else shown[name] = String(value)
+    else shown[name] = (value as { toString(): string }).toString()
   }
   return shown
 }

@@ -14,9 +14,28 @@ const REFUSED: Record<ColumnType, unknown[]> = {
   double: ['1.5', 1n, true, new Date(0)],
   date: [1.5, NaN, new Date(NaN), '2026-02-30', '2026-13-01', '2026-1-1', '2026-01-01T00:00', 2 ** 31],
   timestamp: [NaN, Infinity, 8.65e15, new Date(NaN), '2026-01-01T25:00', '2026-01-01T10:00+02:00', 'today', 5n],
-  timestamptz: [NaN, new Date(NaN), '2026-01-01T10:00', '2026-01-01T10:00:61Z', '2026-02-29T10:00Z', '2026-01-01T10:00:00.1234567Z', 'now', {}],
+  timestamptz: [
+    NaN,
+    new Date(NaN),
+    '2026-01-01T10:00',
+    '2026-01-01T10:00:61Z',
+    '2026-02-29T10:00Z',
+    '2026-01-01T10:00:00.1234567Z',
+    'now',
+    {},
+  ],
   string: [5, true, {}, '\ud800', 'a\udc00b', '\udc00\ud800'],
-  json: [() => 1, Symbol('s'), 5n, [5n], { toJSON: () => { throw new Error('no') } }],
+  json: [
+    () => 1,
+    Symbol('s'),
+    5n,
+    [5n],
+    {
+      toJSON: () => {
+        throw new Error('no')
+      },
+    },
+  ],
   binary: ['abc', [1, 2], new ArrayBuffer(3), new Uint16Array(2)],
   uuid: ['', '123e4567e89b12d3a456426614174000', '123e4567-e89b-12d3-a456-42661417400', 'g23e4567-e89b-12d3-a456-426614174000', 5],
 }
@@ -32,7 +51,11 @@ describe('a row that is refused', () => {
       } catch (thrown) {
         error = thrown
       }
-      expect(error, `${type} took ${String(value)}`).toMatchObject({ code: 'INVALID_VALUE', retryable: false, data: { column: 'it', type, row: 2 } })
+      expect(error, `${type} took ${String(value)}`).toMatchObject({
+        code: 'INVALID_VALUE',
+        retryable: false,
+        data: { column: 'it', type, row: 2 },
+      })
       expect((error as Error).message).toMatch(/^Row 2 has .+ in column "it", which is of type .+\. Give .+, or null\.$/)
       expect(writer.finish().rows).toBe(1)
     }
@@ -50,24 +73,29 @@ describe('a row that is refused', () => {
     // The last column alone refuses, so that all others have taken their value by then.
     const columns = [...EVERY_COLUMN, column('last', 'int', true, 99)]
     fc.assert(
-      fc.property(everyRows, fc.array(fc.boolean(), { minLength: 1, maxLength: 50 }), fc.constantFrom(3, 1000), (rows, refusals, rowGroupRows) => {
-        const options: ParquetOptions = { codec: 'uncompressed', rowGroupRows }
-        const mixed = new ParquetWriter(columns, options)
-        const accepted: Row[] = []
-        rows.map(jsonRow).forEach((row, i) => {
-          const last = refusals[i % refusals.length] ? 'no' : i
-          if (last === i) accepted.push({ ...row, last })
-          try {
-            mixed.add({ ...row, last })
-          } catch (error) {
-            expect(error).toMatchObject({ code: 'INVALID_VALUE', data: { column: 'last', row: accepted.length + 1 } })
-          }
-        })
-        const info = mixed.finish()
-        const plain = write(columns, accepted, options)
-        expect(info).toEqual(plain.info)
-        expect(new Uint8Array(Buffer.concat(mixed.takeChunks()))).toEqual(plain.bytes)
-      }),
+      fc.property(
+        everyRows,
+        fc.array(fc.boolean(), { minLength: 1, maxLength: 50 }),
+        fc.constantFrom(3, 1000),
+        (rows, refusals, rowGroupRows) => {
+          const options: ParquetOptions = { codec: 'uncompressed', rowGroupRows }
+          const mixed = new ParquetWriter(columns, options)
+          const accepted: Row[] = []
+          rows.map(jsonRow).forEach((row, i) => {
+            const last = refusals[i % refusals.length] ? 'no' : i
+            if (last === i) accepted.push({ ...row, last })
+            try {
+              mixed.add({ ...row, last })
+            } catch (error) {
+              expect(error).toMatchObject({ code: 'INVALID_VALUE', data: { column: 'last', row: accepted.length + 1 } })
+            }
+          })
+          const info = mixed.finish()
+          const plain = write(columns, accepted, options)
+          expect(info).toEqual(plain.info)
+          expect(new Uint8Array(Buffer.concat(mixed.takeChunks()))).toEqual(plain.bytes)
+        },
+      ),
       { numRuns: 200 },
     )
   })
@@ -90,12 +118,27 @@ describe('a row that is refused', () => {
 describe('a row', () => {
   test('gives values in every form that is documented', async () => {
     const day = new Date('2026-01-31T08:30:00.250Z')
-    const columns: Column[] = ['date', 'timestamp', 'timestamptz', 'long', 'uuid', 'json', 'double'].map((type, i) => column(type, type as ColumnType, false, i))
+    const columns: Column[] = ['date', 'timestamp', 'timestamptz', 'long', 'uuid', 'json', 'double'].map((type, i) =>
+      column(type, type as ColumnType, false, i),
+    )
     const { bytes } = write(columns, [
       { date: day, timestamp: day, timestamptz: day, long: 5n, uuid: '123E4567-E89B-12D3-A456-426614174000', json: { b: [1, null] } },
-      { date: '2026-01-31', timestamp: '2026-01-31T08:30:00.250', timestamptz: '2026-01-31 10:30:00.25+02:00', long: -0, json: 'text', double: -0 },
+      {
+        date: '2026-01-31',
+        timestamp: '2026-01-31T08:30:00.250',
+        timestamptz: '2026-01-31 10:30:00.25+02:00',
+        long: -0,
+        json: 'text',
+        double: -0,
+      },
       { date: 20_484, timestamp: day.getTime(), timestamptz: day.getTime(), long: 2n ** 62n, json: [day] },
-      { date: '-000001-12-31', timestamp: '0099-03-01T00:00:00.000001Z', timestamptz: '2026-01-31', json: undefined, extra: 'is not looked at' },
+      {
+        date: '-000001-12-31',
+        timestamp: '0099-03-01T00:00:00.000001Z',
+        timestamptz: '2026-01-31',
+        json: undefined,
+        extra: 'is not looked at',
+      },
     ])
     const ms = day.getTime()
     const uuid = '123e4567-e89b-12d3-a456-426614174000'
@@ -152,7 +195,10 @@ describe('a row', () => {
 
 describe('a writer', () => {
   test('refuses columns that no file can have', () => {
-    const open = (...columns: Column[]) => () => new ParquetWriter(columns, { codec: 'uncompressed' })
+    const open =
+      (...columns: Column[]) =>
+      () =>
+        new ParquetWriter(columns, { codec: 'uncompressed' })
     const code = (name: string) => expect.objectContaining({ code: name })
     expect(open()).toThrow(code('INVALID_SCHEMA'))
     expect(open(column('a', 'int'), column('a', 'int', false, 2))).toThrow(/Two columns are named "a"/)
@@ -178,7 +224,10 @@ describe('a writer', () => {
   })
 
   test('ends row groups by their size and holds no more than about one', () => {
-    const writer = new ParquetWriter([column('text', 'string', true, 1), column('n', 'double', true, 2)], { codec: 'uncompressed', rowGroupBytes: 1 << 20 })
+    const writer = new ParquetWriter([column('text', 'string', true, 1), column('n', 'double', true, 2)], {
+      codec: 'uncompressed',
+      rowGroupBytes: 1 << 20,
+    })
     let most = 0
     for (let i = 0; i < 60_000; i++) {
       writer.add({ text: `${i} ${'x'.repeat(180)}`, n: i })
@@ -222,5 +271,7 @@ test('the bytes of a file are pinned: a change of the stored format is a decisio
     uuid: `123e4567-e89b-12d3-a456-${String(i).padStart(12, '0')}`,
   }))
   const { bytes } = write(EVERY_COLUMN, rows, { codec: 'uncompressed', rowGroupRows: 200, metadata: { 'iceberg.schema': '{}' } })
-  expect(createHash('sha256').update(bytes).digest('hex')).toMatchInlineSnapshot(`"46c4deb7f2fb63c45279a9ecf08d1a65a7714a3073d367685c81922166ea7e5d"`)
+  expect(createHash('sha256').update(bytes).digest('hex')).toMatchInlineSnapshot(
+    `"46c4deb7f2fb63c45279a9ecf08d1a65a7714a3073d367685c81922166ea7e5d"`,
+  )
 })
