@@ -3,11 +3,11 @@
  *
  *     pure     the rooms of packages/dotdo in plain Node: no platform, no clock, no network
  *     workerd  packages/dotdo/test/object inside workerd, with the Worker of its own wrangler.toml
+ *     seed     every block of the seed as it is written, inside workerd; `seed-app`: its Complete Example behind dotdo's entry
  *     system   the whole of it from outside: test/**, Node drives workerd and Chromium, one file at a time
  *     strict   the same under production's limits: 128 MB of heap and buffers, connections, subrequests
  *     interop  foreign engines of Python, run by `npm run test:interop`
  */
-import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
@@ -38,6 +38,41 @@ const workerd: TestProjectConfiguration = {
   },
 }
 
+/** Programs of users import the package by name; in these lanes that is its source. */
+const dotdo = at('packages/dotdo/src/index.ts')
+
+const seed: TestProjectConfiguration = {
+  plugins: [cloudflareTest({ wrangler: { configPath: at('test/seed/wrangler.toml') } })],
+  resolve: { alias: { dotdo } },
+  test: { name: 'seed', include: ['test/seed/seed.test.ts'], testTimeout: 60_000 },
+}
+
+/** The Complete Example asks `api.example.com`; in this lane that is here. */
+const api: Record<string, unknown> = {
+  '/events': [
+    { id: 'e1', userId: 'u1' },
+    { id: 'e2', userId: 'u2' },
+    { id: 'e3', userId: 'u9' },
+  ],
+  '/users': [
+    { id: 'u1', name: 'Ann' },
+    { id: 'u2', name: 'Bob' },
+  ],
+  '/products': [],
+}
+
+const seedApp: TestProjectConfiguration = {
+  plugins: [
+    cloudflareTest({
+      main: at('packages/dotdo/src/object/entry.ts'),
+      wrangler: { configPath: at('test/seed/app/wrangler.toml') },
+      miniflare: { outboundService: (request: { url: string }) => Response.json(api[new URL(request.url).pathname] ?? null) as never },
+    }),
+  ],
+  resolve: { alias: { dotdo, 'dotdo:app': at('test/seed/complete-example.ts') } },
+  test: { name: 'seed-app', include: ['test/seed/complete-example.test.ts'], testTimeout: 60_000 },
+}
+
 export default defineConfig({
   test: {
     projects: [
@@ -48,8 +83,14 @@ export default defineConfig({
           exclude: ['packages/dotdo/test/object/**'],
         },
       },
-      ...(existsSync(workerdConfig) ? [workerd] : []),
-      node('system', ['test/**/*.test.ts', 'packages/create-dotdo/test/**/*.test.ts'], ['test/strict/**', 'test/interop/**']),
+      workerd,
+      seed,
+      seedApp,
+      node(
+        'system',
+        ['test/**/*.test.ts', 'packages/create-dotdo/test/**/*.test.ts'],
+        ['test/strict/**', 'test/interop/**', 'test/seed/**'],
+      ),
       node('strict', ['test/strict/**/*.test.ts']),
       node('interop', ['test/interop/**/*.test.ts']),
     ],

@@ -1,5 +1,5 @@
 /**
- * Lays the SQL parser's WebAssembly beside the built library, as `dist/vendor/sqlparser/`.
+ * Lays the SQL parser's WebAssembly beside the built library, as `dist/vendor/sqlparser/`, and beside the sources, where tests run them.
  *
  * The package exports only its entry, whose `init()` reads a file or a URL, which workerd has not. So its glue and its `.wasm` are shipped as files of
  * our own, and the Workers entry imports the `.wasm` as a module. The licence (Apache-2.0) goes with them.
@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const installed = join(dirname(createRequire(import.meta.url).resolve('@guanmingchiu/sqlparser-ts')), '..')
-const vendored = join(root, 'packages/dotdo/dist/vendor/sqlparser')
+const folders = ['dist', 'src'].map((it) => join(root, 'packages/dotdo', it, 'vendor/sqlparser'))
 // The tree that the reader narrows is of this version; another one has to be looked at first.
 const expected = '0.62.0'
 
@@ -21,7 +21,8 @@ if (version !== expected)
     `@guanmingchiu/sqlparser-ts is ${version}; packages/dotdo/src/sql reads the tree of ${expected}. Pin ${expected}, or check read-expr.ts and read-select.ts and change this line.`,
   )
 
-mkdirSync(vendored, { recursive: true })
-for (const name of ['sqlparser_rs_wasm.js', 'sqlparser_rs_wasm.d.ts', 'sqlparser_rs_wasm_bg.wasm', 'LICENSE']) {
-  copyFileSync(join(installed, 'wasm', name), join(vendored, name))
+for (const folder of folders) {
+  mkdirSync(folder, { recursive: true })
+  for (const name of ['sqlparser_rs_wasm.js', 'sqlparser_rs_wasm.d.ts', 'sqlparser_rs_wasm_bg.wasm', 'LICENSE'])
+    copyFileSync(join(installed, 'wasm', name), join(folder, name))
 }

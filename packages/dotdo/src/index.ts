@@ -26,3 +26,5 @@ export type { IcebergWriterOptions, Row, Rows, TableStatus, WriteReceipt } from 
 export type { AnyRow, ExtractOptions } from './sources/extract.ts'
 export type { Extraction } from './sources/extraction.ts'
 export { QueryCoordinator, SqliteScanner } from './object/query.ts'
+export type { Scanner } from './sql/scanner.ts'
+export type { CoordinatorOptions, QueryResult } from './sql/coordinator.ts'

@@ -51,8 +51,9 @@ export class LiveSteps {
   }
 
   #draw(): void {
+    const steps = [...this.#steps.values()].sort((a, b) => a.startedAt - b.startedAt)
     if (!process.stdout.isTTY) {
-      for (const step of this.#steps.values()) {
+      for (const step of steps) {
         const key = `${step.stepId} ${step.status === 'waiting' ? step.attempt : step.status}`
         if (step.status === 'running' || this.#printed.has(key)) continue
         this.#printed.add(key)
@@ -60,7 +61,7 @@ export class LiveSteps {
       }
       return
     }
-    const rows = [...this.#steps.values()].map(line)
+    const rows = steps.map(line)
     // More steps than the screen has lines cannot be redrawn in place: the last ones are.
     const visible = rows.slice(-Math.max(1, (process.stdout.rows ?? 40) - 2))
     const up = this.#drawnLines > 0 ? `\x1b[${this.#drawnLines}A` : ''
@@ -78,11 +79,14 @@ function line(step: StepView): string {
   const facts = [
     total === undefined ? '' : `${count(total)} rows`,
     size === undefined ? '' : bytes(size),
+    total === undefined && step.result ? cut(step.result.text) : '',
     step.attempt > 1 ? yellow(`attempt ${step.attempt}`) : '',
     step.error && step.status !== 'done' ? red(`${step.error.code ?? step.error.name}: ${step.error.message}`) : '',
   ].filter(Boolean)
   return `  ${marks[step.status]} ${step.stepId.padEnd(22)} ${formatMs(Math.max(0, took)).padStart(8)}  ${dim(facts.join('  '))}`
 }
+
+const cut = (text: string): string => (text.length > 90 ? `${text.slice(0, 89)}…` : text)
 
 /** A table of rows with their columns' names, numbers to the right. */
 export function table(rows: Record<string, unknown>[]): string {

@@ -11,7 +11,7 @@ import { DotdoError, fromErrorRecord, toErrorRecord, type ErrorRecord } from './
  * @throws `NOT_STORABLE` for functions, symbols, stubs and instances of classes, with the path to the first of them
  */
 export function encodeValue(value: unknown, what = 'a value'): string {
-  if (isJson(value, 0)) return 'j' + JSON.stringify(value)
+  if (isJson(value, 0, new Set())) return 'j' + JSON.stringify(value)
   try {
     return 'd' + stringify(value, { Error: (it: unknown) => it instanceof Error && toErrorRecord(it) })
   } catch (cause) {
@@ -31,17 +31,18 @@ export function decodeValue(text: string): unknown {
   throw new DotdoError('STATE_TOO_NEW', `A stored value starts with ${JSON.stringify(text[0])}, a format this code does not know. Deploy the release that wrote it, or a later one.`)
 }
 
-/** Whether JSON gives the value back as it is. Deep values go to devalue, which also finds cycles. */
-function isJson(value: unknown, depth: number): boolean {
+/** Whether JSON gives the value back as it is. Deep values and shared ones go to devalue, which keeps references and finds cycles. */
+function isJson(value: unknown, depth: number, seen: Set<object>): boolean {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return true
   if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0)
-  if (typeof value !== 'object' || depth > 64) return false
+  if (typeof value !== 'object' || depth > 64 || seen.has(value)) return false
+  seen.add(value)
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) if (!isJson(value[i], depth + 1)) return false
+    for (let i = 0; i < value.length; i++) if (!isJson(value[i], depth + 1, seen)) return false
     return true
   }
   const prototype = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) return false
-  for (const key in value) if (key === '__proto__' || !isJson((value as Record<string, unknown>)[key], depth + 1)) return false
+  for (const key in value) if (key === '__proto__' || !isJson((value as Record<string, unknown>)[key], depth + 1, seen)) return false
   return !('toJSON' in value)
 }

@@ -206,7 +206,7 @@ export class ObjectHost {
     }
     if (target.kind === 'event') {
       const handler = this.outbox.handlerOf(target.handler)
-      if (handler) return handler.fn as (...args: unknown[]) => unknown
+      if (handler) return (event) => handler.fn((event as SentEvent).payload, event as SentEvent)
       throw new DotdoError('HANDLER_GONE', `The handler '${target.handler}' of this run is no longer declared by ${this.label}.`, { data: { handler: target.handler } })
     }
     const method = this.shape.names.methods.includes(target.name) ? (this.self as Record<string, unknown>)[target.name] : undefined
@@ -245,7 +245,7 @@ export class ObjectHost {
 
   async #deliver(event: SentEvent, handler: DeclaredHandler, attempt: Attempt): Promise<void> {
     const target: RunTarget = { kind: 'event', type: event.type, handler: handler.id }
-    this.journal.start({ runId: attempt.runId, target, args: [event.payload, event] })
+    this.journal.start({ runId: attempt.runId, target, args: [event] })
     await this.journal.retry(attempt.runId)
   }
 }

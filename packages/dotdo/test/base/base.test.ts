@@ -82,6 +82,14 @@ describe('stored values', () => {
     cycle.self = cycle
     const back = decodeValue(encodeValue(cycle)) as typeof cycle
     expect(back.self).toBe(back)
+    const shared = { x: 1 }
+    const both = decodeValue(encodeValue({ a: shared, b: shared })) as { a: unknown; b: unknown }
+    expect(both.a).toBe(both.b)
+  })
+  test('a value that shares at every level is stored in the time of its size', () => {
+    let value: unknown = { leaf: true }
+    for (let i = 0; i < 60; i++) value = { left: value, right: value }
+    expect(encodeValue(value).length).toBeLessThan(10_000)
   })
   test.each([['a function', { f: () => 1 }], ['a symbol', { s: Symbol('s') }], ['an instance', { r: new (class Room {})() }]])('%s is refused by name', (_, value) => {
     expect(() => encodeValue(value, "the result of step 'load'")).toThrow(expect.objectContaining({ code: 'NOT_STORABLE', message: expect.stringContaining("step 'load'") }))
