@@ -16,15 +16,16 @@ export const chunksPerValue = 2 ** 20
 
 /**
  * The texts of an array in order: each is an `encodeValue` of some of its elements, about 256 Ki characters long. How many elements
- * make a piece is told by encoding three of them, so elements may change in size along the way.
+ * make a piece is told by encoding a few of them, so elements may change in size along the way.
  *
  * Elements that are one shared object come back as one only within a piece. An array that contains itself is one piece.
  *
  * @throws `NOT_STORABLE`
  */
 export function* encodePieces(array: readonly unknown[], what: string): Generator<string, void, undefined> {
+  const measure = pieceMeter(array, what)
   for (let from = 0; from < array.length; ) {
-    const count = pieceLength(array, from, what)
+    const count = measure(from)
     // The whole array needs no copy, and is the common case of a small one.
     const piece = count === array.length ? array : array.slice(from, from + count)
     const text = encodeWhole(piece, what)
@@ -137,18 +138,24 @@ function tooLarge(what: string, cause?: unknown): DotdoError {
   })
 }
 
-/** How many elements from `from` on make about one piece: first, middle and last of a guess are encoded to see. */
-function pieceLength(array: readonly unknown[], from: number, what: string): number {
-  const left = array.length - from
-  if (left <= 2) return left
-  let count = left
-  const size = (at: number): number => 1 + encodeWhole(array[at], what).length
-  count = Math.max(1, Math.min(count, Math.floor(pieceChars / size(from))))
-  for (const share of [0.5, 1]) {
-    const last = Math.max(from, from + Math.floor(count * share) - 1)
-    count = Math.max(1, Math.min(count, Math.floor(pieceChars / size(last))))
+/**
+ * Tells how many elements from an index on make about one piece: as many as the first one's size suggests, halved while the middle or
+ * the last of them would make it too long. Each element is tried at most once, so a huge one far behind is not encoded again and again.
+ */
+function pieceMeter(array: readonly unknown[], what: string): (from: number) => number {
+  const sizes = new Map<number, number>()
+  const size = (at: number): number => {
+    let chars = sizes.get(at)
+    if (chars === undefined) sizes.set(at, (chars = 1 + encodeWhole(array[at], what).length))
+    return chars
   }
-  return count
+  return (from) => {
+    const left = array.length - from
+    if (left <= 2) return left
+    let count = Math.max(1, Math.min(left, Math.floor(pieceChars / size(from))))
+    while (count > 1 && count * Math.max(size(from + (count >> 1)), size(from + count - 1)) > pieceChars * 1.5) count = count >> 1
+    return count
+  }
 }
 
 /** Whether `target` can be reached from `start` through arrays, maps, sets and plain objects. */

@@ -88,9 +88,14 @@ export class ValueStore {
     if (ref.kind === 'stream') return this.#stream(ref, text)
     const lines = readLines(this.#store, ref.valueId, ref.chunks)
     if (ref.kind === 'text') return decodeValue([...lines][0] ?? '')
-    const array: unknown[] = []
-    for (const line of lines) for (const element of readArray(line)) array.push(element)
-    return array
+    let array: unknown[] | undefined
+    for (const line of lines) {
+      const piece = readArray(line)
+      // The first piece becomes the array: one that contains itself is a single piece, and must contain what is given back.
+      if (array) for (const element of piece) array.push(element)
+      else array = piece
+    }
+    return array ?? []
   }
 
   /** What people see of a column. Never reads chunks. */

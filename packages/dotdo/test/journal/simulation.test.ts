@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { decodeValue } from '../../src/base/codec.ts'
 import { drawProgram, runProgram, stepsOf, type Program } from './programs.ts'
@@ -22,27 +23,26 @@ async function live(seed: number, plan: CrashPlan, program: Program): Promise<Wo
 function check(world: World, runId: string, program: Program, expected: unknown): void {
   const { journal } = world
   const run = journal.run(runId)
-  expect(run.status).toBe('done')
-  expect(journal.result(runId)).toEqual(expected)
   const steps = stepsOf(program)
+  const views = new Map(run.steps?.map((step) => [step.stepId, step]))
+  const faults = [...world.faults]
+  if (run.status !== 'done') faults.push(`the run is ${run.status}: ${run.error?.message}`)
+  else if (!isDeepStrictEqual(journal.result(runId), expected)) faults.push('its result is another one')
   // Each step is memoised exactly once, and all of them are.
-  expect(run.steps?.map((step) => step.stepId).toSorted()).toEqual(steps.map((step) => step.id).toSorted())
-  expect(run.steps?.every((step) => step.status === 'done')).toBe(true)
-  expect(world.faults).toEqual([])
-  for (const step of steps) {
-    const key = `${runId}/${step.id}`
+  if (views.size !== steps.length || run.steps?.length !== steps.length) faults.push(`it has ${run.steps?.length} steps, not ${steps.length}`)
+  for (const { id, work, effects } of steps) {
+    const key = `${runId}/${id}`
+    const view = views.get(id)
+    if (view?.status !== 'done') faults.push(`${key} is ${view?.status}`)
     // Inside, exactly once; outside, at least once, and no more often than there were attempts.
-    if (step.work === 'inside') expect([key, world.counter(key)]).toEqual([key, 1])
-    const attempts = run.steps?.find((view) => view.stepId === step.id)?.attempt ?? 0
-    if (step.work !== 'inside' && step.work !== 'pure') {
-      for (let i = 0; i < step.effects; i++) {
-        const times = world.outside.get(`${key}#${i}`) ?? 0
-        expect(times).toBeGreaterThanOrEqual(1)
-        expect(times).toBeLessThanOrEqual(attempts)
-      }
+    if (work === 'inside' && world.counter(key) !== 1) faults.push(`${key} happened ${world.counter(key)} times`)
+    for (let i = 0; i < effects && work !== 'inside' && work !== 'pure'; i++) {
+      const times = world.outside.get(`${key}#${i}`) ?? 0
+      if (times < 1 || times > (view?.attempt ?? 0)) faults.push(`${key}#${i} reached the outside ${times} times in ${view?.attempt} attempts`)
     }
   }
-  expect(world.lostChunks()).toBe(0)
+  if (world.lostChunks() > 0) faults.push(`${world.lostChunks()} chunks belong to nobody`)
+  expect(faults).toEqual([])
 }
 
 /** Says which world a failure belongs to, so that it can be called again. */

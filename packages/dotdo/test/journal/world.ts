@@ -111,9 +111,9 @@ export class World {
 
   #status(runId: string): string {
     this.#watched = true
-    const { status } = this.journal.run(runId)
+    const status = this.store.sql<{ status: string }>('SELECT status FROM dotdo_runs WHERE run_id = ?', runId)[0]?.status
     this.#watched = false
-    return status
+    return status ?? 'unknown'
   }
 
   /** The end of a turn: flush and departures, or a crash before or after. Returns whether the object lives. */
