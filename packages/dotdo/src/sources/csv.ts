@@ -92,9 +92,9 @@ export class CsvReader implements RowReader {
     if (bytes.length === this.#searched) return
     // The usual case, at the speed of the runtime's own search: no quote in sight, so every line feed ends a record.
     if ((this.#field === 'start' || this.#field === 'plain') && bytes.indexOf(QUOTE, this.#searched) === -1) {
-      const feed = bytes.lastIndexOf(LINE_FEED)
-      // An earlier one was judged already: it may lie within quotes.
-      if (feed >= this.#searched) this.#recordEnd = feed + 1
+      // Only in the new bytes: an earlier line feed was judged already, and may lie within quotes.
+      const feed = bytes.subarray(this.#searched).lastIndexOf(LINE_FEED)
+      if (feed !== -1) this.#recordEnd = this.#searched + feed + 1
       const last = bytes[bytes.length - 1]
       this.#field = last === LINE_FEED || last === this.#delimiterByte ? 'start' : 'plain'
     } else this.#searchQuoted(bytes)

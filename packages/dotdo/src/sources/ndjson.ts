@@ -18,8 +18,6 @@ export class NdjsonReader implements RowReader {
   readonly #buffer: RecordBuffer
   /** Lines that were consumed so far. */
   #lines = 0
-  /** Where the search for a line feed goes on, so that a long line is searched once. */
-  #searched = 0
 
   constructor(context: ReaderContext) {
     this.#context = context
@@ -28,27 +26,23 @@ export class NdjsonReader implements RowReader {
 
   push(chunk: Uint8Array): unknown[] {
     if (!this.#buffer.append(chunk)) return []
-    const bytes = this.#buffer.bytes
+    // Only the new bytes are searched, so that a line over many chunks costs no more than its length.
+    const feed = chunk.lastIndexOf(LINE_FEED)
+    const end = feed === -1 ? 0 : this.#buffer.length - chunk.length + feed + 1
     // All complete lines are decoded at once: one call of the decoder for a chunk, not one for a line.
-    const last = bytes.lastIndexOf(LINE_FEED)
-    if (last < this.#searched) {
-      this.#searched = bytes.length
-      this.#buffer.checkLimit()
-      return []
-    }
-    const rows = this.#read(last + 1)
-    this.#buffer.consume(last + 1)
-    this.#searched = this.#buffer.length
+    const rows = this.#read(end)
+    this.#buffer.consume(end)
     this.#buffer.checkLimit()
     return rows
   }
 
   end(): unknown[] {
-    return this.#buffer.length === 0 ? [] : this.#read(this.#buffer.length)
+    return this.#read(this.#buffer.length)
   }
 
   /** The rows of the first `length` bytes, which end with a line. */
   #read(length: number): unknown[] {
+    if (length === 0) return []
     const text = this.#buffer.decode(0, length)
     if (text === undefined) throw this.#notUtf8(length)
     const rows: unknown[] = []

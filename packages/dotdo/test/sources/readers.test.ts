@@ -108,7 +108,12 @@ describe('the JSON reader', () => {
   it('names the element and the byte of what is wrong', () => {
     expect(json('[{"a":1}, {"a":2}, {"a":}, {"a":4}]')).toMatchObject({ code: 'SOURCE_MALFORMED', element: 3, bytePosition: 18 })
     expect(json('["é", x]')).toMatchObject({ element: 2, bytePosition: 6 })
-    expect(json('[1,]')).toMatchObject({ element: 2, message: expect.stringContaining('missing') })
+    for (const text of ['[1,]', '[1, ]', '[1,,2]']) {
+      for (const size of [1, 9]) {
+        const failure = read(new JsonReader(context), chunked(encode(text), size))
+        expect(failure).toMatchObject({ element: 2, bytePosition: 3, message: expect.stringContaining('missing') })
+      }
+    }
   })
 
   it('refuses half a document as one that was cut off', () => {
@@ -276,6 +281,13 @@ describe('the CSV reader', () => {
       { a: '5" hail', b: 'x"y"' },
       { a: '1', b: '2' },
     ])
+  })
+
+  it('ends a record after such a quote, so that nothing piles up behind it', () => {
+    const bytes = encode(`a,b\n5" hail,1\n${'1,2\n'.repeat(50)}`)
+    for (const size of [1, 2, 3, 8, 100]) {
+      expect(read(new CsvReader({ ...context, maxRecordBytes: 20 }), chunked(bytes, size))).toHaveLength(51)
+    }
   })
 
   it('passes over empty lines, except where a line is one empty field', () => {
