@@ -61,8 +61,8 @@ class Binder {
       ...rest,
       table: this.#table,
       items,
-      ...(where && { where: this.#resolve(where, true, 'WHERE') }),
-      groupBy: groupBy.map((term) => this.#byPosition(term, items, 'GROUP BY') ?? this.#resolve(term, true, 'GROUP BY')),
+      ...(where && { where: this.#resolve(where, true) }),
+      groupBy: groupBy.map((term) => this.#byPosition(term, items, 'GROUP BY') ?? this.#resolve(term, true)),
       ...(having && { having: this.#resolve(having, true) }),
       orderBy: orderBy.map((term) => ({ ...term, expr: this.#orderExpr(term.expr, items) })),
     }
@@ -70,9 +70,11 @@ class Binder {
     if (bound.where) this.#checkNoAggregate(bound.where, 'WHERE')
     const all = [...items.map(({ expr }) => expr), ...(bound.having ? [bound.having] : []), ...bound.orderBy.map(({ expr }) => expr)]
     for (const expr of all) this.#checkNesting(expr)
-    const grouped = bound.groupBy.length > 0 || all.some((expr) => anyNode(expr, isAggregate))
-    if (bound.having && !grouped)
-      throw this.#source.error('SQL_INVALID', 'HAVING needs GROUP BY or an aggregate. Write WHERE', bound.having.at)
+    const grouped = bound.groupBy.length > 0 || items.some(({ expr }) => anyNode(expr, isAggregate))
+    if (bound.having && !grouped) {
+      throw this.#source.error('SQL_INVALID', 'HAVING needs GROUP BY or an aggregate among the result columns. Write WHERE', bound.having.at)
+    }
+    for (const { expr } of grouped ? [] : bound.orderBy) this.#checkNoAggregate(expr, 'ORDER BY without groups')
     return { ...bound, grouped, columns: this.#table.columns.filter(({ name }) => this.#used.has(name)) }
   }
 
@@ -105,14 +107,14 @@ class Binder {
 
   /** The result column that a number as written stands for. A number that came as a parameter is a constant. */
   #byPosition(term: Expr, items: BoundSelect['items'], clause: string): Expr | undefined {
-    if (term.kind !== 'literal' || typeof term.value !== 'bigint' || term.text === undefined) return undefined
+    if (term.kind !== 'literal' || typeof term.value !== 'bigint' || !/^-?\d+$/.test(term.text ?? '')) return undefined
     const item = items[Number(term.value) - 1]
     if (!item) throw this.#source.error('SQL_INVALID', `${clause} ${term.text} is no result column: there are ${items.length}`, term.at)
     return item.expr
   }
 
-  #resolve(expr: Expr, aliases: boolean, clause?: string): Expr {
-    if (expr.kind !== 'column') return mapChildren(expr, (child) => this.#resolve(child, aliases, clause))
+  #resolve(expr: Expr, aliases: boolean): Expr {
+    if (expr.kind !== 'column') return mapChildren(expr, (child) => this.#resolve(child, aliases))
     if (expr.table !== undefined) this.#checkTable(expr.table, expr.at)
     const found = this.#column(expr.name, expr.at) ?? (aliases && expr.table === undefined ? this.#aliases.get(fold(expr.name)) : undefined)
     if (found) return found
@@ -140,7 +142,7 @@ class Binder {
   }
 
   #checkNoAggregate(expr: Expr, clause: string): void {
-    if (anyNode(expr, isAggregate)) throw this.#source.error('SQL_INVALID', `${clause} cannot hold an aggregate. Write HAVING`, expr.at)
+    if (anyNode(expr, isAggregate)) throw this.#source.error('SQL_INVALID', `${clause} cannot hold an aggregate. Select it, or write HAVING`, expr.at)
   }
 
   #checkNesting(expr: Expr): void {

@@ -54,14 +54,12 @@ export class ExprReader {
         return { kind: 'isTrue', operand: this.#operand(body, 4), value: false, negated: kind === 'IsNotFalse', at }
       case 'IsDistinctFrom':
       case 'IsNotDistinctFrom': {
-        const [left, right] = listOf(body)
-        return {
-          kind: 'binary',
-          op: kind === 'IsDistinctFrom' ? 'IS NOT' : 'IS',
-          left: this.#operand(left, 4),
-          right: this.#operand(right, 5),
-          at,
-        }
+        const [leftNode, rightNode] = listOf(body)
+        const negated = kind === 'IsDistinctFrom'
+        const [left, right] = [this.#operand(leftNode, 4), this.#operand(rightNode, 5)]
+        // Before the words TRUE and FALSE, SQLite asks whether the left side counts as true; it does not compare it with 1.
+        if (isTruthWord(right)) return { kind: 'isTrue', operand: left, value: right.value === 1n, negated, at }
+        return { kind: 'binary', op: negated ? 'IS NOT' : 'IS', left, right, at }
       }
       case 'Between':
         return {
@@ -158,7 +156,7 @@ export class ExprReader {
     if (!op) throw this.#refuse(`The operator ${String(fields.op)}`, node, 'Compute it in your program.')
     const operand = this.#operand(fields.expr, 12)
     // A negative number is one literal: the least integer exists in no other way.
-    if (op === '-' && operand.kind === 'literal' && operand.text !== undefined && !operand.text.startsWith('-'))
+    if (op === '-' && operand.kind === 'literal' && /^[\d.]/.test(operand.text ?? ''))
       return { ...numberOf(`-${operand.text}`), at }
     return { kind: 'unary', op, operand, at }
   }
@@ -203,7 +201,7 @@ export class ExprReader {
         return { kind: 'literal', value: Uint8Array.from(hex.match(/../g) ?? [], (byte) => parseInt(byte, 16)) }
       }
       case 'Boolean':
-        return { kind: 'literal', value: body === true ? 1n : 0n }
+        return { kind: 'literal', value: body === true ? 1n : 0n, text: body === true ? 'TRUE' : 'FALSE' }
       case 'Null':
         return { kind: 'literal', value: null }
       case 'Placeholder':
@@ -308,6 +306,10 @@ export class ExprReader {
 function numberOf(text: string): Literal {
   if (/^-?\d+$/.test(text) && fitsInt64(BigInt(text))) return { kind: 'literal', value: BigInt(text), text }
   return { kind: 'literal', value: Number(text), text }
+}
+
+function isTruthWord(expr: Expr): expr is Expr & Literal {
+  return expr.kind === 'literal' && (expr.text === 'TRUE' || expr.text === 'FALSE')
 }
 
 function isNow(arg: Expr): boolean {
