@@ -88,12 +88,23 @@ process.exit(missed > 0 ? 1 : 0)
 function table(results: BenchResult[]): string {
   const rows = [
     ['', 'value', 'unit', 'baseline', '', 'ratio', 'bar', ''],
-    ...results.map((r) => [r.name, figure(r.value), r.unit, figure(r.baselineValue), r.baseline, r.ratio.toFixed(2), r.bar, r.ok ? 'ok' : 'MISSED']),
+    ...results.map((r) => [
+      r.name,
+      figure(r.value),
+      r.unit,
+      figure(r.baselineValue),
+      r.baseline,
+      r.ratio.toFixed(2),
+      r.bar,
+      r.ok ? 'ok' : 'MISSED',
+    ]),
   ]
   const right = [false, true, false, true, false, true, false, false]
   const widths = right.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
   return rows
-    .map((row) => `  ${row.map((cell, i) => (right[i] ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0))).join('  ')}`.trimEnd())
+    .map((row) =>
+      `  ${row.map((cell, i) => (right[i] ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0))).join('  ')}`.trimEnd(),
+    )
     .join('\n')
 }
 

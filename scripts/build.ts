@@ -7,6 +7,7 @@ const there = (path: string) => existsSync(join(root, path))
 const parts: Part[] = [{ name: 'library', run: ['tsc', '-b', 'packages/dotdo/src'] }]
 if (there('scripts/copy-sqlparser.ts')) parts.push({ name: 'parser', run: ['node', 'scripts/copy-sqlparser.ts'] })
 if (there('packages/create-dotdo/src/tsconfig.json')) parts.push({ name: 'create-dotdo', run: ['tsc', '-b', 'packages/create-dotdo/src'] })
-if (there('packages/console/vite.config.ts')) parts.push({ name: 'console', run: ['vite', 'build', 'packages/console', '--logLevel', 'warn'] })
+if (there('packages/console/vite.config.ts'))
+  parts.push({ name: 'console', run: ['vite', 'build', 'packages/console', '--logLevel', 'warn'] })
 
 process.exitCode = (await runParts(parts)).every(({ ok }) => ok) ? 0 : 1

@@ -63,7 +63,13 @@ async function compile(): Promise<void> {
   await writeFile(join(consumer, 'consumer.ts'), `${source.join('\n')}\n`)
   const shared = { target: 'es2024', strict: true, exactOptionalPropertyTypes: true, noEmit: true, skipLibCheck: false }
   const styles = {
-    worker: { module: 'esnext', moduleResolution: 'bundler', customConditions: ['workerd'], types: ['@cloudflare/workers-types'], lib: ['es2024', 'esnext.disposable'] },
+    worker: {
+      module: 'esnext',
+      moduleResolution: 'bundler',
+      customConditions: ['workerd'],
+      types: ['@cloudflare/workers-types'],
+      lib: ['es2024', 'esnext.disposable'],
+    },
     node: { module: 'nodenext', types: ['node', '@cloudflare/workers-types'], lib: ['es2024', 'esnext.disposable'] },
   }
   for (const [style, options] of Object.entries(styles)) {
@@ -80,7 +86,12 @@ async function compile(): Promise<void> {
 
 function diagnostics(config: string): string[] {
   try {
-    execFileSync('tsc', ['-p', config, '--pretty', 'false'], { cwd: root, env: environment(), encoding: 'utf8', shell: process.platform === 'win32' })
+    execFileSync('tsc', ['-p', config, '--pretty', 'false'], {
+      cwd: root,
+      env: environment(),
+      encoding: 'utf8',
+      shell: process.platform === 'win32',
+    })
     return []
   } catch (error) {
     const { stdout } = error as { stdout?: string }

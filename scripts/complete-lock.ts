@@ -57,7 +57,10 @@ const libcNames: Record<string, string> = {
  * that states none. `libc` is left out where the name does not state it, and off Linux, where npm does not look at it.
  */
 export function platformOf(name: string): Platform | undefined {
-  const words = name.replace(/^@[^/]+\//, '').replace('linuxmusl', 'linux-musl').split(/[-_.]/)
+  const words = name
+    .replace(/^@[^/]+\//, '')
+    .replace('linuxmusl', 'linux-musl')
+    .split(/[-_.]/)
   const os = words.map((word) => osNames[word] ?? word).find((word) => knownOs.includes(word))
   const cpu = words.map((word) => cpuNames[word] ?? word).find((word) => knownCpu.includes(word))
   if (os === undefined || cpu === undefined) return undefined

@@ -24,7 +24,9 @@ process.exitCode = reason !== undefined && process.env['CI'] === 'true' ? 1 : co
 
 /** Makes the environment ready. Answers why it cannot be, or undefined. */
 async function prepare(): Promise<string | undefined> {
-  const wanted = createHash('sha256').update(await readFile(requirements)).digest('hex')
+  const wanted = createHash('sha256')
+    .update(await readFile(requirements))
+    .digest('hex')
   if (existsSync(stamp) && (await readFile(stamp, 'utf8')) === wanted) return undefined
   // The stamp comes last, so that a half-made environment is made anew.
   await rm(venv, { recursive: true, force: true })

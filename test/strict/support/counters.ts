@@ -15,17 +15,7 @@
  * queues are not counted, since dotdo uses none of them.
  */
 import { DurableObject, env } from 'cloudflare:workers'
-
-/** What was counted since the start or the last reset. */
-export interface Counts {
-  fetches: number
-  r2: number
-  objectCalls: number
-  /** The most connections that were open at once (fetch and R2). */
-  peakConnections: number
-  /** Connections open at this moment. */
-  openConnections: number
-}
+import type { Counts } from './counts.ts'
 
 type Method = (this: unknown, ...args: unknown[]) => unknown
 

@@ -15,7 +15,7 @@ import { EventEmitter } from 'node:events'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Counts } from './counters.ts'
+import type { Counts } from './counts.ts'
 
 /** Production's limits, as they stand in Cloudflare's documentation for paid plans. */
 export const productionLimits = {
