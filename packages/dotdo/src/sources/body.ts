@@ -135,7 +135,10 @@ export class Body {
         const result = await reader.read().catch((cause: unknown) => {
           isOpen = false
           this.#signal.throwIfAborted()
-          throw this.#failure ?? this.#badGzip('the gzip data is broken or cut off', cause)
+          throw (
+            this.#failure ??
+            this.#badGzip(`the gzip data is broken or cut off${cause instanceof Error ? ` (${cause.message})` : ''}`, cause)
+          )
         })
         this.#signal.throwIfAborted()
         if (result.done) break

@@ -15,7 +15,8 @@ export interface SourcePorts {
   http(url: string, request?: HttpRequest): Promise<HttpAnswer>
   /**
    * Decompresses gzip as it flows, holding no more than a window of it. A stream that is no gzip, or ends early, must error.
-   * On the web: `stream.pipeThrough(new DecompressionStream('gzip'))`.
+   * On the web: `stream.pipeThrough(new DecompressionStream('gzip'))`. In workerd that one refuses a file of several gzip members (what `cat a.gz
+   * b.gz` makes) as trailing bytes: an error and never a short table.
    */
   gunzip(stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array>
   /** Told after each batch: rows and bytes so far over the whole extraction, and the object that is being read. Must not throw. */
