@@ -11,7 +11,13 @@ export const MAX_BINARY_BYTES = 1 << 24
 /** The bytes of a UUID. */
 const UUID_BYTES = 16
 
-/** Bytes of any length. They are copied at once: their owner may write over them the moment after. */
+/**
+ * Bytes of any length. It owns the bytes of a page, one value behind the other, and their lengths.
+ *
+ * 1. A value is copied when it is pushed: whoever gave it may write over it the moment after.
+ * 2. The first `#used` bytes are those of the first `count` lengths.
+ * 3. Bounds are copies too, because the next page writes over this one.
+ */
 export class BinaryValues implements ColumnValues<Uint8Array> {
   #bytes = new Uint8Array(1024)
   #used = 0
@@ -33,6 +39,7 @@ export class BinaryValues implements ColumnValues<Uint8Array> {
 
   push(value: unknown): boolean {
     if (!(value instanceof Uint8Array) || value.length > MAX_BINARY_BYTES) return false
+    // Room first: were the allocation to fail, nothing has changed yet.
     this.#bytes = roomFor(this.#bytes, this.#used, value.length)
     this.#bytes.set(value, this.#used)
     this.#used += value.length
@@ -42,11 +49,13 @@ export class BinaryValues implements ColumnValues<Uint8Array> {
     return true
   }
 
+  /** The bytes stay where they are: the next value is written over them. */
   pop(): void {
     this.#used -= this.#lengths[--this.count]!
   }
 
   page(out: ByteWriter): number {
+    // All lengths come first, so that a reader finds any value without a walk over the others.
     writeDelta(out, this.#lengths, this.count)
     out.raw(this.#bytes.subarray(0, this.#used))
     widenByBytes(this.#bounds, this.#bytes, this.#lengths, this.count)
@@ -62,7 +71,10 @@ export class BinaryValues implements ColumnValues<Uint8Array> {
   }
 }
 
-/** UUIDs: 16 bytes each. Their order as bytes is the order of their lower-case text. */
+/**
+ * UUIDs: 16 bytes each, without lengths. Their order as bytes is the order of their lower-case text, so bounds are found on the bytes
+ * and shown as text.
+ */
 export class UuidValues implements ColumnValues<string> {
   #bytes = new Uint8Array(1024)
   #bounds: Bounds<Uint8Array> = noBounds()
@@ -120,6 +132,7 @@ function widenByBytes(bounds: Bounds<Uint8Array>, bytes: Uint8Array, sizes: Uint
   if (part.lower && part.upper) widen(bounds, { lower: part.lower.slice(), upper: part.upper.slice() }, bytesBefore)
 }
 
+/** The same bytes with room for `extra` more behind the `used` ones, in larger memory where that is needed. */
 function roomFor(bytes: Uint8Array<ArrayBuffer>, used: number, extra: number): Uint8Array<ArrayBuffer> {
   if (used + extra <= bytes.length) return bytes
   const grown = new Uint8Array(grownCapacity(bytes.length, used + extra))

@@ -46,10 +46,12 @@ export class ColumnChunk {
   readonly column: Column
   readonly kind: Kind
   readonly #values: ColumnValues
+  /** Of the page that is gathered, one a row: 1 where a value is. Good only while `#nulls` is above zero. */
   #levels = new Uint8Array(0)
   #rows = 0
   #nulls = 0
   #lastWasNull = false
+  /** Finished pages of the row group, each as a header and a body. */
   #pages: Uint8Array[] = []
   #pagesBytes = 0
   #uncompressed = 0
@@ -89,6 +91,7 @@ export class ColumnChunk {
     return true
   }
 
+  /** Takes a null. The first one of a page brings levels for the rows before it. */
   addNull(): void {
     if (this.#nulls++ === 0) {
       this.#growLevels()
@@ -106,6 +109,7 @@ export class ColumnChunk {
     else this.#values.pop()
   }
 
+  /** Sets the level of the row that is being added. */
   #level(level: number): void {
     if (this.#rows >= this.#levels.length) this.#growLevels()
     this.#levels[this.#rows] = level
@@ -158,6 +162,7 @@ export class ColumnChunk {
     const dictionary = group.dictionary
     let dictionaryBytes = 0
     if (dictionary !== undefined) {
+      // The dictionary stands before the pages that refer to it, and is known only after the last of them.
       const data = this.#pages
       this.#pages = []
       page.body.clear()
@@ -213,6 +218,7 @@ export class ColumnChunk {
     return header.length + pressed.length
   }
 
+  /** The bounds of a row group as they stand in the file: short, as bytes, and telling whether they were cut. */
   #statistics({ lower, upper }: Bounds<unknown>): ChunkStatistics {
     const statistics: ChunkStatistics = { nullCount: this.#groupNulls }
     const { kind } = this
@@ -227,6 +233,7 @@ export class ColumnChunk {
     return statistics
   }
 
+  /** Bounds of the file are widened by whole values, and cut once at the end: cutting twice would loosen them. */
   #addToTotals(group: GroupValues<unknown>): void {
     const totals = this.#totals
     totals.sizeBytes += this.#pagesBytes

@@ -34,6 +34,7 @@ export function toWallMicros(value: unknown): number | bigint | undefined {
   return typeof value === 'string' ? textMicros(value, false) : toMicros(value)
 }
 
+/** Milliseconds of a number or a Date as microseconds, to the nearest one; `undefined` for what is neither or out of reach. */
 function toMicros(value: unknown): number | bigint | undefined {
   const ms = typeof value === 'number' ? value : value instanceof Date ? value.getTime() : Number.NaN
   // NaN fails this too.
@@ -47,8 +48,10 @@ function toMicros(value: unknown): number | bigint | undefined {
   return BigInt(whole) * 1000n + BigInt(Math.round((ms - whole) * 1000))
 }
 
+/** Date, time, fraction and zone of ISO 8601, with a `T` or a space, in years of four digits or six with a sign. */
 const ISO = /^(\d{4}|[+-]\d{6})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?(Z|[+-]\d\d:?\d\d)?$/
 
+/** ISO text as microseconds. `instant` tells whether the time needs its zone or must not have an offset. */
 function textMicros(text: string, instant: boolean): number | bigint | undefined {
   const parts = ISO.exec(text)
   if (parts === null) return undefined
@@ -69,6 +72,7 @@ function textMicros(text: string, instant: boolean): number | bigint | undefined
   return Math.abs(seconds) <= MAX_MS / 1000 ? BigInt(seconds) * 1_000_000n + BigInt(fraction.slice(0, 6)) : undefined
 }
 
+/** Minutes east of UTC of an offset such as `+05:30`. */
 function zoneMinutes(zone: string): number | undefined {
   const hours = Number(zone.slice(1, 3))
   const minutes = Number(zone.slice(-2))
@@ -91,6 +95,7 @@ function civilDays(year: number, month: number, day: number): number | undefined
   return era * 146_097 + dayOfEra - 719_468
 }
 
+/** The days of a month in the Gregorian calendar. */
 function monthDays(year: number, month: number): number {
   if (month === 2) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28
   return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31

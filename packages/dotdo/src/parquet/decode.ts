@@ -40,12 +40,17 @@ export function listFor<T>(length: number): T[] {
 /** The older name of dictionary codes, in version 1 files of others. */
 const PLAIN_DICTIONARY = 2
 
+/** Types that are stored as integers, and may be packed as differences. */
 const INTEGERS = new Set<ColumnType>(['int', 'date', 'long', 'timestamp', 'timestamptz'])
 
 function isText(type: ColumnType): boolean {
   return type === 'string' || type === 'json'
 }
 
+/**
+ * Codes of a dictionary: a byte with their width in bits, then hybrid runs. A code that no entry has is damage; it must not become
+ * `undefined` in a row.
+ */
 function decodeCodes({ bytes, at, count }: PageBytes, dictionary: readonly unknown[] | undefined): unknown[] {
   if (dictionary === undefined) throw malformed('a page refers to a dictionary that is not there')
   const width = bytes[at]
@@ -98,6 +103,7 @@ export function decodePlain(type: ColumnType, page: PageBytes): unknown[] {
   }
 }
 
+/** Views of the values of a PLAIN page, each of which has its length in front of it. */
 function plainBinaries(view: DataView, { bytes, at, count }: PageBytes): Uint8Array[] {
   const values: Uint8Array[] = []
   let offset = at
@@ -122,6 +128,7 @@ function toMs(micros: number | bigint): number {
   return typeof micros === 'number' ? micros / 1000 : Number(micros / 1000n) + Number(micros % 1000n) / 1000
 }
 
+/** Packed differences, brought into the form of their type. */
 function decodeIntegers(type: ColumnType, { bytes, at, count }: PageBytes): unknown[] {
   const { values } = readDelta(bytes, at, bytes.length, count)
   if (type !== 'int' && type !== 'date') return listOf(values, type === 'long' ? 1 : 1000)
@@ -136,6 +143,7 @@ function listOf(values: Float64Array, divisor: number): number[] {
   return list
 }
 
+/** Booleans as hybrid runs of one bit, which others write. Four bytes of size come first. */
 function decodeBooleanRuns({ bytes, at, count }: PageBytes): unknown[] {
   const runs = new Uint8Array(count)
   // The size in front says nothing that the runs themselves do not.
@@ -155,13 +163,17 @@ function readLengths({ bytes, at, count }: PageBytes): { lengths: Float64Array; 
   return { lengths, start }
 }
 
+/** Bytes behind their lengths. Copied, so that a value that is kept does not keep its page. */
 function decodeBinaries(page: PageBytes): unknown[] {
   const { lengths, start } = readLengths(page)
   let at = start
   return Array.from(lengths, (length) => page.bytes.slice(at, (at += length)))
 }
 
-/** One decode for the whole page, then slices of it: a decode for each value would cost ten times as much. */
+/**
+ * Texts behind their lengths. One decode for the whole page, then slices of it: a decode for each value would cost ten times as much.
+ * The engine keeps a page's text for as long as one of its longer slices lives, which is what a page of about a megabyte costs at most.
+ */
 function decodeTexts(page: PageBytes): unknown[] {
   const { bytes } = page
   const { lengths, start } = readLengths(page)
@@ -193,6 +205,7 @@ function utf16Length(bytes: Uint8Array, start: number, end: number): number {
   return units
 }
 
+/** Text of UTF-8, refusing what is none: a replaced character would be a wrong answer. */
 function utf8(bytes: Uint8Array): string {
   try {
     // Without ignoreBOM a leading U+FEFF would be dropped.

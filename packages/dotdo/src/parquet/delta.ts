@@ -40,12 +40,17 @@ export function writeDelta(out: ByteWriter, values: Float64Array | Int32Array | 
   }
 }
 
+/**
+ * One block: its smallest difference, the width of each miniblock, and the miniblocks. The differences are replaced by what is packed:
+ * each less the smallest, so that all are zero or more.
+ */
 function writeBlock(out: ByteWriter, deltas: Float64Array, filled: number, smallest: number): void {
   // Values past the end count as the smallest difference, which packs as zero.
   deltas.fill(smallest, filled)
   out.zigzag(smallest)
   out.reserve(MINIBLOCKS + BLOCK * 8)
   const widths = out.length
+  // The widths stand in front of the miniblocks, and are known one by one.
   out.length += MINIBLOCKS
   for (let mini = 0; mini < MINIBLOCKS; mini++) {
     const start = mini * MINIBLOCK
@@ -161,6 +166,7 @@ function unpackAt(packed: Uint8Array, bit: number, width: number): number {
   return taken < width ? value + (packed[at]! & (2 ** (width - taken) - 1)) * 2 ** taken : value
 }
 
+/** Reads the numbers and the miniblocks of a page, and never beyond its end. */
 class DeltaInput {
   readonly #bytes: Uint8Array
   readonly #end: number
@@ -174,6 +180,7 @@ class DeltaInput {
 
   varint(): number {
     const value = this.#long()
+    // What is counted here fits 32 bits; the bound keeps a forged count from becoming an allocation.
     if (value > 0xffff_ffffn) throw malformed(`a page header claims ${value} values`)
     return Number(value)
   }

@@ -77,6 +77,10 @@ export function decodeFooter(bytes: Uint8Array, dataEnd: number): FileMeta {
   return { columns, rows, rowGroups, metadata, createdBy: struct.has(6) ? struct.text(6, 'created_by') : '' }
 }
 
+/**
+ * The columns. The schema is a tree in the order of a walk through it; in a flat file that is the root and then all leaves, and a leaf
+ * with children tells that the file is not flat.
+ */
 function decodeSchema(elements: Struct[]): Column[] {
   const [root, ...leaves] = elements
   if (root === undefined || leaves.length === 0) throw malformed('its schema is empty')
@@ -102,6 +106,10 @@ function decodeSchema(elements: Struct[]): Column[] {
   return columns
 }
 
+/**
+ * What a leaf holds. Its physical type says how values lie there, its logical type (or, in older files, its converted type) what they
+ * mean. A meaning that is not known is refused: the bare number of a decimal would be a wrong value.
+ */
 function typeOf(leaf: Struct, name: string): ColumnType {
   const physical = leaf.number(1, `the type of ${name}`)
   const converted = leaf.has(6) ? leaf.number(6, `the converted type of ${name}`) : -1
@@ -146,6 +154,7 @@ function isSigned(logical: Struct | undefined, converted: number, name: string):
   return logical === undefined && converted >= 15 && converted <= 18
 }
 
+/** One row group, with a chunk for each column in the order of the schema. Sums are made here and not taken from the file. */
 function decodeRowGroup(group: Struct, columns: Column[], dataEnd: number): RowGroupMeta {
   const rows = group.count(3, "a row group's number of rows")
   const chunks = group.structs(1, "a row group's columns").map((chunk, i) => decodeChunk(chunk, columns[i], rows, dataEnd))
@@ -160,6 +169,7 @@ function decodeRowGroup(group: Struct, columns: Column[], dataEnd: number): RowG
   }
 }
 
+/** One chunk, whose place and counts are checked here once so that no later step has to doubt them. */
 function decodeChunk(chunk: Struct, column: Column | undefined, rows: number, dataEnd: number): ChunkMeta {
   if (chunk.has(1)) throw unsupported('a column is kept in another file')
   const meta = chunk.struct(3, "a column's metadata")
@@ -183,6 +193,7 @@ function decodeChunk(chunk: Struct, column: Column | undefined, rows: number, da
   return decoded
 }
 
+/** Statistics, copied out of the footer so that they do not keep it. The older, unordered fields 1 and 2 are not looked at. */
 function decodeStatistics(bounds: Struct): ChunkStatistics {
   const statistics: ChunkStatistics = { nullCount: bounds.has(3) ? bounds.count(3, 'a null count') : 0 }
   if (bounds.has(5)) statistics.max = bounds.bytes(5, 'a maximum').slice()

@@ -76,6 +76,7 @@ export function encodeFooter(file: FileMeta): Uint8Array {
   return out.copy()
 }
 
+/** One leaf of the schema. The field id is what ties it to the column of an Iceberg table. */
 function writeColumn(element: StructWriter, column: Column): void {
   const physical = physicalOf(column.type)
   element.i32(1, physical)
@@ -99,6 +100,7 @@ function writeColumn(element: StructWriter, column: Column): void {
 /** Fields of the union `LogicalType`. */
 export const Logical = { STRING: 1, DATE: 6, TIMESTAMP: 8, INTEGER: 10, JSON: 12, UUID: 14 } as const
 
+/** What is written for each type. Plain numbers and bytes have no meaning beyond themselves. */
 const LOGICAL: Partial<Record<ColumnType, number>> = {
   date: Logical.DATE,
   timestamp: Logical.TIMESTAMP,
@@ -111,6 +113,7 @@ const LOGICAL: Partial<Record<ColumnType, number>> = {
 /** The older way to say the same, for readers that do not know logical types. It has no time without a zone. */
 const CONVERTED: Partial<Record<ColumnType, number>> = { string: 0, json: 0, date: 6, timestamptz: 10 }
 
+/** One row group. Its offset and size let engines share a file among them without reading the chunks. */
 function writeRowGroup(fields: StructWriter, group: RowGroupMeta, index: number): void {
   fields.structs(1, group.chunks, writeChunk)
   fields.i64(2, group.uncompressedBytes)
@@ -121,6 +124,7 @@ function writeRowGroup(fields: StructWriter, group: RowGroupMeta, index: number)
   if (index < 0x8000) fields.i16(7, index)
 }
 
+/** One chunk. Bounds go into the fields that have an order (5 and 6); the older pair (1 and 2) had none and is left out. */
 function writeChunk(fields: StructWriter, chunk: ChunkMeta): void {
   // Unused: the format wants a zero here.
   fields.i64(2, 0)

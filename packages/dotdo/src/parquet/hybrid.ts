@@ -40,6 +40,7 @@ export function writeRun(out: ByteWriter, value: number, count: number, width: n
   for (let shift = 0; shift < width; shift += 8) out.u8((value >>> shift) & 0xff)
 }
 
+/** Values in groups of eight, lowest bits first. The last group of a page may hold fewer and is filled up with zeros. */
 function writePacked(out: ByteWriter, values: Uint8Array | Uint16Array, start: number, end: number, width: number): void {
   if (start === end) return
   const groups = Math.ceil((end - start) / RUN)
@@ -90,6 +91,7 @@ export function readHybrid(
       if (byte < 0x80) break
       shift *= 128
     }
+    // The lowest bit tells the kind of run; the rest is its number of values, or of groups of eight.
     if (header % 2 === 0) {
       const size = Math.ceil(width / 8)
       if (header === 0 || at + size > end) throw malformed(`a run of ${header / 2} values has no room for its value`)
@@ -110,6 +112,7 @@ export function readHybrid(
   return at
 }
 
+/** Unpacks values of one width, with at most 31 bits held at a time. The caller has checked that the bytes are there. */
 function unpack(bytes: Uint8Array, offset: number, width: number, into: Uint8Array | Uint32Array, start: number, end: number): void {
   const mask = 2 ** width - 1
   let at = offset

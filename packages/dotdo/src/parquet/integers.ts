@@ -4,7 +4,11 @@ import { MAX_SPREAD_INT32, MAX_SPREAD_INT64, writeDelta } from './delta.ts'
 import { Encoding } from './format.ts'
 import { grown, grownCapacity, PAGE_VALUES, type ColumnValues, type GroupValues } from './values.ts'
 
-/** 32-bit integers, and dates as days. `coerce` answers a whole number within 32 bits, or `undefined` to refuse. */
+/**
+ * 32-bit integers, and dates as days. Packed differences while they fit into 32 bits each, PLAIN in a page that spreads wider.
+ *
+ * @param coerce answers a whole number within 32 bits, or `undefined` to refuse
+ */
 export class Int32Values implements ColumnValues<number> {
   readonly #coerce: (value: unknown) => number | undefined
   #values = new Int32Array(1024)
@@ -41,6 +45,7 @@ export class Int32Values implements ColumnValues<number> {
 
   page(out: ByteWriter): number {
     const { count } = this
+    // The bounds decide on the encoding, so they are found first and not while values are written.
     const bounds = numericBounds(this.#values, count)
     widen(this.#bounds, bounds, numberBefore)
     this.count = 0
@@ -62,14 +67,21 @@ export class Int32Values implements ColumnValues<number> {
 }
 
 /**
- * 64-bit integers, and times as microseconds. They are kept as doubles, which hold whole numbers up to 2^53 exactly and need no
- * allocation; a page in which one is larger is kept and written as bigints.
+ * 64-bit integers, and times as microseconds. It owns the values of a page, in one of two forms:
+ *
+ * - narrow: as doubles, which hold whole numbers up to 2^53 exactly and need no allocation each. Written as packed differences.
+ * - wide: as bigints, from the first value beyond 2^53 to the end of its page. Written PLAIN: bigint arithmetic on differences would
+ *   cost more than they save.
+ *
+ * 1. `#wide`, where it is set, holds all `count` values; the doubles then hold the first of them at most.
+ * 2. A page that only a refused row made wide is narrow again after {@link pop}: what was refused leaves no trace in the file.
  */
 export class Int64Values implements ColumnValues<number | bigint> {
   readonly #coerce: (value: unknown) => number | bigint | undefined
   #values = new Float64Array(1024)
   /** All that waits, once one of it is beyond 2^53; `undefined` before. */
   #wide: bigint[] | undefined
+  /** Whether the last push is what made the page wide. */
   #lastWidened = false
   #bounds: Bounds<number | bigint> = noBounds()
   count = 0
@@ -128,6 +140,7 @@ export class Int64Values implements ColumnValues<number | bigint> {
     return Encoding.PLAIN
   }
 
+  /** Writes bigints as they are. Rare, so that bounds are widened value by value. */
   #widePage(out: ByteWriter, values: bigint[]): number {
     this.#wide = undefined
     this.#lastWidened = false
@@ -167,10 +180,12 @@ export function writeInt64(view: DataView, offset: number, value: number | bigin
   view.setInt32(offset + 4, Math.floor(value / 0x1_0000_0000) | 0, true)
 }
 
+/** A bigint as a number where that is the same, so that one value has one form. */
 function narrow<T extends number | bigint | undefined>(value: T): T | number {
   return typeof value === 'bigint' && value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value
 }
 
+/** The bounds of the first `count` values, none of which is NaN. */
 function numericBounds(values: Float64Array | Int32Array, count: number): Bounds<number> {
   if (count === 0) return noBounds()
   let lower = values[0]!

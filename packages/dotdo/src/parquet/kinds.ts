@@ -30,6 +30,9 @@ export function kindOf(type: ColumnType): Kind {
   return KINDS[type] as Kind
 }
 
+// What types of one family share.
+
+/** Texts: JSON is ordered and bounded as the text that it is. */
 const text = {
   before: textBefore,
   cutLower: cutLowerText,
@@ -37,10 +40,14 @@ const text = {
   encode: (value: string) => new TextEncoder().encode(value),
 }
 
+/** Numbers in four bytes. */
 const int32 = { before: numberBefore, encode: (value: number) => fixed(4, (view) => view.setInt32(0, value, true)) }
+/** Numbers in eight bytes, beyond 2^53 as bigints. */
 const int64 = { before: numberBefore, encode: (value: number | bigint) => fixed(8, (view) => writeInt64(view, 0, value)) }
+/** Microseconds, which a row gives as milliseconds. */
 const time = { ...int64, present: microsToMs }
 
+/** One entry for each column type; a new type begins here. */
 const KINDS = {
   boolean: kind<boolean>({
     accepts: 'true or false',
@@ -107,6 +114,7 @@ const KINDS = {
   }),
 } satisfies Record<ColumnType, unknown>
 
+/** Ties the parts of one entry to one `T`. */
 function kind<T>(it: Kind<T>): Kind<T> {
   return it
 }
@@ -126,12 +134,14 @@ function microsToMs(micros: number | bigint, side: 'lower' | 'upper'): number {
   return Number(whole + outside)
 }
 
+/** The 16 bytes of a text that is known to be a UUID. */
 function uuidBytes(value: string): Uint8Array {
   const bytes = new Uint8Array(16)
   writeUuid(value, bytes, 0)
   return bytes
 }
 
+/** A few bytes, written through a view. */
 function fixed(size: number, write: (view: DataView) => void): Uint8Array {
   const bytes = new Uint8Array(size)
   write(new DataView(bytes.buffer))

@@ -65,11 +65,13 @@ export async function* readParquet(source: ParquetSource, options: ReadOptions):
   }
 }
 
+/** A column that was asked for, and its place in the file. */
 interface Wanted {
   index: number
   column: Column
 }
 
+/** The wanted columns in the order of the file. Unknown names are refused: an empty column would be a wrong answer. */
 function pick(columns: readonly Column[], { columns: names, json = [] }: ReadOptions): Wanted[] {
   for (const name of [...(names ?? []), ...json]) {
     if (columns.some((column) => column.name === name)) continue
@@ -81,6 +83,10 @@ function pick(columns: readonly Column[], { columns: names, json = [] }: ReadOpt
   return columns.map((column, index) => ({ column, index })).filter(({ column }) => names === undefined || names.includes(column.name))
 }
 
+/**
+ * Refuses a row group that would not fit into memory, before anything of it is fetched. Bytes alone do not tell: a million nulls are
+ * stored in three bytes.
+ */
 function checkSize(group: RowGroupMeta, wanted: readonly Wanted[], options: ReadOptions): void {
   const { maxRowGroupBytes = 128 << 20, maxRowGroupValues = 16 << 20 } = options
   const values = group.rows * wanted.length
@@ -128,6 +134,9 @@ function decodeChunk(bytes: Uint8Array, chunk: ChunkMeta, column: Column, option
   while (missing > 0) {
     const { struct: header, end } = readStruct(bytes, at)
     const type = header.number(1, 'the type of a page')
+    // Before anything is decompressed: the body of a page of another type begins with bytes that are not compressed.
+    if (type !== PageType.DICTIONARY && type !== PageType.DATA)
+      throw unsupported(`a page has the type ${type}`, { type, column: column.name })
     const sizeBytes = header.count(2, 'the size of a page', chunk.uncompressedBytes)
     const storedBytes = header.count(3, 'the stored size of a page', bytes.length - end)
     const body = decompressed(bytes.subarray(end, end + storedBytes), sizeBytes, chunk, options)
@@ -137,12 +146,12 @@ function decodeChunk(bytes: Uint8Array, chunk: ChunkMeta, column: Column, option
       // Each entry but a boolean takes a byte at least, and nobody has a dictionary of booleans.
       const count = page.count(1, 'the size of a dictionary', column.type === 'boolean' ? 0 : body.length)
       dictionary = decodePlain(column.type, { bytes: body, at: 0, count })
-    } else if (type === PageType.DATA) {
+    } else {
       const page = header.struct(5, 'the header of a page')
       const rows = page.count(1, 'the rows of a page', missing)
       pages.push(readPage(body, rows, page.number(2, 'the encoding of a page'), column, dictionary))
       missing -= rows
-    } else throw unsupported(`a page has the type ${type}`, { type, column: column.name })
+    }
   }
   return pages.length === 1 ? pages[0]! : pages.flat()
 }
@@ -179,6 +188,7 @@ function decompressed(bytes: Uint8Array, sizeBytes: number, chunk: ChunkMeta, op
   return plainBytes(body)
 }
 
+/** Runs the caller's decompressor, whose errors of any kind mean that the page is damaged. */
 function attempt(work: () => Uint8Array, name: string): Uint8Array {
   try {
     return work()
@@ -196,6 +206,7 @@ function finisher(column: Column, { temporal, json }: ReadOptions): ((values: un
   return (values) => values.map((value) => (typeof value === 'number' ? new Date(Math.floor(value * unitMs)) : value))
 }
 
+/** The value of a JSON text. `row` counts from 1, for the error. */
 function parseJson(value: unknown, column: string, row: number): unknown {
   if (value === null) return null
   try {

@@ -3,9 +3,13 @@ import type { ByteWriter } from './bytes.ts'
 import { Encoding } from './format.ts'
 import { grown, grownCapacity, PAGE_VALUES, type ColumnValues, type GroupValues } from './values.ts'
 
-/** Booleans, one bit each. */
+/**
+ * Booleans, one bit each, the first in the lowest bit. (Runs would be smaller still, but readers that take them for booleans are fewer,
+ * and zstd finds the same repetitions in the bits.)
+ */
 export class BooleanValues implements ColumnValues<boolean> {
   #values = new Uint8Array(1024)
+  /** Whether false, and whether true, occurs in the row group: with two values that is all there is to bounds. */
   #seen = [false, false]
   count = 0
 
@@ -36,6 +40,7 @@ export class BooleanValues implements ColumnValues<boolean> {
     const size = Math.ceil(this.count / 8)
     out.reserve(size)
     const bytes = out.bytes
+    // Scratch memory holds what an earlier page left there, and bits are only ever added.
     bytes.fill(0, out.length, out.length + size)
     for (let i = 0; i < this.count; i++) {
       const value = this.#values[i]!
@@ -54,7 +59,10 @@ export class BooleanValues implements ColumnValues<boolean> {
   }
 }
 
-/** Floating point: 8 bytes each, or 4 when `single`. */
+/**
+ * Floating point: 8 bytes each, or 4 when `single`. NaN is counted and kept out of the bounds: it is neither less nor greater than
+ * anything, so a bound that is NaN would tell a reader nothing, or something false.
+ */
 export class FloatValues implements ColumnValues<number> {
   readonly #single: boolean
   #values = new Float64Array(1024)

@@ -86,6 +86,7 @@ export class TextValues implements ColumnValues<string> {
     return true
   }
 
+  /** Codes a text, making it an entry where it is new, and asks for a page where the dictionary has become too large or useless. */
   #pushCode(text: string): void {
     let code = this.#codeOf.get(text)
     this.#lastWasNew = code === undefined
@@ -136,6 +137,7 @@ export class TextValues implements ColumnValues<string> {
     return true
   }
 
+  /** Writes the codes that wait: a byte with their width, then hybrid runs. From here on the row group has a dictionary. */
   #codePage(out: ByteWriter): number {
     // One entry takes one bit, not none: some readers do not know codes of no bits.
     const width = Math.max(1, bitsOf(this.#entries.length - 1))
@@ -146,6 +148,7 @@ export class TextValues implements ColumnValues<string> {
     return Encoding.RLE_DICTIONARY
   }
 
+  /** Writes the texts that wait: all lengths, then all texts. Bounds are found in the same go, while the texts are at hand. */
   #textPage(out: ByteWriter): number {
     const texts = this.#texts
     const lengths = this.#roomForLengths(texts.length)
@@ -164,6 +167,7 @@ export class TextValues implements ColumnValues<string> {
     return Encoding.DELTA_LENGTH_BYTE_ARRAY
   }
 
+  /** Scratch memory for the lengths of a page. */
   #roomForLengths(count: number): Uint32Array {
     if (count > this.#lengths.length) this.#lengths = new Uint32Array(grownCapacity(this.#lengths.length, count))
     return this.#lengths
@@ -198,6 +202,7 @@ export class TextValues implements ColumnValues<string> {
     return group
   }
 
+  /** Forgets the entries. The map is made anew and not cleared: one that was large keeps its memory. */
   #dropDictionary(): void {
     this.#codeOf = new Map()
     this.#entries = []
@@ -217,12 +222,14 @@ function writePlainTexts(out: ByteWriter, texts: readonly string[], utf8: TextEn
   }
 }
 
+/** Lengths in characters, and their sum: lengths in bytes where all is ASCII. */
 function asciiLengths(texts: readonly string[], into: Uint32Array): number {
   let size = 0
   for (let i = 0; i < texts.length; i++) size += into[i] = texts[i]!.length
   return size
 }
 
+/** Lengths in bytes, their sum, and whether any text holds a surrogate pair, which changes the order of texts. */
 function utf8Lengths(texts: readonly string[], into: Uint32Array): { bytes: number; pairs: boolean } {
   let bytes = 0
   let pairs = false
@@ -237,6 +244,7 @@ function utf8Lengths(texts: readonly string[], into: Uint32Array): { bytes: numb
   return { bytes, pairs }
 }
 
+/** Whether a well-formed text holds characters beyond U+FFFF. */
 function hasPairs(text: string): boolean {
   return /[\ud800-\udfff]/.test(text)
 }

@@ -19,6 +19,7 @@ export class Struct {
     this.#fields.set(id, value)
   }
 
+  /** Whether the field is there. */
   has(id: number): boolean {
     return this.#fields.has(id)
   }
@@ -37,30 +38,36 @@ export class Struct {
     return value
   }
 
+  /** A boolean. */
   flag(id: number, name: string, missing?: boolean): boolean {
     const value = this.#fields.get(id) ?? missing
     if (typeof value !== 'boolean') throw malformed(`${name} is not a boolean`, { field: name })
     return value
   }
 
+  /** Bytes: a view into what was read. */
   bytes(id: number, name: string): Uint8Array {
     const value = this.#fields.get(id)
     if (!(value instanceof Uint8Array)) throw malformed(`${name} is not bytes`, { field: name })
     return value
   }
 
+  /** Text of UTF-8. */
   text(id: number, name: string): string {
     return utf8(this.bytes(id, name), name)
   }
 
+  /** A struct. */
   struct(id: number, name: string): Struct {
     return asStruct(this.#fields.get(id), name)
   }
 
+  /** A list of structs. */
   structs(id: number, name: string): Struct[] {
     return this.#list(id, name).map((item) => asStruct(item, name))
   }
 
+  /** A list of texts. */
   texts(id: number, name: string): string[] {
     return this.#list(id, name).map((item) => {
       if (!(item instanceof Uint8Array)) throw malformed(`${name} is not a list of texts`, { field: name })
@@ -68,6 +75,7 @@ export class Struct {
     })
   }
 
+  /** A list of numbers. */
   numbers(id: number, name: string): number[] {
     return this.#list(id, name).map((item) => {
       if (typeof item !== 'number') throw malformed(`${name} is not a list of numbers`, { field: name })
@@ -94,6 +102,7 @@ export function readStruct(bytes: Uint8Array, offset: number): { struct: Struct;
   return { struct: input.struct(0), end: input.at }
 }
 
+/** The bytes of a header and how far they are read. Every method moves forward, or throws. */
 class Input {
   readonly #bytes: Uint8Array
   at: number
@@ -165,6 +174,7 @@ class Input {
     return Number.isSafeInteger(narrow) ? narrow : wide
   }
 
+  /** An unsigned number of up to 64 bits; what a double does not hold exactly is a bigint. */
   #varint(): number | bigint {
     let value = 0
     let wide = 0n
@@ -183,6 +193,7 @@ class Input {
     return byte
   }
 
+  /** The next bytes, as a view. `!` and `<=` in place of `>`: a size that is NaN is refused too. */
   #take(size: number): Uint8Array {
     if (!(size <= this.#bytes.length - this.at))
       throw malformed(`a header claims ${size} bytes and ${this.#bytes.length - this.at} are left`, { size })

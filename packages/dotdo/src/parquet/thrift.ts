@@ -13,35 +13,42 @@ export class StructWriter {
     this.#out = out
   }
 
+  /** A boolean: its value is the type of its field, and it has no bytes of its own. */
   bool(id: number, value: boolean): void {
     this.#field(id, value ? Compact.TRUE : Compact.FALSE)
   }
 
+  /** A number of 8 bits: the one that is no varint. */
   i8(id: number, value: number): void {
     this.#field(id, Compact.I8)
     this.#out.u8(value)
   }
 
+  /** A number of 16 bits. */
   i16(id: number, value: number): void {
     this.#field(id, Compact.I16)
     this.#out.zigzag(value)
   }
 
+  /** A number of 32 bits, and enums. */
   i32(id: number, value: number): void {
     this.#field(id, Compact.I32)
     this.#out.zigzag(value)
   }
 
+  /** A number of 64 bits, of which 2^53 can be given. */
   i64(id: number, value: number): void {
     this.#field(id, Compact.I64)
     this.#out.zigzag(value)
   }
 
+  /** Bytes behind their length. */
   binary(id: number, bytes: Uint8Array): void {
     this.#field(id, Compact.BINARY)
     this.#bytes(bytes)
   }
 
+  /** Text, as the bytes of its UTF-8. */
   text(id: number, text: string): void {
     this.binary(id, this.#text.encode(text))
   }
@@ -58,11 +65,13 @@ export class StructWriter {
     items.forEach((item, index) => this.#nested((fields) => write(fields, item, index)))
   }
 
+  /** A list of numbers. */
   i32s(id: number, values: readonly number[]): void {
     this.#list(id, Compact.I32, values.length)
     for (const value of values) this.#out.zigzag(value)
   }
 
+  /** A list of texts. */
   texts(id: number, texts: readonly string[]): void {
     this.#list(id, Compact.BINARY, texts.length)
     for (const text of texts) this.#bytes(this.#text.encode(text))
@@ -73,6 +82,7 @@ export class StructWriter {
     this.#out.u8(0)
   }
 
+  /** Field ids are written as steps from the one before, and each struct counts from zero. */
   #nested(write: (fields: StructWriter) => void): void {
     const outer = this.#last
     this.#last = 0
@@ -81,6 +91,7 @@ export class StructWriter {
     this.#last = outer
   }
 
+  /** A small step and the type share a byte; a large one is followed by the id itself. */
   #field(id: number, type: number): void {
     const step = id - this.#last
     if (step > 0 && step < 16) this.#out.u8((step << 4) | type)
@@ -91,6 +102,7 @@ export class StructWriter {
     this.#last = id
   }
 
+  /** A short size shares a byte with the type of the items. */
   #list(id: number, type: number, size: number): void {
     this.#field(id, Compact.LIST)
     if (size < 15) this.#out.u8((size << 4) | type)

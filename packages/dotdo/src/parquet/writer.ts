@@ -167,6 +167,10 @@ export class ParquetWriter {
     if (bytes >= this.#rowGroupBytes) this.#endGroup()
   }
 
+  /**
+   * Ends the row group: the last page of each column, then all columns one behind the other. Only here do pages get their place in the file,
+   * because how long the columns before them are is not known earlier.
+   */
   #endGroup(): void {
     if (this.#groupRows === 0) return
     const finishedChunks = this.#chunks.map((chunk) => chunk.endGroup(this.#page))
@@ -185,6 +189,7 @@ export class ParquetWriter {
     this.#pageRows = 0
   }
 
+  /** Makes bytes final: they wait to be taken, and what follows them has its place. */
   #emit(bytes: Uint8Array): void {
     this.#out.push(bytes)
     this.#outBytes += bytes.length
@@ -235,6 +240,7 @@ export class ParquetWriter {
     }
   }
 
+  /** The error for a value: where it stands, what it is, and what would be taken. */
   #refusal(chunk: ColumnChunk, value: unknown): DotdoError {
     const { name, type, required } = chunk.column
     const row = this.#rows + 1
@@ -264,6 +270,7 @@ function pagePress(options: ParquetOptions): PagePress {
   return { ...scratch, codec: Codec.ZSTD, press: (bytes) => options.compress!(bytes) }
 }
 
+/** A limit from the options; zero or NaN would make a writer that never, or always, ends its row groups. */
 function limit(name: string, value: number): number {
   if (Number.isSafeInteger(value) && value > 0) return value
   throw new DotdoError('INVALID_OPTIONS', `${name} is ${value}. Give a whole number above zero.`, { data: { [name]: value } })

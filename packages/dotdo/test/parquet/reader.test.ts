@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import fc from 'fast-check'
 import { MAX_FOOTER_BYTES, readFooter } from '../../src/parquet/footer-reader.ts'
 import { readParquet } from '../../src/parquet/reader.ts'
-import { column, decompress, Duck, EVERY_COLUMN, readBack, source, TYPES, write } from './support.ts'
+import { column, decompress, EVERY_COLUMN, readBack, source, TYPES, write } from './support.ts'
 
 const rows = Array.from({ length: 100 }, (_, i) => ({
   boolean: i % 3 === 0,
@@ -88,36 +88,6 @@ describe('reading', () => {
     const file = source(bytes)
     expect((await readFooter(file)).metadata.long).toHaveLength(100_000)
     expect(file.reads).toHaveLength(2)
-  })
-})
-
-describe('a file of another writer', () => {
-  test('is read where its encodings are known, and refused by name where they are not', async () => {
-    const duck = await new Duck().start()
-    try {
-      const path = `${duck.folder}/duck.parquet`
-      await duck.query(
-        `copy (select i::bigint as n, 'kind ' || (i % 3) as kind, i % 2 = 0 as flag from range(1000) t(i)) to '${path}' (codec zstd)`,
-      )
-      const { readFileSync } = await import('node:fs')
-      const read = await readBack(new Uint8Array(readFileSync(path)))
-      expect(read).toEqual(Array.from({ length: 1000 }, (_, i) => ({ n: i, kind: `kind ${i % 3}`, flag: i % 2 === 0 })))
-      for (const [what, sql] of [
-        ['nested', 'select [1, 2] as it'],
-        ['a meaning that is unknown', 'select 1::decimal(9, 2) as it'],
-        ['a meaning that is unknown', 'select 1::utinyint as it'],
-      ]) {
-        await duck.query(`copy (${sql}) to '${path}' (codec zstd)`)
-        await expect(readBack(new Uint8Array(readFileSync(path)))).rejects.toMatchObject({
-          code: 'PARQUET_UNSUPPORTED',
-          message: expect.stringContaining(what!),
-        })
-      }
-      await duck.query(`copy (select 1 as it) to '${path}' (codec snappy)`)
-      await expect(readBack(new Uint8Array(readFileSync(path)))).rejects.toMatchObject({ code: 'PARQUET_UNSUPPORTED', data: { codec: 1 } })
-    } finally {
-      duck.stop()
-    }
   })
 })
 
