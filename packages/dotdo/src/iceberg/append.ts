@@ -1,8 +1,15 @@
 /**
  * The staging of a fast append: from data files to what the catalog is asked for. Pure; no I/O.
  *
- * A manifest is made once: its entries inherit their sequence numbers, so it survives a conflict. What a retry makes again is the manifest list
- * alone, because it names the manifests of the snapshot before.
+ * The order of a commit, as the writer goes through it:
+ *
+ *     data files -> manifest -> manifest list -> the catalog's row (the commit point)
+ *
+ * Each names what stands before it, and nothing names anything that is not yet in the bucket.
+ *
+ * A manifest is made once: its entries inherit their sequence numbers from the list, so it survives
+ * a conflict. What a retry makes again is the manifest list alone, because it names the manifests
+ * of the snapshot before. An append always rebases: it holds whatever others have added.
  */
 import { entryStatus, partitionType, writeManifest } from './manifest.ts'
 import { writeManifestList, type FieldSummary, type ManifestListEntry } from './manifest-list.ts'
@@ -65,6 +72,7 @@ export interface AppendPlan {
 /** The manifest of files that a snapshot adds. */
 export function stageManifest(files: readonly DataFile[], plan: ManifestPlan): StagedManifest {
   const { schema, spec, snapshotId } = plan
+  // Null sequence numbers: the list that this manifest ends up in gives them.
   const entries = files.map((file) => ({ status: entryStatus.added, snapshotId, sequenceNumber: null, fileSequenceNumber: null, file }))
   const bytes = writeManifest(entries, { schema, spec, sync: plan.sync })
   const rows = sum(files.map((it) => it.recordCount))
@@ -81,6 +89,7 @@ export function stageManifest(files: readonly DataFile[], plan: ManifestPlan): S
       content: 0,
       addedSnapshotId: snapshotId,
       addedFiles: files.length,
+      // A fast append never carries over or deletes a file: older manifests are listed as they are.
       existingFiles: 0,
       deletedFiles: 0,
       addedRows: rows,
@@ -102,6 +111,7 @@ export function stageAppend(plan: AppendPlan): StagedAppend {
   const parent = currentSnapshot(metadata)
   const parentId = parent?.['snapshot-id'] ?? null
   const sequenceNumber = metadata['last-sequence-number'] + 1
+  // The new manifest comes first: readers that stop early look at the youngest files.
   const listBytes = writeManifestList([{ ...manifest.entry, sequenceNumber, minSequenceNumber: sequenceNumber }, ...plan.parents], {
     snapshotId,
     parentSnapshotId: parentId,
@@ -112,6 +122,7 @@ export function stageAppend(plan: AppendPlan): StagedAppend {
     'snapshot-id': snapshotId,
     ...(parentId !== null && { 'parent-snapshot-id': parentId }),
     'sequence-number': sequenceNumber,
+    // Never older than the table: history is read by time.
     'timestamp-ms': Math.max(plan.now, metadata['last-updated-ms']),
     'manifest-list': plan.listPath,
     summary: summaryOf(manifest, plan.commitKey, parent),
@@ -122,6 +133,8 @@ export function stageAppend(plan: AppendPlan): StagedAppend {
     listBytes,
     snapshot,
     request: {
+      // The uuid guards against a table that was dropped and made again under the name; the ref against
+      // another commit since the load, whose manifests this list would leave out.
       requirements: [
         { type: 'assert-table-uuid', uuid: metadata['table-uuid'] },
         { type: 'assert-ref-snapshot-id', ref: 'main', 'snapshot-id': parentId },

@@ -50,8 +50,8 @@ export interface AvroLogical {
 export type AvroType = AvroPrimitive | AvroRecord | AvroArray | AvroMap | AvroFixed | AvroLogical | readonly AvroType[]
 
 /**
- * Values as they go in and come out: records are objects, arrays and maps are arrays and objects, bytes and fixed are `Uint8Array`, a long is a
- * number where that is exact and a bigint where it is not.
+ * Values as they go in and come out: records are objects, arrays and maps are arrays and objects,
+ * bytes and fixed are `Uint8Array`, a long is a number where that is exact and a bigint where it is not.
  */
 export type AvroValue = null | boolean | number | bigint | string | Uint8Array | AvroValue[] | { [name: string]: AvroValue }
 

@@ -7,8 +7,9 @@
  * 3. The commit key of a snapshot is stored in the transaction that moves the row. A key that is stored adds nothing again.
  * 4. What a failed or losing commit leaves is at most an unnamed file.
  *
- * Bounds: a commit key is kept for {@link COMMIT_KEY_RETENTION_MS}, an intent for {@link INTENT_RETENTION_MS}; metadata grows by about 700 bytes a
- * snapshot until snapshots are expired.
+ * Bounds: a commit key is kept for {@link COMMIT_KEY_RETENTION_MS}, an intent for
+ * {@link INTENT_RETENTION_MS}; metadata grows by about 700 bytes a snapshot until snapshots are
+ * expired, and is read and written whole: 10,000 snapshots are 7 MB a commit.
  */
 import { DotdoError } from '../base/errors.ts'
 import { migrate } from '../base/migrations.ts'
@@ -46,12 +47,14 @@ export interface CatalogPorts {
   warehouse: string
 }
 
+/** A table's row: its commit point. */
 interface TableRow extends SqlRow {
   uuid: string
   metadata_location: string
   version: number
 }
 
+/** A commit as its key finds it. The snapshot is kept as text: expiring it in the metadata changes nothing here. */
 interface CommitRow extends SqlRow {
   snapshot: string
   metadata_location: string
@@ -84,6 +87,7 @@ export class Catalog implements CatalogClient {
   }
 
   async loadTable(ident: TableIdent): Promise<LoadedTable | null> {
+    // A read needs no transaction: the file that a row names never changes.
     const row = this.#row(ident)
     return row ? this.#load(row.metadata_location) : null
   }
@@ -113,6 +117,7 @@ export class Catalog implements CatalogClient {
   }
 
   async beginWrite(ident: TableIdent, intent: WriteIntent): Promise<WriteStart> {
+    // The key is looked up before anything is stored: a write that is done leaves no intent behind.
     const row = this.#require(ident)
     const committed = this.#committed(row.uuid, intent.commitKey)
     if (!committed) {
@@ -136,9 +141,11 @@ export class Catalog implements CatalogClient {
 
   async commit(ident: TableIdent, request: CommitRequest): Promise<CommitResult> {
     const row = this.#require(ident)
+    // Looked up twice: here, so that a repetition costs no file, and in the transaction, where it counts.
     const key = commitKeyOf(request)
     const before = key === undefined ? null : this.#committed(row.uuid, key)
     if (before) return before
+    // What follows awaits, so everything read so far may be old by the time of the swap, which checks it again.
     const { metadata: base } = await this.#load(row.metadata_location)
     checkRequirements(base, request.requirements)
     const metadata = applyUpdates(base, request.updates, this.#clock.now(), row.metadata_location)
@@ -157,6 +164,7 @@ export class Catalog implements CatalogClient {
   async dropTable(ident: TableIdent): Promise<boolean> {
     const row = this.#row(ident)
     if (!row) return false
+    // Keys and intents go with the table: its name, made again, is another table.
     this.#store.transaction(() => {
       this.#store.sql('DELETE FROM dotdo_catalog_tables WHERE uuid = ?', row.uuid)
       this.#store.sql('DELETE FROM dotdo_catalog_commits WHERE table_uuid = ?', row.uuid)
@@ -209,6 +217,7 @@ export class Catalog implements CatalogClient {
     const before = key === undefined ? null : this.#committed(row.uuid, key)
     if (before) return before
     const now = this.#row(ident)
+    // Compare: the same table (not one made anew under the name), still at the file that was checked against.
     if (now?.uuid !== row.uuid || now.metadata_location !== row.metadata_location) return null
     this.#store.sql(
       'UPDATE dotdo_catalog_tables SET metadata_location = ?, version = ? WHERE uuid = ?',
@@ -216,8 +225,10 @@ export class Catalog implements CatalogClient {
       row.version + 1,
       row.uuid,
     )
+    // As it stands in the metadata, whose time may differ from what the writer asked for.
     const added = request.updates.find((it) => it.action === 'add-snapshot')?.snapshot['snapshot-id']
     const snapshot = metadata.snapshots.find((it) => it['snapshot-id'] === added)
+    // Old keys go when new ones come: no timer, and the table is bounded by the commits of its retention.
     if (key !== undefined && snapshot) {
       const committedAt = this.#clock.now()
       this.#store.sql('DELETE FROM dotdo_catalog_commits WHERE committed_at < ?', committedAt - COMMIT_KEY_RETENTION_MS)
@@ -234,6 +245,7 @@ export class Catalog implements CatalogClient {
     return { ...(snapshot && { snapshot }), metadataLocation, duplicate: false }
   }
 
+  /** What stands under a commit key. */
   #committed(uuid: string, key: string): CommitResult | null {
     const [row] = this.#store.sql<CommitRow>(
       'SELECT snapshot, metadata_location FROM dotdo_catalog_commits WHERE table_uuid = ? AND commit_key = ?',
@@ -243,6 +255,7 @@ export class Catalog implements CatalogClient {
     return row ? { snapshot: JSON.parse(row.snapshot) as Snapshot, metadataLocation: row.metadata_location, duplicate: true } : null
   }
 
+  /** The row of a name, if there is one. */
   #row(ident: TableIdent): TableRow | undefined {
     return this.#store.sql<TableRow>(
       'SELECT uuid, metadata_location, version FROM dotdo_catalog_tables WHERE namespace = ? AND name = ?',
@@ -251,6 +264,7 @@ export class Catalog implements CatalogClient {
     )[0]
   }
 
+  /** The row of a name. @throws `TABLE_NOT_FOUND` */
   #require(ident: TableIdent): TableRow {
     const row = this.#row(ident)
     if (row) return row
@@ -269,6 +283,7 @@ export class Catalog implements CatalogClient {
     return all.filter((levels) => levels.length > parent.length && parent.every((level, i) => levels[i] === level))
   }
 
+  /** Reads the metadata that a row names. */
   async #load(metadataLocation: string): Promise<LoadedTable> {
     const object = await this.#bucket.get(keyOf(metadataLocation))
     if (!object)
@@ -280,6 +295,10 @@ export class Catalog implements CatalogClient {
     return { metadataLocation, metadata: parseMetadata(this.#decoder.decode(await object.arrayBuffer()), metadataLocation) }
   }
 
+  /**
+   * Writes metadata under a name that nothing has had. The number is for people and for readers of
+   * folders; what is current, the row alone says.
+   */
   async #put(metadata: TableMetadata, version: number): Promise<string> {
     const location = `${metadata.location}/metadata/${String(version).padStart(5, '0')}-${newUuid(this.#random)}.metadata.json`
     try {
@@ -295,11 +314,13 @@ export class Catalog implements CatalogClient {
   }
 }
 
+/** The commit key of a request: it travels in the summary of the snapshot that it adds. */
 function commitKeyOf(request: CommitRequest): string | undefined {
   for (const update of request.updates) if (update.action === 'add-snapshot') return update.snapshot.summary[COMMIT_KEY]
   return undefined
 }
 
+/** Names as they were given. @throws `INVALID_NAME` */
 function checkNames(names: readonly string[]): string[] {
   for (const name of names) {
     // Names become folders of the bucket and segments of addresses.
@@ -309,10 +330,12 @@ function checkNames(names: readonly string[]): string[] {
   return [...names]
 }
 
+/** A namespace as the tables store it. */
 function joined(namespace: readonly string[]): string {
   return namespace.join('\x1f')
 }
 
+/** A table's name for people. */
 function shown(ident: TableIdent): string {
   return [...ident.namespace, ident.name].join('.')
 }

@@ -1,8 +1,8 @@
 /**
  * Owns the open Parquet files of one write: rows are routed to the file of their partition, and full files go to the bucket.
  *
- * 1. At most `maxOpenFiles` files are open and at most about `maxBufferedBytes` are held; past either, the largest file is closed and uploaded before
- *    the next row is taken. A table of more partitions than open files is written all the same, in more and smaller files.
+ * 1. At most `maxOpenFiles` files are open and at most about `maxBufferedBytes` are held; past
+ *    either, the largest file is closed and uploaded before the next row is taken. A table of more partitions than open files is written all the same, in more and smaller files.
  * 2. A key is listed in `uploadedKeys` before its put begins, so whoever cleans up knows of every object that may exist.
  * 3. A refused row leaves no trace, and the whole write is given up with it: nothing has been committed.
  */
@@ -44,8 +44,10 @@ export interface DataFilesPlan {
   uploaded?(file: DataFile): void
 }
 
+/** A record as it comes: checked here, gathered by the Parquet writer. */
 type Row = Record<string, unknown>
 
+/** The file of one partition, while rows still go into it. */
 interface OpenFile {
   partition: PartitionValue[]
   writer: ParquetWriter
@@ -62,6 +64,7 @@ interface Router {
   apply(value: PartitionValue): PartitionValue
 }
 
+/** The open files of one write. Used once: `add` every row, then `finish`. */
 export class DataFiles {
   readonly #plan: DataFilesPlan
   readonly #routers: Router[]
@@ -120,6 +123,7 @@ export class DataFiles {
     return this.#files
   }
 
+  /** The stored value that a row's partition is computed from. @throws `INVALID_RECORD` */
   #routed(column: Column, row: Row, number: number): PartitionValue {
     // A column may have the name of something that every object inherits, such as `constructor`.
     const value = Object.hasOwn(row, column.name) || !(column.name in Object.prototype) ? row[column.name] : undefined
@@ -150,6 +154,7 @@ export class DataFiles {
     }
   }
 
+  /** Opens the file of a partition. @throws `TOO_MANY_FILES` */
   #start(key: string, partition: PartitionValue[]): OpenFile {
     const plan = this.#plan
     const { columns, limits } = plan
@@ -166,12 +171,14 @@ export class DataFiles {
     return file
   }
 
+  /** Brings the total up to date with one file. */
   #count(file: OpenFile): void {
     const bytes = file.writer.bufferedBytes
     this.#bufferedBytes += bytes - file.countedBytes
     file.countedBytes = bytes
   }
 
+  /** Closes the largest files until half of the memory is free: closing down to the bound alone would close one a row. */
   async #makeRoom(): Promise<void> {
     while (
       this.#open.size > 0 &&
@@ -188,14 +195,17 @@ export class DataFiles {
     }
   }
 
+  /** Ends a file and uploads it whole: a bucket's put is atomic, so no reader ever finds half a file. */
   async #close(openKey: string): Promise<void> {
     const file = this.#open.get(openKey)!
     this.#open.delete(openKey)
     this.#bufferedBytes -= file.countedBytes
     const info = file.writer.finish()
+    // Opened for a row that was refused.
     if (info.rows === 0) return
     const path = `${this.#plan.location}/data/${this.#folder(file.partition)}${this.#plan.namePrefix}-${String(this.#files.length).padStart(5, '0')}.parquet`
     const key = keyOf(path)
+    // Before the put: one that fails may have stored the object all the same.
     this.uploadedKeys.push(key)
     try {
       await this.#plan.bucket.put(key, concat(file.writer.takeChunks(), info.sizeBytes))
@@ -281,10 +291,12 @@ function partKey(value: PartitionValue): string {
   return value === null ? '\x00' : value instanceof Uint8Array ? value.join() : String(value)
 }
 
+/** A part of a path, in characters that no store, shell or address reads as something else. */
 function safe(text: string): string {
   return text.replace(/[^\w.-]/g, '_').slice(0, 64)
 }
 
+/** One body for the put. The chunks are let go with it. */
 function concat(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Array {
   if (chunks.length === 1) return chunks[0]!
   const bytes = new Uint8Array(sizeBytes)

@@ -1,3 +1,9 @@
+/**
+ * Manifest lists: the manifests of one snapshot, with what pruning reads before it opens one.
+ *
+ * The list is where sequence numbers are given: a manifest carries none of its own for files that it
+ * adds, so the same manifest can be listed by another snapshot after a conflict.
+ */
 import { DotdoError } from '../base/errors.ts'
 import { optional, required, type AvroRecord, type AvroValue } from './avro-schema.ts'
 import { readAvro, writeAvro } from './avro.ts'
@@ -20,6 +26,7 @@ export interface ManifestListEntry {
   sequenceNumber: number | bigint
   minSequenceNumber: number | bigint
   addedSnapshotId: number | bigint
+  // Counts of files and rows by status: readers skip a manifest that holds nothing alive.
   addedFiles: number
   existingFiles: number
   deletedFiles: number
@@ -45,6 +52,7 @@ export function writeManifestList(entries: readonly ManifestListEntry[], context
     sync: context.sync,
     metadata: {
       'snapshot-id': String(context.snapshotId),
+      // `null` as text for the first snapshot, as the reference implementation writes it.
       'parent-snapshot-id': String(context.parentSnapshotId),
       'sequence-number': String(context.sequenceNumber),
       'format-version': '2',
@@ -92,8 +100,10 @@ export const manifestListSchema: AvroRecord = {
   ],
 }
 
+/** A record of Avro, before it is narrowed. */
 type Fields = Record<string, AvroValue>
 
+/** An entry as its Avro record. */
 function toRecord(entry: ManifestListEntry): Fields {
   return {
     manifest_path: entry.path,
@@ -120,6 +130,10 @@ function toRecord(entry: ManifestListEntry): Fields {
   }
 }
 
+/**
+ * An Avro record as an entry. Numbers that writers of other engines gave stay as they are.
+ * @throws `MANIFEST_INVALID` for other records
+ */
 function toListEntry(record: Fields): ManifestListEntry {
   if (typeof record.manifest_path !== 'string' || typeof record.partition_spec_id !== 'number') {
     throw new DotdoError(

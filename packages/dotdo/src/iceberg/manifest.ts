@@ -1,3 +1,10 @@
+/**
+ * Manifests: the files of a snapshot, each with what is known of it without opening it.
+ *
+ * Readers find fields by their ids, so names and order are the reference implementation's and the
+ * ids are the specification's (a test pins them). A manifest is of one partition spec, whose types
+ * decide those of its `partition` tuple; the spec and the schema stand in its header.
+ */
 import { DotdoError } from '../base/errors.ts'
 import { avroName, intMap, optional, required, type AvroField, type AvroRecord, type AvroType, type AvroValue } from './avro-schema.ts'
 import { readAvro, writeAvro } from './avro.ts'
@@ -13,7 +20,10 @@ export interface ManifestEntry {
   status: 0 | 1 | 2
   /** The snapshot that added or deleted the file; null inherits the manifest's. */
   snapshotId: number | bigint | null
-  /** Data and file sequence number: null when added (inherited from the manifest list, so that a manifest survives a retry), else explicit. */
+  /**
+   * The data sequence number, and below it the file's: null when added (inherited from the manifest
+   * list, so that a manifest survives a retry), else explicit.
+   */
   sequenceNumber: number | bigint | null
   fileSequenceNumber: number | bigint | null
   file: DataFile
@@ -35,6 +45,7 @@ export interface ManifestContext {
 export function writeManifest(entries: readonly ManifestEntry[], context: ManifestContext): Uint8Array {
   const partition = partitionFields(context.spec, context.schema)
   const records = entries.map((entry) => {
+    // A reader gives null the number of the manifest itself: right for files that it adds, wrong for older ones.
     const inherits = entry.sequenceNumber === null && entry.fileSequenceNumber === null
     const explicit = entry.sequenceNumber !== null && entry.fileSequenceNumber !== null
     if (entry.status === entryStatus.added ? !inherits : !explicit) {
@@ -70,6 +81,7 @@ export function manifestSchema(partition: readonly AvroField[]): AvroRecord {
     type: 'record',
     name: 'r2',
     fields: [
+      // In the order that the reference implementation writes. Readers go by ids, some by names, none by place.
       required(134, 'content', 'int'),
       required(100, 'file_path', 'string'),
       required(101, 'file_format', 'string'),
@@ -139,8 +151,10 @@ function avroType(type: string): AvroType {
   }
 }
 
+/** A record of Avro, before it is narrowed. */
 type Fields = Record<string, AvroValue>
 
+/** An entry as its Avro record. What this release does not write is null: encryption, deletes, sort orders. */
 function entryRecord(entry: ManifestEntry, partition: readonly AvroField[]): Fields {
   const { file } = entry
   return {
@@ -158,6 +172,7 @@ function entryRecord(entry: ManifestEntry, partition: readonly AvroField[]): Fie
       column_sizes: pairs(file.columnSizes),
       value_counts: pairs(file.valueCounts),
       null_value_counts: pairs(file.nullCounts),
+      // Only floating point has them; an empty map would say that they were counted.
       nan_value_counts: file.nanCounts.size > 0 ? pairs(file.nanCounts) : null,
       lower_bounds: pairs(file.lowerBounds),
       upper_bounds: pairs(file.upperBounds),
@@ -170,6 +185,10 @@ function entryRecord(entry: ManifestEntry, partition: readonly AvroField[]): Fie
   }
 }
 
+/**
+ * An Avro record as an entry.
+ * @throws `MANIFEST_INVALID` for other records, `ICEBERG_UNSUPPORTED` for files of deletes
+ */
 function toEntry(record: Fields): ManifestEntry {
   const file = record.data_file as Fields | undefined
   if (typeof file?.file_path !== 'string' || typeof file.record_count !== 'number' || typeof file.partition !== 'object') {
@@ -206,10 +225,12 @@ function toEntry(record: Fields): ManifestEntry {
   }
 }
 
+/** A map as Avro's array of pairs. */
 function pairs(map: ReadonlyMap<number, number | Uint8Array>): AvroValue[] {
   return Array.from(map, ([key, value]) => ({ key, value }))
 }
 
+/** The way back; a map that is absent is empty. */
 function unpair<Value extends number | Uint8Array>(value: AvroValue | undefined): Map<number, Value> {
   return new Map(((value ?? []) as { key: number; value: Value }[]).map((pair) => [pair.key, pair.value]))
 }

@@ -1,3 +1,12 @@
+/**
+ * Table metadata as a value: what a new table is, what a commit may stand on, and what it changes.
+ * Pure; the catalog reads and writes the files.
+ *
+ * 1. Metadata is never changed in place: a commit makes a new one, and the old file stays true.
+ * 2. What is not understood is refused by name. An update that is skipped, or an id that is rounded,
+ *    would be a table that says something else than was asked for.
+ * 3. Sequence numbers and times only grow.
+ */
 import { DotdoError } from '../base/errors.ts'
 import type { CreateTableRequest, Requirement, Schema, Snapshot, TableMetadata, Update } from './types.ts'
 
@@ -18,7 +27,9 @@ export function newTableMetadata(uuid: string, location: string, request: Create
     'current-schema-id': request.schema['schema-id'],
     'partition-specs': [spec],
     'default-spec-id': spec['spec-id'],
+    // Ids of partition columns begin at 1000, so that they never meet those of columns.
     'last-partition-id': Math.max(999, ...spec.fields.map((it) => it['field-id'])),
+    // Unsorted is order 0 by the specification, and every table has it.
     'sort-orders': [{ 'order-id': 0, fields: [] }],
     'default-sort-order-id': 0,
     properties: { ...request.properties },
@@ -57,6 +68,7 @@ export function checkRequirements(metadata: TableMetadata, requirements: readonl
  */
 export function applyUpdates(base: TableMetadata, updates: readonly Update[], now: number, baseLocation: string): TableMetadata {
   let metadata: TableMetadata = { ...base, 'last-updated-ms': Math.max(now, base['last-updated-ms']) }
+  // In their order: an update may build on the one before, as a ref does on its snapshot.
   for (const update of updates) metadata = applyUpdate(metadata, update)
   const keep = Math.max(1, Number(metadata.properties['write.metadata.previous-versions-max'] ?? PREVIOUS_VERSIONS) || PREVIOUS_VERSIONS)
   const log = [...base['metadata-log'], { 'timestamp-ms': base['last-updated-ms'], 'metadata-file': baseLocation }]
@@ -97,6 +109,7 @@ export function parseMetadata(text: string, location: string): TableMetadata {
       cause,
     })
   }
+  // What the catalog itself relies on is looked at; the rest was written by this code or is passed on.
   const metadata = value as TableMetadata
   if (typeof value !== 'object' || value === null || typeof metadata['table-uuid'] !== 'string' || !Array.isArray(metadata.schemas)) {
     throw new DotdoError(
@@ -146,6 +159,7 @@ function facts(metadata: TableMetadata, requirement: Requirement): [found: unkno
   }
 }
 
+/** The metadata after one update. */
 function applyUpdate(metadata: TableMetadata, update: Update): TableMetadata {
   switch (update.action) {
     case 'add-snapshot':
@@ -178,6 +192,7 @@ function applyUpdate(metadata: TableMetadata, update: Update): TableMetadata {
   }
 }
 
+/** Adds a snapshot, which no ref names yet. */
 function addSnapshot(metadata: TableMetadata, snapshot: Snapshot): TableMetadata {
   const id = snapshot['snapshot-id']
   const sequence = snapshot['sequence-number']
@@ -195,6 +210,7 @@ function addSnapshot(metadata: TableMetadata, snapshot: Snapshot): TableMetadata
   }
 }
 
+/** Points a branch or tag at a snapshot. `main` is the table's present, and moving it is its history. */
 function setRef(metadata: TableMetadata, name: string, type: 'branch' | 'tag', id: number): TableMetadata {
   const snapshot = metadata.snapshots.find((it) => it['snapshot-id'] === id)
   if (!snapshot) throw invalid(metadata, `ref ${name} names snapshot ${id}, which is not there`)
@@ -209,10 +225,12 @@ function setRef(metadata: TableMetadata, name: string, type: 'branch' | 'tag', i
   }
 }
 
+/** The highest field id of a schema: the next column gets the one after. */
 function lastFieldId(schema: Schema): number {
   return Math.max(0, ...schema.fields.map((it) => it.id))
 }
 
+/** A commit that contradicts the table it is for: trying again as it is cannot help. */
 function invalid(metadata: TableMetadata, why: string): DotdoError {
   return new DotdoError(
     'INVALID_COMMIT',
@@ -221,6 +239,7 @@ function invalid(metadata: TableMetadata, why: string): DotdoError {
   )
 }
 
+/** What the protocol has and this catalog does not apply: skipping it would commit something else. */
 function unsupported(kind: string, name: unknown): DotdoError {
   return new DotdoError(
     'ICEBERG_UNSUPPORTED',

@@ -10,11 +10,13 @@ export function newUuid(random: Random): string {
 }
 
 /**
- * A random snapshot id from 1 to 2^53 - 1. The specification takes any positive 63-bit number; below 2^53 every reader of JSON has it exactly.
+ * A random snapshot id from 1 to 2^53 - 1. The specification takes any positive 63-bit number; below
+ * 2^53 every reader of JSON has it exactly.
  * Two of a million snapshots in one table share an id with a chance of 1 in 18,000, and the catalog refuses the second.
  */
 export function newSnapshotId(random: Random): number {
   const bytes = random.bytes(7)
+  // 5 bits and then 48: 53 in all.
   let id = bytes[0]! & 0x1f
   for (let i = 1; i < 7; i++) id = id * 256 + bytes[i]!
   return id || 1

@@ -29,7 +29,10 @@ export type ObjectPage = { objects: ObjectInfo[]; delimitedPrefixes: string[] } 
   | { truncated: false }
 )
 
-/** A listing's question: at most `limit` (1,000 where it is absent) keys and prefixes that start with `prefix`, in the order of their bytes. */
+/**
+ * A listing's question: at most `limit` (1,000 where it is absent) keys and prefixes that start with
+ * `prefix`, in the order of their bytes.
+ */
 export interface ListQuery {
   prefix?: string
   delimiter?: string
@@ -55,8 +58,8 @@ export interface ObjectStore {
 /**
  * What the catalog's object offers, here or across RPC: plain data goes in and comes out. An absent table or namespace is `null`.
  *
- * Rejections with a code that a method names, or with one of {@link catalogFailures}, come from the catalog before its commit point: nothing
- * was changed. Any other one (a lost link, a reset object) leaves the outcome unknown, and {@link CatalogClient.findCommit} tells.
+ * Rejections with a code that a method names, or with one of {@link catalogFailures}, come from the
+ * catalog before its commit point: nothing was changed. Any other one (a lost link, a reset object) leaves the outcome unknown, and {@link CatalogClient.findCommit} tells.
  */
 export interface CatalogClient {
   /** The table as of now, or `null`. */

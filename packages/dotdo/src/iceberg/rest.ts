@@ -1,7 +1,7 @@
 /**
  * The read side of the Iceberg REST catalog protocol as a function from request to response
- * (https://github.com/apache/iceberg/blob/main/open-api/rest-catalog-open-api.yaml). Engines attach by it; the adapter puts it under an address
- * and decides who may ask. Writes go through the catalog's own methods and are refused here.
+ * (https://github.com/apache/iceberg/blob/main/open-api/rest-catalog-open-api.yaml). Engines attach
+ * by it; the adapter puts it under an address and decides who may ask. Writes go through the catalog's own methods and are refused here.
  */
 import { codeOf } from '../base/errors.ts'
 import type { CatalogClient } from './ports.ts'
@@ -30,11 +30,13 @@ export interface RestOptions {
   tableConfig?: Record<string, string>
 }
 
+/** What parts the levels of a namespace in one segment of an address. */
 const SEPARATOR = '\x1f'
 
 /** Most names on one page, where the client asks for pages. */
 const MAX_PAGE = 1_000
 
+/** What clients may ask. They read this list and leave alone what is not on it, such as views. */
 const endpoints = [
   'GET /v1/{prefix}/namespaces',
   'GET /v1/{prefix}/namespaces/{namespace}',
@@ -58,6 +60,7 @@ export async function serveRest(request: RestRequest, catalog: CatalogClient, op
   }
 }
 
+/** Finds who answers. The order is that of the segments, so that each check knows all before it. */
 async function route(request: RestRequest, catalog: CatalogClient, options: RestOptions): Promise<RestResponse> {
   const segments = decodePath(request.path)
   if (!segments) return failure(400, 'BadRequestException', `The path ${request.path} is not percent-encoded UTF-8.`)
@@ -88,6 +91,7 @@ async function route(request: RestRequest, catalog: CatalogClient, options: Rest
   return loadTable({ namespace, name: table }, request, catalog, options)
 }
 
+/** `GET /v1/namespaces`: those at the top, or right below `parent`. */
 async function listNamespaces(query: URLSearchParams, catalog: CatalogClient): Promise<RestResponse> {
   const parentText = query.get('parent')
   const parent = parentText ? parentText.split(SEPARATOR) : []
@@ -95,17 +99,20 @@ async function listNamespaces(query: URLSearchParams, catalog: CatalogClient): P
   return page('namespaces', await catalog.listNamespaces(parent), (levels) => levels.join(SEPARATOR), query)
 }
 
+/** `GET` and `HEAD /v1/namespaces/{namespace}`. */
 async function loadNamespace(namespace: string[], method: string, catalog: CatalogClient): Promise<RestResponse> {
   const properties = await catalog.loadNamespace(namespace)
   if (!properties) return method === 'HEAD' ? noContent(404) : noNamespace(namespace)
   return method === 'HEAD' ? noContent(204) : json({ namespace, properties })
 }
 
+/** `GET /v1/namespaces/{namespace}/tables`. */
 async function listTables(namespace: string[], query: URLSearchParams, catalog: CatalogClient): Promise<RestResponse> {
   if (!(await catalog.loadNamespace(namespace))) return noNamespace(namespace)
   return page('identifiers', await catalog.listTables(namespace), (ident) => ident.name, query)
 }
 
+/** `GET` and `HEAD /v1/namespaces/{namespace}/tables/{table}`. */
 async function loadTable(ident: TableIdent, request: RestRequest, catalog: CatalogClient, options: RestOptions): Promise<RestResponse> {
   const found = await catalog.loadTable(ident)
   if (request.method === 'HEAD') return noContent(found ? 204 : 404)
@@ -153,6 +160,7 @@ function protocolWrite(segments: readonly string[]): boolean {
   return segments[1] === 'transactions' || segments[1] === 'tables' || segments[1] === 'oauth'
 }
 
+/** The segments of a path. Decoded after the split: `%2F` belongs to a name, `/` does not. */
 function decodePath(path: string): string[] | undefined {
   try {
     return path
@@ -165,6 +173,7 @@ function decodePath(path: string): string[] | undefined {
   }
 }
 
+/** A write. 501 says that the server lacks it, not that the client did wrong. */
 function unsupported(request: RestRequest): RestResponse {
   return failure(
     501,
@@ -173,6 +182,7 @@ function unsupported(request: RestRequest): RestResponse {
   )
 }
 
+/** A method that the protocol does not have at an address. */
 function notAllowed(method: string, allow: string): RestResponse {
   const response = failure(405, 'UnsupportedOperationException', `${method} is not a method of this address. Use ${allow}.`)
   return { ...response, headers: { ...response.headers, allow } }
@@ -186,14 +196,17 @@ function noNamespace(namespace: readonly string[]): RestResponse {
   )
 }
 
+/** The protocol's `ErrorModel`. */
 function failure(code: number, type: string, message: string): RestResponse {
   return { ...json({ error: { message, type, code } }), status: code }
 }
 
+/** A 200 with a body. */
 function json(value: unknown): RestResponse {
   return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(value) }
 }
 
+/** A status that says all. */
 function noContent(status: number): RestResponse {
   return { status, headers: {}, body: null }
 }

@@ -3,8 +3,8 @@
  * clients ask before them (https://docs.aws.amazon.com/AmazonS3/latest/API/). Locally it stands in for the S3 address that R2 has on
  * Cloudflare, so that engines which attach to the catalog find the files.
  *
- * Path style only: `/{bucket}/{key}`, best at the root of an address: ClickHouse takes the first segment for the bucket, and refuses one of less than three
- * letters. Who may ask is the adapter's matter (it allows loopback alone); signatures are not looked at.
+ * Path style only: `/{bucket}/{key}`, best at the root of an address: ClickHouse takes the first
+ * segment for the bucket, and refuses one of less than three letters. Who may ask is the adapter's matter (it allows loopback alone); signatures are not looked at.
  */
 import type { ObjectInfo, ObjectRange, ObjectStore, StoredObject } from './ports.ts'
 import { errorXml, listXml, locationXml } from './s3-xml.ts'
@@ -55,6 +55,7 @@ export async function serveS3(request: S3Request, buckets: Readonly<Record<strin
     const response = failure(request, 405, 'MethodNotAllowed', `${request.method} is not served: this endpoint only reads.`)
     return { ...response, headers: { ...response.headers, allow: 'GET, HEAD' } }
   }
+  // The first segment is the bucket; all after it, slashes too, is the key.
   const slash = path.indexOf('/', 1)
   const bucketName = slash < 0 ? path.slice(1) : path.slice(1, slash)
   const key = slash < 0 ? '' : path.slice(slash + 1)
@@ -69,6 +70,7 @@ export async function serveS3(request: S3Request, buckets: Readonly<Record<strin
   return listObjects(request, bucket, bucketName)
 }
 
+/** HeadObject: what GetObject would say, without the bytes; with a range, too. */
 async function headObject(request: S3Request, bucket: ObjectStore, key: string): Promise<S3Response> {
   const info = await bucket.head(key)
   if (!info) return failure(request, 404, 'NoSuchKey', `There is no object ${key}.`)
@@ -81,6 +83,7 @@ async function headObject(request: S3Request, bucket: ObjectStore, key: string):
     : { status: 200, headers: { ...objectHeaders(info), 'content-length': String(info.size) }, body: null }
 }
 
+/** GetObject, whole or in part. The bytes are handed on as a stream and never held here. */
 async function getObject(request: S3Request, bucket: ObjectStore, key: string): Promise<S3Response> {
   const wantsRange = request.headers.range !== undefined
   const conditional = request.headers['if-match'] !== undefined || request.headers['if-none-match'] !== undefined
@@ -100,6 +103,7 @@ async function getObject(request: S3Request, bucket: ObjectStore, key: string): 
   return { status: 200, headers: { ...objectHeaders(object), 'content-length': String(object.size) }, body: { object } }
 }
 
+/** ListObjectsV2: at most 1,000 keys and prefixes a page. */
 async function listObjects(request: S3Request, bucket: ObjectStore, bucketName: string): Promise<S3Response> {
   const { query } = request
   if (query.get('list-type') !== '2') return failure(request, 501, 'NotImplemented', 'Only ListObjectsV2 is served: ask with list-type=2.')
@@ -123,6 +127,7 @@ async function listObjects(request: S3Request, bucket: ObjectStore, bucketName: 
   return xml(200, listXml({ ...echo, page }))
 }
 
+/** A range that lies within the object. */
 type ByteRange = { offset: number; length: number }
 
 /**
@@ -154,10 +159,12 @@ function unmet(request: S3Request, info: ObjectInfo): S3Response | undefined {
     : undefined
 }
 
+/** Whether a list of entity tags names this one. */
 function names(header: string, etag: string): boolean {
   return header.split(',').some((it) => it.trim() === '*' || it.trim().replace(/^"|"$/g, '') === etag)
 }
 
+/** 206. `object` is null for HEAD. */
 function partial(info: ObjectInfo, range: ByteRange & ObjectRange, object: StoredObject | null): S3Response {
   return {
     status: 206,
@@ -170,11 +177,13 @@ function partial(info: ObjectInfo, range: ByteRange & ObjectRange, object: Store
   }
 }
 
+/** 416, with the size, so that the client can ask again. */
 function outOfRange(request: S3Request, info: ObjectInfo): S3Response {
   const response = failure(request, 416, 'InvalidRange', `The object ${info.key} has ${info.size} bytes.`)
   return { ...response, headers: { ...response.headers, 'content-range': `bytes */${info.size}` } }
 }
 
+/** What every answer about an object carries. */
 function objectHeaders(info: ObjectInfo): Record<string, string> {
   return {
     'content-type': 'application/octet-stream',
@@ -184,6 +193,7 @@ function objectHeaders(info: ObjectInfo): Record<string, string> {
   }
 }
 
+/** The path as text. Keys hold slashes, so nothing is split before this. */
 function decodePath(path: string): string | undefined {
   try {
     return decodeURIComponent(path)
@@ -193,11 +203,13 @@ function decodePath(path: string): string | undefined {
   }
 }
 
+/** An error as S3's XML. */
 function failure(request: S3Request, status: number, code: string, message: string): S3Response {
   // HEAD has no body by HTTP's rules: its status says all.
   return request.method === 'HEAD' ? { status, headers: {}, body: null } : xml(status, errorXml(code, message, request.path))
 }
 
+/** A response of XML. */
 function xml(status: number, text: string): S3Response {
   return { status, headers: { 'content-type': 'application/xml' }, body: { text } }
 }

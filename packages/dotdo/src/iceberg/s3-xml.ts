@@ -17,6 +17,7 @@ export interface Listing {
   page: ObjectPage
 }
 
+/** A page of ListObjectsV2. */
 export function listXml(listing: Listing): string {
   const { page, encoded } = listing
   const key = (text: string): string => escapeXml(encoded ? encodeURIComponent(text).replaceAll('%2F', '/') : text)
@@ -50,6 +51,7 @@ export function locationXml(): string {
   return `${HEAD}<LocationConstraint ${NAMESPACE}></LocationConstraint>`
 }
 
+/** An error, with the code that clients look at. */
 export function errorXml(code: string, message: string, resource: string): string {
   return `${HEAD}<Error><Code>${code}</Code><Message>${escapeXml(message)}</Message><Resource>${escapeXml(resource)}</Resource></Error>`
 }
@@ -65,4 +67,5 @@ function escapeXml(text: string): string {
   return out
 }
 
+// The carriage return is written as a reference: parsers turn a bare one into a newline.
 const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', '\r': '&#13;' }

@@ -54,18 +54,21 @@ export async function* dataFiles(bucket: ObjectStore, metadata: TableMetadata): 
   }
 }
 
+/** A whole object: metadata, which is small. */
 async function readObject(bucket: ObjectStore, location: string): Promise<Uint8Array> {
   const object = await bucket.get(keyOf(location))
   if (!object) throw missing(location)
   return new Uint8Array(await object.arrayBuffer())
 }
 
+/** A part of a data file. */
 async function readRange(bucket: ObjectStore, location: string, offset: number, length: number): Promise<Uint8Array> {
   const object = await bucket.get(keyOf(location), { range: { offset, length } })
   if (!object) throw missing(location)
   return new Uint8Array(await object.arrayBuffer())
 }
 
+/** An object that the table names and the bucket lacks. */
 function missing(location: string): DotdoError {
   return new DotdoError(
     'METADATA_MISSING',

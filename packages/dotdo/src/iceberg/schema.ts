@@ -1,3 +1,10 @@
+/**
+ * From what a user writes (`{ origin: 'string' }`, `['day(ts)', 'origin']`) to Iceberg's schema and
+ * partition spec, and whether a table that is there already is the one that the user means.
+ *
+ * A writer never changes a table's shape by itself: a column that is missing on either side is an
+ * error that names it, because guessing would lose values or make a column nobody asked for.
+ */
 import { DotdoError } from '../base/errors.ts'
 import { checkColumns, type Column, type ColumnType } from '../parquet/schema.ts'
 import { transformResult } from './transforms.ts'
@@ -78,6 +85,7 @@ export function matchTable(metadata: TableMetadata, wanted: readonly Column[], w
     const field = byName.get(column.name)
     byName.delete(column.name)
     const says = describe(icebergType(column.type), column.required)
+    // Field ids are the table's: data files are read by them, whatever the columns are called later.
     if (!field) differences.push(`column ${column.name} (${says}) is not in the table`)
     else if (says !== describe(field.type, field.required))
       differences.push(`column ${column.name} is ${describe(field.type, field.required)} in the table and ${says} here`)
@@ -124,6 +132,7 @@ export function currentSpec(metadata: TableMetadata): PartitionSpec {
   return spec
 }
 
+/** One partition column of its text. */
 function partitionField(text: string, columns: readonly Column[], fieldId: number): PartitionField {
   const match =
     /^\s*(?:(year|month|day|hour)\(\s*([^(),]+?)\s*\)|(bucket|truncate)\(\s*(\d{1,9})\s*,\s*([^(),]+?)\s*\)|([^(),]+?))\s*$/.exec(text)
@@ -139,20 +148,24 @@ function partitionField(text: string, columns: readonly Column[], fieldId: numbe
   const transform = calendar ?? (sized ? `${sized}[${Number(size)}]` : 'identity')
   if (transformResult(transform, column.type) === undefined)
     throw invalidPartition(text, `Partition column ${JSON.stringify(text)}: ${transform} does not take a ${column.type}`)
+  // The names that engines give by themselves, so that a table made here looks like one made there.
   const suffix = calendar ?? (sized === 'truncate' ? 'trunc' : sized)
   return { 'source-id': column.fieldId, 'field-id': fieldId, name: suffix ? `${name}_${suffix}` : name, transform }
 }
 
+/** A column's type in words, which is also what two schemas are compared by. */
 function describe(type: string, required: boolean): string {
   return required ? `${type} required` : type
 }
 
+/** A spec in words, by the names of its columns: ids differ between a table and a writer's wish. */
 function describeSpec(spec: PartitionSpec, fields: readonly { id: number; name: string }[]): string {
   return spec.fields
     .map((it) => `${it.transform}(${fields.find((field) => field.id === it['source-id'])?.name ?? `field ${it['source-id']}`})`)
     .join(', ')
 }
 
+/** A partition column that cannot be. */
 function invalidPartition(text: string, why: string): DotdoError {
   return new DotdoError(
     'INVALID_PARTITION',

@@ -10,6 +10,7 @@ const encoder = new TextEncoder()
 
 /** A stored value (`values.ts`) as single-value binary of an Iceberg primitive. */
 export function singleValue(type: string, value: Exclude<PartitionValue, null>): Uint8Array {
+  // UUIDs and binary are their bytes.
   if (value instanceof Uint8Array) return value.slice()
   if (typeof value === 'string') return encoder.encode(value)
   if (typeof value === 'boolean') return Uint8Array.of(value ? 1 : 0)
@@ -69,6 +70,7 @@ export function incrementText(text: string): string | undefined {
   return undefined
 }
 
+/** The shortest bytes above all that start with these; `undefined` where all of them are 255. */
 function incrementBytes(bytes: Uint8Array): Uint8Array | undefined {
   for (let i = bytes.length - 1; i >= 0; i--) {
     if (bytes[i]! < 0xff) {
@@ -80,6 +82,7 @@ function incrementBytes(bytes: Uint8Array): Uint8Array | undefined {
   return undefined
 }
 
+/** Whether zero has a sign. */
 function isFloat(type: string): boolean {
   return type === 'float' || type === 'double'
 }

@@ -10,8 +10,8 @@ const MICROS_A_HOUR = 3_600_000_000
 const HOURS_A_DAY = 24
 
 /**
- * The Iceberg type of a transform's results, or `undefined` where the transform does not exist or does not take the type. Floating point is no
- * identity partition here: two computations of one value may differ in the last bit.
+ * The Iceberg type of a transform's results, or `undefined` where the transform does not exist or
+ * does not take the type. Floating point is no identity partition here: two computations of one value may differ in the last bit.
  */
 export function transformResult(transform: string, source: ColumnType): string | undefined {
   const time = source === 'timestamp' || source === 'timestamptz'
@@ -43,6 +43,7 @@ export function transformOf(transform: string, source: ColumnType): (value: Part
   if (sized?.name === 'bucket') return (value) => (value === null ? null : (murmur3(hashed(source, value)) & 0x7fffffff) % sized.size)
   if (sized?.name === 'truncate') return (value) => (value === null ? null : truncate(value, sized.size))
   if (transform === 'identity') return (value) => value
+  // Down to the hour by one floor: exact below 2^53 microseconds, and right before 1970.
   const hours = (value: PartitionValue): number =>
     source === 'date' ? Number(value) * HOURS_A_DAY : Math.floor(Number(value) / MICROS_A_HOUR)
   if (transform === 'hour') return (value) => (value === null ? null : hours(value))
@@ -50,6 +51,7 @@ export function transformOf(transform: string, source: ColumnType): (value: Part
   return (value) => {
     if (value === null) return null
     const date = new Date(hours(value) * 3_600_000)
+    // Both count from 1970, so that January 1969 is month -12.
     const years = date.getUTCFullYear() - 1970
     return transform === 'year' ? years : years * 12 + date.getUTCMonth()
   }
@@ -67,6 +69,7 @@ export function partitionText(result: string, transform: string, value: Partitio
   return String(value)
 }
 
+/** `bucket[16]` and `truncate[4]`. A size of zero is none. */
 function parseSized(transform: string): { name: string; size: number } | undefined {
   const match = /^(bucket|truncate)\[([1-9]\d{0,8})\]$/.exec(transform)
   return match ? { name: match[1]!, size: Number(match[2]) } : undefined

@@ -21,6 +21,7 @@ export interface SchemaField {
   doc?: string
 }
 
+/** A table's columns at one time. Ids are given once and never again, so that a dropped name that returns is another column. */
 export interface Schema {
   type: 'struct'
   'schema-id': number
@@ -36,11 +37,13 @@ export interface PartitionField {
   transform: string
 }
 
+/** How files are parted. A table may have had several; each manifest is of one. */
 export interface PartitionSpec {
   'spec-id': number
   fields: PartitionField[]
 }
 
+/** How rows are sorted within files. Tables written here have the order 0: none. */
 export interface SortOrder {
   'order-id': number
   fields: unknown[]
@@ -49,40 +52,51 @@ export interface SortOrder {
 /** What a snapshot did, as text values: `operation`, counts, and the commit key. */
 export type SnapshotSummary = { operation: string } & Record<string, string>
 
+/** A state of the table: all files that its manifest list names, and nothing else. */
 export interface Snapshot {
   'snapshot-id': number
   'parent-snapshot-id'?: number
+  /** Counts up with every snapshot: which deletes apply to which files is decided by it. */
   'sequence-number': number
   'timestamp-ms': number
+  /** Where the list of its manifests stands. */
   'manifest-list': string
   summary: SnapshotSummary
   'schema-id'?: number
 }
 
+/** A name for a snapshot: a branch moves, a tag stays. */
 export interface SnapshotRef {
   'snapshot-id': number
   type: 'branch' | 'tag'
 }
 
+/** The whole of a table, as one metadata file has it. Each commit writes a new one. */
 export interface TableMetadata {
   'format-version': 2
   'table-uuid': string
   location: string
+  /** Of the youngest snapshot; 0 before the first. */
   'last-sequence-number': number
   'last-updated-ms': number
+  /** The highest field id that was ever given. */
   'last-column-id': number
   schemas: Schema[]
   'current-schema-id': number
   'partition-specs': PartitionSpec[]
   'default-spec-id': number
+  /** The highest id of a partition column that was ever given; 999 where there was none. */
   'last-partition-id': number
   'sort-orders': SortOrder[]
   'default-sort-order-id': number
   properties: Record<string, string>
+  /** What `main` points at; absent for a table without rows. */
   'current-snapshot-id'?: number
   refs: Record<string, SnapshotRef>
   snapshots: Snapshot[]
+  /** When which snapshot was the present: time travel reads it. */
   'snapshot-log': { 'timestamp-ms': number; 'snapshot-id': number }[]
+  /** Earlier metadata files, oldest first; bounded. */
   'metadata-log': { 'timestamp-ms': number; 'metadata-file': string }[]
 }
 
@@ -112,6 +126,7 @@ export interface LoadedTable {
   metadata: TableMetadata
 }
 
+/** What a new table is made of. Field ids and spec are taken as they are. */
 export interface CreateTableRequest {
   schema: Schema
   /** Unpartitioned where it is absent. */
@@ -119,6 +134,7 @@ export interface CreateTableRequest {
   properties?: Record<string, string>
 }
 
+/** What a commit stands on, and what it does: all of it, or nothing. */
 export interface CommitRequest {
   requirements: Requirement[]
   updates: Update[]
@@ -150,18 +166,24 @@ export interface WriteStart extends LoadedTable {
 
 /** A file of rows, as a manifest tells of it. Bounds are single-value binary by field id. */
 export interface DataFile {
+  /** Its full address, as readers ask the bucket for it. */
   path: string
   format: 'PARQUET'
   /** One value for each field of the partition spec, in its order, in the domain of `values.ts`. */
   partition: PartitionValue[]
   recordCount: number
   sizeBytes: number
+  /** By field id: bytes in the file. */
   columnSizes: Map<number, number>
+  /** By field id: values, with nulls and NaN. */
   valueCounts: Map<number, number>
   nullCounts: Map<number, number>
+  /** By field id, floating point alone. */
   nanCounts: Map<number, number>
+  /** By field id; columns of nulls alone have none, nor do JSON texts. */
   lowerBounds: Map<number, Uint8Array>
   upperBounds: Map<number, Uint8Array>
+  /** Where its row groups begin, for readers that share it. */
   splitOffsets: number[]
 }
 

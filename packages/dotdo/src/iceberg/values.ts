@@ -32,6 +32,7 @@ export function storedValue(type: ColumnType, value: unknown): PartitionValue | 
       return toWallMicros(value)
     case 'timestamptz':
       return toInstantMicros(value)
+    // Half a pair of surrogates has no UTF-8, and would come back as another character.
     case 'string':
     case 'json':
       return typeof value === 'string' && value.isWellFormed() ? value : undefined
@@ -87,6 +88,7 @@ export function preview(value: unknown): string {
       : `an object with ${cut(Object.keys(value).join(', ') || 'no keys')}`
 }
 
+/** A 64-bit integer: a number where that is exact, a bigint beyond. */
 function storedLong(value: unknown): number | bigint | undefined {
   if (typeof value === 'number') return Number.isSafeInteger(value) ? value + 0 : undefined
   if (typeof value !== 'bigint' || BigInt.asIntN(64, value) !== value) return undefined
@@ -95,6 +97,7 @@ function storedLong(value: unknown): number | bigint | undefined {
   return Number.isSafeInteger(number) ? number : value
 }
 
+/** A text short enough for a message. */
 function cut(text: string): string {
   return text.length > 80 ? `${text.slice(0, 80)}…` : text
 }

@@ -41,7 +41,10 @@ export interface IcebergWriterOptions {
   schema?: SchemaSpec
   /** Partition columns such as `['day(ts)', 'origin']`; `['day(ts)']` for the event table, none for another schema. */
   partitionBy?: readonly string[]
-  /** Which warehouse's catalog holds the table; the one of the app where it is absent. Whoever constructs the writer resolves it to a catalog. */
+  /**
+   * Which warehouse's catalog holds the table; the one of the app where it is absent. Whoever
+   * constructs the writer resolves it to a catalog.
+   */
   warehouse?: string
   /** Overrides of {@link writeLimits}, by name. */
   limits?: Partial<WriteLimits>
@@ -142,7 +145,8 @@ export class IcebergWriter {
    *
    * @param options `commitKey` in place of the port's: give the one that `COMMIT_UNKNOWN` carries to settle a write by repeating it
    * @throws `INVALID_RECORD` (terminal, with record, column, value and what is accepted), `SCHEMA_MISMATCH`, `TOO_MANY_FILES`,
-   *   `COMMIT_KEY_IN_USE`; retryable: `STORAGE_WRITE_FAILED`, `COMMIT_CONFLICT` after 100 conflicts, `COMMIT_UNKNOWN` where the catalog did not answer
+   *   `COMMIT_KEY_IN_USE`; retryable: `STORAGE_WRITE_FAILED`, `COMMIT_CONFLICT` after 100 conflicts,
+   *   `COMMIT_UNKNOWN` where the catalog did not answer
    */
   async write(rows: Rows, options: { commitKey?: string } = {}): Promise<WriteReceipt> {
     const { random } = this.#ports
@@ -154,8 +158,10 @@ export class IcebergWriter {
         { data: { commitKey } },
       )
     }
+    // Two writes of one key in one object are a mistake of the caller: the second would be taken for a repetition.
     this.#busyKeys.add(commitKey)
     try {
+      // New for every attempt, so that no object is ever written twice, by whichever attempt.
       const attemptId = hex(random.bytes(8))
       const snapshotId = newSnapshotId(random)
       const start = await this.#begin({ commitKey, attemptId, snapshotId })
@@ -207,6 +213,7 @@ export class IcebergWriter {
     return catalog.beginWrite(this.ident, intent)
   }
 
+  /** Writes the files and commits them, or leaves nothing: rows that were taken before a failure are in no snapshot. */
   async #append(rows: Rows, start: WriteStart, ids: WriteIds): Promise<WriteReceipt> {
     const { metadata } = start
     const columns = matchTable(metadata, this.#columns, this.#spec)
@@ -232,6 +239,7 @@ export class IcebergWriter {
       const written = await files.finish()
       if (written.length === 0) return { snapshotId: null, files: 0, rows: 0, bytes: 0, partitions: 0 }
       const snapshot = await this.#commit(written, start, ids, namePrefix, keys)
+      // Also a commit whose reply was lost and that was found again is ours by its id.
       if (snapshot['snapshot-id'] === ids.snapshotId) return receiptOf(snapshot, false)
       // An earlier attempt's commit stands under this key, and none names our files.
       await this.#forget(keys)
@@ -242,6 +250,7 @@ export class IcebergWriter {
     }
   }
 
+  /** Feeds the rows to the files, whatever form they come in. An iterator that is left early is closed by the loop. */
   async #route(rows: Rows, files: DataFiles, report: { rows: number; bytes: number }): Promise<void> {
     const take = async (batch: Iterable<Row | readonly Row[]>): Promise<void> => {
       for (const item of batch) {
@@ -282,6 +291,7 @@ export class IcebergWriter {
       sync: random.bytes(16),
     })
     await this.#put(manifest.entry.path, manifest.bytes, keys)
+    // Lists of rounds that another commit won. They are deleted once ours stands.
     const lostLists: string[] = []
     let table: LoadedTable = start
     for (let conflicts = 0; ; conflicts++) {
@@ -308,7 +318,11 @@ export class IcebergWriter {
     }
   }
 
-  /** Asks for a commit and, when it is unknown what became of it, looks by key. The catalog's own refusals pass through: nothing was committed. */
+  /**
+   * Asks for a commit and, when it is unknown what became of it, looks by key. The catalog's own
+   * refusals pass through: nothing was committed.
+   * @throws `COMMIT_UNKNOWN` where the key is not found, for that is no proof
+   */
   async #settle(commitKey: string, commit: () => Promise<CommitResult>): Promise<Snapshot> {
     let cause: unknown
     try {
@@ -336,6 +350,7 @@ export class IcebergWriter {
     )
   }
 
+  /** The table after a conflict. One that was made anew under the name is another table, and our files are in the old one's folder. */
   async #reload(start: WriteStart): Promise<LoadedTable> {
     const table = await this.#ports.catalog.loadTable(this.ident)
     if (table?.metadata['table-uuid'] === start.metadata['table-uuid']) return table
@@ -360,6 +375,7 @@ export class IcebergWriter {
     return readManifestList(new Uint8Array(await object.arrayBuffer()))
   }
 
+  /** Puts metadata of this write, and lists its key first for whoever cleans up. */
   async #put(location: string, bytes: Uint8Array, keys: string[]): Promise<void> {
     const key = keyOf(location)
     if (!keys.includes(key)) keys.push(key)
@@ -387,12 +403,14 @@ export class IcebergWriter {
   }
 }
 
+/** What one attempt goes by. */
 interface WriteIds {
   commitKey: string
   attemptId: string
   snapshotId: number
 }
 
+/** A receipt by the summary of the snapshot, which says the same now and in a year. */
 function receiptOf(snapshot: Snapshot, duplicate: boolean): WriteReceipt {
   const count = (name: string): number => Number(snapshot.summary[name] ?? 0)
   return {
