@@ -152,6 +152,7 @@ function bucketsOf(book: AddressBook): string[] {
   return [...new Set([...named.map(([name]) => name), ...bindings])]
 }
 
+/** The error of an address that does not say one place. `problem` is a sentence without its full stop. */
 function invalid(source: string, problem: string): DotdoError {
   return new DotdoError('ADDRESS_INVALID', `${problem}.`, { data: { source } })
 }

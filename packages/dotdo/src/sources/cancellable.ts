@@ -38,6 +38,7 @@ export function cancellable<T>(
       isReturned = true
       outer?.removeEventListener('abort', forward)
       controller.abort('the iteration was left')
+      // Runs the `finally` blocks of a generator that waits at a `yield`; one that was reading has been ended by the abort.
       await generator.return()
       return { done: true, value: undefined }
     },

@@ -58,6 +58,7 @@ async function* readBatches<Row>(
   let closedBytes = 0
   let bytes = 0
 
+  // Hands the batch out and begins the next one. Progress comes first: it tells what is read, whether or not the consumer goes on.
   const give = (): SizedBatch<Row> => {
     const given = batch
     rowCount += given.rows.length

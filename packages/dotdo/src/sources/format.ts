@@ -60,7 +60,7 @@ export function sniffFormat(hints: FormatHints, head: Uint8Array): Format {
   throw formatUnknown(hints.address, `its extension and type do not tell, and ${seen}`)
 }
 
-/** The reader of a format. */
+/** The reader of a format, for one object: readers hold state and are not used twice. `csv` is looked at for CSV alone. */
 export function createReader(format: Format, context: ReaderContext, csv: CsvOptions): RowReader {
   switch (format) {
     case 'json':
@@ -93,6 +93,7 @@ const byExtension = new Map<string, Format>([
   ['.csv', 'csv'],
 ])
 
+// What servers send; `text/plain` and `application/octet-stream` say nothing, so the first bytes decide.
 const byContentType = new Map<string, Format>([
   ['application/json', 'json'],
   ['text/json', 'json'],

@@ -158,6 +158,7 @@ async function* listKeys(
   }
 }
 
+// What the S3 console, Hadoop and Spark leave behind: names without data. An object of size 0 by another name is read, and is empty data.
 function isMarker(key: string, size: number): boolean {
   return size === 0 && (key.endsWith('/') || key.endsWith('_$folder$') || key === '_SUCCESS' || key.endsWith('/_SUCCESS'))
 }
