@@ -62,6 +62,7 @@ type App = Awaited<ReturnType<typeof startLocal>>['app']
 async function runPipeline(app: App): Promise<void> {
   const pipeline = app.dotdo.object('Pipeline', 'main')
   const ended = Promise.withResolvers<void>()
+  const handled = Promise.withResolvers<void>()
   const steps = new LiveSteps()
   let runId: string | undefined
   const refresh = async () => {
@@ -76,19 +77,26 @@ async function runPipeline(app: App): Promise<void> {
     event(event: LiveEvent) {
       if ('step' in event && event.runId === runId) steps.update(event.step)
       if ('run' in event && event.run.runId === runId && event.run.status !== 'running') ended.resolve()
+      if (event.type === 'event.delivered' && event.eventType === 'Pipeline.completed') handled.resolve()
+      if (event.type === 'event.dead') handled.reject(new StartError(`No shard was filled: ${event.error?.message ?? 'the event was not handled'}`))
     },
   })
   await watching.promise
-  runId = await app.dotdo.object('Pipeline', 'main').trigger('daily')
+  runId = await pipeline.trigger('daily')
   console.log(`${bold('Run')}   ${runId}`)
   // Whatever happened between the trigger and its answer is read once.
   await refresh()
   await ended.promise
-  subscription.close()
-  const run = await app.dotdo.object('Pipeline', 'main').run(runId)
+  const run = await pipeline.run(runId)
   steps.updateAll(run)
   steps.end()
   summarise(run)
+
+  // The run's event lets the shards fetch their share, in a run of its own.
+  const started = performance.now()
+  await handled.promise
+  subscription.close()
+  console.log(`${green('Event')} Pipeline.completed handled: shards filled in ${formatMs(performance.now() - started)}`)
 }
 
 function summarise(run: RunView): void {

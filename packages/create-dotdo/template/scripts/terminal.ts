@@ -79,7 +79,7 @@ function line(step: StepView): string {
   const facts = [
     total === undefined ? '' : `${count(total)} rows`,
     size === undefined ? '' : bytes(size),
-    total === undefined && step.result ? cut(step.result.text) : '',
+    total === undefined && step.result ? (step.result.text.includes('"duplicate":true') ? 'in the table already' : cut(step.result.text)) : '',
     step.attempt > 1 ? yellow(`attempt ${step.attempt}`) : '',
     step.error && step.status !== 'done' ? red(`${step.error.code ?? step.error.name}: ${step.error.message}`) : '',
   ].filter(Boolean)

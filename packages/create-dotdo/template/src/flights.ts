@@ -37,16 +37,3 @@ export function enrich(flights: Flight[], airports: Airport[]): EnrichedFlight[]
 export function byDay(flights: EnrichedFlight[]): Map<string, EnrichedFlight[]> {
   return Map.groupBy(flights, (flight) => flight.date.slice(0, 10))
 }
-
-/** The flights of each shard: all flights from one airport stand in one. */
-export function byShard(flights: EnrichedFlight[], shards: number): EnrichedFlight[][] {
-  const shares: EnrichedFlight[][] = Array.from({ length: shards }, () => [])
-  for (const flight of flights) shares[hash(flight.origin) % shards]!.push(flight)
-  return shares
-}
-
-function hash(text: string): number {
-  let value = 0
-  for (let i = 0; i < text.length; i++) value = (value * 31 + text.charCodeAt(i)) >>> 0
-  return value
-}

@@ -1,13 +1,12 @@
 import { DO, extract, IcebergWriter, QueryCoordinator } from 'dotdo'
-import { byDay, byShard, enrich, type Airport, type Flight } from './flights.ts'
+import { byDay, enrich, type Airport, type Flight } from './flights.ts'
 
 /** How many objects share the flights that queries run over. */
 const shards = 4
 
-/** Every night: read what is in the data lake, join it, load it into an Iceberg table, and share it out for queries. */
+/** Every night: read what is in the data lake, join it, and load it into an Iceberg table. */
 export const Pipeline = DO.extend({
   iceberg: null as IcebergWriter | null,
-  completed: null as { records: number; at: string } | null,
 
   init() {
     this.iceberg = new IcebergWriter({
@@ -20,35 +19,34 @@ export const Pipeline = DO.extend({
 
     this.every.day.at('2am')(() => this.dailyPipeline(), { id: 'daily' })
 
-    this.on.Pipeline.completed((event: { records: number }) => {
-      this.completed = { records: event.records, at: new Date().toISOString() }
-    })
+    this.on.Pipeline.completed((event: { days: string[] }) => this.shareOut(event.days), { id: 'share-out' })
   },
 
   async dailyPipeline() {
     // Extract: both sources at once. A step that is done is not done again, however often the run is interrupted.
     const [flights, airports] = await Promise.all([
       this.do(() => extract<Flight>('flights'), { stepId: 'extract-flights' }),
-      this.do(() => extract<Airport>('airports', { types: true }), { stepId: 'extract-airports' }),
+      this.do(() => extract<Airport>('airports'), { stepId: 'extract-airports' }),
     ])
 
     // Transform: depends on both.
     const enriched = await this.do(() => enrich(flights, airports), { stepId: 'enrich-flights' })
 
     // Load: one snapshot a day of flights. The day is the commit key, so a later run adds only days that are new.
-    for (const [day, rows] of byDay(enriched)) {
+    const days = byDay(enriched)
+    for (const [day, rows] of days) {
       await this.do(() => this.iceberg!.write(rows, { commitKey: `flights of ${day}` }), { stepId: `load-${day}` })
     }
 
-    // Share the rows out over objects, all at once.
-    await this.do(
-      () => Promise.all(byShard(enriched, shards).map((rows, shard) => this.FlightShard(`shard-${shard}`).replace(rows))),
-      { stepId: 'share-out' },
-    )
-
-    // Notify: handled once, whatever happens.
-    this.send('Pipeline.completed', { records: enriched.length })
+    // Notify: whoever handles it does so once, in a run of its own.
+    this.send('Pipeline.completed', { records: enriched.length, days: [...days.keys()] })
     return { records: enriched.length }
+  },
+
+  /** Lets each shard fetch its days from the data lake, all shards at once. The rows never pass through here. */
+  async shareOut(days: string[]) {
+    const shares = Array.from({ length: shards }, (_, shard) => days.filter((_, index) => index % shards === shard))
+    await this.do(() => Promise.all(shares.map((share, shard) => this.FlightShard(`shard-${shard}`).load(share))), { stepId: 'share-out' })
   },
 
   /** SQL over all shards: `SELECT origin, COUNT(*) FROM flights GROUP BY origin`. */
@@ -60,9 +58,5 @@ export const Pipeline = DO.extend({
   /** The table as it stands now. */
   async table() {
     return await this.iceberg!.snapshot()
-  },
-
-  lastCompleted() {
-    return this.completed
   },
 })
