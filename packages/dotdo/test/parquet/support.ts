@@ -5,10 +5,14 @@ import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api'
 import fc from 'fast-check'
 import { parquetReadObjects } from 'hyparquet'
+import { vi } from 'vitest'
 import { readParquet, type ReadOptions, type Row } from '../../src/parquet/reader.ts'
 import type { ParquetSource } from '../../src/parquet/footer-reader.ts'
 import type { Column, ColumnType } from '../../src/parquet/schema.ts'
 import { ParquetWriter, type ParquetFileInfo, type ParquetOptions } from '../../src/parquet/writer.ts'
+
+// Properties and real data on a busy machine: a slow run is no failure.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 export const compress = (bytes: Uint8Array): Uint8Array => zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 1 } })
 
