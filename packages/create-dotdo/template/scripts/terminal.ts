@@ -92,7 +92,10 @@ const cut = (text: string): string => (text.length > 90 ? `${text.slice(0, 89)}â
 export function table(rows: Record<string, unknown>[]): string {
   if (rows.length === 0) return '  (no rows)'
   const names = Object.keys(rows[0]!)
-  const text = (value: unknown) => (value === null ? 'NULL' : typeof value === 'number' ? (Number.isInteger(value) ? count(value) : value.toFixed(2)) : String(value))
+  const text = (value: unknown): string => {
+    if (typeof value === 'number') return Number.isInteger(value) ? count(value) : value.toFixed(2)
+    return typeof value === 'string' ? value : JSON.stringify(value)
+  }
   const widths = names.map((name) => Math.max(name.length, ...rows.map((row) => text(row[name]).length)))
   const numeric = names.map((name) => rows.every((row) => typeof row[name] === 'number'))
   const cell = (value: string, column: number) => (numeric[column] ? value.padStart(widths[column]!) : value.padEnd(widths[column]!))

@@ -35,5 +35,5 @@ export function bucketNamed(name: string): R2Bucket | undefined {
 }
 
 function isBucket(value: unknown): value is R2Bucket {
-  return /R2Bucket\]$/.test(Object.prototype.toString.call(value))
+  return Object.prototype.toString.call(value).endsWith('R2Bucket]')
 }

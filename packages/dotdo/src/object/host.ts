@@ -30,7 +30,7 @@ import { clock, endOfTurn, linkPorts, random, sleep, sqlStore, timer } from './p
 import { makeSelf } from './self.ts'
 import { Wake } from './wake.ts'
 
-/** How long what has ended is kept, and how often the object looks. */
+/** How long runs that have ended are kept. */
 const keepRunsMs = 30 * 86_400_000
 
 export class ObjectHost {
@@ -165,10 +165,15 @@ export class ObjectHost {
   /** Everything that is due now. */
   async #work(): Promise<void> {
     this.scheduler.due()
-    this.journal.resumeDue()
-    this.journal.prune(clock.now() - keepRunsMs)
+    for (const lane of this.journal.resumeDue()) this.ctx.waitUntil(lane.then(() => this.wake.changed()))
+    this.#prune()
     await this.outbox.pump()
     this.wake.arm()
+  }
+
+  /** Takes away what ended long ago, a bite in each turn. */
+  #prune(): void {
+    if (this.journal.prune(clock.now() - keepRunsMs).more) endOfTurn(() => this.#prune())
   }
 
   #pumping = false

@@ -49,7 +49,7 @@ export function requireNamespace(noun: string): Namespace {
 
 /** Whether a value is a namespace of objects: the Worker's own exports are callable loopbacks, bindings are not, and both carry the tag. */
 export function isNamespace(value: unknown): value is Namespace {
-  return /DurableObjectNamespace\]$/.test(Object.prototype.toString.call(value))
+  return Object.prototype.toString.call(value).endsWith('DurableObjectNamespace]')
 }
 
 /** How many objects one owner keeps a link to. The one used longest ago is forgotten first; it costs a new native stub to come back. */

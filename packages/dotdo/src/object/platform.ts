@@ -25,9 +25,11 @@ export function sqlStore(storage: DurableObjectStorage): Store {
   }
 }
 
-/** Rows lazily, for reads that are larger than memory. A write between two rows is seen or not, as SQLite sees fit. */
-export function* iterateSql(storage: DurableObjectStorage, statement: string, parameters: readonly SqlValue[]): Iterable<SqlRow> {
-  for (const row of storage.sql.exec(statement, ...parameters)) yield withBytes(row)
+/** Rows lazily, values in the order of the columns, for reads that are larger than memory. A write between two rows is seen or not, as SQLite sees fit. */
+export function* iterateSql(storage: DurableObjectStorage, statement: string, parameters: readonly SqlValue[]): Generator<SqlValue[]> {
+  for (const row of storage.sql.exec(statement, ...parameters).raw()) {
+    yield row.map((value) => (value instanceof ArrayBuffer ? new Uint8Array(value) : value))
+  }
 }
 
 function withBytes(row: Record<string, SqlStorageValue>): SqlRow {

@@ -53,7 +53,7 @@ export class SqliteScanner extends RpcTarget implements Scanner {
   constructor(object: { readonly ctx: DurableObjectState }, tables: Iterable<string>, options: Omit<SqliteScannerOptions, 'tables'> = {}) {
     super()
     const { storage } = object.ctx
-    this.#core = new Core({ ...sqlStore(storage), iterate: (statement, ...parameters) => iterateSql(storage, statement, parameters)[Symbol.iterator]() }, { ...options, tables })
+    this.#core = new Core({ ...sqlStore(storage), iterate: (statement, ...parameters) => iterateSql(storage, statement, parameters) }, { ...options, tables })
   }
 
   describe(): Promise<TableDescription[]> {

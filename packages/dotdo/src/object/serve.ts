@@ -31,7 +31,7 @@ export interface AppHandler {
  * | `/rpc` | capnweb, over a WebSocket or as one batch by POST; starts at `authenticate(token)` |
  * | `/live/<noun>/<name>` | live events of one object over a WebSocket, with a ticket from `dotdo.watch` |
  * | `/iceberg/v1/…` | the read side of the Iceberg REST catalog; `Authorization: Bearer <token>` |
- * | `/s3/<bucket>/…` | the app's buckets for S3 readers, on loopback in local development only |
+ * | `/buckets/<bucket>/…` | the app's buckets for S3 readers, on loopback in local development only |
  * | anything else | the page, where the Worker has an `ASSETS` binding |
  */
 export function serve(options: AppOptions = {}): AppHandler {
@@ -45,7 +45,7 @@ export function serve(options: AppOptions = {}): AppHandler {
         if (room === 'rpc') return await newWorkersRpcResponse(request, new Door(env, links()), { onSendError: errorForWire })
         if (room === 'live') return await watch(request, url, env)
         if (room === 'iceberg') return await serveCatalog(request, url, env, links())
-        if (room === 's3') return await serveBucket(request, url, env)
+        if (room === 'buckets') return await serveBucket(request, url, env)
         if (env.ASSETS) return await env.ASSETS.fetch(request)
       } catch (error) {
         return refusal(error)

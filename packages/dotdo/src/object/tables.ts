@@ -27,16 +27,20 @@ export async function serveCatalog(request: Request, url: URL, env: ServeEnv, li
   if (binding === undefined) throw new DotdoError('BUCKET_UNKNOWN', `There is no bucket ${named ? JSON.stringify(named[1]) : ''} here. This Worker has: ${bindings.map(addressName).join(', ') || 'none'}.`, { data: { known: bindings } })
 
   const catalog = links.user('DotdoSystem', `catalog ${binding}`) as unknown as CatalogClient
-  const local = localStorage(url, env) && { tableConfig: { 's3.endpoint': `${url.origin}/s3`, 's3.path-style-access': 'true', 's3.region': 'auto' } }
+  const local = localStorage(url, env) && { tableConfig: { 's3.endpoint': `${url.origin}/buckets`, 's3.path-style-access': 'true', 's3.region': 'auto' } }
   const answer = await serveRest({ method: request.method, path: named?.[2] ?? below, query: url.searchParams }, catalog, local || {})
   return new Response(answer.body, { status: answer.status, headers: answer.headers })
 }
 
-/** `/s3/<bucket>/<key>`: reads of the local buckets. On loopback in local development only: it asks for no secret. */
+/**
+ * `/buckets/<bucket>/<key>`, in S3's protocol: reads of the local buckets. On loopback in local development only: it asks for no secret.
+ *
+ * The first segment has more than two letters because ClickHouse takes it for the name of the bucket, and refuses a shorter one.
+ */
 export async function serveBucket(request: Request, url: URL, env: ServeEnv): Promise<Response> {
   if (!localStorage(url, env)) return new Response('Not here: on Cloudflare, R2 speaks S3 itself.\n', { status: 404 })
   const buckets: Record<string, ObjectStore> = Object.fromEntries(Object.entries(bucketBindings()).map(([binding, bucket]) => [addressName(binding), bucket]))
-  const answer = await serveS3({ method: request.method, path: url.pathname.slice('/s3'.length), query: url.searchParams, headers: Object.fromEntries(request.headers) }, buckets)
+  const answer = await serveS3({ method: request.method, path: url.pathname.slice('/buckets'.length), query: url.searchParams, headers: Object.fromEntries(request.headers) }, buckets)
   const body = answer.body === null ? null : 'text' in answer.body ? answer.body.text : (answer.body.object.body as ReadableStream)
   return new Response(body, { status: answer.status, headers: answer.headers })
 }

@@ -140,7 +140,7 @@ class ClientSession {
     this.#turnEnded()
     const taken = this.#transport.take()
     const frames = this.#withPulls(taken)
-    if (frames.length > 0 && frames.some((frame) => frame[0] !== 'release')) await this.#exchange(frames)
+    if (frames.some((frame) => frame[0] !== 'release')) await this.#exchange(frames)
     else this.#settle()
   }
 
@@ -240,7 +240,7 @@ class ClientSession {
 
 /** A failure as the wire tells it: `['error', name, message, stack?, properties?]`. */
 function unawaited(value: unknown): DotdoError {
-  const [, name, message, , properties] = Array.isArray(value) ? (value as unknown[]) : []
-  const facts = (properties ?? {}) as { code?: unknown; data?: unknown }
-  return new DotdoError(typeof facts.code === 'string' ? facts.code : 'CALL_FAILED', `${String(name ?? 'Error')}: ${String(message ?? value)}`)
+  const [, name, message, , properties] = Array.isArray(value) ? (value as [string, string, string, unknown, { code?: unknown }?]) : []
+  const code = properties?.code
+  return new DotdoError(typeof code === 'string' ? code : 'CALL_FAILED', `${name ?? 'Error'}: ${message ?? 'no reason was given'}`)
 }
