@@ -47,7 +47,7 @@ describe('writers that conflict, crash and repeat themselves', () => {
       fc.asyncProperty(fc.nat(), fc.integer({ min: 1, max: 25 }), async (seed, faults) => {
         for (const it of (await simulate(seed, faults)).happened) seen.add(it)
       }),
-      { numRuns: 250 },
+      { numRuns: 150 },
     )
     // A simulation that never strikes would prove nothing.
     expect([...seen].toSorted()).toEqual([

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { DotdoError } from '../../src/base/errors.ts'
 import type { Progress } from '../../src/base/views.ts'
 import type { CatalogClient } from '../../src/iceberg/ports.ts'
 import { dataFiles, scanTable } from '../../src/iceberg/scan.ts'
@@ -379,6 +380,53 @@ describe('exactly once', () => {
       expect(await rowsOf(lake)).toHaveLength(3)
     },
   )
+  test('conflicts without end are given up after 100, retryable, and nothing is left', async () => {
+    const lake = openLake()
+    await lake.writer().write(events(1, 1))
+    const before = uploads(lake)
+    let commits = 0
+    const catalog = new Proxy(lake.catalog, {
+      get: (target, name) => {
+        const method = (Reflect.get(target, name) as (...args: unknown[]) => Promise<unknown>).bind(target)
+        if (name !== 'commit') return method
+        return async () => {
+          commits++
+          throw new DotdoError('COMMIT_CONFLICT', 'another came first', { retryable: true })
+        }
+      },
+    })
+    await expect(lake.writer({}, { catalog }).write(events(1, 2))).rejects.toMatchObject({ code: 'COMMIT_CONFLICT', retryable: true })
+    expect(commits).toBe(101)
+    expect(uploads(lake)).toEqual(before)
+  })
+  test('a refusal of the catalog is told as it is, and nothing is left', async () => {
+    const lake = openLake()
+    const catalog = new Proxy(lake.catalog, {
+      get: (target, name) => {
+        const method = (Reflect.get(target, name) as (...args: unknown[]) => Promise<unknown>).bind(target)
+        if (name !== 'commit') return method
+        return async () => {
+          throw new DotdoError('INVALID_COMMIT', 'no', { data: { why: 'test' } })
+        }
+      },
+    })
+    await expect(lake.writer({}, { catalog }).write(events(1, 2))).rejects.toMatchObject({ code: 'INVALID_COMMIT' })
+    expect(uploads(lake)).toEqual([])
+  })
+  test('a bucket that cannot even delete hides neither the error nor the truth', async () => {
+    const lake = openLake()
+    await lake.writer().write(events(1, 1))
+    lake.bucket.before = (operation) => {
+      if (operation === 'delete') throw new Error('internal error')
+    }
+    await expect(lake.writer({ limits: { maxOpenFiles: 1 } }).write([...events(3, 1), { type: 'x' }])).rejects.toMatchObject({
+      code: 'INVALID_RECORD',
+    })
+    lake.bucket.before = () => {}
+    expect(await rowsOf(lake)).toHaveLength(1)
+    // What is left is known by its writer's intent.
+    expect(lake.store.sql('SELECT count(*) AS n FROM dotdo_catalog_intents')).toEqual([{ n: 1 }])
+  })
   test('a table that is dropped under a write is told, and nothing is left', async () => {
     const lake = openLake()
     const rows = async function* () {
