@@ -164,10 +164,10 @@ const jsonCase = {
   columns: eventColumns.map((it) => (it.name === 'payload' ? { ...it, type: 'json' as const } : it)),
   rows: asJson,
 }
-const [jsonTime, stringify] = await best(
+const [fromValues, fromTexts] = await best(
   () => writeOurs(jsonCase),
-  () => asJson.reduce((sum, row) => sum + JSON.stringify(row.payload).length, 0),
+  () => writeOurs({ ...jsonCase, columns: eventColumns, rows: asJson.map((row) => ({ ...row, payload: JSON.stringify(row.payload) })) }),
 )
-report('parquet write events with JSON values', 'ms', jsonTime.ms, 'JSON.stringify alone', stringify.ms, 4)
+report('parquet write events with JSON values', 'ms', fromValues.ms, 'JSON.stringify of all rows, then the same', fromTexts.ms, 1.1)
 duck.closeSync()
 rmSync(folder, { recursive: true })
