@@ -14,8 +14,9 @@ export function arithmetic(op: '+' | '-' | '*' | '/' | '%', left: Cell, right: C
     if (fitsInt64(exact)) return exact
   }
   if (op === '%') {
-    const divisor = toInteger(b)
-    return divisor === 0n ? null : Number(toInteger(a) % divisor)
+    // The remainder is of integers always; a text such as 1e3 begins with the integer 1.
+    const divisor = toInteger(right)
+    return divisor === 0n ? null : Number(toInteger(left) % divisor)
   }
   return real(op, Number(a), Number(b))
 }
@@ -47,6 +48,18 @@ export function toInteger(value: Exclude<Cell, null>): bigint {
   if (typeof value === 'bigint') return value
   if (Number.isNaN(value)) return 0n
   return Number.isFinite(value) ? clamp(BigInt(Math.trunc(value))) : value > 0 ? most : least
+}
+
+/**
+ * Rounds to decimal places by the exact value of the number, half away from zero: 2.675, which is a little less than it says, becomes 2.67. SQLite
+ * works on a decimal form cut short, and beyond 15 significant digits its last one can differ from this.
+ */
+export function roundReal(value: number, places: number): number {
+  // At 2^52 and above a REAL has no fraction.
+  if (!Number.isFinite(value) || Math.abs(value) > 4503599627370496) return value
+  if (places <= 0) return Math.trunc(value + (value < 0 ? -0.5 : 0.5))
+  const rounded = Number(Math.abs(value).toFixed(Math.min(places, 30)))
+  return value < 0 ? -rounded : rounded
 }
 
 /** Whether a value counts as true; `null` for NULL. */

@@ -72,7 +72,11 @@ class Binder {
     for (const expr of all) this.#checkNesting(expr)
     const grouped = bound.groupBy.length > 0 || items.some(({ expr }) => anyNode(expr, isAggregate))
     if (bound.having && !grouped) {
-      throw this.#source.error('SQL_INVALID', 'HAVING needs GROUP BY or an aggregate among the result columns. Write WHERE', bound.having.at)
+      throw this.#source.error(
+        'SQL_INVALID',
+        'HAVING needs GROUP BY or an aggregate among the result columns. Write WHERE',
+        bound.having.at,
+      )
     }
     for (const { expr } of grouped ? [] : bound.orderBy) this.#checkNoAggregate(expr, 'ORDER BY without groups')
     return { ...bound, grouped, columns: this.#table.columns.filter(({ name }) => this.#used.has(name)) }
@@ -123,7 +127,7 @@ class Binder {
       'COLUMN_UNKNOWN',
       `The table ${this.#table.name} has no column ${expr.name}. It has: ${known.join(', ')}`,
       expr.at,
-      { column: expr.name, table: this.#table.name, columns: known },
+      { name: expr.name, table: this.#table.name, columns: known },
     )
   }
 
@@ -142,7 +146,8 @@ class Binder {
   }
 
   #checkNoAggregate(expr: Expr, clause: string): void {
-    if (anyNode(expr, isAggregate)) throw this.#source.error('SQL_INVALID', `${clause} cannot hold an aggregate. Select it, or write HAVING`, expr.at)
+    if (anyNode(expr, isAggregate))
+      throw this.#source.error('SQL_INVALID', `${clause} cannot hold an aggregate. Select it, or write HAVING`, expr.at)
   }
 
   #checkNesting(expr: Expr): void {

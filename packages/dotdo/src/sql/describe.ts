@@ -13,6 +13,7 @@ export function describeTable(store: Store, name: string): TableDescription | un
   // Looking for the word first keeps the usual table at one query; a view can take collations from the tables below it.
   const collated = ddl.length === 0 || ddl.some((it) => typeof it.sql !== 'string' || /collate|^\s*create\s+view/i.test(it.sql))
   return {
+    kind: listed.some((it) => it.type === 'table') ? 'table' : 'view',
     // The spelling of the request is kept: it is the one that was allowed.
     name,
     columns: found.map((column): ColumnDescription => {

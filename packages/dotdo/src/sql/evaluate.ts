@@ -1,8 +1,8 @@
 import { DotdoError } from '../base/errors.ts'
 import { type BinaryOp, type Expr } from './ast.ts'
 import type { Affinity } from './scanner.ts'
-import { arithmetic, numericOf, toInteger, toReal, truthOf } from './arithmetic.ts'
-import { compareCells, type Cell } from './values.ts'
+import { arithmetic, numericOf, roundReal, toInteger, toReal, truthOf } from './arithmetic.ts'
+import { compareCells, fitsInt64, type Cell } from './values.ts'
 
 /**
  * Computes what stands above aggregates, by SQLite's rules, over scalars: INTEGER is `bigint`, REAL is `number`.
@@ -107,10 +107,14 @@ function firstOf(args: readonly Expr[], value: Evaluate): Cell {
   return null
 }
 
+/** Of equal values (1 and 1.0) MIN takes the last and MAX the first, as SQLite does. */
 function extreme(args: readonly Expr[], value: Evaluate, sign: number): Cell {
   const values = args.map(value)
   if (values.includes(null)) return null
-  return values.reduce((best, it) => (compareCells(it, best) * sign > 0 ? it : best))
+  return values.reduce((best, it) => {
+    const order = compareCells(it, best) * sign
+    return order > 0 || (order === 0 && sign < 0) ? it : best
+  })
 }
 
 function abs(value: Cell): Cell {
@@ -121,15 +125,10 @@ function abs(value: Cell): Cell {
   return value < 0n ? -value : value
 }
 
-/** Rounds half away from zero, by the exact value of the number. The result is REAL, as in SQLite. */
+/** As SQLite's: half away from zero. The result is REAL. */
 function round(value: Cell, digits: Cell): Cell {
   if (value === null || digits === null) return null
-  const places = Number(toInteger(digits))
-  const number = toReal(value)
-  // At 2^52 and above a REAL has no fraction.
-  if (!Number.isFinite(number) || Math.abs(number) > 4503599627370496) return number
-  if (places <= 0) return Math.trunc(number + (number < 0 ? -0.5 : 0.5))
-  return Number(Math.abs(number).toFixed(Math.min(places, 30))) * (number < 0 ? -1 : 1)
+  return roundReal(toReal(value), Number(toInteger(digits)))
 }
 
 function unary(op: string, value: Cell): Cell {
@@ -220,7 +219,10 @@ function cast(value: Cell, to: Affinity): Cell {
   if (to === 'INTEGER') return toInteger(value)
   if (to === 'REAL') return toReal(value)
   if (to === 'TEXT') return asText(value)
-  return typeof value === 'string' || value instanceof Uint8Array ? numericOf(value) : value
+  if (typeof value !== 'string' && !(value instanceof Uint8Array)) return value
+  const number = numericOf(value)
+  // A text such as 1e3 is a whole number, and NUMERIC keeps it as an INTEGER; a REAL stays what it is.
+  return typeof number === 'number' && Number.isInteger(number) && fitsInt64(BigInt(number)) ? BigInt(number) : number
 }
 
 function typeName(value: Cell): string {

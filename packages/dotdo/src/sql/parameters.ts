@@ -94,7 +94,7 @@ export class ParameterReader {
     const what =
       value instanceof Date
         ? 'a Date: pass its text or its milliseconds'
-        : `${String(value)} (${typeof value}): pass null, a number, a bigint of 64 bits, a text, a boolean or a Uint8Array`
+        : `of type ${typeof value}: pass null, a number, a bigint of 64 bits, a text, a boolean or a Uint8Array`
     throw this.#source.error('SQL_PARAMETER', `The value for ${name} is ${what}`, at, { parameter: name })
   }
 }

@@ -13,6 +13,8 @@ export interface ScanPlan {
   parameters: Bound[]
   columns: string[]
   typed: boolean
+  /** Columns that may hold integers which are no exact numbers. */
+  wide: string[]
 }
 
 interface PlanBase {
@@ -220,6 +222,7 @@ class ScanColumns {
   #select: BoundSelect
   #source: Source
   #texts: string[] = []
+  #wide: string[] = []
   #parameters: Bound[] = []
   #index = new Map<string, number>()
 
@@ -239,6 +242,7 @@ class ScanColumns {
 
   append(expr: Expr): number {
     const index = this.#texts.push(printExpr(expr, (value) => this.#parameters.push(value))) - 1
+    if (this.#isWide(expr)) this.#wide.push(`c${index}`)
     if (!this.#index.has(identityOf(expr))) this.#index.set(identityOf(expr), index)
     return index
   }
@@ -261,7 +265,14 @@ class ScanColumns {
         },
       )
     }
-    return { table: this.#select.table.name, sql, parameters, columns, typed }
+    return { table: this.#select.table.name, sql, parameters, columns, typed, wide: this.#wide }
+  }
+
+  /** Keeping an integer exact costs the shard some time a row, so it is left out where none can be too large. */
+  #isWide(expr: Expr): boolean {
+    if (expr.kind === 'aggregate') return expr.name !== 'count' && expr.name !== 'total'
+    const affinity = expr.kind === 'column' && this.#select.table.kind === 'table' ? affinityOf(expr, this.#select.table) : undefined
+    return affinity !== 'TEXT' && affinity !== 'REAL'
   }
 }
 

@@ -156,8 +156,7 @@ export class ExprReader {
     if (!op) throw this.#refuse(`The operator ${String(fields.op)}`, node, 'Compute it in your program.')
     const operand = this.#operand(fields.expr, 12)
     // A negative number is one literal: the least integer exists in no other way.
-    if (op === '-' && operand.kind === 'literal' && /^[\d.]/.test(operand.text ?? ''))
-      return { ...numberOf(`-${operand.text}`), at }
+    if (op === '-' && operand.kind === 'literal' && /^[\d.]/.test(operand.text ?? '')) return { ...numberOf(`-${operand.text}`), at }
     return { kind: 'unary', op, operand, at }
   }
 

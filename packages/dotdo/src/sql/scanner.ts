@@ -32,6 +32,8 @@ export interface ColumnDescription {
 /** A table or view that may be read. */
 export interface TableDescription {
   name: string
+  /** Of a stored table the affinities hold for every value; a view or a virtual table may answer values of any type. */
+  kind: 'table' | 'view'
   columns: ColumnDescription[]
 }
 
@@ -52,6 +54,8 @@ export interface ScanRequest {
   columns: string[]
   /** Whether the reply must tell INTEGER from REAL (`ScanReply.types`). */
   typed: boolean
+  /** The columns that may hold integers beyond 2^53, which the scanner keeps exact; the others cannot, by their declared type or function. */
+  wide: string[]
   /** Bounds of a batch. Default: {@link MAX_BATCH_ROWS} and {@link MAX_BATCH_BYTES}, which are also the most that is given. */
   batchRows?: number
   batchBytes?: number

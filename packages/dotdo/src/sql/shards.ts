@@ -1,4 +1,4 @@
-import { codeOf, DotdoError, toErrorRecord, type ErrorRecord } from '../base/errors.ts'
+import { codeOf, DotdoError, isRetryable, toErrorRecord, type ErrorRecord } from '../base/errors.ts'
 import type { Cancellation } from './cancellation.ts'
 import type { Plan } from './plan.ts'
 import {
@@ -146,12 +146,15 @@ export function openShards(scanners: readonly (Scanner | Promise<Scanner>)[], pl
 
 export function shardFailed(shard: number, thrown: unknown): DotdoError {
   const error = toErrorRecord(thrown)
+  // An overflow is a fact about the data, not a failure of the shard that met it.
+  if (error.code === 'SQL_OVERFLOW') return new DotdoError('SQL_OVERFLOW', error.message, { data: { ...error.data, shard }, cause: thrown })
+  const retryable = isRetryable(thrown)
   return new DotdoError(
     'SHARD_FAILED',
-    `Shard ${shard} did not answer: ${error.message} No answer is given without it. Try again, or set onShardError: 'partial' and use queryResult.`,
+    `Shard ${shard} did not answer: ${withStop(error.message)} No answer is given without it. ${retryable ? 'Try again' : 'Mend it first'}, or set onShardError: 'partial' and use queryResult.`,
     {
       data: { shard, error },
-      retryable: error.retryable ?? error.code === undefined,
+      retryable,
       cause: thrown,
     },
   )
@@ -165,6 +168,10 @@ function callScan(scanner: Scanner | Promise<Scanner>, request: ScanRequest): Pr
   } catch (thrown) {
     return Promise.reject(thrown)
   }
+}
+
+function withStop(message: string): string {
+  return /[.!?]$/.test(message) ? message : `${message}.`
 }
 
 function checkTable(shard: number, plan: Plan, reply: ScanReply): void {

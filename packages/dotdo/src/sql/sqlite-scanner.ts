@@ -1,5 +1,5 @@
 import { DotdoError } from '../base/errors.ts'
-import type { SqlRow, SqlValue, Store } from '../base/ports.ts'
+import type { SqlValue, Store } from '../base/ports.ts'
 import { describeTable } from './describe.ts'
 import { checkStatement } from './guard.ts'
 import {
@@ -16,10 +16,10 @@ import { cellBytes, type Cell } from './values.ts'
 /** A store that can also read rows one by one, so that a large result is never in memory whole. */
 export interface ScanStore extends Store {
   /**
-   * Runs one SELECT lazily: each step computes one row. `return` ends the statement early. In a Durable Object this is the cursor of
-   * `storage.sql.exec`, in `node:sqlite` `statement.iterate`.
+   * Runs one SELECT lazily: each step computes one row, its values in the order of the columns. `return` ends the statement early. In a
+   * Durable Object this is `storage.sql.exec(…).raw()` with blobs as `Uint8Array`, in `node:sqlite` `statement.iterate` with `setReturnArrays`.
    */
-  iterate(statement: string, ...parameters: SqlValue[]): Iterator<SqlRow>
+  iterate(statement: string, ...parameters: SqlValue[]): Iterator<SqlValue[]>
 }
 
 /** Which tables a {@link SqliteScanner} shows, and what it does about writes. */
@@ -103,7 +103,7 @@ function cursorOf(batches: Batches): ScanCursor {
 /** One statement under way, in batches. */
 class Batches {
   ended = false
-  #rows: Iterator<SqlRow>
+  #rows: Iterator<SqlValue[]>
   #request: ScanRequest
   #changes: () => SqlValue | undefined
   #changesAtStart: SqlValue | undefined
@@ -137,6 +137,23 @@ class Batches {
     this.#rows.return?.()
   }
 
+  #step(): IteratorResult<SqlValue[]> {
+    try {
+      return this.#rows.next()
+    } catch (thrown) {
+      const message = thrown instanceof Error ? thrown.message : String(thrown)
+      const overflow = /integer overflow/i.test(message)
+      throw new DotdoError(
+        overflow ? 'SQL_OVERFLOW' : 'SCAN_FAILED',
+        overflow ? 'An integer passes 64 bits. Use TOTAL(x), or cast to REAL.' : `SQLite refused the scan: ${message}. Change the query.`,
+        {
+          data: { table: this.#request.table, sqlite: message },
+          cause: thrown,
+        },
+      )
+    }
+  }
+
   #read(): ScanReply | null {
     if (this.#changes() !== this.#changesAtStart) {
       throw new DotdoError(
@@ -154,14 +171,15 @@ class Batches {
     let rows = 0
     let sizeBytes = 0
     while (rows < this.#maxRows && sizeBytes < this.#maxBytes) {
-      const { done, value: row } = this.#rows.next()
+      const { done, value: row } = this.#step()
       if (done) {
         this.ended = true
         break
       }
-      const letters = row.types as string | null
+      // The column of types follows all others.
+      const letters = row[columns.length] as string | null
       for (let i = 0; i < columns.length; i++) {
-        const raw = row[columns[i]!]!
+        const raw = row[i]!
         // A text where the types say integer is one of the large ones.
         const cell = letters !== null && letters[i] === 'i' && typeof raw === 'string' ? BigInt(raw) : raw
         values[i]!.push(cell)
@@ -177,12 +195,16 @@ class Batches {
 }
 
 /** The statement with large integers as text, and the column of type letters: in every row, or only where a large integer needs it. */
-function wrap({ sql, columns, typed }: ScanRequest): string {
+function wrap({ sql, columns, typed, wide }: ScanRequest): string {
   const large = (name: string) => `(typeof(${name}) = 'integer' AND (${name} > ${MAX_EXACT} OR ${name} < -${MAX_EXACT}))`
-  const cells = columns.map((name) => `CASE WHEN ${large(name)} THEN CAST(${name} AS TEXT) ELSE ${name} END AS ${name}`)
+  const cells = columns.map((name) => (wide.includes(name) ? `CASE WHEN ${large(name)} THEN CAST(${name} AS TEXT) ELSE ${name} END` : name))
   const letters = columns.map((name) => `substr(typeof(${name}), 1, 1)`).join(' || ')
-  const types = typed ? letters : `CASE WHEN ${columns.map(large).join(' OR ')} THEN ${letters} END`
-  return `SELECT ${cells.join(', ')}, ${types} AS types FROM (${sql})`
+  const someLarge = columns
+    .filter((name) => wide.includes(name))
+    .map(large)
+    .join(' OR ')
+  const types = typed ? letters : someLarge ? `CASE WHEN ${someLarge} THEN ${letters} END` : 'NULL'
+  return `SELECT ${cells.join(', ')}, ${types} FROM (${sql})`
 }
 
 function bounded(asked: number | undefined, most: number): number {

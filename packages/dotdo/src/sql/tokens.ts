@@ -40,7 +40,7 @@ export function tokenize(sql: string): Token[] {
     const lines = text.split('\n')
     line += lines.length - 1
     // Columns count code points, as the parser's do, so that a place can be looked up by either.
-    column = (lines.length > 1 ? 1 : column) + [...lines.at(-1)!].length
+    column = (lines.length > 1 ? 1 : column) + Array.from(lines.at(-1)!).length
   }
   return tokens
 }

@@ -18,24 +18,30 @@ async function check(queries: fc.Arbitrary<Query>): Promise<void> {
   let answered = 0
   let refused = 0
   await fc.assert(
-    fc.asyncProperty(rows, fc.array(queries, { minLength: 1, maxLength: 4 }), fc.constantFrom(...shardCounts), fc.constantFrom(...Object.keys(splits)), async (data, list, shards, split) => {
-      const world = new World(ddl, 't', data, shards, splits[split])
-      const coordinator = new QueryCoordinator(world.scanners, { parser })
-      for (const { sql, total } of list) {
-        const expected = world.oracle(sql)
-        try {
-          const ours = await coordinator.query(sql)
-          answered++
-          if (typeof expected === 'string') throw new Error(`${sql}\nSQLite fails: ${expected}\nours: ${show(ours)}`)
-          if (!sameRows(ours, expected, total)) throw new Error(`${sql}\nours:   ${show(ours)}\nSQLite: ${show(expected)}`)
-        } catch (thrown) {
-          const code = codeOf(thrown)
-          if (typeof expected === 'string' && (code === 'SHARD_FAILED' || code === 'SQL_OVERFLOW' || code === 'SQL_INVALID')) continue
-          if (code !== 'SQL_UNSUPPORTED') throw thrown
-          refused++
+    fc.asyncProperty(
+      rows,
+      fc.array(queries, { minLength: 1, maxLength: 4 }),
+      fc.constantFrom(...shardCounts),
+      fc.constantFrom(...Object.keys(splits)),
+      async (data, list, shards, split) => {
+        const world = new World(ddl, 't', data, shards, splits[split])
+        const coordinator = new QueryCoordinator(world.scanners, { parser })
+        for (const { sql, total } of list) {
+          const expected = world.oracle(sql)
+          try {
+            const ours = await coordinator.query(sql)
+            answered++
+            if (typeof expected === 'string') throw new Error(`${sql}\nSQLite fails: ${expected}\nours: ${show(ours)}`)
+            if (!sameRows(ours, expected, total)) throw new Error(`${sql}\nours:   ${show(ours)}\nSQLite: ${show(expected)}`)
+          } catch (thrown) {
+            const code = codeOf(thrown)
+            if (typeof expected === 'string' && (code === 'SHARD_FAILED' || code === 'SQL_OVERFLOW' || code === 'SQL_INVALID')) continue
+            if (code !== 'SQL_UNSUPPORTED') throw thrown
+            refused++
+          }
         }
-      }
-    }),
+      },
+    ),
     { numRuns: runs, ...(process.env.SQL_SEED && { seed: Number(process.env.SQL_SEED) }) },
   )
   expect(refused).toBeLessThan(answered * 0.05 + 5)

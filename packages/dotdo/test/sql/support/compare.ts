@@ -21,5 +21,8 @@ export function sameCell(a: Cell, b: Cell): boolean {
 }
 
 function sorted(rows: readonly Row[]): Row[] {
-  return rows.map((row) => ({ row, key: groupKey(Object.values(row)) })).sort((x, y) => (x.key < y.key ? -1 : x.key > y.key ? 1 : 0)).map(({ row }) => row)
+  return rows
+    .map((row) => ({ row, key: groupKey(Object.values(row)) }))
+    .sort((x, y) => (x.key < y.key ? -1 : x.key > y.key ? 1 : 0))
+    .map(({ row }) => row)
 }

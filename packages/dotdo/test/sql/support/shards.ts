@@ -1,5 +1,5 @@
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
-import type { SqlRow, SqlValue } from '../../../src/base/ports.ts'
+import type { SqlValue } from '../../../src/base/ports.ts'
 import type { Scanner } from '../../../src/sql/scanner.ts'
 import { SqliteScanner, type ScanStore, type SqliteScannerOptions } from '../../../src/sql/sqlite-scanner.ts'
 import type { Cell, Row } from '../../../src/sql/values.ts'
@@ -19,10 +19,12 @@ export class ShardStore extends SqliteStore implements ScanStore {
     this.database = database
   }
 
-  *iterate(statement: string, ...parameters: SqlValue[]): Generator<SqlRow> {
+  *iterate(statement: string, ...parameters: SqlValue[]): Generator<SqlValue[]> {
     this.open++
     try {
-      for (const row of this.database.prepare(statement).iterate(...parameters)) yield row as SqlRow
+      const prepared = this.database.prepare(statement)
+      prepared.setReturnArrays(true)
+      for (const row of prepared.iterate(...parameters)) yield row as unknown as SqlValue[]
     } finally {
       this.open--
     }
@@ -34,7 +36,7 @@ export type Split = (row: readonly Stored[], index: number, shards: number) => n
 
 export const splits: Record<string, Split> = {
   'round robin': (_, index, shards) => index % shards,
-  'by hash': (row, _, shards) => [...String(row[0])].reduce((hash, char) => (hash * 31 + char.codePointAt(0)!) >>> 0, 7) % shards,
+  'by hash': (row, _, shards) => Array.from(String(row[0])).reduce((hash, char) => (hash * 31 + char.codePointAt(0)!) >>> 0, 7) % shards,
   'by range': (_, index, shards) => Math.floor(index / 8) % shards,
   'one empty': (_, index, shards) => (shards === 1 ? 0 : 1 + (index % (shards - 1))),
   'one with everything': (_, __, shards) => shards - 1,
