@@ -41,7 +41,7 @@ export function transformResult(transform: string, source: ColumnType): string |
 export function transformOf(transform: string, source: ColumnType): (value: PartitionValue) => PartitionValue {
   const sized = parseSized(transform)
   if (sized?.name === 'bucket') return (value) => (value === null ? null : (murmur3(hashed(source, value)) & 0x7fffffff) % sized.size)
-  if (sized?.name === 'truncate') return (value) => (value === null ? null : truncate(value, sized.size))
+  if (sized?.name === 'truncate') return (value) => (value === null ? null : truncate(source, value, sized.size))
   if (transform === 'identity') return (value) => value
   // Down to the hour by one floor: exact below 2^53 microseconds, and right before 1970.
   const hours = (value: PartitionValue): number =>
@@ -80,14 +80,20 @@ function hashed(source: ColumnType, value: Exclude<PartitionValue, null>): Uint8
   return singleValue(source === 'int' || source === 'date' ? 'long' : source, value)
 }
 
-/** Integers go down to a multiple of the width (also below zero), texts to that many code points, bytes to that many bytes. */
-function truncate(value: Exclude<PartitionValue, null>, width: number): PartitionValue {
+/**
+ * Integers go down to a multiple of the width (also below zero), texts to that many code points, bytes to that many bytes. At the lowest
+ * integers the multiple lies below what the type holds: it wraps there, as in the reference implementation, so that engines agree.
+ */
+function truncate(source: ColumnType, value: Exclude<PartitionValue, null>, width: number): PartitionValue {
   if (typeof value === 'string') return truncateText(value, width)
   if (value instanceof Uint8Array) return value.slice(0, width)
-  if (typeof value === 'bigint') {
-    const wide = BigInt(width)
-    return value - (((value % wide) + wide) % wide)
-  }
   const number = Number(value)
-  return number - (((number % width) + width) % width)
+  const down = number - (((number % width) + width) % width)
+  if (source === 'int') return down | 0
+  if (typeof value !== 'bigint' && Number.isSafeInteger(down)) return down
+  const wide = BigInt(value)
+  const size = BigInt(width)
+  const exact = BigInt.asIntN(64, wide - (((wide % size) + size) % size))
+  // One value has one form: a bigint that a number holds is that number.
+  return Number.isSafeInteger(Number(exact)) ? Number(exact) : exact
 }

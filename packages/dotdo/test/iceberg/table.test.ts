@@ -22,10 +22,18 @@ const ident = { namespace: ['analytics'], name: 'events' }
 /** Every type, with values that its partitions and bounds find hard. */
 const kinds: Record<string, { type: ColumnType; values: fc.Arbitrary<unknown>; partitions: string[] }> = {
   flag: { type: 'boolean', values: fc.boolean(), partitions: ['flag'] },
-  small: { type: 'int', values: fc.integer(), partitions: ['small', 'bucket(3, small)', 'truncate(100, small)'] },
+  small: {
+    type: 'int',
+    values: fc.oneof(fc.integer(), fc.constantFrom(-(2 ** 31), 2 ** 31 - 1)),
+    partitions: ['small', 'bucket(3, small)', 'truncate(100, small)'],
+  },
   big: {
     type: 'long',
-    values: fc.oneof(fc.integer({ min: -5, max: 5 }), fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })),
+    values: fc.oneof(
+      fc.integer({ min: -5, max: 5 }),
+      fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+      fc.constantFrom(-(2n ** 63n), 2n ** 63n - 1n, -Number.MAX_SAFE_INTEGER),
+    ),
     partitions: ['bucket(3, big)', 'truncate(1000, big)'],
   },
   real: { type: 'double', values: fc.double(), partitions: [] },

@@ -117,6 +117,12 @@ describe('transforms', () => {
     expect([1, -1, -10, 10n ** 18n + 7n].map((it) => transformOf('truncate[10]', 'long')(it))).toEqual([0, -10, -10, 10n ** 18n])
     expect(transformOf('truncate[2]', 'string')('🚀🚀🚀')).toBe('🚀🚀')
   })
+  test('truncation at the lowest integers wraps, as in the reference implementation, and stays in its type', () => {
+    expect(transformOf('truncate[1000]', 'int')(-(2 ** 31))).toBe(2147483296)
+    expect(transformOf('truncate[1000]', 'long')(-(2n ** 63n))).toBe(9223372036854775616n)
+    expect(transformOf('truncate[1000]', 'long')(-Number.MAX_SAFE_INTEGER)).toBe(-9007199254741000n)
+    expect(transformOf('truncate[1000]', 'long')(2n ** 53n)).toBe(9007199254740000)
+  })
   test('null stays null in every transform', () => {
     for (const transform of ['identity', 'year', 'month', 'day', 'hour', 'bucket[4]', 'truncate[4]'])
       expect(transformOf(transform, 'timestamptz')(null)).toBeNull()
