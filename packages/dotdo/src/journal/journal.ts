@@ -240,7 +240,6 @@ export class Journal {
     try {
       for (const runId of this.#due) {
         this.#due.delete(runId)
-        if (this.#executions.find(runId)) continue
         // A failure of the run is in its row. A store that failed leaves the row running, and the watchdog comes again.
         await Promise.allSettled([this.launch(runId)])
       }

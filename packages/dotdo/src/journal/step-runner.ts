@@ -40,8 +40,8 @@ export class StepRunner implements StepDriver {
       if (found) await this.#takeUp(run, scope, found, plan)
       for (;;) {
         this.#begin(run, step)
-        if (!run.fresh) await this.#sync(run, scope)
         try {
+          if (!run.fresh) await this.#sync(run, scope)
           return await this.#attempt(run, scope, fn, plan, step)
         } catch (thrown) {
           this.#fail(run, scope, plan, step, thrown)

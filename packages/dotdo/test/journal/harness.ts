@@ -28,6 +28,8 @@ export class TestObject {
   events: LiveEventBody[] = []
   store = new SqliteStore()
   syncs = 0
+  /** Holds a flush back: gets its number, from 1 on. */
+  syncGate: (sync: number) => Promise<void> | undefined = () => undefined
   journal: Journal
   /** What the code inside of a step's function sees as its execution. */
   readonly context = new AsyncLocalStorage<Execution>()
@@ -105,8 +107,8 @@ export class TestObject {
           })
         }),
       sync: async () => {
-        this.syncs++
         store.flush()
+        await this.syncGate(++this.syncs)
       },
       execute: async ({ target, args }, execution) => {
         const name = target.kind === 'method' ? target.name : target.kind === 'schedule' ? target.id : target.handler

@@ -438,6 +438,18 @@ describe('pruning', () => {
     expect(await object.call('main', [], 'old0')).toHaveLength(20_000)
   })
 
+  test('a value with more chunks than a bite holds leaves none behind', async () => {
+    const object = new TestObject({ main: (run) => run.step(() => Array.from({ length: 5000 }, (_, i) => `row ${i}`), { stepId: 'rows' }).then(() => 1) })
+    await object.call('main', [], 'r')
+    const valueId = Number(object.store.sql('SELECT value_id FROM dotdo_steps')[0]?.value_id)
+    for (let chunk = 1; chunk < 1200; chunk++) object.store.sql('INSERT INTO dotdo_values (id, text) VALUES (?, ?)', valueId * 1048576 + chunk, '=j[]')
+    object.clock.advance(1)
+    let bites = 1
+    while (object.journal.prune(object.clock.now()).more) bites++
+    expect(bites).toBe(3)
+    for (const table of ['dotdo_values', 'dotdo_steps', 'dotdo_runs']) expect(object.store.sql(`SELECT * FROM ${table}`)).toEqual([])
+  })
+
   test('a stream that somebody still holds says that it is gone instead of giving another one', async () => {
     const object = new TestObject({ main: (run, mark) => run.step(async function* () { yield [mark] }, { stepId: 's' }) })
     const stream = (await object.call('main', ['first'])) as StoredStream

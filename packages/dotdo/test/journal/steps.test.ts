@@ -359,6 +359,55 @@ describe('steps inside of steps', () => {
     expect(object.timers).toBe(0)
   })
 
+  test('stop when their sibling fails the attempt around them, instead of being joined by the next one', async () => {
+    const slow: number[] = []
+    const stopped: number[] = []
+    const object: TestObject = new TestObject({
+      main: (run) =>
+        run.step(({ attempt: outer }) => Promise.all([
+          object.here.step(({ attempt, signal }) => {
+            slow.push(attempt)
+            signal.addEventListener('abort', () => stopped.push(attempt))
+            return attempt === 1 ? new Promise(() => {}) : 'slow'
+          }, { stepId: 'slow' }),
+          settle().then(() => { if (outer === 1) throw new Error('sibling') }),
+        ]), { stepId: 'outer', retries: { delay: 0 } }),
+    })
+    const run = object.call('main', [], 'r')
+    await object.advance(1)
+    expect(await run).toEqual(['slow', undefined])
+    expect([slow, stopped]).toEqual([[1, 2], [1]])
+  })
+
+  test('that were stopped while their attempt was on its way to the disk are waited for, and begun anew once', async () => {
+    const gate = Promise.withResolvers<void>()
+    const inner: number[] = []
+    let lives = 0
+    const object: TestObject = new TestObject({
+      main: (run) => {
+        if (lives++ === 0) return new Promise(() => {})
+        return run.step(() => object.here.step(({ attempt }) => (inner.push(attempt), 'inner'), { stepId: 'inner', retries: { limit: 1 } }), {
+          stepId: 'outer', timeout: 1000, retries: { limit: 1, delay: 0 },
+        })
+      },
+    })
+    object.begin('main')
+    await settle()
+    object.store.flush()
+    object.crash()
+    // The run's flush, the outer attempt's, and then the inner one's, which hangs while the outer attempt times out.
+    object.syncGate = (sync) => (sync === 3 ? gate.promise : undefined)
+    object.journal.resumeDue()
+    await object.advance(1500)
+    expect(inner).toEqual([])
+    gate.resolve()
+    await settle()
+    expect(object.journal.run('r')).toMatchObject({ status: 'done', result: { text: '"inner"' } })
+    // The first attempt never ran, but it counts; it is no crash.
+    expect(inner).toEqual([2])
+    expect(object.events.flatMap((event) => ('step' in event && event.type === 'step.retrying' ? [[event.step.stepId, event.step.error?.code]] : []))).toEqual([['outer', 'STEP_TIMEOUT'], ['inner', 'STEP_TIMEOUT']])
+  })
+
   test('a step that waits for itself is refused instead of waiting for ever', async () => {
     const object: TestObject = new TestObject({ main: (run) => run.step(() => object.here.step(() => 1, { stepId: 'a' }), { stepId: 'a' }) })
     await expect(object.call('main')).rejects.toMatchObject({ code: 'STEP_ID_REUSED' })
