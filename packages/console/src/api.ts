@@ -1,0 +1,91 @@
+/**
+ * What the page asks of an app. One connection for as long as the session lasts.
+ *
+ * Stubs that stand between two calls are given back as soon as the call is answered: held ones would keep objects awake for as long as the page
+ * is open.
+ */
+import { connect, type AppDescription, type InspectorStub, type LiveListener, type LiveSubscription, type ObjectDescription, type RunView, type ScheduleView, type TableOverview } from 'dotdo/client'
+import type { Row } from './chart.ts'
+import { pageSize } from './live-runs.ts'
+import { endsSession } from './session.ts'
+
+/** One object of the app, by what the page needs of it. */
+export interface ObjectApi {
+  describe(): Promise<ObjectDescription>
+  /** The newest runs, the schedules, and one run with its steps where `runId` is given: one round trip. An unknown run is an error of `open` alone. */
+  read(runId: string | undefined): Promise<{ runs: RunView[]; schedules: ScheduleView[]; open: RunView | undefined; openError: unknown }>
+  /** The page of runs before this one. */
+  older(before: string): Promise<RunView[]>
+  cancel(runId: string): Promise<void>
+  /** Gives the id of the run. */
+  trigger(scheduleId: string): Promise<string>
+  pause(scheduleId: string): Promise<void>
+  resume(scheduleId: string): Promise<void>
+  /** Calls the object's own `query(sql)`. */
+  query(sql: string): Promise<Row[]>
+  /** What the object's own `exampleQueries` answers. */
+  exampleQueries(isGetter: boolean): Promise<unknown>
+  watch(listener: LiveListener): LiveSubscription
+}
+
+export interface Api {
+  describe(): Promise<AppDescription>
+  tables(): Promise<TableOverview[]>
+  object(noun: string, name: string): ObjectApi
+  close(): void
+}
+
+/** Connects. `onEnd` is told when the app does not know the session any more. */
+export function openApi(url: string, token: string, onEnd: () => void): Api {
+  const app = connect(url, { token })
+
+  const guard = async <T>(call: () => PromiseLike<T>): Promise<T> => {
+    try {
+      return await call()
+    } catch (error) {
+      if (endsSession(error)) onEnd()
+      throw error
+    }
+  }
+  const object = (noun: string, name: string): ObjectApi => {
+    const inspect = <T>(use: (inspector: InspectorStub) => PromiseLike<T>) => guard(() => lend(app.dotdo.object(noun, name), use))
+    const call = <T>(use: (stub: UserStub) => PromiseLike<T>) => guard(() => lend((app as unknown as Record<string, (name: string) => UserStub>)[noun]!(name), use))
+    return {
+      describe: () => inspect((inspector) => inspector.describe()),
+      read: (runId) =>
+        inspect(async (inspector) => {
+          let openError: unknown
+          const [runs, schedules, open] = await Promise.all([
+            inspector.runs({ limit: pageSize }),
+            inspector.schedules(),
+            runId === undefined ? undefined : inspector.run(runId).catch((error: unknown) => void (openError = error)),
+          ])
+          return { runs, schedules, open: open ?? undefined, openError }
+        }),
+      older: (before) => inspect((inspector) => inspector.runs({ limit: pageSize, before })),
+      cancel: (runId) => inspect((inspector) => inspector.cancelRun(runId)),
+      trigger: (scheduleId) => inspect((inspector) => inspector.trigger(scheduleId)),
+      pause: (scheduleId) => inspect((inspector) => inspector.pause(scheduleId)),
+      resume: (scheduleId) => inspect((inspector) => inspector.resume(scheduleId)),
+      query: (sql) => call((stub) => stub.query(sql)),
+      exampleQueries: (isGetter) => call((stub) => (isGetter ? (stub.exampleQueries as unknown as PromiseLike<unknown>) : stub.exampleQueries())),
+      watch: (listener) => app.watch(noun, name, listener),
+    }
+  }
+  return { describe: () => guard(() => app.dotdo.describe()), tables: () => guard(() => app.dotdo.tables()), object, close: () => app.close() }
+}
+
+/** The methods of a user's object that the page calls where they are there. */
+interface UserStub {
+  query(sql: string): PromiseLike<Row[]>
+  exampleQueries(): PromiseLike<unknown>
+}
+
+/** Uses a stub and gives it back. */
+async function lend<Stub extends object, T>(stub: Stub, use: (stub: Stub) => PromiseLike<T>): Promise<T> {
+  try {
+    return await use(stub)
+  } finally {
+    ;(stub as Partial<Disposable>)[Symbol.dispose]?.()
+  }
+}

@@ -1,0 +1,68 @@
+/** The geometry of a run's picture: where each step's bar begins and ends, in hundredths of the whole width. Pure. */
+import type { RunView, StepView } from 'dotdo/client'
+import { formatDuration } from './format.ts'
+
+/** A stretch of the time axis: both in hundredths of its width. */
+export interface Stretch {
+  left: number
+  width: number
+}
+
+export interface TimelineRow {
+  step: StepView
+  bar: Stretch
+  /** From the end of a failed attempt to the next one, as far as it lies on the axis. */
+  waiting?: Stretch
+  /** How long the step has taken so far. */
+  elapsedMs: number
+}
+
+export interface Timeline {
+  spanMs: number
+  ticks: { left: number; label: string }[]
+  rows: TimelineRow[]
+}
+
+/** Widths between two ticks that people can count in. */
+const tickSteps = [
+  ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
+  ...[1, 2, 5, 10, 15, 30].map((seconds) => seconds * 1000),
+  ...[1, 2, 5, 10, 15, 30].map((minutes) => minutes * 60_000),
+  ...[1, 2, 4, 6, 12, 24, 48, 96, 168].map((hours) => hours * 3_600_000),
+]
+const mostTicks = 6
+
+/**
+ * Lays out a run at the instant `now`. A run that has ended fills the axis. The axis of one that is running ends at the next tick, so that it
+ * grows in steps while its bars grow evenly.
+ */
+export function layOutTimeline(run: RunView, now: number): Timeline {
+  const steps = run.steps ?? []
+  const ended = run.endedAt ?? now
+  // A clock that was set back must not put a bar left of the axis or make its width negative.
+  const from = Math.min(run.startedAt, ...steps.map((step) => step.startedAt))
+  const to = Math.max(ended, from + 1, ...steps.map((step) => step.endedAt ?? from))
+  const tick = tickStep(to - from)
+  const spanMs = run.endedAt === undefined ? Math.max(1, Math.ceil((to - from) / tick)) * tick : to - from
+  const place = (start: number, end: number): Stretch => {
+    const left = clamp(((start - from) / spanMs) * 100)
+    return { left, width: clamp(((Math.max(start, end) - from) / spanMs) * 100) - left }
+  }
+  const ticks = Array.from({ length: Math.floor(spanMs / tick + 1e-9) + 1 }, (_, index) => ({
+    left: clamp(((index * tick) / spanMs) * 100),
+    label: index === 0 ? '0' : formatDuration(index * tick).replace('.0 s', ' s').replace(/ 0 (s|min|h)$/, ''),
+  }))
+  const rows = steps.map((step): TimelineRow => {
+    const until = step.endedAt ?? ended
+    const waiting = step.status === 'waiting' && step.nextAttemptAt !== undefined && step.nextAttemptAt > until ? place(until, step.nextAttemptAt) : undefined
+    return { step, bar: place(step.startedAt, until), ...(waiting && waiting.width > 0 && { waiting }), elapsedMs: Math.max(0, until - step.startedAt) }
+  })
+  return { spanMs, ticks, rows }
+}
+
+/** The distance of ticks for a span: the smallest that needs at most {@link mostTicks}. */
+export function tickStep(spanMs: number): number {
+  return tickSteps.find((step) => spanMs / step <= mostTicks) ?? Math.ceil(spanMs / mostTicks / 604_800_000) * 604_800_000
+}
+
+const clamp = (value: number) => Math.min(100, Math.max(0, value))

@@ -1,0 +1,98 @@
+/** The schedules of an object: when they fire next, what they did last, and Run now. */
+import type { ScheduleView as Schedule } from 'dotdo/client'
+import { dayTime, relative, zoneName } from '../format.ts'
+import { useAction, useNow, type LiveObject } from '../hooks.ts'
+import { hrefOf } from '../route.ts'
+import { LinkState, type ObjectRoute } from './object.tsx'
+import { Empty, ErrorBox, Instant } from './parts.tsx'
+
+/** How many instants are shown of each schedule. */
+const instantsShown = 5
+
+export function SchedulesView({ live, route }: { live: LiveObject; route: ObjectRoute }) {
+  const { state } = live
+  return (
+    <>
+      <div class="heading">
+        <h1>Schedules</h1>
+        <LinkState link={live.link} />
+      </div>
+      {!state.loaded && live.error === undefined && <p class="note">Reading the schedules…</p>}
+      {state.loaded && state.schedules.length === 0 && (
+        <Empty title="No schedules">
+          Declare one in <code>init()</code>: <code>this.every.day.at('2am')(() =&gt; …)</code>.
+        </Empty>
+      )}
+      <ul class="cards">
+        {state.schedules.map((schedule) => (
+          <ScheduleCard key={schedule.scheduleId} live={live} route={route} schedule={schedule} />
+        ))}
+      </ul>
+    </>
+  )
+}
+
+function ScheduleCard({ live, route, schedule }: { live: LiveObject; route: ObjectRoute; schedule: Schedule }) {
+  const now = useNow(1000) + live.state.clockAheadMs
+  const action = useAction()
+  const { noun, name } = route
+  const { scheduleId, pattern, timeZone, paused, next, lastFiredAt, lastRunId } = schedule
+  const heading = `schedule-${scheduleId.replace(/\W+/g, '-')}`
+  const runNow = async () => {
+    const runId = await live.api.trigger(scheduleId)
+    // What is live is worth watching: the run is shown as soon as it is there.
+    location.hash = hrefOf({ tab: 'runs', noun, name, runId })
+  }
+  const setPaused = async (pause: boolean) => {
+    await (pause ? live.api.pause(scheduleId) : live.api.resume(scheduleId))
+    live.refresh()
+  }
+  return (
+    <li class="card" aria-labelledby={heading}>
+      <div class="card-head">
+        <h2 id={heading}>
+          {pattern} {paused && <span class="chip warn">paused</span>}
+        </h2>
+        <span class="actions">
+          <button class="primary" disabled={action.busy !== undefined} onClick={() => action.run('run', runNow)}>
+            {action.busy === 'run' ? 'Starting…' : 'Run now'}
+          </button>
+          <button disabled={action.busy !== undefined} onClick={() => action.run('pause', () => setPaused(!paused))}>
+            {paused ? 'Resume' : 'Pause'}
+          </button>
+        </span>
+      </div>
+      <dl class="facts">
+        <div>
+          <dt>Id</dt>
+          <dd>
+            <code>{scheduleId}</code>
+          </dd>
+        </div>
+        <div>
+          <dt>Zone</dt>
+          <dd>{timeZone}</dd>
+        </div>
+        <div>
+          <dt>Last run</dt>
+          <dd>{lastFiredAt === undefined ? 'never' : lastRunId === undefined ? <Instant at={lastFiredAt} now={now} /> : <a href={hrefOf({ tab: 'runs', noun, name, runId: lastRunId })}><Instant at={lastFiredAt} now={now} /></a>}</dd>
+        </div>
+      </dl>
+      {action.error !== undefined && <ErrorBox title="That did not work" error={action.error} />}
+      <h3>Next {next[0] !== undefined && !paused && <span class="note">your time, {zoneName(next[0])}</span>}</h3>
+      {paused ? (
+        <p class="note">Paused: it fires again after Resume.</p>
+      ) : next.length === 0 ? (
+        <p class="note">It does not fire again.</p>
+      ) : (
+        <ol class="instants">
+          {next.slice(0, instantsShown).map((at) => (
+            <li key={at}>
+              <time dateTime={new Date(at).toISOString()}>{dayTime(at)}</time> <span class="note num">{relative(at, now)}</span>
+            </li>
+          ))}
+        </ol>
+      )}
+    </li>
+  )
+}

@@ -1,0 +1,232 @@
+/**
+ * A small app in Node that plays what the page shows: every state of a run, at the test's command instead of by a clock. It serves the built
+ * page and the same calls as the Worker; instants are fixed, relative to its start, so that two runs of a test see the same.
+ */
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { extname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { newWebSocketRpcSession, nodeHttpBatchRpcResponse, RpcTarget } from 'capnweb'
+import { WebSocketServer, type WebSocket as ServerSocket } from 'ws'
+import { DotdoError, type LiveEvent, type RunView, type ScheduleView, type TableOverview } from 'dotdo/client'
+import { historyOf } from './fake-runs.ts'
+
+const dist = fileURLToPath(new URL('../../dotdo/dist/console/', import.meta.url))
+const types: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' }
+
+/** A live event before it is numbered; distributes over the kinds. */
+type Body = LiveEvent extends infer Event ? (Event extends LiveEvent ? Omit<Event, 'seq' | 'at'> : never) : never
+
+/** One object of the fake app, changed by the test. */
+export class FakeObject {
+  runs: RunView[] = []
+  schedules: ScheduleView[] = []
+  methods: string[] = []
+  /** Answers `query(sql)`. */
+  query: (sql: string) => unknown = () => []
+  examples: string[] = []
+  /** What was called, in order, such as `trigger daily`. */
+  readonly calls: string[] = []
+  readonly watchers = new Set<ServerSocket>()
+  #seq = 100
+
+  /** Tells everybody who watches, as the Worker's object does. */
+  emit(body: Body): void {
+    const event = { seq: ++this.#seq, at: Date.now(), ...body } as LiveEvent
+    for (const watcher of this.watchers) watcher.send(JSON.stringify(event))
+  }
+
+  accept(socket: ServerSocket): void {
+    this.watchers.add(socket)
+    socket.on('close', () => this.watchers.delete(socket))
+    socket.send(JSON.stringify({ type: 'watching', seq: this.#seq }))
+  }
+
+  /** Puts a run in the place of the one with its id, or before all others, and tells of it. */
+  change(run: RunView, type: 'run.started' | 'run.done' | 'run.failed' | 'run.cancelled'): void {
+    const at = this.runs.findIndex(({ runId }) => runId === run.runId)
+    if (at < 0) this.runs.unshift(run)
+    else this.runs[at] = run
+    const { steps: _, ...listed } = run
+    this.emit({ type, run: listed })
+  }
+
+  find(runId: string): RunView {
+    const run = this.runs.find((known) => known.runId === runId)
+    if (!run) throw new DotdoError('RUN_UNKNOWN', `This object has no run '${runId}'. It may have been pruned after its retention; runs() lists those that exist.`, { data: { runId } })
+    return run
+  }
+}
+
+/** The state of a fake app, and how to end it. */
+export interface FakeApp {
+  url: string
+  /** A link that opens the page once. */
+  link(): string
+  pipeline: FakeObject
+  empty: FakeObject
+  tables: TableOverview[]
+  /** From now on the sessions that were handed out open nothing. */
+  endSessions(): void
+  /** Cuts every connection, as a restart does. */
+  cut(): void
+  close(): Promise<void>
+}
+
+export async function startFakeApp(now = Date.now()): Promise<FakeApp> {
+  const { runs, schedules, tables } = historyOf(now)
+  const pipeline = Object.assign(new FakeObject(), { runs, schedules, methods: ['dailyPipeline', 'query', 'exampleQueries'] })
+  const empty = new FakeObject()
+  const objects: Record<string, FakeObject> = { 'Pipeline/main': pipeline, 'Report/weekly': empty }
+  const oneTime = new Map<string, 'good' | 'used'>()
+  let generation = 1
+
+  class Inspector extends RpcTarget {
+    readonly #object: FakeObject
+    readonly #key: string
+    constructor(key: string) {
+      super()
+      const object = objects[key]
+      if (!object) throw new DotdoError('NOUN_UNKNOWN', `There is no object ${key} in this app. There are: ${Object.keys(objects).join(', ')}.`, { data: { key } })
+      this.#object = object
+      this.#key = key
+    }
+    describe() {
+      const [noun, name] = this.#key.split('/')
+      return { noun, name, methods: this.#object.methods, getters: [] }
+    }
+    runs({ limit = 50, before }: { limit?: number; before?: string } = {}) {
+      const from = before === undefined ? 0 : this.#object.runs.findIndex(({ runId }) => runId === before) + 1
+      return this.#object.runs.slice(from, from + limit).map(({ steps: _, ...run }) => run)
+    }
+    run(runId: string) {
+      return this.#object.find(runId)
+    }
+    schedules() {
+      return this.#object.schedules
+    }
+    cancelRun(runId: string) {
+      this.#object.calls.push(`cancel ${runId}`)
+      const error = { name: 'DotdoError', code: 'RUN_CANCELLED', message: 'The run was cancelled by an operator.' }
+      this.#object.change({ ...this.#object.find(runId), status: 'cancelled', endedAt: Date.now(), error }, 'run.cancelled')
+    }
+    trigger(scheduleId: string) {
+      this.#object.calls.push(`trigger ${scheduleId}`)
+      const at = Date.now()
+      const runId = `${scheduleId}@manual-${this.#object.calls.length}`
+      this.#object.change({ runId, target: { kind: 'schedule', id: scheduleId, scheduledAt: at }, status: 'running', attempt: 1, startedAt: at, steps: [] }, 'run.started')
+      return runId
+    }
+    #setPaused(scheduleId: string, paused: boolean) {
+      const schedule = this.#object.schedules.find((known) => known.scheduleId === scheduleId)!
+      schedule.paused = paused
+      this.#object.emit({ type: 'schedule.changed', schedule })
+    }
+    pause(scheduleId: string) {
+      this.#object.calls.push(`pause ${scheduleId}`)
+      this.#setPaused(scheduleId, true)
+    }
+    resume(scheduleId: string) {
+      this.#object.calls.push(`resume ${scheduleId}`)
+      this.#setPaused(scheduleId, false)
+    }
+  }
+  class Operator extends RpcTarget {
+    describe() {
+      return { nouns: ['Pipeline', 'Report'], singletons: { Pipeline: ['main'], Report: ['weekly'] } }
+    }
+    object(noun: string, name: string) {
+      return new Inspector(`${noun}/${name}`)
+    }
+    wake() {}
+    watch(noun: string, name: string) {
+      return `/live/${noun}/${name}?ticket=good`
+    }
+    tables() {
+      return app.tables
+    }
+  }
+  class UserObject extends RpcTarget {
+    readonly #object: FakeObject
+    constructor(object: FakeObject) {
+      super()
+      this.#object = object
+    }
+    query(sql: string) {
+      this.#object.calls.push(`query ${sql}`)
+      return this.#object.query(sql)
+    }
+    exampleQueries() {
+      return this.#object.examples
+    }
+  }
+  class App extends RpcTarget {
+    get dotdo() {
+      return new Operator()
+    }
+    Pipeline(name: string) {
+      return new UserObject(objects[`Pipeline/${name}`]!)
+    }
+    Report(name: string) {
+      return new UserObject(objects[`Report/${name}`]!)
+    }
+  }
+  class Door extends RpcTarget {
+    authenticate(token: string) {
+      if (token === `session-${generation}`) return new App()
+      throw new DotdoError('TOKEN_INVALID', 'The token is not valid.')
+    }
+    redeem(token: string) {
+      if (token === 'old') throw new DotdoError('TOKEN_EXPIRED', 'This link has expired.')
+      if (oneTime.get(token) === 'used') throw new DotdoError('TOKEN_USED', 'This one-time link has been used.')
+      if (!oneTime.has(token)) throw new DotdoError('TOKEN_INVALID', 'The token is not valid.')
+      oneTime.set(token, 'used')
+      return { token: `session-${generation}`, expiresAt: Date.now() + 3_600_000 }
+    }
+  }
+
+  const headers = Object.fromEntries(
+    [...(await readFile(join(dist, '_headers'), 'utf8')).matchAll(/^ {2}([\w-]+): (.*)$/gm)].map(([, name, value]) => [name!, value!]),
+  )
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? '/', 'http://fake')
+    if (pathname === '/rpc') return void nodeHttpBatchRpcResponse(request, response, new Door())
+    const file = pathname === '/' ? 'index.html' : pathname.slice(1)
+    readFile(join(dist, file)).then(
+      (body) => response.writeHead(200, { 'content-type': types[extname(file)] ?? 'text/plain', ...headers }).end(body),
+      () => response.writeHead(404).end('not found'),
+    )
+  })
+  const sockets = new WebSocketServer({ noServer: true })
+  server.on('upgrade', (request, socket, head) => {
+    const { pathname } = new URL(request.url ?? '/', 'http://fake')
+    sockets.handleUpgrade(request, socket, head, (accepted) => {
+      const object = objects[decodeURIComponent(pathname.replace('/live/', ''))]
+      if (pathname === '/rpc') newWebSocketRpcSession(accepted as unknown as WebSocket, new Door())
+      else if (object) object.accept(accepted)
+      else accepted.close(1008, 'no such object')
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  const app: FakeApp = {
+    url,
+    pipeline,
+    empty,
+    tables,
+    link() {
+      const token = `once-${oneTime.size + 1}`
+      oneTime.set(token, 'good')
+      return `${url}#token=${token}`
+    },
+    endSessions: () => void generation++,
+    cut: () => sockets.clients.forEach((socket) => socket.terminate()),
+    async close() {
+      app.cut()
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+  return app
+}

@@ -1,0 +1,62 @@
+/** Takes pictures of every view of the fake app, in light and dark, wide and narrow: `node packages/console/test/look.ts FOLDER`. */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { launchBrowser } from '../../../test/support/chromium.ts'
+import { startFakeApp } from './fake-app.ts'
+import { runningRun } from './fake-runs.ts'
+import { answerOf } from './fake-query.ts'
+
+const folder = process.argv[2] ?? '.dotdo/console-pictures'
+const app = await startFakeApp()
+app.pipeline.runs.unshift(runningRun('daily@now', Date.now() - 9_000))
+app.pipeline.query = answerOf
+app.pipeline.examples = ['SELECT state, COUNT(*) AS n FROM events GROUP BY state']
+const browser = await launchBrowser()
+try {
+  await mkdir(folder, { recursive: true })
+  const page = await browser.context.newPage()
+  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && console.error(message.text()))
+  await page.goto(app.url)
+  const ask = (sql: string) => async () => {
+    await page.getByLabel('SQL').fill(sql)
+    await page.getByRole('button', { name: 'Run query' }).click()
+    await page.locator('table, .error').first().waitFor()
+  }
+  const views: [string, string, (() => Promise<unknown>)?][] = [
+    ['runs', '#/Pipeline/main/runs'],
+    ['running', '#/Pipeline/main/runs/daily%40now', () => page.getByRole('button', { name: /extract-products/ }).click()],
+    ['done', '#/Pipeline/main/runs/daily%40done', () => page.getByRole('button', { name: /extract-events/ }).click()],
+    ['failed', '#/Pipeline/main/runs/daily%40failed'],
+    ['schedules', '#/Pipeline/main/schedules'],
+    ['query', '#/Pipeline/main/query', ask('SELECT state, COUNT(*) AS n, AVG(delay) AS meanDelay\nFROM events\nGROUP BY state')],
+    ['line', '#/Pipeline/main/query', ask('SELECT day, COUNT(*) AS n FROM events GROUP BY day')],
+    ['query-error', '#/Pipeline/main/query', ask('SELEC 1')],
+    ['tables', '#/tables'],
+    ['empty', '#/Report/weekly/runs'],
+  ]
+  for (const colorScheme of ['light', 'dark'] as const) {
+    for (const width of [1280, 390]) {
+      await page.emulateMedia({ colorScheme })
+      await page.setViewportSize({ width, height: 800 })
+      await page.evaluate(() => sessionStorage.clear())
+      await page.goto(app.url)
+      await page.reload()
+      await page.screenshot({ path: join(folder, `entry-${colorScheme}-${width}.png`) })
+      await page.goto(app.link())
+      await page.getByRole('heading', { name: 'Runs' }).waitFor()
+      for (const [name, hash, then] of views) {
+        await page.goto(app.url + hash)
+        await page.getByRole('heading').first().waitFor()
+        await page.waitForTimeout(250)
+        await then?.()
+        await page.waitForTimeout(150)
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth)
+        if (wide) console.error(`${name} at ${width} is wider than the page`)
+        await page.screenshot({ path: join(folder, `${name}-${colorScheme}-${width}.png`), fullPage: name !== 'runs' })
+      }
+    }
+  }
+} finally {
+  await browser.close()
+  await app.close()
+}
