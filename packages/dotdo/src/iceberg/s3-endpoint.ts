@@ -3,8 +3,9 @@
  * clients ask before them (https://docs.aws.amazon.com/AmazonS3/latest/API/). Locally it stands in for the S3 address that R2 has on
  * Cloudflare, so that engines which attach to the catalog find the files.
  *
- * Path style only: `/{bucket}/{key}`, best at the root of an address: ClickHouse takes the first
- * segment for the bucket, and refuses one of less than three letters. Who may ask is the adapter's matter (it allows loopback alone); signatures are not looked at.
+ * Path style only: `/{bucket}/{key}`, at the root of an address or below a first segment of at least
+ * three letters, such as `/objects`: ClickHouse takes the first segment for the bucket, and refuses
+ * a shorter one (`/s3`). Who may ask is the adapter's matter (it allows loopback alone); signatures are not looked at.
  */
 import type { ObjectInfo, ObjectRange, ObjectStore, StoredObject } from './ports.ts'
 import { errorXml, listXml, locationXml } from './s3-xml.ts'
