@@ -51,14 +51,20 @@ export function toInteger(value: Exclude<Cell, null>): bigint {
 }
 
 /**
- * Rounds to decimal places by the exact value of the number, half away from zero: 2.675, which is a little less than it says, becomes 2.67. SQLite
- * works on a decimal form cut short, and beyond 15 significant digits its last one can differ from this.
+ * Rounds to decimal places, half away from zero, by the first 18 significant digits, which is how closely SQLite looks too: 2.675, a little less than
+ * it says, becomes 2.67. SQLite's own conversion to decimal is not exact in the 18th digit: of numbers that end in a 5 right after the
+ * place one in 2,000 is rounded the other way by SQLite 3.53, and others by other releases.
  */
 export function roundReal(value: number, places: number): number {
   // At 2^52 and above a REAL has no fraction.
   if (!Number.isFinite(value) || Math.abs(value) > 4503599627370496) return value
   if (places <= 0) return Math.trunc(value + (value < 0 ? -0.5 : 0.5))
-  const rounded = Number(Math.abs(value).toFixed(Math.min(places, 30)))
+  const [mantissa, exponent] = Math.abs(value).toExponential(17).split('e') as [string, string]
+  const kept = Math.min(places, 30)
+  const dropped = 17 - Number(exponent) - kept
+  if (dropped <= 0) return value
+  const unit = 10n ** BigInt(dropped)
+  const rounded = Number(`${(BigInt(mantissa.replace('.', '')) + unit / 2n) / unit}e-${kept}`)
   return value < 0 ? -rounded : rounded
 }
 
