@@ -103,7 +103,7 @@ export async function until<T>(what: string, read: () => Promise<T>, done: (valu
     const value = await read()
     if (done(value)) return value
     if (Date.now() > end) throw new Error(`${what}: not within ${ms} ms; last was ${JSON.stringify(value)}`)
-    await wait(50)
+    await wait(20)
   }
 }
 
