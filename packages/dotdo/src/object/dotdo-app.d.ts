@@ -1,5 +1,5 @@
 /** The user's file: see `entry.ts`. */
 declare module 'dotdo:app' {
-  const app: new (ctx: DurableObjectState, env: never) => unknown
+  const app: import('./do.ts').DurableObjectClass<object>
   export default app
 }

@@ -4,14 +4,17 @@
  */
 import * as app from 'dotdo:app'
 import type { AppOptions } from './app.ts'
-import { serve } from './serve.ts'
+import type { DurableObjectClass } from './do.ts'
+import { serve, type AppHandler } from './serve.ts'
 
-export { default as Pipeline } from 'dotdo:app'
+/** The object of the file. Its type is stated, so that the library's declarations do not name a module that only an app has. */
+export const Pipeline: DurableObjectClass<object> = app.default
 export { DotdoSystem } from './system.ts'
 
 const options = app as unknown as AppOptions
 
-export default serve({ singletons: { Pipeline: ['main'] }, ...optional('sources'), ...optional('singletons'), ...optional('authenticate') })
+const handler: AppHandler = serve({ singletons: { Pipeline: ['main'] }, ...optional('sources'), ...optional('singletons'), ...optional('authenticate') })
+export default handler
 
 function optional<Name extends keyof AppOptions>(name: Name): Pick<AppOptions, Name> | undefined {
   return options[name] === undefined ? undefined : { [name]: options[name] } as Pick<AppOptions, Name>

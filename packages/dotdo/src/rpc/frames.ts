@@ -20,8 +20,8 @@ export interface LinkMessage {
   frames: Frame[]
   /** The caller exports something (a callback, a promise of another session) and will have more to say: answer at once. */
   duplex?: true
-  /** The caller is done with the session. */
-  end?: true
+  /** Other sessions of this caller that it is done with. */
+  ended?: string[]
 }
 
 /** What the receiver has to say so far. */
@@ -31,7 +31,7 @@ export interface LinkReply {
   frames: Frame[]
   /** Whether calls are still running whose answers the caller awaits: poll for them. */
   pending: boolean
-  /** Whether the receiver keeps the session. When not, the next message would find it gone. */
+  /** Whether something can refer to the session: a running call, an unpulled promise, a capability, a callback. When not, it ends soon. */
   open: boolean
 }
 

@@ -6,8 +6,12 @@ export interface LinkLimits {
   callsPerSession: number
   /** How deep one chain of calls may be: its cost at the receiver is quadratic. */
   chainDepth: number
+  /** Answers of one session that the receiver keeps, newest first, so that their promises can be arguments of later calls. */
+  answersKept: number
   /** How long a session that is retained (a capability in a result, a callback, an intermediate promise) lives without traffic. */
   idleMs: number
+  /** How long a session to which nothing refers is kept all the same: a message of its caller may be on its way. */
+  graceMs: number
   /** How long a poll for late answers hangs before it is renewed. */
   pollMs: number
 }
@@ -17,6 +21,8 @@ export const defaultLinkLimits: LinkLimits = {
   framesPerMessage: 50_000,
   callsPerSession: 100_000,
   chainDepth: 1_000,
+  answersKept: 1_000,
   idleMs: 20_000,
+  graceMs: 1_000,
   pollMs: 10_000,
 }

@@ -41,6 +41,8 @@ export class Link {
   #limits: LinkLimits
   #stats: LinkStats
   #current: ClientSession | undefined
+  /** Sessions that are over at this end and may be kept at the other: told with the next message. */
+  #ended: string[] = []
 
   /** @param peer gives the far end; asked once for each session, so that a broken one is replaced */
   constructor(peer: () => LinkPeer, ports: LinkClientPorts, stats: LinkStats, limits: Partial<LinkLimits> = {}) {
@@ -69,7 +71,7 @@ export class Link {
 
   #main(): object {
     this.#current ??= this.#ports.detached(() => {
-      const session = new ClientSession(this.#peer(), this.#ports, this.#stats, this.#limits, () => {
+      const session = new ClientSession(this.#peer(), this.#ports, this.#stats, this.#limits, this.#ended, () => {
         if (this.#current === session) this.#current = undefined
       })
       return session
@@ -87,6 +89,7 @@ class ClientSession {
   #ports: LinkClientPorts
   #limits: LinkLimits
   #stats: LinkStats
+  #ended: string[]
   #transport: FrameTransport
   #session: RpcSession
   #turnEnded: () => void
@@ -101,9 +104,12 @@ class ClientSession {
   #awaited = new Set<number>()
   /** Calls that were pulled by the link and not by the user. */
   #pulledHere = new Set<number>()
+  /** Releases of answered calls, oldest first. */
+  #held: Frame[] = []
   #cancelIdle: (() => void) | undefined
 
-  constructor(peer: LinkPeer, ports: LinkClientPorts, stats: LinkStats, limits: LinkLimits, turnEnded: () => void) {
+  constructor(peer: LinkPeer, ports: LinkClientPorts, stats: LinkStats, limits: LinkLimits, ended: string[], turnEnded: () => void) {
+    this.#ended = ended
     this.#peer = peer
     this.#ports = ports
     this.#stats = stats
@@ -157,7 +163,7 @@ class ClientSession {
     this.#stats.calls += pushed.length
     const unasked = pushed.filter((id) => !asked.has(id))
     const referred = unasked.length > 0 ? referredCalls(taken, unasked) : undefined
-    const frames = taken.filter(([kind, id]) => !(kind === 'pull' && this.#awaited.has(id as number)))
+    const frames = this.#withoutReleases(taken).filter(([kind, id]) => !(kind === 'pull' && this.#awaited.has(id as number)))
     for (const id of asked) {
       this.#awaited.add(id)
       this.#pulledHere.delete(id)
@@ -171,6 +177,20 @@ class ClientSession {
     return frames
   }
 
+  /**
+   * Holds back the releases of answered calls. capnweb releases a call when its answer is there, and yet names it by its number when its promise
+   * becomes an argument later: the receiver would find nothing there. The oldest go when too many are held.
+   */
+  #withoutReleases(taken: Frame[]): Frame[] {
+    const frames: Frame[] = []
+    for (const frame of taken) {
+      if (frame[0] === 'release' && (frame[1] as number) > 0) this.#held.push(frame)
+      else frames.push(frame)
+    }
+    const surplus = this.#held.length - this.#limits.answersKept
+    return surplus > 0 ? [...this.#held.splice(0, surplus), ...frames] : frames
+  }
+
   async #exchange(frames: Frame[]): Promise<void> {
     this.#cancelIdle?.()
     this.#cancelIdle = undefined
@@ -180,7 +200,7 @@ class ClientSession {
     let reply: LinkReply
     try {
       const exportsSomething = this.#seq === 0 && this.#session.getStats().exports > 1
-      reply = await this.#peer.send({ version: linkVersion, session: this.#id, seq: this.#seq++, frames, ...(exportsSomething && { duplex: true as const }) })
+      reply = await this.#peer.send({ version: linkVersion, session: this.#id, seq: this.#seq++, frames, ...(exportsSomething && { duplex: true as const }), ...(this.#ended.length > 0 && { ended: this.#ended.splice(0) }) })
     } catch (error) {
       this.#outstanding--
       this.#fail(error)
@@ -196,7 +216,7 @@ class ClientSession {
     await new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))
     if (this.#closed || this.#outstanding > 0 || this.#flushScheduled) return
     if (!reply.open) this.#close(linkLost('the object had nothing left that this reference could lead to'))
-    else if (this.#awaited.size > 0 || this.#session.getStats().exports > 1) await this.#exchange(this.#transport.take())
+    else if (this.#awaited.size > 0 || this.#session.getStats().exports > 1) await this.#exchange(this.#withPulls(this.#transport.take()))
     else this.#settle()
   }
 
@@ -234,6 +254,8 @@ class ClientSession {
     this.#closed = true
     this.#turnEnded()
     this.#cancelIdle?.()
+    // What was never told of needs no end; a list that nobody fetches is short, because the other end forgets by itself.
+    if (this.#seq > 0 && this.#ended.length < 100) this.#ended.push(this.#id)
     this.#transport.fail(reason)
   }
 }

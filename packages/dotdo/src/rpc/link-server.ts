@@ -5,7 +5,8 @@
  * 1. Messages of a session take effect in the order of their `seq`, whatever order they arrive in.
  * 2. A reply leaves as soon as there is anything to say, and never waits for a slower sibling in the same message.
  * 3. At most one exchange of a session hangs; a newer message releases the older one with what there is.
- * 4. A session is dropped as soon as nothing can refer to it any more; one that is retained is dropped when idle.
+ * 4. A session to which nothing can refer is dropped when its caller says so, or after a moment of grace, because a message of the caller may
+ *    be on its way; one that is retained is dropped when idle.
  */
 import { RpcSession } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
@@ -50,39 +51,35 @@ export class LinkServer {
       throw new DotdoError('LINK_VERSION', `This object speaks link version ${linkVersion}, the caller ${String(message?.version)}. Deploy both Workers with the same release of dotdo.`, { data: { version: message?.version } })
     }
     if (message.frames.length > this.#limits.framesPerMessage) throw overLimit('framesPerMessage', message.frames.length, this.#limits.framesPerMessage)
+    for (const ended of message.ended ?? []) this.#drop(ended)
     let session = this.#sessions.get(message.session)
     if (!session) {
-      if (message.end) return { seq: 0, frames: [], pending: false, open: false }
       if (message.seq !== 0) throw linkLost('the object was restarted, or the session was idle for too long')
       session = new ServerSession(this.#main(), this.#ports, this.#limits)
       this.#sessions.set(message.session, session)
     }
-    if (message.end) {
-      this.#sessions.delete(message.session)
-      session.close()
-      return { seq: 0, frames: [], pending: false, open: false }
+    try {
+      return await session.exchange(message)
+    } finally {
+      this.#scheduleSweep()
     }
-    const reply = await session.exchange(message)
-    if (!reply.open) {
-      this.#sessions.delete(message.session)
-      session.close()
-    }
-    this.#scheduleSweep()
-    return reply
   }
 
-  /** Drops sessions that nobody has used for `idleMs`, so that an object with no live conversation can be evicted. */
+  #drop(id: string): void {
+    this.#sessions.get(id)?.close()
+    this.#sessions.delete(id)
+  }
+
+  /** Drops sessions that nobody uses any more, so that an object with no live conversation can be evicted. */
   #scheduleSweep(): void {
     if (this.#sweep || this.#sessions.size === 0) return
-    this.#sweep = this.#ports.timer(this.#limits.idleMs, () => {
+    const { graceMs, idleMs } = this.#limits
+    this.#sweep = this.#ports.timer(graceMs, () => {
       this.#sweep = undefined
       for (const [id, session] of this.#sessions) {
-        if (session.isIdle) {
-          this.#sessions.delete(id)
-          session.close()
-        } else {
-          session.isIdle = true
-        }
+        session.idleSweeps++
+        // One sweep more than the time: the first may come right after the traffic.
+        if (session.idleSweeps > (session.isRetained ? idleMs / graceMs : 1)) this.#drop(id)
       }
       this.#scheduleSweep()
     })
@@ -90,8 +87,8 @@ export class LinkServer {
 }
 
 class ServerSession {
-  /** Set by the sweep, cleared by traffic: a session that is still idle at the next sweep is dropped. */
-  isIdle = false
+  /** Sweeps since the last traffic. */
+  idleSweeps = 0
   #transport: FrameTransport
   #session: RpcSession
   #ports: LinkServerPorts
@@ -106,6 +103,7 @@ class ServerSession {
   #calls = new Map<number, boolean>()
   #nextCall = 1
   #duplex = false
+  #closed = false
 
   constructor(main: unknown, ports: LinkServerPorts, limits: LinkLimits) {
     this.#ports = ports
@@ -118,8 +116,12 @@ class ServerSession {
   }
 
   async exchange(message: LinkMessage): Promise<LinkReply> {
-    this.isIdle = false
-    while (message.seq !== this.#expected) await new Promise<void>((resolve) => this.#early.set(message.seq, resolve))
+    this.idleSweeps = 0
+    if (message.seq < this.#expected) throw linkLost('this message was delivered twice')
+    while (message.seq !== this.#expected) {
+      if (this.#closed) throw linkLost('it was closed')
+      await new Promise<void>((resolve) => this.#early.set(message.seq, resolve))
+    }
     this.#expected++
     this.#hanging?.()
     if (message.duplex) this.#duplex = true
@@ -140,13 +142,15 @@ class ServerSession {
       await this.#turn()
     }
     const frames = this.#transport.take()
-    this.isIdle = false
+    this.idleSweeps = 0
     if (this.#failure && frames.length === 0) throw this.#failure.error
-    return { seq: this.#replies++, frames, pending: this.#draining, open: this.#isRetained }
+    return { seq: this.#replies++, frames, pending: this.#draining, open: this.isRetained }
   }
 
   close(): void {
+    this.#closed = true
     this.#hanging?.()
+    for (const wake of this.#early.values()) wake()
     this.#transport.fail(linkLost('it was closed'))
   }
 
@@ -179,7 +183,7 @@ class ServerSession {
   }
 
   /** Whether anything can still refer to this session: a running call, an unpulled promise, a capability, a callback. */
-  get #isRetained(): boolean {
+  get isRetained(): boolean {
     if (this.#failure) return false
     if (this.#draining || this.#duplex) return true
     for (const pulled of this.#calls.values()) if (!pulled) return true

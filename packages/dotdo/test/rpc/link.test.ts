@@ -180,6 +180,16 @@ describe('answers', () => {
     expect(source.main.log).toEqual([['echo', [4, 5]]])
   })
 
+  test('a promise that has been answered is an argument of a later call', async () => {
+    const { root } = open()
+    const stage = root().getStage(0)
+    const numbers = root().echo([1, 2])
+    expect(await numbers).toEqual([1, 2])
+    await turns()
+    expect(await stage.run(numbers as unknown as number[])).toEqual([2, 4])
+    expect(await root().sum(numbers as unknown as number[])).toBe(3)
+  })
+
   test('.map runs at the far end in one trip', async () => {
     const { root, stats } = open()
     expect(await root().stages(1000).map((stage) => stage.name)).toHaveLength(1000)
@@ -189,14 +199,20 @@ describe('answers', () => {
 
 describe('ends of sessions', () => {
   test('a plain call leaves no session behind at either end', async () => {
-    const { root, server } = open()
+    const { root, server } = open({ limits: { graceMs: 5 } })
     await root().echo(1)
-    await turns()
+    await new Promise((resolve) => setTimeout(resolve, 50))
     expect(server.openSessions).toBe(0)
   })
 
+  test('the next message ends the sessions before it: sequential calls keep one result', async () => {
+    const { root, server } = open()
+    for (let i = 0; i < 20; i++) await root().echo(i)
+    expect(server.openSessions).toBe(1)
+  })
+
   test('a retained session is dropped when idle, and says so when it is used again', async () => {
-    const { root, server } = open({ limits: { idleMs: 20 } })
+    const { root, server } = open({ limits: { idleMs: 20, graceMs: 5 } })
     const stage = root().getStage(1)
     await stage.run([1])
     await new Promise((resolve) => setTimeout(resolve, 80))

@@ -1,0 +1,84 @@
+import { RpcTarget, type RpcStub } from 'capnweb'
+import { describe, expect, test } from 'vitest'
+import { isPublicName, reachClass, type Enter } from '../../src/rpc/reach.ts'
+import { referredCalls } from '../../src/rpc/references.ts'
+import type { Frame } from '../../src/rpc/frames.ts'
+import { pair } from './pair.ts'
+
+const self = {
+  secret: 'field',
+  add(this: { total: number }, n: number) {
+    return (this.total += n)
+  },
+  total: 0,
+  get doubled() {
+    return this.total * 2
+  },
+  _private() {
+    return 'private'
+  },
+}
+
+function reach(enter: Enter = (_, __, work) => work()) {
+  const Reach = reachClass('Counter', { methods: ['add'], getters: ['doubled'] })
+  const target = new Reach({ ...self, get doubled() { return this.total * 2 } }, enter)
+  return { target, root: () => pair(target).link.root() as unknown as RpcStub<{ add(n: number): number; doubled: number } & Record<string, (...args: unknown[]) => unknown>> }
+}
+
+describe('what can be reached of an object', () => {
+  test('methods and getters that are named', async () => {
+    const { root } = reach()
+    expect(await root().add(2)).toBe(2)
+    expect(await root().doubled).toBe(4)
+  })
+
+  test('a method that does not exist answers with those that do', async () => {
+    await expect(Promise.resolve(reach().root()['subtract']!(1))).rejects.toMatchObject({
+      code: 'METHOD_UNKNOWN', message: 'Counter has no method "subtract". It has: add, doubled.', data: { noun: 'Counter', method: 'subtract', known: ['add', 'doubled'] },
+    })
+  })
+
+  test.each(['_private', 'init'])('%s is not there at all', async (name) => {
+    await expect(Promise.resolve(reach().root()[name]!())).rejects.toThrow(/not a function/)
+  })
+
+  test('every call goes through enter, with its name and arguments', async () => {
+    const entered: unknown[] = []
+    const { root } = reach((method, args, work) => (entered.push([method, args]), work()))
+    await root().add(5)
+    await root().doubled
+    expect(entered).toEqual([['add', [5]], ['doubled', []]])
+  })
+
+  test('the target is a capability, and has nothing of its own', () => {
+    const { target } = reach()
+    expect(target).toBeInstanceOf(RpcTarget)
+    expect(Object.getOwnPropertyNames(target)).toEqual([])
+    expect('secret' in target).toBe(false)
+  })
+
+  test.each(['_x', 'constructor', 'init', 'then', '__proto__', 'toString', 'dup', 'map', 'toJSON'])('%s is no public name', (name) => {
+    expect(isPublicName(name)).toBe(false)
+  })
+  test.each(['run', 'getStage', 'x_', 'thenable'])('%s is a public name', (name) => {
+    expect(isPublicName(name)).toBe(true)
+  })
+})
+
+describe('which calls are referred to', () => {
+  const push = (expression: unknown): Frame => ['push', expression]
+  test('the start of a chain, an argument, a captured call of a map', () => {
+    expect(referredCalls([push(['pipeline', 1, ['run'], [5]])], [1, 2])).toEqual(new Set([1]))
+    expect(referredCalls([push(['pipeline', 0, ['load'], [['pipeline', 2]]])], [1, 2])).toEqual(new Set([2]))
+    expect(referredCalls([push(['remap', 1, [], [['import', 2]], []])], [1, 2])).toEqual(new Set([1, 2]))
+    expect(referredCalls([push(['pipeline', 0, ['load'], [{ rows: ['import', 1] }]])], [1])).toEqual(new Set([1]))
+  })
+  test("an array of the user's that looks like a reference stands in an array of its own, and is still found to be data", () => {
+    // capnweb escapes arrays by wrapping them; ['pipeline', 1] of a user is [['pipeline', 1]] on the wire, so it is looked at as one.
+    // Taking data for a reference only means that an answer is not sent before it is asked for: the call itself is delivered.
+    expect(referredCalls([push(['pipeline', 0, ['load'], [[['run', 7]]]])], [7])).toEqual(new Set())
+  })
+  test('nothing is found where there is nothing', () => {
+    expect(referredCalls([push(['pipeline', 0, ['a'], [1, 'two', null, new Uint8Array(3), { n: 3 }]]), ['pull', 1]], [1])).toEqual(new Set())
+  })
+})
