@@ -100,8 +100,11 @@ export interface TableStatus {
 /** A record to write: one value a column. */
 export type Row = Record<string, unknown>
 
-/** What `write` takes: rows, or batches of rows, at once or as they come. */
-export type Rows = Iterable<Row | readonly Row[]> | AsyncIterable<Row | readonly Row[]>
+/**
+ * What `write` takes: rows, or arrays of rows, at once or as they come. A row is any object: the type of an interface has no index
+ * signature, and would be refused as a {@link Row}.
+ */
+export type Rows = Iterable<object> | AsyncIterable<object>
 
 /** How often a commit is staged anew after a conflict. Every conflict means that another commit went through. */
 const MAX_CONFLICTS = 100
