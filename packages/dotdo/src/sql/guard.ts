@@ -18,6 +18,11 @@ export function checkStatement({ sql, table, columns, parameters, version }: Sca
     if (name !== `c${i}`) throw refused(`Result columns are named c0, c1, …, not ${name}`, sql)
   })
   const tokens = tokenize(sql)
+  // SQLite ends a text at a NUL, and reads an open comment to the end: what stands there must not be read otherwise here.
+  if (sql.includes('\0') || /\/\*/.test(sql.replace(/'(?:[^']|'')*'|`(?:[^`]|``)*`/g, ''))) throw refused('A plan contains no comments', sql)
+  tokens.forEach(({ start }, i) => {
+    if (sql.slice(tokens[i - 1]?.end ?? 0, start).trim()) throw refused('A plan contains no comments', sql)
+  })
   let selects = 0
   let froms = 0
   tokens.forEach((token, i) => {
