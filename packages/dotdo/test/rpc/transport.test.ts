@@ -1,0 +1,194 @@
+/** The parts of a link, each on its own: the transport's queues, and the receiving end spoken to by hand. */
+import { RpcTarget } from 'capnweb'
+import { describe, expect, test } from 'vitest'
+import { DotdoError } from '../../src/base/errors.ts'
+import { errorForWire, linkLost, overLimit } from '../../src/rpc/errors.ts'
+import { FrameTransport } from '../../src/rpc/frame-transport.ts'
+import type { Frame, LinkMessage } from '../../src/rpc/frames.ts'
+import { LinkServer } from '../../src/rpc/link-server.ts'
+import { defaultLinkLimits, type LinkLimits } from '../../src/rpc/limits.ts'
+
+const timer = (delayMs: number, then: () => void) => {
+  const id = setTimeout(then, delayMs)
+  return () => clearTimeout(id)
+}
+
+describe('the transport', () => {
+  test('gives frames to the session in the order they came, whether it waits or not', async () => {
+    const transport = new FrameTransport(() => {})
+    transport.deliver([['a'], ['b']])
+    expect(await transport.receive()).toEqual(['a'])
+    expect(await transport.receive()).toEqual(['b'])
+    const waiting = transport.receive()
+    transport.deliver([['c'], ['d']])
+    expect(await waiting).toEqual(['c'])
+    expect(await transport.receive()).toEqual(['d'])
+  })
+
+  test('tells of each frame that is sent, and hands all of them over once', () => {
+    const told: Frame[] = []
+    const transport = new FrameTransport((frame) => told.push(frame))
+    transport.send(['push', 1])
+    transport.send(['pull', 1])
+    expect(told).toEqual([['push', 1], ['pull', 1]])
+    expect(transport.waiting).toBe(2)
+    expect(transport.take()).toEqual([['push', 1], ['pull', 1]])
+    expect(transport.take()).toEqual([])
+  })
+
+  test('a failure reaches a session that waits, one that reads on first, and drops what was to be sent', async () => {
+    const waiting = new FrameTransport(() => {})
+    const read = waiting.receive()
+    waiting.fail(new Error('gone'))
+    await expect(read).rejects.toThrow('gone')
+
+    const behind = new FrameTransport(() => {})
+    behind.send(['push', 1])
+    behind.deliver([['a']])
+    behind.fail(new Error('gone'))
+    behind.fail(new Error('a second reason is not the reason'))
+    expect(await behind.receive()).toEqual(['a'])
+    await expect(behind.receive()).rejects.toThrow('gone')
+    expect(behind.take()).toEqual([])
+  })
+})
+
+describe('errors on the wire', () => {
+  test('carry name, message, code, retryable and data, and nothing else', () => {
+    const error = Object.assign(new DotdoError('X', 'x failed', { data: { n: 1 }, cause: new Error('inside') }), { internal: 'note' })
+    const sent = errorForWire(error)
+    expect({ ...sent, message: sent.message, name: sent.name }).toEqual({ name: 'DotdoError', message: 'x failed', code: 'X', retryable: false, data: { n: 1 } })
+    expect(sent.stack).toBeUndefined()
+    expect(sent.cause).toBeUndefined()
+  })
+  test('of others keep their name', () => {
+    expect(errorForWire(new RangeError('too far'))).toMatchObject({ name: 'RangeError', message: 'too far' })
+  })
+  test('of links say what to do next', () => {
+    expect(linkLost('it was idle')).toMatchObject({ code: 'LINK_LOST', retryable: true, message: expect.stringMatching(/idle.*this\.Noun/s) })
+    expect(overLimit('chainDepth', 5, 3)).toMatchObject({ code: 'LINK_LIMIT', retryable: false, data: { limit: 'chainDepth', value: 5, bound: 3 }, message: expect.stringContaining('Split') })
+  })
+})
+
+class Main extends RpcTarget {
+  calls: number[] = []
+  gate = Promise.withResolvers<void>()
+  note(n: number) {
+    this.calls.push(n)
+    return n
+  }
+  async wait() {
+    await this.gate.promise
+    return 'opened'
+  }
+  self() {
+    return this
+  }
+}
+
+function receiving(limits: Partial<LinkLimits> = {}) {
+  const main = new Main()
+  const server = new LinkServer(() => main, { endOfTurn: (then) => void setImmediate(then), timer }, limits)
+  const message = (seq: number, frames: Frame[], more: Partial<LinkMessage> = {}): LinkMessage => ({ version: 1, session: 's', seq, frames, ...more })
+  return { main, server, message }
+}
+const call = (method: string, ...args: unknown[]): Frame => ['push', ['pipeline', 0, [method], args]]
+
+describe('the receiving end', () => {
+  test('answers a pulled call in the reply to the message that brought it', async () => {
+    const { server, message } = receiving()
+    expect(await server.accept(message(0, [call('note', 7), ['pull', 1]]))).toEqual({ seq: 0, frames: [['resolve', 1, 7]], pending: false, open: false })
+  })
+
+  test('takes messages in the order of their numbers, whatever order they come in', async () => {
+    const { server, message, main } = receiving()
+    await server.accept(message(0, [call('note', 0)]))
+    const late = [3, 1, 2].map((seq) => server.accept(message(seq, [call('note', seq)])))
+    await Promise.all(late)
+    expect(main.calls).toEqual([0, 1, 2, 3])
+  })
+
+  test('refuses a message that comes twice, and runs it once', async () => {
+    const { server, message, main } = receiving()
+    await server.accept(message(0, [call('note', 1)]))
+    await expect(server.accept(message(0, [call('note', 1)]))).rejects.toMatchObject({ code: 'LINK_LOST' })
+    expect(main.calls).toEqual([1])
+  })
+
+  test('holds a poll until there is something to say', async () => {
+    const { server, message, main } = receiving()
+    expect(await server.accept(message(0, [call('wait'), ['pull', 1], call('note', 1), ['pull', 2]]))).toMatchObject({ frames: [['resolve', 2, 1]], pending: true, open: true })
+    const poll = server.accept(message(1, []))
+    main.gate.resolve()
+    expect(await poll).toMatchObject({ frames: [['resolve', 1, 'opened']], pending: false })
+  })
+
+  test('a newer message releases the poll that hangs', async () => {
+    const { server, message, main } = receiving()
+    await server.accept(message(0, [call('wait'), ['pull', 1], call('note', 1), ['pull', 2]]))
+    const poll = server.accept(message(1, []))
+    await new Promise((resolve) => setImmediate(resolve))
+    const newer = server.accept(message(2, [call('note', 9), ['pull', 3]]))
+    // Whichever of the two replies is first on its way carries the answer.
+    const first = await poll
+    expect(first).toMatchObject({ pending: true })
+    main.gate.resolve()
+    expect([...first.frames, ...(await newer).frames]).toEqual([['resolve', 3, 9], ['resolve', 1, 'opened']])
+  })
+
+  test('gives up a poll after a while, so that the caller can renew it', async () => {
+    const { server, message, main } = receiving({ pollMs: 20 })
+    expect(await server.accept(message(0, [call('wait'), ['pull', 1]]))).toMatchObject({ frames: [], pending: true, open: true })
+    main.gate.resolve()
+  })
+
+  test('answers a caller that has more to say at once, though its call still runs', async () => {
+    const { server, message, main } = receiving()
+    expect(await server.accept(message(0, [call('wait'), ['pull', 1]], { duplex: true }))).toMatchObject({ frames: [], pending: true, open: true })
+    main.gate.resolve()
+  })
+
+  test('keeps a session that a result leads back to, and forgets one that its caller has ended', async () => {
+    const { server, message } = receiving()
+    expect(await server.accept(message(0, [call('self'), ['pull', 1]]))).toMatchObject({ open: true })
+    expect(server.openSessions).toBe(1)
+    await server.accept({ version: 1, session: 'other', seq: 0, frames: [], ended: ['s', 'unknown'] })
+    expect(server.openSessions).toBe(1)
+    await expect(server.accept(message(1, [call('note', 1)]))).rejects.toMatchObject({ code: 'LINK_LOST' })
+  })
+
+  test('drops what nobody uses, and the retained only when idle for long', async () => {
+    const { server, message } = receiving({ graceMs: 5, idleMs: 60 })
+    await server.accept(message(0, [call('note', 1), ['pull', 1]]))
+    await server.accept({ ...message(0, [call('self'), ['pull', 1]]), session: 'kept' })
+    await new Promise((resolve) => setTimeout(resolve, 40))
+    expect(server.openSessions).toBe(1)
+    await new Promise((resolve) => setTimeout(resolve, 120))
+    expect(server.openSessions).toBe(0)
+  })
+
+  test('bounds the calls that one session keeps', async () => {
+    const { server, message } = receiving({ callsPerSession: 3 })
+    await server.accept(message(0, [call('self'), call('self'), call('self')]))
+    await expect(server.accept(message(1, [call('self')]))).rejects.toMatchObject({ code: 'LINK_LIMIT', data: { limit: 'callsPerSession' } })
+  })
+
+  test('every limit has a default and is a whole positive number', () => {
+    for (const value of Object.values(defaultLinkLimits)) expect(Number.isInteger(value) && value > 0).toBe(true)
+  })
+
+  test.each([
+    ['no array', [7]],
+    ['an unknown kind', [['shout', 1]]],
+    ['a pull of nothing', [['pull', 99]]],
+    ['a release of nothing', [['release', 99, 1]]],
+    ['a release below zero', [call('self'), ['release', 1, 5]]],
+    ['a push of nothing', [['push']]],
+    ['an export that is none', [['push', ['pipeline', 55, ['note'], []]], ['pull', 1]]],
+  ])('%s ends that session with a reason, and the object goes on', async (_, frames) => {
+    const { server, message } = receiving()
+    const answer = await server.accept(message(0, frames as Frame[])).then((reply) => reply.frames, (error: unknown) => [['threw', (error as { code: string }).code]])
+    expect(['abort', 'reject', 'threw']).toContain((answer[0] as unknown[])[0])
+    expect(await server.accept({ ...message(0, [call('note', 5), ['pull', 1]]), session: 'fresh' })).toMatchObject({ frames: [['resolve', 1, 5]] })
+  })
+})
