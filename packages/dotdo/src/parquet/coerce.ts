@@ -53,6 +53,9 @@ const ISO = /^(\d{4}|[+-]\d{6})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.
 
 /** ISO text as microseconds. `instant` tells whether the time needs its zone or must not have an offset. */
 function textMicros(text: string, instant: boolean): number | bigint | undefined {
+  const plain = plainMicros(text)
+  // The zone is all that the two readings differ in: Z suits both.
+  if (plain !== undefined && (!instant || text.endsWith('Z'))) return plain
   const parts = ISO.exec(text)
   if (parts === null) return undefined
   const days = civilDays(Number(parts[1]), Number(parts[2]), Number(parts[3]))
@@ -70,6 +73,38 @@ function textMicros(text: string, instant: boolean): number | bigint | undefined
   if (Number.isSafeInteger(micros)) return micros
   // Years of six digits reach past the range of a Date, and of everything that reads one back.
   return Math.abs(seconds) <= MAX_MS / 1000 ? BigInt(seconds) * 1_000_000n + BigInt(fraction.slice(0, 6)) : undefined
+}
+
+/**
+ * The common forms alone, `2026-01-31T08:30:00` with or without `.123` and `Z`; `undefined` for every other text, good or bad. It makes no
+ * texts on the way: a third of a load's time went into matching the others' pattern, ten times that of this.
+ */
+function plainMicros(text: string): number | undefined {
+  const { length } = text
+  const end = text.charCodeAt(length - 1) === 90 ? length - 1 : length
+  if ((end !== 19 && end !== 23) || (end === 23 && text.charCodeAt(19) !== 46)) return undefined
+  if (text.charCodeAt(4) !== 45 || text.charCodeAt(7) !== 45 || text.charCodeAt(10) !== 84) return undefined
+  if (text.charCodeAt(13) !== 58 || text.charCodeAt(16) !== 58) return undefined
+  const days = civilDays(digits(text, 0, 4), digits(text, 5, 7), digits(text, 8, 10))
+  const hour = digits(text, 11, 13)
+  const minute = digits(text, 14, 16)
+  const second = digits(text, 17, 19)
+  const ms = end === 23 ? digits(text, 20, 23) : 0
+  if (days === undefined || hour > 23 || minute > 59 || second > 59) return undefined
+  const micros = ((days * 86_400 + hour * 3_600 + minute * 60 + second) * 1000 + ms) * 1000
+  // What is no digit has made this NaN, and after the year 2255 it is not exact.
+  return Number.isSafeInteger(micros) ? micros : undefined
+}
+
+/** The number that the characters `from` to `to` spell, or NaN where one is no digit. */
+function digits(text: string, from: number, to: number): number {
+  let number = 0
+  for (let i = from; i < to; i++) {
+    const digit = text.charCodeAt(i) - 48
+    if (digit < 0 || digit > 9) return Number.NaN
+    number = number * 10 + digit
+  }
+  return number
 }
 
 /** Minutes east of UTC of an offset such as `+05:30`. */

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { BinaryValues, UuidValues } from '../../src/parquet/blobs.ts'
 import { ByteWriter } from '../../src/parquet/bytes.ts'
@@ -159,6 +160,30 @@ describe('dates and times', () => {
     '+275761-01-01T00:00Z',
   ])('%s is no instant', (text) => {
     expect(toInstantMicros(text)).toBeUndefined()
+  })
+
+  test('the common form of a time reads as every other form of it does', () => {
+    const part = (least: number, most: number) => fc.integer({ min: least, max: most })
+    const two = (value: number) => String(value).padStart(2, '0')
+    const fields = fc.tuple(part(0, 9999), part(0, 13), part(0, 32), part(0, 25), part(0, 61), part(0, 61), part(0, 1009))
+    const mark = fc.constantFrom('-', '/', 'T', ' ', ':', '.', 'x')
+    fc.assert(
+      fc.property(
+        fields,
+        fc.constantFrom('', 'Z'),
+        fc.boolean(),
+        fc.option(fc.tuple(part(0, 22), mark)),
+        ([y, mo, d, h, mi, s, ms], zone, fraction, wrong) => {
+          let text = `${String(y).padStart(4, '0')}-${two(mo)}-${two(d)}T${two(h)}:${two(mi)}:${two(s)}${fraction ? `.${String(ms).padStart(3, '0')}` : ''}`
+          if (wrong && wrong[0] < text.length) text = text.slice(0, wrong[0]) + wrong[1] + text.slice(wrong[0] + 1)
+          // The blank takes it past the short way, and means the same.
+          const long = `${text.slice(0, 10)}${text[10] === 'T' ? ' ' : text[10]}${text.slice(11)}${zone}`
+          expect(toWallMicros(text + zone)).toBe(toWallMicros(long))
+          expect(toInstantMicros(text + zone)).toBe(toInstantMicros(long))
+        },
+      ),
+      { numRuns: 2000 },
+    )
   })
 
   test('a wall-clock time has no offset', () => {
