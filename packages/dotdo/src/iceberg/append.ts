@@ -52,6 +52,8 @@ export interface ManifestPlan {
 export interface StagedAppend {
   listPath: string
   listBytes: Uint8Array
+  /** What the list holds: the parents of the next append. */
+  manifests: ManifestListEntry[]
   snapshot: Snapshot
   request: CommitRequest
 }
@@ -112,7 +114,8 @@ export function stageAppend(plan: AppendPlan): StagedAppend {
   const parentId = parent?.['snapshot-id'] ?? null
   const sequenceNumber = metadata['last-sequence-number'] + 1
   // The new manifest comes first: readers that stop early look at the youngest files.
-  const listBytes = writeManifestList([{ ...manifest.entry, sequenceNumber, minSequenceNumber: sequenceNumber }, ...plan.parents], {
+  const manifests = [{ ...manifest.entry, sequenceNumber, minSequenceNumber: sequenceNumber }, ...plan.parents]
+  const listBytes = writeManifestList(manifests, {
     snapshotId,
     parentSnapshotId: parentId,
     sequenceNumber,
@@ -131,6 +134,7 @@ export function stageAppend(plan: AppendPlan): StagedAppend {
   return {
     listPath: plan.listPath,
     listBytes,
+    manifests,
     snapshot,
     request: {
       // The uuid guards against a table that was dropped and made again under the name; the ref against

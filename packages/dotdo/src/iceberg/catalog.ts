@@ -37,6 +37,9 @@ export const COMMIT_KEY_RETENTION_MS = 400 * 86_400_000
 /** How long an unfinished write is remembered: 30 days. */
 export const INTENT_RETENTION_MS = 30 * 86_400_000
 
+/** The longest metadata, as text, that is kept in memory between two commits: about 1,400 snapshots. */
+const KEPT_METADATA_CHARS = 1024 * 1024
+
 /** What a catalog works with. */
 export interface CatalogPorts {
   store: Store
@@ -69,6 +72,8 @@ export class Catalog implements CatalogClient {
   readonly #warehouse: string
   readonly #encoder = new TextEncoder()
   readonly #decoder = new TextDecoder()
+  /** The metadata file that was read or written last. It never changes (invariant 1), so what was read once is right for ever. */
+  #last: { location: string; text: string } | undefined
 
   /** @throws `STATE_TOO_NEW` when the tables were written by a later release, `INVALID_NAME` for a warehouse that is no address */
   constructor(ports: CatalogPorts) {
@@ -89,7 +94,7 @@ export class Catalog implements CatalogClient {
   async loadTable(ident: TableIdent): Promise<LoadedTable | null> {
     // A read needs no transaction: the file that a row names never changes.
     const row = this.#row(ident)
-    return row ? this.#load(row.metadata_location) : null
+    return row ? this.#read(row.metadata_location) : null
   }
 
   async createTable(ident: TableIdent, request: CreateTableRequest): Promise<LoadedTable> {
@@ -283,8 +288,14 @@ export class Catalog implements CatalogClient {
     return all.filter((levels) => levels.length > parent.length && parent.every((level, i) => levels[i] === level))
   }
 
-  /** Reads the metadata that a row names. */
+  /** The metadata that a row names, for a write: a table that is written to again and again costs no read. */
   async #load(metadataLocation: string): Promise<LoadedTable> {
+    if (this.#last?.location !== metadataLocation) return this.#read(metadataLocation)
+    return { metadataLocation, metadata: parseMetadata(this.#last.text, metadataLocation) }
+  }
+
+  /** The same from the bucket. Who asks for the table goes on to read its files, so a file that is gone is told here. */
+  async #read(metadataLocation: string): Promise<LoadedTable> {
     const object = await this.#bucket.get(keyOf(metadataLocation))
     if (!object)
       throw new DotdoError(
@@ -292,7 +303,14 @@ export class Catalog implements CatalogClient {
         `The bucket has no ${metadataLocation}, which the catalog names. Restore the object, or drop the table.`,
         { data: { metadataLocation } },
       )
-    return { metadataLocation, metadata: parseMetadata(this.#decoder.decode(await object.arrayBuffer()), metadataLocation) }
+    const text = this.#decoder.decode(await object.arrayBuffer())
+    this.#keep(metadataLocation, text)
+    return { metadataLocation, metadata: parseMetadata(text, metadataLocation) }
+  }
+
+  /** Remembers one file, unless it is large: a catalog of many tables must not hold them. */
+  #keep(location: string, text: string): void {
+    if (text.length <= KEPT_METADATA_CHARS) this.#last = { location, text }
   }
 
   /**
@@ -301,8 +319,9 @@ export class Catalog implements CatalogClient {
    */
   async #put(metadata: TableMetadata, version: number): Promise<string> {
     const location = `${metadata.location}/metadata/${String(version).padStart(5, '0')}-${newUuid(this.#random)}.metadata.json`
+    const text = serializeMetadata(metadata)
     try {
-      await this.#bucket.put(keyOf(location), this.#encoder.encode(serializeMetadata(metadata)))
+      await this.#bucket.put(keyOf(location), this.#encoder.encode(text))
     } catch (cause) {
       throw new DotdoError(
         'STORAGE_WRITE_FAILED',
@@ -310,6 +329,7 @@ export class Catalog implements CatalogClient {
         { retryable: true, data: { location }, cause },
       )
     }
+    this.#keep(location, text)
     return location
   }
 }

@@ -66,6 +66,13 @@ export interface WriterPorts {
   progress?(progress: Progress): void
   /** One turn of the event loop: garbage of a long synchronous stretch is collected only between turns. */
   breathe?(): Promise<void>
+  /** Shared by writers of one table that follow one another. */
+  memory?: WriterMemory
+}
+
+/** What a write leaves for the next one: the manifest list of its commit, which that one follows as a rule. A list never changes. */
+export interface WriterMemory {
+  lastList?: { path: string; manifests: ManifestListEntry[] }
 }
 
 /** What a write did. */
@@ -109,6 +116,9 @@ export type Rows = Iterable<object> | AsyncIterable<object>
 /** How often a commit is staged anew after a conflict. Every conflict means that another commit went through. */
 const MAX_CONFLICTS = 100
 
+/** Manifests of a list that is kept in memory between two writes: a few hundred bytes each. */
+const KEPT_MANIFESTS = 1000
+
 /** Rows between two reports of progress, and between two breaths. */
 const REPORT_ROWS = 10_000
 
@@ -126,6 +136,7 @@ export class IcebergWriter {
   readonly #columns: readonly Column[]
   readonly #spec: PartitionSpec
   readonly #limits: WriteLimits
+  readonly #memory: WriterMemory
   readonly #busyKeys = new Set<string>()
 
   /** @throws `INVALID_SCHEMA`, `INVALID_PARTITION`, `INVALID_OPTIONS` for a bucket that is none */
@@ -138,6 +149,7 @@ export class IcebergWriter {
     this.ident = { namespace: options.namespace.split('.'), name: options.tableName }
     this.#bucket = options.bucket
     this.#ports = ports
+    this.#memory = ports.memory ?? {}
     this.#columns = columnsOf(options.schema ?? eventSchema)
     this.#spec = partitionSpecOf(options.partitionBy ?? (options.schema ? [] : eventPartitionBy), this.#columns)
     this.#limits = { ...writeLimits, ...options.limits }
@@ -311,6 +323,7 @@ export class IcebergWriter {
       await this.#put(staged.listPath, staged.listBytes, keys)
       try {
         const result = await this.#settle(ids.commitKey, () => catalog.commit(this.ident, staged.request))
+        if (staged.manifests.length <= KEPT_MANIFESTS) this.#memory.lastList = { path: staged.listPath, manifests: staged.manifests }
         await this.#forget(lostLists)
         return result
       } catch (thrown) {
@@ -368,6 +381,7 @@ export class IcebergWriter {
   async #manifests({ metadata }: LoadedTable): Promise<ManifestListEntry[]> {
     const list = currentSnapshot(metadata)?.['manifest-list']
     if (list === undefined) return []
+    if (list === this.#memory.lastList?.path) return this.#memory.lastList.manifests
     const object = await this.#bucket.get(keyOf(list))
     if (!object)
       throw new DotdoError(

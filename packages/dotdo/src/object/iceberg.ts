@@ -1,5 +1,5 @@
 import { zstdCompressSync, constants } from 'node:zlib'
-import { IcebergWriter as Writer, type IcebergWriterOptions, type Rows, type TableStatus, type WriteReceipt } from '../iceberg/writer.ts'
+import { IcebergWriter as Writer, type IcebergWriterOptions, type Rows, type TableStatus, type WriteReceipt, type WriterMemory } from '../iceberg/writer.ts'
 import type { CatalogClient } from '../iceberg/ports.ts'
 import { ambientKey, ambientLinks, ambientProgress } from './ambient.ts'
 import { bindingOf } from './buckets.ts'
@@ -23,6 +23,7 @@ export class IcebergWriter {
   readonly #options: IcebergWriterOptions
   readonly #warehouse: string
   readonly #table: string
+  readonly #memory: WriterMemory = {}
 
   /** @throws `INVALID_SCHEMA`, `INVALID_PARTITION`, `BUCKET_UNKNOWN`, `INVALID_OPTIONS` */
   constructor(options: IcebergWriterOptions) {
@@ -56,6 +57,7 @@ export class IcebergWriter {
       commitKey: () => ambientKey(`write:${this.#table}`),
       progress: ambientProgress(),
       breathe: () => new Promise(endOfTurn),
+      memory: this.#memory,
     })
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { DotdoError } from '../../src/base/errors.ts'
 import type { Progress } from '../../src/base/views.ts'
+import { Catalog } from '../../src/iceberg/catalog.ts'
 import type { CatalogClient } from '../../src/iceberg/ports.ts'
 import { dataFiles, scanTable } from '../../src/iceberg/scan.ts'
 import { hex } from '../../src/iceberg/numbers.ts'
@@ -186,6 +187,31 @@ describe('a write', () => {
     expect(puts).toEqual(['snap-….avro', '00003-….json'])
     expect(await rowsOf(lake)).toHaveLength(9)
     expect(uploads(lake).filter((key) => key.includes('/snap-'))).toHaveLength(3)
+  })
+  test('reads nothing back of what the writes before it made, and does where another writer came between', async () => {
+    const lake = openLake()
+    const memory = {}
+    await lake.writer({}, { memory }).write(events(1, 2))
+    let gets: string[] = []
+    lake.bucket.before = (operation, key) => {
+      if (operation === 'get') gets.push(key.replace(/^.*\//, '').replace(/-.*\./, '-….'))
+    }
+    for (let i = 0; i < 5; i++) await lake.writer({}, { memory }).write(events(1, 2))
+    expect(gets).toEqual([])
+    await lake.writer().write(events(1, 2))
+    gets = []
+    await lake.writer({}, { memory }).write(events(1, 2))
+    expect(gets).toEqual(['snap-….avro'])
+    expect(await rowsOf(lake)).toHaveLength(16)
+  })
+  test('finds its table by what the catalog says after another catalog of the same store has committed', async () => {
+    const lake = openLake()
+    await lake.writer().write(events(1, 2))
+    const { bucket, store, clock, random } = lake
+    const other = new Catalog({ store, bucket, clock, random, warehouse: 's3://lake/warehouse' })
+    await lake.writer({}, { catalog: other }).write(events(1, 3))
+    await lake.writer().write(events(1, 4))
+    expect(await rowsOf(lake)).toHaveLength(9)
   })
 })
 
