@@ -80,7 +80,7 @@ export function connect<App = AnyApp>(url: string | URL, options: ConnectOptions
 
   const connection: Connection = {
     get dotdo() {
-      return member(open, 'dotdo') as OperatorStub
+      return member(open, 'dotdo') as unknown as OperatorStub
     },
     watch(noun, name, listener) {
       const subscription = watch({ address: (path) => new URL(path, address).href, ticket: () => connection.dotdo.watch(noun, name) }, listener)

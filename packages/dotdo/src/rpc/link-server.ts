@@ -99,8 +99,8 @@ class ServerSession {
   #hanging: (() => void) | undefined
   #draining = false
   #failure: { error: unknown } | undefined
-  /** Calls that were pushed and not released, and whether their answer was asked for. */
-  #calls = new Map<number, boolean>()
+  /** Calls that were pushed and not released: whether their answer was asked for, and how long the chain is that they end. */
+  #calls = new Map<number, { pulled: boolean; depth: number }>()
   #nextCall = 1
   #duplex = false
   #closed = false
@@ -186,19 +186,30 @@ class ServerSession {
   get isRetained(): boolean {
     if (this.#failure) return false
     if (this.#draining || this.#duplex) return true
-    for (const pulled of this.#calls.values()) if (!pulled) return true
+    for (const { pulled } of this.#calls.values()) if (!pulled) return true
     // Exports beyond the main one and the callers' own calls are capabilities that results carried.
     return this.#session.getStats().exports > 1 + this.#calls.size
   }
 
   /** Keeps count of the caller's calls, by capnweb's rule that pushes, streams and pipes are numbered as they come. */
   #note(frames: Frame[]): void {
-    for (const frame of frames) {
-      const [kind, id] = frame
-      if (kind === 'push' || kind === 'pipe') this.#calls.set(this.#nextCall++, kind === 'pipe')
+    for (const [kind, subject] of frames) {
+      if (kind === 'push') this.#calls.set(this.#nextCall++, { pulled: false, depth: this.#depthOf(subject) })
+      else if (kind === 'pipe') this.#calls.set(this.#nextCall++, { pulled: true, depth: 0 })
       else if (kind === 'stream') this.#nextCall++
-      else if (kind === 'pull' && this.#calls.has(id as number)) this.#calls.set(id as number, true)
-      else if (kind === 'release') this.#calls.delete(id as number)
+      else if (kind === 'release') this.#calls.delete(subject as number)
+      else if (kind === 'pull') {
+        const call = this.#calls.get(subject as number)
+        if (call) call.pulled = true
+      }
     }
+  }
+
+  /** How many calls deep a pushed expression is: one more than the call it starts from. @throws `LINK_LIMIT` */
+  #depthOf(expression: unknown): number {
+    const parent = Array.isArray(expression) ? this.#calls.get(expression[1] as number) : undefined
+    const depth = (parent?.depth ?? 0) + 1
+    if (depth > this.#limits.chainDepth) throw overLimit('chainDepth', depth, this.#limits.chainDepth)
+    return depth
   }
 }

@@ -269,5 +269,9 @@ describe('what a link leaves behind', () => {
     }
     expect((await chain(200)).length).toBe('root'.length + 2 * 200)
     await expect(Promise.resolve(chain(400))).rejects.toMatchObject({ code: 'LINK_LIMIT', data: { limit: 'framesPerMessage' } })
+    const { link: shallow } = pair(new Cell('root', []), { limits: { chainDepth: 3 } })
+    const cell = shallow.root() as unknown as RpcStub<Cell>
+    expect(await cell.child(1).child(1).name).toBe('root/1/1')
+    await expect(Promise.resolve(cell.child(1).child(1).child(1).name)).rejects.toMatchObject({ code: 'LINK_LIMIT', data: { limit: 'chainDepth', value: 4, bound: 3 } })
   })
 })
