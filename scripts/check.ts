@@ -10,11 +10,12 @@ import { execute, root, runParts, type Part } from './support/parts.ts'
 // compile against the built library without a reference to it: so they come after it, in a build of their own.
 const others = [
   'packages/dotdo/test/object',
-  'packages/create-dotdo',
+  'packages/create-dotdo/src',
   'packages/create-dotdo/template',
   'packages/console',
   'test',
   'test/seed',
+  'test/types',
   'test/strict/support/fixture',
   'docs',
 ].filter((folder) => existsSync(join(root, folder, 'tsconfig.json')))

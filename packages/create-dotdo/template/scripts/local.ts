@@ -2,14 +2,21 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import type { R2Bucket } from '@cloudflare/workers-types'
 import { connect } from 'dotdo/client'
 import { signToken } from 'dotdo/tokens'
 import { getPlatformProxy, unstable_startWorker } from 'wrangler'
 import { layOutData } from './data.ts'
+import { oneTimeLink } from './link.ts'
 import { dim, yellow } from './terminal.ts'
 
 // wrangler asks no other host, keeps no logs and prints nothing of its own.
-Object.assign(process.env, { WRANGLER_LOG: 'none', WRANGLER_WRITE_LOGS: 'false', WRANGLER_SEND_METRICS: 'false', CLOUDFLARE_CF_FETCH_ENABLED: 'false' })
+Object.assign(process.env, {
+  WRANGLER_LOG: 'none',
+  WRANGLER_WRITE_LOGS: 'false',
+  WRANGLER_SEND_METRICS: 'false',
+  CLOUDFLARE_CF_FETCH_ENABLED: 'false',
+})
 
 /** A failure that the person at the terminal can do something about. */
 export class StartError extends Error {}
@@ -47,11 +54,18 @@ export async function startLocal({ configPath, stateFolder, port, clean }: Local
         watch: false,
         persist: stateFolder,
         server: { hostname: '127.0.0.1', port },
-        structuredLogsHandler: ({ level, message }) => void ((level === 'warn' || level === 'error') && !isNoise(message) && console.error(`${yellow(level)} ${dim(message)}`)),
+        structuredLogsHandler: ({ level, message }: { level: string; message: string }) =>
+          void ((level === 'warn' || level === 'error') && !isNoise(message) && console.error(`${yellow(level)} ${dim(message)}`)),
       },
     })
     const failed = new Promise<never>((_, reject) => {
-      worker.raw.once('error', (event: { reason?: string; cause?: unknown }) => reject(new StartError(`The app could not be started: ${reasonOf(event)} If port ${port} is taken, choose another: npm start -- --port 0`)))
+      worker.raw.once('error', (event: { reason?: string; cause?: unknown }) =>
+        reject(
+          new StartError(
+            `The app could not be started: ${reasonOf(event)} If port ${port} is taken, choose another: npm start -- --port 0`,
+          ),
+        ),
+      )
     })
     const url = await Promise.race([worker.ready.then(() => worker.url), failed]).catch(async (error: unknown) => {
       // What did not start may not stop either: the process ends anyway.
@@ -65,7 +79,7 @@ export async function startLocal({ configPath, stateFolder, port, clean }: Local
       app,
       written,
       /** A link that opens the page once, within the hour. */
-      pageLink: async () => `${url.href}#token=${await signToken({ kind: 'once', id: randomBytes(16).toString('hex'), expiresAt: Date.now() + 3_600_000 }, secret)}`,
+      pageLink: () => oneTimeLink(url.href, secret),
       async stop() {
         app.close()
         await worker.dispose()
@@ -81,8 +95,15 @@ export async function startLocal({ configPath, stateFolder, port, clean }: Local
 /** Puts the data into the local bucket, through a Worker of its own that has nothing but the bucket. Tells how many objects were written. */
 async function fillBucket(stateFolder: string): Promise<number> {
   const configPath = join(stateFolder, 'bucket.json')
-  writeFileSync(configPath, JSON.stringify({ name: 'bucket', compatibility_date: '2026-11-01', r2_buckets: [{ binding: 'R2_BUCKET', bucket_name: 'data-lake' }] }))
-  const proxy = await getPlatformProxy<{ R2_BUCKET: R2Bucket }>({ configPath, persist: { path: join(stateFolder, 'v3') }, remoteBindings: false })
+  writeFileSync(
+    configPath,
+    JSON.stringify({ name: 'bucket', compatibility_date: '2026-11-01', r2_buckets: [{ binding: 'R2_BUCKET', bucket_name: 'data-lake' }] }),
+  )
+  const proxy = await getPlatformProxy<{ R2_BUCKET: R2Bucket }>({
+    configPath,
+    persist: { path: join(stateFolder, 'v3') },
+    remoteBindings: false,
+  })
   try {
     return await layOutData(proxy.env.R2_BUCKET)
   } finally {

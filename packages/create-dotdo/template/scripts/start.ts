@@ -13,18 +13,26 @@ import { codeOf, formatMs, type LiveEvent, type RunView } from 'dotdo/client'
 import { StartError, startLocal } from './local.ts'
 import { bold, bytes, count, cyan, dim, green, LiveSteps, red, table } from './terminal.ts'
 
-const sql = 'SELECT originState, COUNT(*) AS flights, AVG(delay) AS meanDelay FROM flights GROUP BY originState ORDER BY flights DESC LIMIT 10'
+const sql =
+  'SELECT originState, COUNT(*) AS flights, AVG(delay) AS meanDelay FROM flights GROUP BY originState ORDER BY flights DESC LIMIT 10'
 
 /** Singletons are looked after this often: what the cron trigger does on Cloudflare. */
 const tickMs = 60_000
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { once: { type: 'boolean' }, clean: { type: 'boolean' }, port: { type: 'string' }, config: { type: 'string' }, state: { type: 'string' } },
+    options: {
+      once: { type: 'boolean' },
+      clean: { type: 'boolean' },
+      port: { type: 'string' },
+      config: { type: 'string' },
+      state: { type: 'string' },
+    },
   })
   const project = join(dirname(fileURLToPath(import.meta.url)), '..')
   const port = Number(values.port ?? (values.once ? 0 : 8787))
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new StartError(`--port ${values.port} is no port. Give a number from 0 to 65535.`)
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new StartError(`--port ${values.port} is no port. Give a number from 0 to 65535.`)
 
   const local = await startLocal({
     configPath: resolve(values.config ?? join(project, 'wrangler.toml')),
@@ -53,7 +61,10 @@ async function main(): Promise<void> {
   }
   if (values.once) return stop()
   console.log(dim('The link opens once, within the hour. Serving; the pipeline runs every day at 02:00 UTC. Ctrl-C stops.'))
-  setInterval(() => void local.app.dotdo.wake().catch((error: unknown) => console.error(red(`The app did not answer: ${String(error)}`))), tickMs).unref()
+  setInterval(
+    () => void local.app.dotdo.wake().catch((error: unknown) => console.error(red(`The app did not answer: ${String(error)}`))),
+    tickMs,
+  ).unref()
 }
 
 type App = Awaited<ReturnType<typeof startLocal>>['app']
@@ -62,7 +73,8 @@ type App = Awaited<ReturnType<typeof startLocal>>['app']
 async function runPipeline(app: App): Promise<void> {
   const pipeline = app.dotdo.object('Pipeline', 'main')
   const ended = Promise.withResolvers<void>()
-  const handled = Promise.withResolvers<void>()
+  const handled = Promise.withResolvers<number>()
+  let sentAt = 0
   const steps = new LiveSteps()
   let runId: string | undefined
   const refresh = async () => {
@@ -77,8 +89,10 @@ async function runPipeline(app: App): Promise<void> {
     event(event: LiveEvent) {
       if ('step' in event && event.runId === runId) steps.update(event.step)
       if ('run' in event && event.run.runId === runId && event.run.status !== 'running') ended.resolve()
-      if (event.type === 'event.delivered' && event.eventType === 'Pipeline.completed') handled.resolve()
-      if (event.type === 'event.dead') handled.reject(new StartError(`No shard was filled: ${event.error?.message ?? 'the event was not handled'}`))
+      if (event.type === 'event.sent') sentAt = event.at
+      if (event.type === 'event.delivered' && event.eventType === 'Pipeline.completed') handled.resolve(event.at - sentAt)
+      if (event.type === 'event.dead')
+        handled.reject(new StartError(`No shard was filled: ${event.error?.message ?? 'the event was not handled'}`))
     },
   })
   await watching.promise
@@ -93,10 +107,9 @@ async function runPipeline(app: App): Promise<void> {
   summarise(run)
 
   // The run's event lets the shards fetch their share, in a run of its own.
-  const started = performance.now()
-  await handled.promise
+  const tookMs = await handled.promise
   subscription.close()
-  console.log(`${green('Event')} Pipeline.completed handled: shards filled in ${formatMs(performance.now() - started)}`)
+  console.log(`${green('Event')} Pipeline.completed handled: shards filled in ${formatMs(tookMs)}`)
 }
 
 function summarise(run: RunView): void {
@@ -107,7 +120,9 @@ function summarise(run: RunView): void {
     return
   }
   const { code, name, message } = run.error ?? { name: run.status, message: 'no reason was given' }
-  throw new StartError(`The run ${run.runId} ended as ${run.status} after ${took}: ${code ?? name}: ${message}\nMend what it names and start again; npm start -- --clean begins anew.`)
+  throw new StartError(
+    `The run ${run.runId} ended as ${run.status} after ${took}: ${code ?? name}: ${message}\nMend what it names and start again; npm start -- --clean begins anew.`,
+  )
 }
 
 /** A query over all shards, and the table as it stands. */
@@ -115,12 +130,19 @@ async function showAnswers(app: App): Promise<void> {
   const started = performance.now()
   const [rows, status] = await Promise.all([app.Pipeline('main').query(sql), app.Pipeline('main').table()])
   console.log(`\n${bold('Query')} ${sql}\n${table(rows)}\n  ${dim(`over 4 objects in ${formatMs(performance.now() - started)}`)}`)
-  if (status) console.log(`\n${bold('Table')} ${status.table}  snapshot ${status.snapshotId}  ${count(status.files)} files  ${count(status.rows)} rows  ${bytes(status.bytes)}`)
+  if (status)
+    console.log(
+      `\n${bold('Table')} ${status.table}  snapshot ${status.snapshotId}  ${count(status.files)} files  ${count(status.rows)} rows  ${bytes(status.bytes)}`,
+    )
 }
 
 main().catch((error: unknown) => {
   const code = codeOf(error)
-  console.error(red(error instanceof StartError ? error.message : `${code ? `${code}: ` : ''}${error instanceof Error ? error.message : String(error)}`))
+  console.error(
+    red(
+      error instanceof StartError ? error.message : `${code ? `${code}: ` : ''}${error instanceof Error ? error.message : String(error)}`,
+    ),
+  )
   if (!(error instanceof StartError) && code === undefined && error instanceof Error) console.error(dim(error.stack ?? ''))
   process.exit(1)
 })

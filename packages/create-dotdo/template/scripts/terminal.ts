@@ -36,7 +36,11 @@ export class LiveSteps {
     const known = this.#steps.get(step.stepId)
     // Events and views may cross: a step that has ended does not run again.
     if (known && known.status === 'done' && step.status !== 'done') return
-    this.#steps.set(step.stepId, { ...known, ...step, ...(step.progress ?? known?.progress ? { progress: { ...known?.progress, ...step.progress } } : {}) })
+    this.#steps.set(step.stepId, {
+      ...known,
+      ...step,
+      ...((step.progress ?? known?.progress) ? { progress: { ...known?.progress, ...step.progress } } : {}),
+    })
     this.#draw()
   }
 
@@ -79,7 +83,11 @@ function line(step: StepView): string {
   const facts = [
     total === undefined ? '' : `${count(total)} rows`,
     size === undefined ? '' : bytes(size),
-    total === undefined && step.result ? (step.result.text.includes('"duplicate":true') ? 'in the table already' : cut(step.result.text)) : '',
+    total === undefined && step.result
+      ? step.result.text.includes('"duplicate":true')
+        ? 'in the table already'
+        : cut(step.result.text)
+      : '',
     step.attempt > 1 ? yellow(`attempt ${step.attempt}`) : '',
     step.error && step.status !== 'done' ? red(`${step.error.code ?? step.error.name}: ${step.error.message}`) : '',
   ].filter(Boolean)
@@ -99,5 +107,7 @@ export function table(rows: Record<string, unknown>[]): string {
   const widths = names.map((name) => Math.max(name.length, ...rows.map((row) => text(row[name]).length)))
   const numeric = names.map((name) => rows.every((row) => typeof row[name] === 'number'))
   const cell = (value: string, column: number) => (numeric[column] ? value.padStart(widths[column]!) : value.padEnd(widths[column]!))
-  return [bold(names.map(cell).join('  ')), ...rows.map((row) => names.map((name, column) => cell(text(row[name]), column)).join('  '))].map((row) => `  ${row}`).join('\n')
+  return [bold(names.map(cell).join('  ')), ...rows.map((row) => names.map((name, column) => cell(text(row[name]), column)).join('  '))]
+    .map((row) => `  ${row}`)
+    .join('\n')
 }

@@ -13,7 +13,15 @@ export const Pipeline = DO.extend({
       bucket: this.env.R2_BUCKET,
       namespace: 'analytics',
       tableName: 'flights',
-      schema: { date: { type: 'timestamp', required: true }, delay: 'int', distance: 'int', origin: 'string', originState: 'string', destination: 'string', destinationState: 'string' },
+      schema: {
+        date: { type: 'timestamp', required: true },
+        delay: 'int',
+        distance: 'int',
+        origin: 'string',
+        originState: 'string',
+        destination: 'string',
+        destinationState: 'string',
+      },
       partitionBy: ['day(date)'],
     })
 

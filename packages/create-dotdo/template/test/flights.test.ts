@@ -15,6 +15,15 @@ test('a flight learns the states it went from and to', () => {
 })
 
 test('flights are grouped by day, in order', () => {
-  const flights = enrich([flight('2001-01-01T00:47:00', 'DTW', 'LAS'), flight('2001-01-02T08:00:00', 'LAS', 'DTW'), flight('2001-01-02T09:00:00', 'DTW', 'LAS')], airports)
-  deepEqual([...byDay(flights)].map(([day, rows]) => [day, rows.length]), [['2001-01-01', 1], ['2001-01-02', 2]])
+  const flights = enrich(
+    [flight('2001-01-01T00:47:00', 'DTW', 'LAS'), flight('2001-01-02T08:00:00', 'LAS', 'DTW'), flight('2001-01-02T09:00:00', 'DTW', 'LAS')],
+    airports,
+  )
+  deepEqual(
+    [...byDay(flights)].map(([day, rows]) => [day, rows.length]),
+    [
+      ['2001-01-01', 1],
+      ['2001-01-02', 2],
+    ],
+  )
 })
