@@ -9,8 +9,10 @@ import type { DotdoObject, Nouns } from './self.ts'
 /** The public methods of a definition, as a native stub of its class sees them. */
 export type Reachable<T> = { [K in keyof T as K extends 'init' | `_${string}` ? never : T[K] extends (...args: never[]) => unknown ? K : never]: T[K] }
 
-/** The class that {@link DO.extend} makes: a Durable Object class, to be exported by its noun. */
-export type DurableObjectClass<T> = new (ctx: DurableObjectState, env: never) => DurableObject & Reachable<T>
+/**
+ * The class that {@link DO.extend} makes: a Durable Object class, to be exported by its noun. `InstanceType` of it is what a client is typed by.
+ */
+export type DurableObjectClass<T> = new (ctx: DurableObjectState, env: unknown) => DurableObject & Reachable<T>
 
 /** Where objects come from. */
 export const DO = {
