@@ -19,7 +19,8 @@ export function checkStatement({ sql, table, columns, parameters, version }: Sca
   })
   const tokens = tokenize(sql)
   // SQLite ends a text at a NUL, and reads an open comment to the end: what stands there must not be read otherwise here.
-  if (sql.includes('\0') || /\/\*/.test(sql.replace(/'(?:[^']|'')*'|`(?:[^`]|``)*`/g, ''))) throw refused('A plan contains no comments', sql)
+  if (sql.includes('\0') || /\/\*/.test(sql.replace(/'(?:[^']|'')*'|`(?:[^`]|``)*`/g, '')))
+    throw refused('A plan contains no comments', sql)
   tokens.forEach(({ start }, i) => {
     if (sql.slice(tokens[i - 1]?.end ?? 0, start).trim()) throw refused('A plan contains no comments', sql)
   })
@@ -35,6 +36,8 @@ export function checkStatement({ sql, table, columns, parameters, version }: Sca
           froms++
           checkFrom(tokens, i, table, sql)
         }
+        // IN may also be followed by the name of a table.
+        if (word === 'IN' && next?.text !== '(') throw refused('IN is followed by a list', sql)
         const known =
           next?.text === '(' && !words.has(word)
             ? isFunction(token.text)

@@ -49,10 +49,8 @@ export class ShardScan {
     this.#plan = plan
     this.#cancellation = cancellation
     this.#reply = callScan(scanner, request)
-    this.#reply.then(
-      (reply) => this.#closed && dispose(reply),
-      () => undefined,
-    )
+    // A query that ends before it looks at this shard leaves no unhandled rejection.
+    this.#reply.catch(() => undefined)
   }
 
   /**
@@ -67,15 +65,14 @@ export class ShardScan {
       reply = await this.#cancellation.wait(call)
     } catch (thrown) {
       if (codeOf(thrown) === 'QUERY_CANCELLED') {
-        call.then(
-          (late) => late && dispose(late),
-          () => undefined,
-        )
+        call.then(disposeReply, () => undefined)
         throw thrown
       }
       throw shardFailed(this.shard, thrown)
     }
-    if (reply === null) {
+    if (reply === null || this.#closed) {
+      // The query ended between the arrival of the batch and this line.
+      disposeReply(reply)
       this.#cursor = undefined
       return null
     }
@@ -91,14 +88,14 @@ export class ShardScan {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    dispose(this.#cursor)
-    dispose(this.#newest)
-    dispose(this.#first)
+    disposeReply(this.#newest)
+    // Also one that has not arrived, or that nobody looked at.
+    this.#reply.then(disposeReply, () => undefined)
   }
 
   /** Asks the cursor, after letting go of what was read. Disposing the first reply would take the cursor with it, so it is emptied. */
   #advance(): Promise<ScanReply | null> {
-    dispose(this.#newest)
+    disposeReply(this.#newest)
     this.#newest = undefined
     this.#first!.values = []
     delete this.#first!.types
@@ -191,6 +188,12 @@ function checkTable(shard: number, plan: Plan, reply: ScanReply): void {
 
 function describe({ name, affinity, collation }: ColumnDescription): string {
   return `${name} (${affinity}, ${collation})`
+}
+
+/** A reply and the cursor it brought. Disposing twice does nothing. */
+function disposeReply(reply: ScanReply | null | undefined): void {
+  dispose(reply?.cursor)
+  dispose(reply)
 }
 
 /** Replies and cursors that came over RPC hold resources of the other side; local ones need not have a disposer. */

@@ -38,7 +38,7 @@ export class Source {
 
   /** The line that `at` is in, cut to what a terminal shows, and a caret below the column. */
   picture(at: Position): string {
-    const line = Array.from(this.sql.split("\n")[at.line - 1] ?? "")
+    const line = Array.from(this.sql.split('\n')[at.line - 1] ?? '')
     const from = Math.max(0, Math.min(at.column - 41, line.length - 80))
     const shown = line
       .slice(from, from + 80)

@@ -23,22 +23,51 @@ function ask(expr: string, ...parameters: (null | bigint | number | string | Uin
   return row.t === 'integer' ? (row.x as bigint) : (row.x as Cell)
 }
 
-const integer = fc.oneof(fc.bigInt(-20n, 20n), fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n), fc.constantFrom(-(2n ** 63n), 2n ** 63n - 1n, 2n ** 62n, 0n, 1n, -1n))
+const integer = fc.oneof(
+  fc.bigInt(-20n, 20n),
+  fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n),
+  fc.constantFrom(-(2n ** 63n), 2n ** 63n - 1n, 2n ** 62n, 0n, 1n, -1n),
+)
 const real = fc.oneof(fc.double({ noNaN: true }), fc.constantFrom(0, 1, -1, 0.5, 1e300, -1e300, 9.3e18, 4.5, Infinity))
-const text = fc.constantFrom('', ' 12', '12abc', '-3.5', '1e3', '.5', '5.', 'abc', '+7', '9223372036854775808', '1e400', '0x10', '- 1', ' 7 ', '1 2')
+const text = fc.constantFrom(
+  '',
+  ' 12',
+  '12abc',
+  '-3.5',
+  '1e3',
+  '.5',
+  '5.',
+  'abc',
+  '+7',
+  '9223372036854775808',
+  '1e400',
+  '0x10',
+  '- 1',
+  ' 7 ',
+  '1 2',
+)
 const scalar = fc.oneof({ weight: 4, arbitrary: integer }, { weight: 4, arbitrary: real }, text, fc.constant(null))
 
 function same(a: Cell, b: Cell): boolean {
   return typeof a === typeof b && (a === b || (a === 0 && b === 0))
 }
 
-function property(name: string, sql: string, ours: (a: Cell, b: Cell) => Cell, left: fc.Arbitrary<Cell> = scalar, right: fc.Arbitrary<Cell> = scalar): void {
+function property(
+  name: string,
+  sql: string,
+  ours: (a: Cell, b: Cell) => Cell,
+  left: fc.Arbitrary<Cell> = scalar,
+  right: fc.Arbitrary<Cell> = scalar,
+): void {
   test(name, () => {
     fc.assert(
       fc.property(left, right, (a, b) => {
         const expected = ask(sql, a, b)
         const actual = ours(a, b)
-        if (!same(actual, expected)) throw new Error(`${sql} of ${String(a)} (${typeof a}) and ${String(b)} (${typeof b}): ours ${String(actual)} (${typeof actual}), SQLite ${String(expected)} (${typeof expected})`)
+        if (!same(actual, expected))
+          throw new Error(
+            `${sql} of ${String(a)} (${typeof a}) and ${String(b)} (${typeof b}): ours ${String(actual)} (${typeof actual}), SQLite ${String(expected)} (${typeof expected})`,
+          )
       }),
       { numRuns: 2000 },
     )
@@ -53,8 +82,16 @@ const binary = (op: BinaryOp) => over((left, right) => ({ kind: 'binary', op, le
 
 describe('arithmetic over scalars is that of SQLite, in value and in type', () => {
   for (const op of ['+', '-', '*', '/', '%'] as const) property(`a ${op} b`, `?1 ${op} ?2`, (a, b) => arithmetic(op, a, b))
-  property('- a', '- ?1', over((a) => ({ kind: 'unary', op: '-', operand: a, at: undefined })))
-  property('+ a', '+ ?1', over((a) => ({ kind: 'unary', op: '+', operand: a, at: undefined })))
+  property(
+    '- a',
+    '- ?1',
+    over((a) => ({ kind: 'unary', op: '-', operand: a, at: undefined })),
+  )
+  property(
+    '+ a',
+    '+ ?1',
+    over((a) => ({ kind: 'unary', op: '+', operand: a, at: undefined })),
+  )
 
   test.each([
     ['7/2', 7n, 2n, 3n],
@@ -74,22 +111,64 @@ describe('arithmetic over scalars is that of SQLite, in value and in type', () =
 
   test('text counts as the number it begins with', () => {
     expect(['12abc', '-3.5', 'abc', ' 7 ', '1e3', ''].map(numericOf)).toEqual([12n, -3.5, 0n, 7n, 1000, 0n])
-    expect([toInteger('12.9'), toInteger(-3.9), toInteger(1e300), toInteger(-Infinity), toInteger('9999999999999999999')]).toEqual([12n, -3n, 2n ** 63n - 1n, -(2n ** 63n), 2n ** 63n - 1n])
+    expect([toInteger('12.9'), toInteger(-3.9), toInteger(1e300), toInteger(-Infinity), toInteger('9999999999999999999')]).toEqual([
+      12n,
+      -3n,
+      2n ** 63n - 1n,
+      -(2n ** 63n),
+      2n ** 63n - 1n,
+    ])
     expect([truthOf('0.1'), truthOf('x'), truthOf(null), truthOf(0), truthOf(-1n)]).toEqual([true, false, null, false, true])
   })
 })
 
 describe('comparisons and logic over scalars are those of SQLite', () => {
   for (const op of ['=', '<>', '<', '<=', '>', '>=', 'IS', 'IS NOT', 'AND', 'OR'] as const) property(`a ${op} b`, `?1 ${op} ?2`, binary(op))
-  property('NOT a', 'NOT ?1', over((a) => ({ kind: 'unary', op: 'NOT', operand: a, at: undefined })))
-  property('a IS NULL', '?1 IS NULL', over((operand) => ({ kind: 'isNull', operand, negated: false, at: undefined })))
-  property('a IS NOT TRUE', '?1 IS NOT TRUE', over((operand) => ({ kind: 'isTrue', operand, value: true, negated: true, at: undefined })))
-  property('a IS FALSE', '?1 IS FALSE', over((operand) => ({ kind: 'isTrue', operand, value: false, negated: false, at: undefined })))
-  property('a NOT BETWEEN b AND 5', '?1 NOT BETWEEN ?2 AND 5', over((operand, low) => ({ kind: 'between', operand, low, high: literal(5n), negated: true, at: undefined })))
-  property('a NOT IN (b, 1, NULL)', '?1 NOT IN (?2, 1, NULL)', over((operand, b) => ({ kind: 'in', operand, list: [b, literal(1n), literal(null)], negated: true, at: undefined })))
-  property('a IN (b, 1)', '?1 IN (?2, 1)', over((operand, b) => ({ kind: 'in', operand, list: [b, literal(1n)], negated: false, at: undefined })))
-  property('CASE a WHEN b', 'CASE ?1 WHEN ?2 THEN 1 ELSE 2 END', over((operand, when) => ({ kind: 'case', operand, branches: [{ when, then: literal(1n) }], otherwise: literal(2n), at: undefined })))
-  property('CASE WHEN a', 'CASE WHEN ?1 THEN ?2 END', over((when, then) => ({ kind: 'case', branches: [{ when, then }], at: undefined })))
+  property(
+    'NOT a',
+    'NOT ?1',
+    over((a) => ({ kind: 'unary', op: 'NOT', operand: a, at: undefined })),
+  )
+  property(
+    'a IS NULL',
+    '?1 IS NULL',
+    over((operand) => ({ kind: 'isNull', operand, negated: false, at: undefined })),
+  )
+  property(
+    'a IS NOT TRUE',
+    '?1 IS NOT TRUE',
+    over((operand) => ({ kind: 'isTrue', operand, value: true, negated: true, at: undefined })),
+  )
+  property(
+    'a IS FALSE',
+    '?1 IS FALSE',
+    over((operand) => ({ kind: 'isTrue', operand, value: false, negated: false, at: undefined })),
+  )
+  property(
+    'a NOT BETWEEN b AND 5',
+    '?1 NOT BETWEEN ?2 AND 5',
+    over((operand, low) => ({ kind: 'between', operand, low, high: literal(5n), negated: true, at: undefined })),
+  )
+  property(
+    'a NOT IN (b, 1, NULL)',
+    '?1 NOT IN (?2, 1, NULL)',
+    over((operand, b) => ({ kind: 'in', operand, list: [b, literal(1n), literal(null)], negated: true, at: undefined })),
+  )
+  property(
+    'a IN (b, 1)',
+    '?1 IN (?2, 1)',
+    over((operand, b) => ({ kind: 'in', operand, list: [b, literal(1n)], negated: false, at: undefined })),
+  )
+  property(
+    'CASE a WHEN b',
+    'CASE ?1 WHEN ?2 THEN 1 ELSE 2 END',
+    over((operand, when) => ({ kind: 'case', operand, branches: [{ when, then: literal(1n) }], otherwise: literal(2n), at: undefined })),
+  )
+  property(
+    'CASE WHEN a',
+    'CASE WHEN ?1 THEN ?2 END',
+    over((when, then) => ({ kind: 'case', branches: [{ when, then }], at: undefined })),
+  )
 })
 
 describe('affinity converts before it compares, as in SQLite', () => {
@@ -127,16 +206,60 @@ describe('affinity converts before it compares, as in SQLite', () => {
 
 describe('functions over scalars are those of SQLite', () => {
   const bounded = fc.oneof(fc.bigInt(-(10n ** 12n), 10n ** 12n), fc.constantFrom(1.5, -2.5, 0, 4), text, fc.constant(null))
-  property('coalesce', 'coalesce(?1, ?2)', over((a, b) => call('coalesce', a, b)))
-  property('ifnull', 'ifnull(?1, ?2)', over((a, b) => call('ifnull', a, b)))
-  property('nullif', 'nullif(?1, ?2)', over((a, b) => call('nullif', a, b)))
-  property('max', 'max(?1, ?2)', over((a, b) => call('max', a, b)))
-  property('min', 'min(?1, ?2)', over((a, b) => call('min', a, b)))
-  property('abs', 'abs(?1)', over((a) => call('abs', a)), bounded)
-  property('typeof', 'typeof(?1)', over((a) => call('typeof', a)))
-  property('iif', 'iif(?1, ?2, 7)', over((a, b) => call('iif', a, b, literal(7n))))
-  for (const to of ['INTEGER', 'REAL', 'NUMERIC'] as const) property(`CAST to ${to}`, `CAST(?1 AS ${to})`, over((operand) => ({ kind: 'cast', operand, to, at: undefined })), bounded)
-  property('CAST of an integer to TEXT', 'CAST(?1 AS TEXT)', over((operand) => ({ kind: 'cast', operand, to: 'TEXT', at: undefined })), integer)
+  property(
+    'coalesce',
+    'coalesce(?1, ?2)',
+    over((a, b) => call('coalesce', a, b)),
+  )
+  property(
+    'ifnull',
+    'ifnull(?1, ?2)',
+    over((a, b) => call('ifnull', a, b)),
+  )
+  property(
+    'nullif',
+    'nullif(?1, ?2)',
+    over((a, b) => call('nullif', a, b)),
+  )
+  property(
+    'max',
+    'max(?1, ?2)',
+    over((a, b) => call('max', a, b)),
+  )
+  property(
+    'min',
+    'min(?1, ?2)',
+    over((a, b) => call('min', a, b)),
+  )
+  property(
+    'abs',
+    'abs(?1)',
+    over((a) => call('abs', a)),
+    bounded,
+  )
+  property(
+    'typeof',
+    'typeof(?1)',
+    over((a) => call('typeof', a)),
+  )
+  property(
+    'iif',
+    'iif(?1, ?2, 7)',
+    over((a, b) => call('iif', a, b, literal(7n))),
+  )
+  for (const to of ['INTEGER', 'REAL', 'NUMERIC'] as const)
+    property(
+      `CAST to ${to}`,
+      `CAST(?1 AS ${to})`,
+      over((operand) => ({ kind: 'cast', operand, to, at: undefined })),
+      bounded,
+    )
+  property(
+    'CAST of an integer to TEXT',
+    'CAST(?1 AS TEXT)',
+    over((operand) => ({ kind: 'cast', operand, to: 'TEXT', at: undefined })),
+    integer,
+  )
   property('a || b of integers and text', '?1 || ?2', binary('||'), fc.oneof(integer, text), fc.oneof(integer, text, fc.constant(null)))
 
   test('abs of the least integer is an overflow', () => {
@@ -145,13 +268,17 @@ describe('functions over scalars are those of SQLite', () => {
 
   test('a blob or a REAL is not made text', () => {
     for (const value of [1.5, new Uint8Array([1])]) {
-      expect(() => evaluate({ kind: 'cast', operand: literal(value), to: 'TEXT', at: undefined }, () => null)).toThrow(expect.objectContaining({ code: 'SQL_UNSUPPORTED' }))
+      expect(() => evaluate({ kind: 'cast', operand: literal(value), to: 'TEXT', at: undefined }, () => null)).toThrow(
+        expect.objectContaining({ code: 'SQL_UNSUPPORTED' }),
+      )
     }
   })
 
   test('round is that of SQLite, but for one in 500 of the numbers that stand on a tie', () => {
     const places = fc.integer({ min: -1, max: 6 })
-    const tie = fc.tuple(fc.integer({ min: 1, max: 10 ** 8 }), fc.integer({ min: 1, max: 5 })).map(([n, p]) => [Number(`${n}5e-${p + 1}`), p] as const)
+    const tie = fc
+      .tuple(fc.integer({ min: 1, max: 10 ** 8 }), fc.integer({ min: 1, max: 5 }))
+      .map(([n, p]) => [Number(`${n}5e-${p + 1}`), p] as const)
     const value = fc.oneof(
       fc.tuple(fc.integer({ min: -(10 ** 8), max: 10 ** 8 }), fc.integer({ min: 1, max: 1000 })).map(([a, b]) => a / b),
       fc.double({ min: -1e8, max: 1e8, noNaN: true }).map((n) => Number(n.toPrecision(15))),

@@ -35,14 +35,19 @@ describe('parameters stand for values', () => {
     ['SELECT a FROM t WHERE (a > 3) = ?', [true], 'SELECT a FROM t WHERE (a > 3) = 1'],
     ['SELECT a FROM t ORDER BY a LIMIT ? OFFSET ?', [2, 1], 'SELECT a FROM t ORDER BY a LIMIT 2 OFFSET 1'],
     ['SELECT a FROM t ORDER BY a LIMIT :n', { n: 1 }, 'SELECT a FROM t ORDER BY a LIMIT 1'],
-    ['SELECT a % ? AS k, COUNT(*) AS n FROM t GROUP BY a % ?1 ORDER BY k', [2], 'SELECT a % 2 AS k, COUNT(*) AS n FROM t GROUP BY a % 2 ORDER BY k'],
+    [
+      'SELECT a % ? AS k, COUNT(*) AS n FROM t GROUP BY a % ?1 ORDER BY k',
+      [2],
+      'SELECT a % 2 AS k, COUNT(*) AS n FROM t GROUP BY a % 2 ORDER BY k',
+    ],
     ["SELECT ? || b AS x, '?' AS y FROM t -- ?\n", ['z'], "SELECT 'z' || b AS x, '?' AS y FROM t"],
     ['SELECT a FROM t WHERE b = ?', ['x\0y'], 'SELECT a FROM t WHERE 0'],
     ['SELECT a FROM t WHERE b <> ? AND a = 1', ['long '.repeat(100)], 'SELECT a FROM t WHERE a = 1'],
     ['SELECT a FROM t WHERE a < ?', [Infinity], 'SELECT a FROM t WHERE a IS NOT NULL'],
     ['SELECT a FROM t ORDER BY ?, a', [1], "SELECT a FROM t ORDER BY 'constant', a"],
   ])('%s (case %#)', async (sql, params, same) => {
-    const sort = (list: unknown) => (sql.includes('ORDER BY') ? list : (list as object[]).map((row) => Object.values(row).join()).toSorted())
+    const sort = (list: unknown) =>
+      sql.includes('ORDER BY') ? list : (list as object[]).map((row) => Object.values(row).join()).toSorted()
     expect(sort(await coordinator.query(sql, params))).toEqual(sort(world.oracle(same)))
   })
 
@@ -53,7 +58,10 @@ describe('parameters stand for values', () => {
 
   test('more blobs than a statement takes parameters are too large', async () => {
     const list = Array.from({ length: 101 }, (_, i) => new Uint8Array([i]))
-    await expect(coordinator.query(`SELECT a FROM t WHERE d IN (${list.map(() => '?').join(', ')})`, list)).rejects.toMatchObject({ code: 'QUERY_TOO_LARGE', data: { parameters: 101 } })
+    await expect(coordinator.query(`SELECT a FROM t WHERE d IN (${list.map(() => '?').join(', ')})`, list)).rejects.toMatchObject({
+      code: 'QUERY_TOO_LARGE',
+      data: { parameters: 101 },
+    })
   })
 })
 
@@ -74,7 +82,10 @@ describe('parameters that do not fit are errors', () => {
     ['SELECT a FROM t WHERE a = ?', [NaN], 'type number'],
     ['SELECT a FROM t WHERE a = ?', [2n ** 64n], 'type bigint'],
   ])('%s (case %#)', async (sql, params, message) => {
-    await expect(coordinator.query(sql, params as Parameters)).rejects.toMatchObject({ code: 'SQL_PARAMETER', message: expect.stringContaining(message) })
+    await expect(coordinator.query(sql, params as Parameters)).rejects.toMatchObject({
+      code: 'SQL_PARAMETER',
+      message: expect.stringContaining(message),
+    })
   })
 
   test("'now' as a parameter of a date function is refused as it is in the text", async () => {

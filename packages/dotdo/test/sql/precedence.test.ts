@@ -18,10 +18,53 @@ const world = new World('CREATE TABLE t (a INT, b INT, c INT)', 't', rows, 3)
 const coordinator = new QueryCoordinator(world.scanners, { parser })
 
 /** Operators without any parentheses: the parser's precedence is not SQLite's, and must never show. */
-const operand = fc.constantFrom('a', 'b', 'c', '1', '2', '-a', '- b', '~c', 'NOT a', 'NOT b', '+c', 'a IS NULL', 'b NOTNULL', 'c IN (1, 2)', 'a BETWEEN 0 AND b', "b LIKE '1'", 'CASE a WHEN 1 THEN b END')
-const operator = fc.constantFrom('+', '-', '*', '/', '%', '||', '&', '|', '=', '==', '<>', '!=', '<', '<=', '>', '>=', 'AND', 'OR', 'IS DISTINCT FROM', 'IS NOT DISTINCT FROM')
+const operand = fc.constantFrom(
+  'a',
+  'b',
+  'c',
+  '1',
+  '2',
+  '-a',
+  '- b',
+  '~c',
+  'NOT a',
+  'NOT b',
+  '+c',
+  'a IS NULL',
+  'b NOTNULL',
+  'c IN (1, 2)',
+  'a BETWEEN 0 AND b',
+  "b LIKE '1'",
+  'CASE a WHEN 1 THEN b END',
+)
+const operator = fc.constantFrom(
+  '+',
+  '-',
+  '*',
+  '/',
+  '%',
+  '||',
+  '&',
+  '|',
+  '=',
+  '==',
+  '<>',
+  '!=',
+  '<',
+  '<=',
+  '>',
+  '>=',
+  'AND',
+  'OR',
+  'IS DISTINCT FROM',
+  'IS NOT DISTINCT FROM',
+)
 const flat = fc
-  .tuple(operand, fc.array(fc.tuple(operator, operand), { minLength: 1, maxLength: 4 }), fc.constantFrom('', ' IS NULL', ' NOT IN (0, 1)', ' BETWEEN 1 AND 2', ' COLLATE BINARY'))
+  .tuple(
+    operand,
+    fc.array(fc.tuple(operator, operand), { minLength: 1, maxLength: 4 }),
+    fc.constantFrom('', ' IS NULL', ' NOT IN (0, 1)', ' BETWEEN 1 AND 2', ' COLLATE BINARY'),
+  )
   .map(([first, rest, tail]) => [first, ...rest.flat()].join(' ') + tail)
 
 async function answerOf(expr: string): Promise<'answered' | 'refused'> {
@@ -29,7 +72,8 @@ async function answerOf(expr: string): Promise<'answered' | 'refused'> {
   const expected = world.oracle(sql)
   try {
     const ours = await coordinator.query(sql)
-    if (typeof expected === 'string' || !sameRows(ours, expected, false)) throw new Error(`${sql}: ours ${JSON.stringify(ours)}, SQLite ${JSON.stringify(expected)}`)
+    if (typeof expected === 'string' || !sameRows(ours, expected, false))
+      throw new Error(`${sql}: ours ${JSON.stringify(ours)}, SQLite ${JSON.stringify(expected)}`)
     return 'answered'
   } catch (thrown) {
     if (codeOf(thrown) !== 'SQL_UNSUPPORTED' && codeOf(thrown) !== 'SQL_SYNTAX') throw thrown
@@ -78,10 +122,16 @@ describe('operators without parentheses', () => {
     expect(await answerOf(expr)).toBe('answered')
   })
 
-  test.each(['a | b & c', 'a = NOT b', 'a = b < c', 'a COLLATE BINARY || b = c IN (1)'])('%s is answered rightly or refused with the advice to write parentheses', async (expr) => {
-    if ((await answerOf(expr)) === 'answered') return
-    await expect(coordinator.query(`SELECT ${expr} AS x FROM t`)).rejects.toMatchObject({ code: 'SQL_UNSUPPORTED', message: expect.stringContaining('parentheses') })
-  })
+  test.each(['a | b & c', 'a = NOT b', 'a = b < c', 'a COLLATE BINARY || b = c IN (1)'])(
+    '%s is answered rightly or refused with the advice to write parentheses',
+    async (expr) => {
+      if ((await answerOf(expr)) === 'answered') return
+      await expect(coordinator.query(`SELECT ${expr} AS x FROM t`)).rejects.toMatchObject({
+        code: 'SQL_UNSUPPORTED',
+        message: expect.stringContaining('parentheses'),
+      })
+    },
+  )
 
   test('parentheses make a refused order right', async () => {
     expect(await answerOf('a | b & c')).toBe('refused')

@@ -163,7 +163,9 @@ describe('text that does not parse', () => {
   test('text that is too long or too deep is too large', async () => {
     expect(await failure(`SELECT a FROM t WHERE a IN (${'1, '.repeat(MAX_SQL_LENGTH / 3)}1)`)).toMatchObject({ code: 'QUERY_TOO_LARGE' })
     expect(await failure(`SELECT ${'('.repeat(400)}a${')'.repeat(400)} FROM t`)).toMatchObject({ code: 'QUERY_TOO_LARGE' })
-    expect(await failure(`SELECT ${Array.from({ length: 600 }, (_, i) => `a + ${i} AS x${i}`).join(', ')} FROM t`)).toMatchObject({ code: 'QUERY_TOO_LARGE' })
+    expect(await failure(`SELECT ${Array.from({ length: 600 }, (_, i) => `a + ${i} AS x${i}`).join(', ')} FROM t`)).toMatchObject({
+      code: 'QUERY_TOO_LARGE',
+    })
   })
 
   test('the parser works on after it has failed', async () => {
@@ -176,7 +178,7 @@ describe('names and clauses that make no sense', () => {
   test.each([
     ['SELECT nope FROM t', 'COLUMN_UNKNOWN', 'It has: a, b, c, n'],
     ['SELECT "nope" FROM t', 'COLUMN_UNKNOWN', 'nope'],
-    ["SELECT a FROM t WHERE b = \"x\"", 'COLUMN_UNKNOWN', 'x'],
+    ['SELECT a FROM t WHERE b = "x"', 'COLUMN_UNKNOWN', 'x'],
     ['SELECT rowid FROM t', 'COLUMN_UNKNOWN', 'rowid'],
     ['SELECT u.a FROM t', 'TABLE_UNKNOWN', 'u is not the table'],
     ['SELECT t.a FROM t AS u', 'TABLE_UNKNOWN', 't is not the table'],
@@ -209,6 +211,12 @@ describe('names and clauses that make no sense', () => {
 
   test('a coordinator needs at least one scanner, and not more than it can hold', () => {
     expect(() => new QueryCoordinator([], { parser })).toThrow(expect.objectContaining({ code: 'NO_SCANNERS' }))
-    expect(() => new QueryCoordinator(Array.from({ length: 513 }, () => world.scanners[0]!), { parser })).toThrow(expect.objectContaining({ code: 'TOO_MANY_SHARDS' }))
+    expect(
+      () =>
+        new QueryCoordinator(
+          Array.from({ length: 513 }, () => world.scanners[0]!),
+          { parser },
+        ),
+    ).toThrow(expect.objectContaining({ code: 'TOO_MANY_SHARDS' }))
   })
 })

@@ -12,10 +12,16 @@ function request(sql: string, columns: number, more: Partial<ScanRequest> = {}):
   return { version: 1, table: 't', sql, parameters: [], columns: names, typed: false, wide: names, ...more }
 }
 
-function scannerOver(ddl: string, options: { tables?: string[]; onWrite?: 'fail' | 'read-on' } = {}): { store: ShardStore; scanner: SqliteScanner } {
+function scannerOver(
+  ddl: string,
+  options: { tables?: string[]; onWrite?: 'fail' | 'read-on' } = {},
+): { store: ShardStore; scanner: SqliteScanner } {
   const store = new ShardStore()
   store.database.exec(ddl)
-  return { store, scanner: new SqliteScanner(store, { tables: options.tables ?? ['t'], ...(options.onWrite && { onWrite: options.onWrite }) }) }
+  return {
+    store,
+    scanner: new SqliteScanner(store, { tables: options.tables ?? ['t'], ...(options.onWrite && { onWrite: options.onWrite }) }),
+  }
 }
 
 async function readAll(first: ScanReply): Promise<ScanReply[]> {
@@ -67,7 +73,7 @@ describe('values leave SQLite as they are', () => {
   })
 
   test('one letter string stands for all rows that agree', async () => {
-    const { scanner } = scannerOver("CREATE TABLE t (a); INSERT INTO t VALUES (1), (2)")
+    const { scanner } = scannerOver('CREATE TABLE t (a); INSERT INTO t VALUES (1), (2)')
     expect((await scanner.scan(request('SELECT `a` AS c0, 2.0 AS c1 FROM `t`', 2, { typed: true }))).types).toBe('ir')
     const mixed = scannerOver("CREATE TABLE t (a); INSERT INTO t VALUES (1), ('x'), (NULL), (x'00'), (1.0)")
     expect((await mixed.scanner.scan(request('SELECT `a` AS c0 FROM `t`', 1, { typed: true }))).types).toEqual(['i', 't', 'n', 'b', 'r'])
@@ -98,7 +104,9 @@ describe('batches', () => {
   })
 
   test('a batch is bounded by its bytes, except that one row always fits', async () => {
-    const { scanner } = scannerOver("CREATE TABLE t (a TEXT); INSERT INTO t SELECT printf('%.*c', 1000, 'x') FROM (VALUES (1), (2), (3), (4), (5), (6), (7), (8))")
+    const { scanner } = scannerOver(
+      "CREATE TABLE t (a TEXT); INSERT INTO t SELECT printf('%.*c', 1000, 'x') FROM (VALUES (1), (2), (3), (4), (5), (6), (7), (8))",
+    )
     const batches = await readAll(await scanner.scan(request('SELECT `a` AS c0 FROM `t`', 1, { batchBytes: 5000 })))
     expect(batches.map(({ rows }) => rows)).toEqual([3, 3, 2])
     const single = await readAll(await scanner.scan(request('SELECT `a` AS c0 FROM `t`', 1, { batchBytes: 1 })))
@@ -106,7 +114,9 @@ describe('batches', () => {
   })
 
   test('a request cannot raise the bounds', async () => {
-    const { scanner } = scannerOver('CREATE TABLE t (a TEXT); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) INSERT INTO t SELECT 1 FROM n')
+    const { scanner } = scannerOver(
+      'CREATE TABLE t (a TEXT); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) INSERT INTO t SELECT 1 FROM n',
+    )
     const reply = await scanner.scan(request('SELECT `a` AS c0 FROM `t`', 1, { batchRows: 1e9, batchBytes: 1e12 }))
     expect(reply.rows).toBe(MAX_BATCH_ROWS)
     expect(MAX_BATCH_BYTES).toBeLessThanOrEqual(4 * 1024 * 1024)
@@ -150,15 +160,23 @@ describe('a write while a result is read', () => {
 
   test('an overflow of SUM has a code of its own, another failure of SQLite names the table', async () => {
     const { scanner } = scannerOver('CREATE TABLE t (a INT); INSERT INTO t VALUES (9223372036854775807), (1)')
-    await expect(scanner.scan(request('SELECT sum(`a`) AS c0 FROM `t`', 1, { typed: true }))).rejects.toMatchObject({ code: 'SQL_OVERFLOW', retryable: false })
-    await expect(scanner.scan(request('SELECT `nope` AS c0 FROM `t`', 1))).rejects.toMatchObject({ code: 'SCAN_FAILED', data: { table: 't' } })
+    await expect(scanner.scan(request('SELECT sum(`a`) AS c0 FROM `t`', 1, { typed: true }))).rejects.toMatchObject({
+      code: 'SQL_OVERFLOW',
+      retryable: false,
+    })
+    await expect(scanner.scan(request('SELECT `nope` AS c0 FROM `t`', 1))).rejects.toMatchObject({
+      code: 'SCAN_FAILED',
+      data: { table: 't' },
+    })
   })
 })
 
 describe('descriptions', () => {
   test('tell names, types, affinities and collations', () => {
     const store = new ShardStore()
-    store.database.exec('CREATE TABLE t (i INT, b BIGINT, r REAL, d DOUBLE, s VARCHAR(9), n NUMERIC, dt DATETIME, x, bl BLOB, "q `q" TEXT COLLATE NOCASE, k TEXT COLLATE RTRIM, g AS (i + 1))')
+    store.database.exec(
+      'CREATE TABLE t (i INT, b BIGINT, r REAL, d DOUBLE, s VARCHAR(9), n NUMERIC, dt DATETIME, x, bl BLOB, "q `q" TEXT COLLATE NOCASE, k TEXT COLLATE RTRIM, g AS (i + 1))',
+    )
     const { name, kind, columns } = describeTable(store, 't')!
     expect({ name, kind }).toEqual({ name: 't', kind: 'table' })
     expect(columns.map((column) => [column.name, column.affinity, column.collation])).toEqual([
@@ -179,9 +197,17 @@ describe('descriptions', () => {
 
   test('a collation is found whatever the rows are, and through a view', () => {
     const store = new ShardStore()
-    store.database.exec("CREATE TABLE t (a TEXT COLLATE NOCASE, b INT COLLATE NOCASE); INSERT INTO t VALUES ('zzz', 5); CREATE VIEW v AS SELECT a, b + 1 AS c FROM t")
+    store.database.exec(
+      "CREATE TABLE t (a TEXT COLLATE NOCASE, b INT COLLATE NOCASE); INSERT INTO t VALUES ('zzz', 5); CREATE VIEW v AS SELECT a, b + 1 AS c FROM t",
+    )
     expect(describeTable(store, 't')!.columns.map(({ collation }) => collation)).toEqual(['NOCASE', 'NOCASE'])
-    expect(describeTable(store, 'v')).toMatchObject({ kind: 'view', columns: [{ name: 'a', collation: 'NOCASE' }, { name: 'c', collation: 'BINARY' }] })
+    expect(describeTable(store, 'v')).toMatchObject({
+      kind: 'view',
+      columns: [
+        { name: 'a', collation: 'NOCASE' },
+        { name: 'c', collation: 'BINARY' },
+      ],
+    })
   })
 
   test('a table that is not there has none', () => {
@@ -189,7 +215,13 @@ describe('descriptions', () => {
   })
 
   test('ANY keeps values as they are in a STRICT table only', () => {
-    expect([affinityOfType('ANY', true), affinityOfType('ANY'), affinityOfType('CHARINT'), affinityOfType('FLOATING POINT'), affinityOfType('STRING')]).toEqual(['BLOB', 'NUMERIC', 'INTEGER', 'INTEGER', 'NUMERIC'])
+    expect([
+      affinityOfType('ANY', true),
+      affinityOfType('ANY'),
+      affinityOfType('CHARINT'),
+      affinityOfType('FLOATING POINT'),
+      affinityOfType('STRING'),
+    ]).toEqual(['BLOB', 'NUMERIC', 'INTEGER', 'INTEGER', 'NUMERIC'])
     const store = new ShardStore()
     store.database.exec('CREATE TABLE t (a ANY, b INT) STRICT')
     expect(describeTable(store, 't')!.columns.map(({ affinity }) => affinity)).toEqual(['BLOB', 'INTEGER'])
@@ -198,8 +230,13 @@ describe('descriptions', () => {
   test('only tables of the list are shown, and those that are there', async () => {
     const { scanner } = scannerOver('CREATE TABLE t (a); CREATE TABLE u (b); CREATE TABLE dotdo_x (c)', { tables: ['t', 'gone'] })
     expect((await scanner.describe()).map(({ name }) => name)).toEqual(['t'])
-    await expect(scanner.scan(request('SELECT `b` AS c0 FROM `u`', 1, { table: 'u' }))).rejects.toMatchObject({ code: 'TABLE_UNKNOWN', message: expect.stringContaining('There are: t, gone') })
-    await expect(scanner.scan(request('SELECT `b` AS c0 FROM `gone`', 1, { table: 'gone' }))).rejects.toMatchObject({ code: 'TABLE_UNKNOWN' })
+    await expect(scanner.scan(request('SELECT `b` AS c0 FROM `u`', 1, { table: 'u' }))).rejects.toMatchObject({
+      code: 'TABLE_UNKNOWN',
+      message: expect.stringContaining('There are: t, gone'),
+    })
+    await expect(scanner.scan(request('SELECT `b` AS c0 FROM `gone`', 1, { table: 'gone' }))).rejects.toMatchObject({
+      code: 'TABLE_UNKNOWN',
+    })
   })
 
   test.each(['dotdo_outbox', 'DOTDO_versions', 'sqlite_master', 'sqlite_schema', '_cf_KV'])('%s cannot be put on the list', (table) => {
@@ -259,7 +296,11 @@ describe('a statement that no plan contains is refused, whoever sends it', () =>
   })
 
   test('names and texts may hold anything', () => {
-    for (const sql of ["SELECT 'FROM `u`; DROP' AS c0 FROM `t`", 'SELECT `SELECT` AS c0 FROM `t`', "SELECT `a` AS c0 FROM `t` WHERE `x``y` = 'it''s /* -- '"]) {
+    for (const sql of [
+      "SELECT 'FROM `u`; DROP' AS c0 FROM `t`",
+      'SELECT `SELECT` AS c0 FROM `t`',
+      "SELECT `a` AS c0 FROM `t` WHERE `x``y` = 'it''s /* -- '",
+    ]) {
       expect(() => checkStatement(request(sql, 1))).not.toThrow()
     }
   })
@@ -267,13 +308,16 @@ describe('a statement that no plan contains is refused, whoever sends it', () =>
   test('a request of another version, or with other column names, is refused', () => {
     const sql = 'SELECT `a` AS c0 FROM `t`'
     expect(() => checkStatement({ ...request(sql, 1), version: 2 as 1 })).toThrow(expect.objectContaining({ code: 'SCAN_REFUSED' }))
-    expect(() => checkStatement({ ...request(sql, 1), columns: ['a) FROM t; --'] })).toThrow(expect.objectContaining({ code: 'SCAN_REFUSED' }))
+    expect(() => checkStatement({ ...request(sql, 1), columns: ['a) FROM t; --'] })).toThrow(
+      expect.objectContaining({ code: 'SCAN_REFUSED' }),
+    )
     expect(() => checkStatement({ ...request(sql, 1), table: 'T' })).toThrow(expect.objectContaining({ code: 'SCAN_REFUSED' }))
   })
 })
 
 function sameStored(got: Cell, stored: Cell): boolean {
-  if (stored instanceof Uint8Array) return got instanceof Uint8Array && got.length === stored.length && got.every((byte, i) => byte === stored[i])
+  if (stored instanceof Uint8Array)
+    return got instanceof Uint8Array && got.length === stored.length && got.every((byte, i) => byte === stored[i])
   if (typeof stored === 'bigint') return Number.isSafeInteger(Number(stored)) ? got === Number(stored) : got === stored
   return got === stored || (got === 0 && stored === 0)
 }
