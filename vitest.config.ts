@@ -5,6 +5,7 @@
  *     workerd  packages/dotdo/test/object inside workerd, with the Worker of its own wrangler.toml
  *     seed     every block of the seed as it is written, inside workerd; `seed-app`: its Complete Example behind dotdo's entry
  *     system   the whole of it from outside: test/**, Node drives workerd and Chromium, one file at a time
+ *     console  the page: its pure parts, and the whole of it in Chromium against a small app in Node
  *     strict   the same under production's limits: 128 MB of heap and buffers, connections, subrequests
  *     interop  foreign engines of Python, run by `npm run test:interop`
  */
@@ -93,6 +94,7 @@ export default defineConfig({
         ['test/**/*.test.ts', 'packages/create-dotdo/test/**/*.test.ts'],
         ['test/strict/**', 'test/interop/**', 'test/seed/**'],
       ),
+      node('console', ['packages/console/test/**/*.test.ts']),
       node('strict', ['test/strict/**/*.test.ts']),
       node('interop', ['test/interop/**/*.test.ts']),
     ],

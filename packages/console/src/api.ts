@@ -4,7 +4,17 @@
  * Stubs that stand between two calls are given back as soon as the call is answered: held ones would keep objects awake for as long as the page
  * is open.
  */
-import { connect, type AppDescription, type InspectorStub, type LiveListener, type LiveSubscription, type ObjectDescription, type RunView, type ScheduleView, type TableOverview } from 'dotdo/client'
+import {
+  connect,
+  type AppDescription,
+  type InspectorStub,
+  type LiveListener,
+  type LiveSubscription,
+  type ObjectDescription,
+  type RunView,
+  type ScheduleView,
+  type TableOverview,
+} from 'dotdo/client'
 import type { Row } from './chart.ts'
 import { pageSize } from './live-runs.ts'
 import { endsSession } from './session.ts'
@@ -49,7 +59,8 @@ export function openApi(url: string, token: string, onEnd: () => void): Api {
   }
   const object = (noun: string, name: string): ObjectApi => {
     const inspect = <T>(use: (inspector: InspectorStub) => PromiseLike<T>) => guard(() => lend(app.dotdo.object(noun, name), use))
-    const call = <T>(use: (stub: UserStub) => PromiseLike<T>) => guard(() => lend((app as unknown as Record<string, (name: string) => UserStub>)[noun]!(name), use))
+    const call = <T>(use: (stub: UserStub) => PromiseLike<T>) =>
+      guard(() => lend((app as unknown as Record<string, (name: string) => UserStub>)[noun]!(name), use))
     return {
       describe: () => inspect((inspector) => inspector.describe()),
       read: (runId) =>
@@ -68,17 +79,26 @@ export function openApi(url: string, token: string, onEnd: () => void): Api {
       pause: (scheduleId) => inspect((inspector) => inspector.pause(scheduleId)),
       resume: (scheduleId) => inspect((inspector) => inspector.resume(scheduleId)),
       query: (sql) => call((stub) => stub.query(sql)),
-      exampleQueries: (isGetter) => call((stub) => (isGetter ? (stub.exampleQueries as unknown as PromiseLike<unknown>) : stub.exampleQueries())),
+      exampleQueries: (isGetter) =>
+        call((stub) => {
+          // A stub of anything is called and awaited alike: the object knows which of the two it has.
+          const { exampleQueries } = stub as unknown as { exampleQueries: PromiseLike<unknown> & (() => PromiseLike<unknown>) }
+          return isGetter ? exampleQueries : exampleQueries()
+        }),
       watch: (listener) => app.watch(noun, name, listener),
     }
   }
-  return { describe: () => guard(() => app.dotdo.describe()), tables: () => guard(() => app.dotdo.tables()), object, close: () => app.close() }
+  return {
+    describe: () => guard(() => app.dotdo.describe()),
+    tables: () => guard(() => app.dotdo.tables()),
+    object,
+    close: () => app.close(),
+  }
 }
 
 /** The methods of a user's object that the page calls where they are there. */
 interface UserStub {
   query(sql: string): PromiseLike<Row[]>
-  exampleQueries(): PromiseLike<unknown>
 }
 
 /** Uses a stub and gives it back. */

@@ -98,8 +98,11 @@ function Console({ token, onEnd }: { token: string; onEnd: () => void }) {
         {error !== undefined && <ErrorBox title="The app did not answer" error={error} onRetry={load} />}
         {app && !home && route.tab === 'home' && (
           <Empty title="No objects to show">
-            Objects that live without being called are listed here. Name one in <code>serve({'{'} singletons: {'{'} Pipeline: ['main'] {'}'} {'}'})</code>, or open one by its address:{' '}
-            <code>#/Noun/name</code>.
+            Objects that live without being called are listed here. Name one in{' '}
+            <code>
+              serve({'{'} singletons: {'{'} Pipeline: ['main'] {'}'} {'}'})
+            </code>
+            , or open one by its address: <code>#/Noun/name</code>.
           </Empty>
         )}
         <View api={api} route={route} />
@@ -120,6 +123,7 @@ function firstObject(app: AppDescription): { noun: string; name: string } | unde
 }
 
 function useTitle(route: Route): void {
-  const title = route.tab === 'home' ? 'dotdo' : route.tab === 'tables' ? 'Tables · dotdo' : `${route.noun}/${route.name} ${route.tab} · dotdo`
+  const title =
+    route.tab === 'home' ? 'dotdo' : route.tab === 'tables' ? 'Tables · dotdo' : `${route.noun}/${route.name} ${route.tab} · dotdo`
   useEffect(() => void (document.title = title), [title])
 }

@@ -40,20 +40,26 @@ export interface Bar {
 }
 
 /** Bars from left to right, one below the other, because labels are read that way. Values below zero go left from zero. */
-export function barChart(rows: Row[], x: string, y: string, plot: { width: number; rowHeight: number }): { bars: Bar[]; left: number; zero: number; ticks: Tick[] } {
+export function barChart(
+  rows: Row[],
+  x: string,
+  y: string,
+  plot: { width: number; rowHeight: number },
+): { bars: Bar[]; zero: number; ticks: Tick[] } {
   const shown = rows.slice(0, mostBars).flatMap((row) => {
     const value = toNumber(row[y])
     return value === undefined ? [] : [{ label: labelOf(row[x]), value }]
   })
-  const ticks = niceTicks(Math.min(0, ...shown.map(({ value }) => value)), Math.max(0, ...shown.map(({ value }) => value)), Math.max(2, Math.floor(plot.width / 90)))
-  const low = ticks[0]!
-  const high = ticks.at(-1)!
+  // The longest bar fills the width, also where the next round number is far beyond it.
+  const low = Math.min(0, ...shown.map(({ value }) => value))
+  const high = Math.max(0, ...shown.map(({ value }) => value)) || (low < 0 ? 0 : 1)
+  const ticks = niceTicks(low, high, Math.max(2, Math.floor(plot.width / 90))).filter((tick) => tick >= low && tick <= high)
   const at = (value: number) => ((value - low) / (high - low)) * plot.width
   const bars = shown.map(({ label, value }, index): Bar => {
     const from = Math.min(at(0), at(value))
     return { label, value, x: from, width: Math.abs(at(value) - at(0)), y: index * plot.rowHeight + 3, height: plot.rowHeight - 6 }
   })
-  return { bars, left: low, zero: at(0), ticks: ticks.map((value) => ({ value, at: at(value) })) }
+  return { bars, zero: at(0), ticks: ticks.map((value) => ({ value, at: at(value) })) }
 }
 
 export interface Tick {
@@ -69,7 +75,12 @@ export interface Point {
 }
 
 /** A line over time. Rows are put in the order of time; rows without a time or a value are left out. */
-export function lineChart(rows: Row[], x: string, y: string, plot: { width: number; height: number }): { points: Point[]; yTicks: Tick[]; xTicks: { label: string; at: number }[] } {
+export function lineChart(
+  rows: Row[],
+  x: string,
+  y: string,
+  plot: { width: number; height: number },
+): { points: Point[]; yTicks: Tick[]; xTicks: { label: string; at: number }[] } {
   const known = rows
     .flatMap((row) => {
       const time = toTime(row[x])
@@ -86,7 +97,8 @@ export function lineChart(rows: Row[], x: string, y: string, plot: { width: numb
   const last = known.at(-1)?.time ?? 0
   const atX = (time: number) => (last === first ? plot.width / 2 : ((time - first) / (last - first)) * plot.width)
   const atY = (value: number) => plot.height - ((value - low) / (high - low)) * plot.height
-  const marks = known.length <= 1 ? known : [known[0]!, ...(plot.width > 360 ? [known[Math.floor((known.length - 1) / 2)]!] : []), known.at(-1)!]
+  const marks =
+    known.length <= 1 ? known : [known[0]!, ...(plot.width > 360 ? [known[Math.floor((known.length - 1) / 2)]!] : []), known.at(-1)!]
   return {
     points: known.map(({ time, value, label }) => ({ label, value, x: atX(time), y: atY(value) })),
     yTicks: ticks.map((value) => ({ value, at: atY(value) })),

@@ -37,7 +37,12 @@ export function formatDuration(ms: number): string {
 export function relative(at: number, now: number): string {
   const ms = Math.abs(at - now)
   if (ms < 1000) return 'now'
-  const units: [number, string][] = [[86_400_000, 'd'], [3_600_000, 'h'], [60_000, 'min'], [1000, 's']]
+  const units: [number, string][] = [
+    [86_400_000, 'd'],
+    [3_600_000, 'h'],
+    [60_000, 'min'],
+    [1000, 's'],
+  ]
   const [size, unit] = units.find(([size]) => ms >= size)!
   const text = `${Math.floor(ms / size)} ${unit}`
   return at > now ? `in ${text}` : `${text} ago`
@@ -45,11 +50,24 @@ export function relative(at: number, now: number): string {
 
 /** An instant in the reader's own zone: `Nov 22, 2026, 14:05:09`. */
 export const dateTime = (at: number, timeZone?: string): string =>
-  new Intl.DateTimeFormat('en-US', { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23', ...(timeZone !== undefined && { timeZone }) }).format(at)
+  new Intl.DateTimeFormat('en-US', {
+    dateStyle: 'medium',
+    timeStyle: 'medium',
+    hourCycle: 'h23',
+    ...(timeZone !== undefined && { timeZone }),
+  }).format(at)
 
 /** The same without seconds and with the day of the week: for instants to come. */
 export const dayTime = (at: number, timeZone?: string): string =>
-  new Intl.DateTimeFormat('en-US', { weekday: 'short', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23', ...(timeZone !== undefined && { timeZone }) }).format(at)
+  new Intl.DateTimeFormat('en-US', {
+    weekday: 'short',
+    month: 'short',
+    day: 'numeric',
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+    ...(timeZone !== undefined && { timeZone }),
+  }).format(at)
 
 /** The short name of a zone at an instant, such as `GMT+1`. */
 export function zoneName(at: number, timeZone?: string): string {

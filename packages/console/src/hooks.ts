@@ -119,7 +119,12 @@ export function useLiveObject(api: Api, noun: string, name: string, runId: strin
 }
 
 /** An action that somebody started by a button: whether it is under way, and why it failed. */
-export function useAction(): { busy: string | undefined; error: unknown; run(name: string, action: () => Promise<void>): void; dismiss(): void } {
+export function useAction(): {
+  busy: string | undefined
+  error: unknown
+  run(name: string, action: () => Promise<void>): void
+  dismiss(): void
+} {
   const [busy, setBusy] = useState<string>()
   const [error, setError] = useState<unknown>()
   const run = (name: string, action: () => Promise<void>) => {

@@ -37,7 +37,15 @@ export type ObjectAction =
   | { type: 'look' }
   | { type: 'event'; event: LiveEvent; receivedAt: number }
 
-export const emptyObject: ObjectState = { loaded: false, runs: [], hasOlder: false, open: undefined, schedules: [], clockAheadMs: 0, since: undefined }
+export const emptyObject: ObjectState = {
+  loaded: false,
+  runs: [],
+  hasOlder: false,
+  open: undefined,
+  schedules: [],
+  clockAheadMs: 0,
+  since: undefined,
+}
 
 /** The next state. */
 export function reduceObject(state: ObjectState, action: ObjectAction): ObjectState {
@@ -45,11 +53,22 @@ export function reduceObject(state: ObjectState, action: ObjectAction): ObjectSt
     case 'reading':
       return { ...state, since: [] }
     case 'read': {
-      const read: ObjectState = { ...state, ...withFirstPage(state, action.runs), loaded: true, open: action.open, schedules: action.schedules, since: undefined }
+      const read: ObjectState = {
+        ...state,
+        ...withFirstPage(state, action.runs),
+        loaded: true,
+        open: action.open,
+        schedules: action.schedules,
+        since: undefined,
+      }
       return (state.since ?? []).reduce(applyEvent, read)
     }
     case 'older':
-      return { ...state, runs: sorted([...state.runs, ...action.runs.filter((run) => !state.runs.some(({ runId }) => runId === run.runId))]), hasOlder: action.runs.length >= pageSize }
+      return {
+        ...state,
+        runs: sorted([...state.runs, ...action.runs.filter((run) => !state.runs.some(({ runId }) => runId === run.runId))]),
+        hasOlder: action.runs.length >= pageSize,
+      }
     case 'look':
       return { ...state, open: undefined }
     case 'event': {
@@ -88,7 +107,9 @@ function applyEvent(state: ObjectState, event: LiveEvent): ObjectState {
     case 'step.retrying':
     case 'step.done':
     case 'step.failed':
-      return state.open?.runId === event.runId ? { ...state, open: { ...state.open, steps: withStep(state.open.steps ?? [], event.step) } } : state
+      return state.open?.runId === event.runId
+        ? { ...state, open: { ...state.open, steps: withStep(state.open.steps ?? [], event.step) } }
+        : state
     case 'schedule.changed': {
       const known = state.schedules.some(({ scheduleId }) => scheduleId === event.schedule.scheduleId)
       const schedules = known

@@ -3,7 +3,14 @@
 export type Tab = 'runs' | 'schedules' | 'query' | 'tables'
 
 /** A place in the page. Tables belong to the app, the rest to one object. */
-export type Route = { tab: 'home' } | { tab: 'tables' } | { tab: 'schedules' | 'query'; noun: string; name: string } | { tab: 'runs'; noun: string; name: string; runId?: string }
+export type Route =
+  | { tab: 'home' }
+  | { tab: 'tables' }
+  | { tab: 'schedules' | 'query'; noun: string; name: string }
+  | { tab: 'runs'; noun: string; name: string; runId?: string }
+
+/** A place that belongs to one object. */
+export type ObjectRoute = Extract<Route, { noun: string }>
 
 /** Reads a fragment; what is no place of the page is `home`. */
 export function parseRoute(hash: string): Route {

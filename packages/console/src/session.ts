@@ -100,6 +100,10 @@ function sessionStorageOrNone(): Browser['storage'] {
     return sessionStorage
   } catch {
     const kept = new Map<string, string>()
-    return { getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => void kept.set(name, value), removeItem: (name) => void kept.delete(name) }
+    return {
+      getItem: (name) => kept.get(name) ?? null,
+      setItem: (name, value) => void kept.set(name, value),
+      removeItem: (name) => void kept.delete(name),
+    }
   }
 }

@@ -25,7 +25,15 @@ export interface Timeline {
 
 /** Widths between two ticks that people can count in. */
 const tickSteps = [
-  ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
+  1,
+  2,
+  5,
+  10,
+  20,
+  50,
+  100,
+  200,
+  500,
   ...[1, 2, 5, 10, 15, 30].map((seconds) => seconds * 1000),
   ...[1, 2, 5, 10, 15, 30].map((minutes) => minutes * 60_000),
   ...[1, 2, 4, 6, 12, 24, 48, 96, 168].map((hours) => hours * 3_600_000),
@@ -50,12 +58,25 @@ export function layOutTimeline(run: RunView, now: number): Timeline {
   }
   const ticks = Array.from({ length: Math.floor(spanMs / tick + 1e-9) + 1 }, (_, index) => ({
     left: clamp(((index * tick) / spanMs) * 100),
-    label: index === 0 ? '0' : formatDuration(index * tick).replace('.0 s', ' s').replace(/ 0 (s|min|h)$/, ''),
+    label:
+      index === 0
+        ? '0'
+        : formatDuration(index * tick)
+            .replace('.0 s', ' s')
+            .replace(/ 0 (s|min|h)$/, ''),
   }))
   const rows = steps.map((step): TimelineRow => {
     const until = step.endedAt ?? ended
-    const waiting = step.status === 'waiting' && step.nextAttemptAt !== undefined && step.nextAttemptAt > until ? place(until, step.nextAttemptAt) : undefined
-    return { step, bar: place(step.startedAt, until), ...(waiting && waiting.width > 0 && { waiting }), elapsedMs: Math.max(0, until - step.startedAt) }
+    const waiting =
+      step.status === 'waiting' && step.nextAttemptAt !== undefined && step.nextAttemptAt > until
+        ? place(until, step.nextAttemptAt)
+        : undefined
+    return {
+      step,
+      bar: place(step.startedAt, until),
+      ...(waiting && waiting.width > 0 && { waiting }),
+      elapsedMs: Math.max(0, until - step.startedAt),
+    }
   })
   return { spanMs, ticks, rows }
 }

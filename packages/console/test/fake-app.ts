@@ -12,7 +12,8 @@ import { WebSocketServer, type WebSocket as ServerSocket } from 'ws'
 import { DotdoError, type LiveEvent, type RunView, type ScheduleView, type TableOverview } from 'dotdo/client'
 import { historyOf } from './fake-runs.ts'
 
-const dist = fileURLToPath(new URL('../../dotdo/dist/console/', import.meta.url))
+/** Where `npm run build` lays the page. */
+const built = fileURLToPath(new URL('../../dotdo/dist/console/', import.meta.url))
 const types: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' }
 
 /** A live event before it is numbered; distributes over the kinds. */
@@ -48,13 +49,17 @@ export class FakeObject {
     const at = this.runs.findIndex(({ runId }) => runId === run.runId)
     if (at < 0) this.runs.unshift(run)
     else this.runs[at] = run
-    const { steps: _, ...listed } = run
-    this.emit({ type, run: listed })
+    this.emit({ type, run: listed(run) })
   }
 
   find(runId: string): RunView {
     const run = this.runs.find((known) => known.runId === runId)
-    if (!run) throw new DotdoError('RUN_UNKNOWN', `This object has no run '${runId}'. It may have been pruned after its retention; runs() lists those that exist.`, { data: { runId } })
+    if (!run)
+      throw new DotdoError(
+        'RUN_UNKNOWN',
+        `This object has no run '${runId}'. It may have been pruned after its retention; runs() lists those that exist.`,
+        { data: { runId } },
+      )
     return run
   }
 }
@@ -74,7 +79,8 @@ export interface FakeApp {
   close(): Promise<void>
 }
 
-export async function startFakeApp(now = Date.now()): Promise<FakeApp> {
+/** Starts one on a free port. `dist` is the folder of the built page. */
+export async function startFakeApp(dist = built, now = Date.now()): Promise<FakeApp> {
   const { runs, schedules, tables } = historyOf(now)
   const pipeline = Object.assign(new FakeObject(), { runs, schedules, methods: ['dailyPipeline', 'query', 'exampleQueries'] })
   const empty = new FakeObject()
@@ -88,7 +94,10 @@ export async function startFakeApp(now = Date.now()): Promise<FakeApp> {
     constructor(key: string) {
       super()
       const object = objects[key]
-      if (!object) throw new DotdoError('NOUN_UNKNOWN', `There is no object ${key} in this app. There are: ${Object.keys(objects).join(', ')}.`, { data: { key } })
+      if (!object)
+        throw new DotdoError('NOUN_UNKNOWN', `There is no object ${key} in this app. There are: ${Object.keys(objects).join(', ')}.`, {
+          data: { key },
+        })
       this.#object = object
       this.#key = key
     }
@@ -98,7 +107,7 @@ export async function startFakeApp(now = Date.now()): Promise<FakeApp> {
     }
     runs({ limit = 50, before }: { limit?: number; before?: string } = {}) {
       const from = before === undefined ? 0 : this.#object.runs.findIndex(({ runId }) => runId === before) + 1
-      return this.#object.runs.slice(from, from + limit).map(({ steps: _, ...run }) => run)
+      return this.#object.runs.slice(from, from + limit).map(listed)
     }
     run(runId: string) {
       return this.#object.find(runId)
@@ -115,7 +124,10 @@ export async function startFakeApp(now = Date.now()): Promise<FakeApp> {
       this.#object.calls.push(`trigger ${scheduleId}`)
       const at = Date.now()
       const runId = `${scheduleId}@manual-${this.#object.calls.length}`
-      this.#object.change({ runId, target: { kind: 'schedule', id: scheduleId, scheduledAt: at }, status: 'running', attempt: 1, startedAt: at, steps: [] }, 'run.started')
+      this.#object.change(
+        { runId, target: { kind: 'schedule', id: scheduleId, scheduledAt: at }, status: 'running', attempt: 1, startedAt: at, steps: [] },
+        'run.started',
+      )
       return runId
     }
     #setPaused(scheduleId: string, paused: boolean) {
@@ -229,4 +241,10 @@ export async function startFakeApp(now = Date.now()): Promise<FakeApp> {
     },
   }
   return app
+}
+
+/** A run as lists tell it: without its steps. */
+function listed(run: RunView): RunView {
+  const { steps: _, ...rest } = run
+  return rest
 }

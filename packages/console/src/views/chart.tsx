@@ -1,6 +1,6 @@
 /** A chart of a query's rows, where they can be drawn. The table below it says the same in full. */
 import { useState } from 'preact/hooks'
-import { barChart, lineChart, mostBars, mostPoints, suggestChart, type Column, type Row } from '../chart.ts'
+import { barChart, labelOf, lineChart, mostBars, mostPoints, suggestChart, type Column, type Row } from '../chart.ts'
 import { count } from '../format.ts'
 import { useWidth } from '../hooks.ts'
 
@@ -28,7 +28,17 @@ export function ChartView({ rows, columns }: { rows: Row[]; columns: Column[] })
   )
 }
 
-function Choice({ label, columns, value, onChange }: { label: string; columns: Column[]; value: string; onChange: (name: string) => void }) {
+function Choice({
+  label,
+  columns,
+  value,
+  onChange,
+}: {
+  label: string
+  columns: Column[]
+  value: string
+  onChange: (name: string) => void
+}) {
   return (
     <label>
       {label}{' '}
@@ -54,7 +64,7 @@ const compact = new Intl.NumberFormat('en-US', { notation: 'compact', maximumFra
 const rowHeight = 24
 
 function Bars({ rows, x, y, width }: DrawingProps) {
-  const longest = Math.max(...rows.slice(0, mostBars).map((row) => String(row[x] ?? '(none)').length))
+  const longest = Math.max(...rows.slice(0, mostBars).map((row) => labelOf(row[x]).length))
   const labelWidth = Math.min(longest * 7.5 + 12, width * 0.35)
   const valueWidth = 64
   const plot = { width: Math.max(60, width - labelWidth - valueWidth), rowHeight }
@@ -105,7 +115,12 @@ function Line({ rows, x, y, width }: DrawingProps) {
   const path = points.map((point, index) => `${index === 0 ? 'M' : 'L'}${point.x.toFixed(1)} ${point.y.toFixed(1)}`).join('')
   return (
     <>
-      <svg width={width} height={plot.height + top + 26} role="img" aria-label={`Line of ${y} over ${x}. The table below has the same values.`}>
+      <svg
+        width={width}
+        height={plot.height + top + 26}
+        role="img"
+        aria-label={`Line of ${y} over ${x}. The table below has the same values.`}
+      >
         <g transform={`translate(${left} ${top})`}>
           {yTicks.map(({ value, at }) => (
             <g key={value} transform={`translate(0 ${at})`}>
@@ -116,7 +131,13 @@ function Line({ rows, x, y, width }: DrawingProps) {
             </g>
           ))}
           {xTicks.map(({ label, at }) => (
-            <text key={label} class="tick" x={at} y={plot.height + 18} text-anchor={at < 1 ? 'start' : at > plot.width - 1 ? 'end' : 'middle'}>
+            <text
+              key={label}
+              class="tick"
+              x={at}
+              y={plot.height + 18}
+              text-anchor={at < 1 ? 'start' : at > plot.width - 1 ? 'end' : 'middle'}
+            >
               {label.replace(/T00:00:00.*$/, '').slice(0, 19)}
             </text>
           ))}

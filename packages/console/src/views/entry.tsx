@@ -5,10 +5,19 @@ import { Logo } from './parts.tsx'
 
 const words: Record<NoSession, { title: string; text: string }> = {
   absent: { title: 'This page opens with a link', text: 'What an app does is shown to those who hold a link to it.' },
-  used: { title: 'This link has been used', text: 'A link opens the page once, in one browser tab. Where that tab is still open, go on there; otherwise take a new link.' },
+  used: {
+    title: 'This link has been used',
+    text: 'A link opens the page once, in one browser tab. Where that tab is still open, go on there; otherwise take a new link.',
+  },
   expired: { title: 'This link has expired', text: 'A link is good for a limited time after it was made. Take a new one.' },
-  invalid: { title: 'This link is not valid', text: 'It was cut short or changed on its way, or made for another app. Copy the whole link, or take a new one.' },
-  ended: { title: 'The session has ended', text: 'Sessions last for some hours, and end when the secret of the app changes. A new link begins another one.' },
+  invalid: {
+    title: 'This link is not valid',
+    text: 'It was cut short or changed on its way, or made for another app. Copy the whole link, or take a new one.',
+  },
+  ended: {
+    title: 'The session has ended',
+    text: 'Sessions last for some hours, and end when the secret of the app changes. A new link begins another one.',
+  },
   unreachable: { title: 'The app did not answer', text: 'The link is not used up. See that the app is running, then try again.' },
 }
 

@@ -1,40 +1,33 @@
 /** One object: kept live for as long as it is shown, whichever side of it. */
 import type { Api } from '../api.ts'
-import { useLiveObject, type Link } from '../hooks.ts'
-import type { Route } from '../route.ts'
+import { useLiveObject } from '../hooks.ts'
+import type { ObjectRoute } from '../route.ts'
 import { ErrorBox } from './parts.tsx'
 import { QueryView } from './query.tsx'
 import { RunView } from './run.tsx'
 import { RunsView } from './runs.tsx'
 import { SchedulesView } from './schedules.tsx'
 
-export type ObjectRoute = Extract<Route, { noun: string }>
-
 export function ObjectView({ api, route }: { api: Api; route: ObjectRoute }) {
   const live = useLiveObject(api, route.noun, route.name, route.tab === 'runs' ? route.runId : undefined)
   const { error, state } = live
   return (
     <>
-      {error !== undefined && <ErrorBox title={state.loaded ? 'What is shown may be old: it could not be read again' : `${route.noun}/${route.name} could not be read`} error={error} onRetry={live.refresh} />}
+      {error !== undefined && (
+        <ErrorBox
+          title={state.loaded ? 'What is shown may be old: it could not be read again' : `${route.noun}/${route.name} could not be read`}
+          error={error}
+          onRetry={() => live.refresh()}
+        />
+      )}
       {route.tab === 'query' && <QueryView live={live} route={route} />}
       {route.tab === 'schedules' && <SchedulesView live={live} route={route} />}
-      {route.tab === 'runs' && (route.runId === undefined ? <RunsView live={live} route={route} /> : <RunView key={route.runId} live={live} route={route} runId={route.runId} />)}
+      {route.tab === 'runs' &&
+        (route.runId === undefined ? (
+          <RunsView live={live} route={route} />
+        ) : (
+          <RunView key={route.runId} live={live} route={route} runId={route.runId} />
+        ))}
     </>
-  )
-}
-
-/** Whether what is shown is live. */
-export function LinkState({ link }: { link: Link }) {
-  const [word, title] =
-    link.status === 'live'
-      ? ['Live', 'Changes are shown as they happen']
-      : link.status === 'connecting'
-        ? ['Connecting', 'Waiting for the connection']
-        : ['Reconnecting', `The connection was lost (${link.reason}). It is tried again by itself.`]
-  return (
-    <span class={`link ${link.status}`} role="status" title={title}>
-      <span class="dot" aria-hidden="true" />
-      {word}
-    </span>
   )
 }

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from 'preact'
 import type { RunStatus, StepStatus, ValuePreview } from 'dotdo/client'
 import { bytes, counted, dateTime, relative } from '../format.ts'
+import type { Link } from '../hooks.ts'
 
 /** The mark of the project: three steps in time. */
 export function Logo() {
@@ -34,6 +35,22 @@ export function Status({ status, quiet }: { status: RunStatus | StepStatus; quie
         <path d={icons[status]} />
       </svg>
       <span class={quiet ? 'hidden' : undefined}>{status}</span>
+    </span>
+  )
+}
+
+/** Whether what is shown is live. */
+export function LinkState({ link }: { link: Link }) {
+  const [word, title] =
+    link.status === 'live'
+      ? ['Live', 'Changes are shown as they happen']
+      : link.status === 'connecting'
+        ? ['Connecting', 'Waiting for the connection']
+        : ['Reconnecting', `The connection was lost (${link.reason}). It is tried again by itself.`]
+  return (
+    <span class={`link ${link.status}`} role="status" title={title}>
+      <span class="dot" aria-hidden="true" />
+      {word}
     </span>
   )
 }
@@ -97,8 +114,8 @@ function readError(error: unknown): ReadError {
   if (typeof error !== 'object' || error === null || !('message' in error)) return { name: 'Error', message: String(error) }
   const { name, message, code, data, retryable } = error as Record<string, unknown>
   return {
-    name: String(name ?? 'Error'),
-    message: String(message),
+    name: typeof name === 'string' ? name : 'Error',
+    message: typeof message === 'string' ? message : JSON.stringify(message),
     ...(typeof code === 'string' && { code }),
     ...(typeof data === 'object' && data !== null && { data: data as Record<string, unknown> }),
     ...(typeof retryable === 'boolean' && { retryable }),
@@ -115,7 +132,15 @@ export function Preview({ value, label }: { value: ValuePreview; label: string }
     <figure class="preview">
       <figcaption>
         <span>{label}</span>
-        <span class="note">{[value.rows === undefined ? undefined : counted(value.rows, 'row'), bytes(value.sizeBytes), shown.whole ? undefined : 'beginning shown'].filter(Boolean).join(' · ')}</span>
+        <span class="note">
+          {[
+            value.rows === undefined ? undefined : counted(value.rows, 'row'),
+            bytes(value.sizeBytes),
+            shown.whole ? undefined : 'beginning shown',
+          ]
+            .filter(Boolean)
+            .join(' · ')}
+        </span>
       </figcaption>
       <pre tabIndex={0} aria-label={label}>
         {shown.text}

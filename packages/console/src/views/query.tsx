@@ -4,7 +4,7 @@ import type { ObjectDescription } from 'dotdo/client'
 import { columnsOf, type Row } from '../chart.ts'
 import { formatDuration } from '../format.ts'
 import type { LiveObject } from '../hooks.ts'
-import type { ObjectRoute } from './object.tsx'
+import type { ObjectRoute } from '../route.ts'
 import { Empty, ErrorBox } from './parts.tsx'
 import { ChartView } from './chart.tsx'
 import { ResultTable } from './result-table.tsx'
@@ -51,7 +51,10 @@ function QueryBox({ live, description }: { live: LiveObject; description: Object
     setOutcome({ state: 'asking' })
     const started = performance.now()
     const answer = await live.api.query(text).then(
-      (rows): Outcome => (Array.isArray(rows) ? { state: 'rows', rows, tookMs: performance.now() - started } : { state: 'error', error: new TypeError('query(sql) answered with something that is no list of rows') }),
+      (rows): Outcome =>
+        Array.isArray(rows)
+          ? { state: 'rows', rows, tookMs: performance.now() - started }
+          : { state: 'error', error: new TypeError('query(sql) answered with something that is no list of rows') },
       (error: unknown): Outcome => ({ state: 'error', error }),
     )
     if (mine === asked.current) setOutcome(answer)

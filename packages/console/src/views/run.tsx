@@ -3,9 +3,8 @@ import { useState } from 'preact/hooks'
 import type { RunView as Run } from 'dotdo/client'
 import { dateTime, targetInWords, took } from '../format.ts'
 import { useAction, useNow, type LiveObject } from '../hooks.ts'
-import { hrefOf } from '../route.ts'
-import { LinkState, type ObjectRoute } from './object.tsx'
-import { Empty, ErrorBox, Instant, Preview, Status } from './parts.tsx'
+import { hrefOf, type ObjectRoute } from '../route.ts'
+import { Empty, ErrorBox, Instant, LinkState, Preview, Status } from './parts.tsx'
 import { TimelineView } from './timeline.tsx'
 
 export function RunView({ live, route, runId }: { live: LiveObject; route: ObjectRoute; runId: string }) {
@@ -50,7 +49,7 @@ function RunDetails({ live, run }: { live: LiveObject; run: Run }) {
       </div>
       <dl class="facts run-facts">
         <div>
-          <dt>Took</dt>
+          <dt>{run.endedAt === undefined ? 'Running for' : 'Took'}</dt>
           <dd class="num">{took(run.startedAt, run.endedAt ?? now)}</dd>
         </div>
         <div>
@@ -84,14 +83,22 @@ function RunDetails({ live, run }: { live: LiveObject; run: Run }) {
         {!steps && <p class="note">Reading the steps…</p>}
         {steps?.length === 0 && (
           <Empty title={run.status === 'running' ? 'No step has started yet' : 'No steps'}>
-            Work that is wrapped in <code>this.do(…, {'{'} stepId {'}'})</code> is a step: kept, retried, and shown here.
+            Work that is wrapped in{' '}
+            <code>
+              this.do(…, {'{'} stepId {'}'})
+            </code>{' '}
+            is a step: kept, retried, and shown here.
           </Empty>
         )}
         {steps && steps.length > 0 && <TimelineView run={run} now={now} />}
       </section>
       <section class="values" aria-label="Input and result">
         {run.input ? <Preview value={run.input} label="Input" /> : <p class="note">No input.</p>}
-        {run.result ? <Preview value={run.result} label="Result" /> : <p class="note">{run.status === 'running' ? 'The result stands here when the run has ended.' : 'No result.'}</p>}
+        {run.result ? (
+          <Preview value={run.result} label="Result" />
+        ) : (
+          <p class="note">{run.status === 'running' ? 'The result stands here when the run has ended.' : 'No result.'}</p>
+        )}
       </section>
     </>
   )
@@ -112,7 +119,12 @@ function CancelRun({ live, runId }: { live: LiveObject; runId: string }) {
     <span class="actions">
       {asked ? (
         <>
-          <button class="danger" autofocus disabled={action.busy !== undefined} onClick={() => action.run('cancel', async () => (await live.api.cancel(runId), setAsked(false), live.refresh()))}>
+          <button
+            class="danger"
+            autofocus
+            disabled={action.busy !== undefined}
+            onClick={() => action.run('cancel', async () => (await live.api.cancel(runId), setAsked(false), live.refresh()))}
+          >
             Really cancel
           </button>
           <button onClick={() => setAsked(false)}>Keep running</button>

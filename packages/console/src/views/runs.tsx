@@ -1,9 +1,8 @@
 /** The list of runs, newest first. */
 import { dateTime, relative, targetInWords, took } from '../format.ts'
 import { useAction, useNow, type LiveObject } from '../hooks.ts'
-import { hrefOf } from '../route.ts'
-import { LinkState, type ObjectRoute } from './object.tsx'
-import { Empty, ErrorBox, Status } from './parts.tsx'
+import { hrefOf, type ObjectRoute } from '../route.ts'
+import { Empty, ErrorBox, LinkState, Status } from './parts.tsx'
 
 export function RunsView({ live, route }: { live: LiveObject; route: ObjectRoute }) {
   const { state, link } = live
@@ -20,7 +19,8 @@ export function RunsView({ live, route }: { live: LiveObject; route: ObjectRoute
       {!state.loaded && live.error === undefined && <p class="note">Reading the runs…</p>}
       {state.loaded && state.runs.length === 0 && (
         <Empty title="No runs yet">
-          A run begins when a schedule fires, when a method that takes durable steps is called, or when an event is handled. <a href={hrefOf({ tab: 'schedules', noun, name })}>Schedules</a> can be run now.
+          A run begins when a schedule fires, when a method that takes durable steps is called, or when an event is handled.{' '}
+          <a href={hrefOf({ tab: 'schedules', noun, name })}>Schedules</a> can be run now.
         </Empty>
       )}
       {state.runs.length > 0 && (
@@ -38,8 +38,10 @@ export function RunsView({ live, route }: { live: LiveObject; route: ObjectRoute
                   <Status status={run.status} />
                   <span class="what">
                     <b>{targetInWords(run.target)}</b>
-                    {run.attempt > 1 && <span class="chip">taken up {run.attempt - 1}×</span>}
-                    {run.error && <span class="note clip">{`${run.error.code ?? run.error.name}: ${run.error.message.split('\n')[0]}`}</span>}
+                    {run.attempt > 1 && <span class="chip">taken up again{run.attempt > 2 ? ` ${run.attempt - 1}×` : ''}</span>}
+                    {run.error && (
+                      <span class="note clip">{`${run.error.code ?? run.error.name}: ${run.error.message.split('\n')[0]}`}</span>
+                    )}
                   </span>
                   <time dateTime={new Date(run.startedAt).toISOString()} title={dateTime(run.startedAt)}>
                     {relative(run.startedAt, now)}
@@ -54,7 +56,7 @@ export function RunsView({ live, route }: { live: LiveObject; route: ObjectRoute
       {older.error !== undefined && <ErrorBox title="Older runs could not be read" error={older.error} />}
       {state.hasOlder && (
         <p>
-          <button disabled={older.busy !== undefined} onClick={() => older.run('older', live.loadOlder)}>
+          <button disabled={older.busy !== undefined} onClick={() => older.run('older', () => live.loadOlder())}>
             Show older runs
           </button>
         </p>

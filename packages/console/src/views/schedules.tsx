@@ -2,9 +2,8 @@
 import type { ScheduleView as Schedule } from 'dotdo/client'
 import { dayTime, relative, zoneName } from '../format.ts'
 import { useAction, useNow, type LiveObject } from '../hooks.ts'
-import { hrefOf } from '../route.ts'
-import { LinkState, type ObjectRoute } from './object.tsx'
-import { Empty, ErrorBox, Instant } from './parts.tsx'
+import { hrefOf, type ObjectRoute } from '../route.ts'
+import { Empty, ErrorBox, Instant, LinkState } from './parts.tsx'
 
 /** How many instants are shown of each schedule. */
 const instantsShown = 5
@@ -75,7 +74,17 @@ function ScheduleCard({ live, route, schedule }: { live: LiveObject; route: Obje
         </div>
         <div>
           <dt>Last run</dt>
-          <dd>{lastFiredAt === undefined ? 'never' : lastRunId === undefined ? <Instant at={lastFiredAt} now={now} /> : <a href={hrefOf({ tab: 'runs', noun, name, runId: lastRunId })}><Instant at={lastFiredAt} now={now} /></a>}</dd>
+          <dd>
+            {lastFiredAt === undefined ? (
+              'never'
+            ) : lastRunId === undefined ? (
+              <Instant at={lastFiredAt} now={now} />
+            ) : (
+              <a href={hrefOf({ tab: 'runs', noun, name, runId: lastRunId })}>
+                <Instant at={lastFiredAt} now={now} />
+              </a>
+            )}
+          </dd>
         </div>
       </dl>
       {action.error !== undefined && <ErrorBox title="That did not work" error={action.error} />}

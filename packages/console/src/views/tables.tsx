@@ -29,7 +29,9 @@ export function TablesView({ api }: { api: Api }) {
         </button>
       </div>
       {error !== undefined && <ErrorBox title="The tables could not be read" error={error} onRetry={load} />}
-      {tables?.length === 0 && <Empty title="No tables yet">A table is there after the first load: the first write of an IcebergWriter makes it.</Empty>}
+      {tables?.length === 0 && (
+        <Empty title="No tables yet">A table is there after the first load: the first write of an IcebergWriter makes it.</Empty>
+      )}
       {tables && tables.length > 0 && (
         <ul class="cards">
           {tables.map((table) => (

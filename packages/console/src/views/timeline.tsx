@@ -82,11 +82,16 @@ function StepRow({ row, timeline, now, open, onToggle }: StepRowProps) {
             <span key={label} class="gridline" style={{ left: `${left}%` }} />
           ))}
           {waiting && <span class="bar until-next" style={{ left: `${waiting.left}%`, width: `${waiting.width}%` }} />}
-          <span class={`bar ${step.status}${step.attempt > 1 ? ' retried' : ''}`} style={{ left: `${bar.left}%`, width: `${bar.width}%` }} />
+          <span
+            class={`bar ${step.status}${step.attempt > 1 ? ' retried' : ''}`}
+            style={{ left: `${bar.left}%`, width: `${bar.width}%` }}
+          />
         </span>
         <span class="step-meta">
           <span class="num">{took(0, elapsedMs)}</span>
-          <span class="note clip">{step.status === 'waiting' && step.nextAttemptAt !== undefined ? `next attempt ${relative(step.nextAttemptAt, now)}` : progress}</span>
+          <span class="note clip">
+            {step.status === 'waiting' && step.nextAttemptAt !== undefined ? `next attempt ${relative(step.nextAttemptAt, now)}` : progress}
+          </span>
         </span>
       </button>
       <div id={panel} hidden={!open} class="step-panel">
@@ -132,7 +137,9 @@ function StepDetails({ row: { step, elapsedMs } }: { row: TimelineRow }) {
       </dl>
       {step.error && <ErrorBox title={step.status === 'failed' ? 'Why it failed' : 'Why the last attempt failed'} error={step.error} />}
       {step.result && <Preview value={step.result} label="Result" />}
-      {!step.error && !step.result && <p class="note">{step.endedAt === undefined ? 'The result stands here when the step has ended.' : 'No result.'}</p>}
+      {!step.error && !step.result && (
+        <p class="note">{step.endedAt === undefined ? 'The result stands here when the step has ended.' : 'No result.'}</p>
+      )}
     </>
   )
 }

@@ -1,0 +1,38 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { hrefOf, parseRoute, type Route } from '../src/route.ts'
+
+test.each<[string, Route]>([
+  ['', { tab: 'home' }],
+  ['#/', { tab: 'home' }],
+  ['#/tables', { tab: 'tables' }],
+  ['#/Pipeline/main', { tab: 'runs', noun: 'Pipeline', name: 'main' }],
+  ['#/Pipeline/main/runs', { tab: 'runs', noun: 'Pipeline', name: 'main' }],
+  ['#/Pipeline/main/runs/', { tab: 'runs', noun: 'Pipeline', name: 'main' }],
+  ['#/Pipeline/main/runs/daily%402026-11-22T23%3A40', { tab: 'runs', noun: 'Pipeline', name: 'main', runId: 'daily@2026-11-22T23:40' }],
+  ['#/Pipeline/main/schedules', { tab: 'schedules', noun: 'Pipeline', name: 'main' }],
+  ['#/Pipeline/main/query', { tab: 'query', noun: 'Pipeline', name: 'main' }],
+  ['#/Pipeline/50%/query', { tab: 'query', noun: 'Pipeline', name: '50%' }],
+  ['#/Pipeline/main/schedules/x', { tab: 'home' }],
+  ['#/Pipeline/main/nonsense', { tab: 'home' }],
+  ['#/Pipeline/main/runs/a/b', { tab: 'home' }],
+  ['#/pipeline/main', { tab: 'home' }],
+  ['#/Pipeline', { tab: 'home' }],
+  ['#token=abc', { tab: 'home' }],
+])('%j is %j', (hash, route) => expect(parseRoute(hash)).toEqual(route))
+
+test('every place is found again by its address, whatever names it holds', () => {
+  const name = fc.string({ minLength: 1, unit: 'grapheme' })
+  const noun = fc.string({ unit: 'grapheme-ascii' }).map((rest) => `N${rest}`)
+  const route: fc.Arbitrary<Route> = fc.oneof(
+    fc.record({ tab: fc.constant('runs' as const), noun, name, runId: name }),
+    fc.record({ tab: fc.constantFrom('schedules' as const, 'query' as const), noun, name }),
+    fc.record({ tab: fc.constant('runs' as const), noun, name }),
+    fc.constant<Route>({ tab: 'tables' }),
+  )
+  fc.assert(
+    fc.property(route, (place) => {
+      expect(parseRoute(hrefOf(place))).toEqual(place)
+    }),
+  )
+})
