@@ -58,7 +58,7 @@ export class Journal {
     this.#ports = ports
     this.#limits = { ...defaultLimits, ...limits }
     migrate(ports.store, 'journal', journalMigrations)
-    this.#values = new ValueStore(ports.store)
+    this.#values = new ValueStore(ports.store, ports.compression)
     this.#steps = new StepTable(ports.store, this.#values)
     this.#runs = new RunTable(ports.store, this.#values)
     this.#executions = new Executions(ports, this.#limits, this.#runs, this.#steps, this.#values)

@@ -30,8 +30,17 @@ export interface JournalPorts {
    */
   enter?<T>(execution: Execution, work: () => T): T
 
+  /** Makes large stored values smaller. Absent: they are stored as they are; those that were made smaller can then not be read. */
+  compression?: Compression
+
   /** Tells whoever watches, in memory and best effort: nothing depends on it. Must not throw. */
   observe(event: LiveEventBody): void
+}
+
+/** zstd (RFC 8878): frames of one object are read by any later one. */
+export interface Compression {
+  compress(bytes: Uint8Array): Uint8Array
+  decompress(bytes: Uint8Array): Uint8Array
 }
 
 /** What {@link JournalPorts.execute} is asked to call. */

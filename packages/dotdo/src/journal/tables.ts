@@ -5,7 +5,8 @@ import type { Migrations } from '../base/migrations.ts'
  *
  * `dotdo_runs`: one row a run; `seq` orders them by start and is what steps refer to. Status `pruned` is a run that is being removed bite
  * by bite and is no longer shown. `args` and `result` have the forms of `Stored` in values.ts, `error` an encoded error record.
- * `dotdo_steps`: one row a step of a run, from its first attempt on. `dotdo_values`: chunks of large values.
+ * `dotdo_steps`: one row a step of a run, from its first attempt on. `dotdo_values`: chunks of large values, as text or as a
+ * blob of compressed text (pieces.ts).
  */
 export const journalMigrations: Migrations = [
   [

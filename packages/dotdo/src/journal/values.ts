@@ -2,6 +2,7 @@ import { decodeValue } from '../base/codec.ts'
 import { DotdoError } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
 import type { ValuePreview } from '../base/views.ts'
+import type { Compression } from './ports.ts'
 import { ChunkWriter, chunksPerValue, encodePieces, encodeWhole, readLines } from './pieces.ts'
 import { previewInline, printBounded } from './previews.ts'
 import { StoredStream } from './stored-stream.ts'
@@ -38,10 +39,12 @@ interface ValueRef {
  */
 export class ValueStore {
   readonly #store: Store
+  readonly #compression: Compression | undefined
   #nextId: number | undefined
 
-  constructor(store: Store) {
+  constructor(store: Store, compression?: Compression) {
     this.#store = store
+    this.#compression = compression
   }
 
   /**
@@ -54,7 +57,7 @@ export class ValueStore {
     const text = encodeWhole(value, what)
     if (text.length <= inlineChars) return commit({ text, valueId: null })
     this.#store.transaction(() => {
-      const writer = new ChunkWriter(this.#store, this.newId())
+      const writer = new ChunkWriter(this.#store, this.newId(), this.#compression)
       writer.add(text)
       commit(this.#finish(writer, 'text', undefined, printBounded(value)))
     })
@@ -67,7 +70,7 @@ export class ValueStore {
     const second = pieces.next()
     if (second.done && first.value.length <= inlineChars) return commit({ text: first.value, valueId: null })
     this.#store.transaction(() => {
-      const writer = new ChunkWriter(this.#store, this.newId())
+      const writer = new ChunkWriter(this.#store, this.newId(), this.#compression)
       writer.add(first.value)
       if (!second.done) writer.add(second.value)
       for (const piece of pieces) writer.add(piece)
@@ -77,7 +80,7 @@ export class ValueStore {
 
   /** Begins a stream under the number `valueId`, which the caller has written into the row that owns it. */
   openStream(valueId: number, what: string): StreamWriter {
-    return new StreamWriter(new ChunkWriter(this.#store, valueId), what, (writer, rows, preview) => this.#finish(writer, 'stream', rows, preview))
+    return new StreamWriter(new ChunkWriter(this.#store, valueId, this.#compression), what, (writer, rows, preview) => this.#finish(writer, 'stream', rows, preview))
   }
 
   /** Reads what {@link put} or a stream left in a column. @throws `RESULT_NOT_STORED`, `VALUE_LOST`, `STATE_TOO_NEW` */
@@ -86,7 +89,7 @@ export class ValueStore {
     if (text[0] !== 'r') return decodeValue(text)
     const ref = readRef(text)
     if (ref.kind === 'stream') return this.#stream(ref, text)
-    const lines = readLines(this.#store, ref.valueId, ref.chunks)
+    const lines = readLines(this.#store, ref.valueId, ref.chunks, this.#compression)
     if (ref.kind === 'text') return decodeValue([...lines][0] ?? '')
     let array: unknown[] | undefined
     for (const line of lines) {
@@ -127,13 +130,14 @@ export class ValueStore {
 
   #stream(ref: ValueRef, text: string): StoredStream {
     const store = this.#store
+    const compression = this.#compression
     return new StoredStream({
       valueId: ref.valueId,
       text,
       rows: ref.rows ?? 0,
       sizeBytes: ref.sizeBytes,
       *read() {
-        for (const line of readLines(store, ref.valueId, ref.chunks)) yield decodeValue(line)
+        for (const line of readLines(store, ref.valueId, ref.chunks, compression)) yield decodeValue(line)
       },
     })
   }

@@ -26,7 +26,7 @@ import { cloneFields, type Shape } from './definition.ts'
 import { Inspector } from './inspector.ts'
 import { Live } from './live.ts'
 import { Links } from './nouns.ts'
-import { clock, endOfTurn, linkPorts, random, sleep, sqlStore, timer } from './platform.ts'
+import { clock, endOfTurn, linkPorts, random, sleep, sqlStore, timer, zstd } from './platform.ts'
 import { makeSelf } from './self.ts'
 import { Wake } from './wake.ts'
 
@@ -66,7 +66,7 @@ export class ObjectHost {
     const sync = () => ctx.storage.sync()
     const observe = this.live.emit.bind(this.live)
     this.journal = new Journal({
-      store: this.store, clock, random, sleep, sync, observe,
+      store: this.store, clock, random, sleep, sync, observe, compression: zstd,
       execute: (run, execution) => this.#execute(run, execution),
       enter: (execution, work) => inContext({ ...this.#context(), execution }, work),
     })

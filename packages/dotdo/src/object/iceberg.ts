@@ -1,12 +1,8 @@
-import { zstdCompressSync, constants } from 'node:zlib'
 import { IcebergWriter as Writer, type IcebergWriterOptions, type Rows, type TableStatus, type WriteReceipt, type WriterMemory } from '../iceberg/writer.ts'
 import type { CatalogClient } from '../iceberg/ports.ts'
 import { ambientKey, ambientLinks, ambientProgress } from './ambient.ts'
 import { bindingOf } from './buckets.ts'
-import { clock, endOfTurn, random } from './platform.ts'
-
-/** Level 1: higher ones are slower and, on columns that are encoded already, hardly smaller. */
-const zstdLevel = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
+import { clock, endOfTurn, random, zstd } from './platform.ts'
 
 /**
  * Writes rows to an Apache Iceberg table that Spark, Trino, DuckDB, ClickHouse and PyIceberg read: Parquet files in the bucket, one snapshot for
@@ -53,7 +49,7 @@ export class IcebergWriter {
       catalog: catalogOf(() => this.#warehouse),
       clock,
       random,
-      compress: (bytes) => zstdCompressSync(bytes, zstdLevel),
+      compress: zstd.compress,
       commitKey: () => ambientKey(`write:${this.#table}`),
       progress: ambientProgress(),
       breathe: () => new Promise(endOfTurn),

@@ -1,4 +1,5 @@
 /** The ports of the pure rooms over workerd. */
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import type { Clock, Random, SqlRow, SqlValue, Store } from '../base/ports.ts'
 import type { LinkClientPorts } from '../rpc/link-client.ts'
 import { detached } from './context.ts'
@@ -35,6 +36,15 @@ export function* iterateSql(storage: DurableObjectStorage, statement: string, pa
 function withBytes(row: Record<string, SqlStorageValue>): SqlRow {
   for (const name in row) if (row[name] instanceof ArrayBuffer) (row as SqlRow)[name] = new Uint8Array(row[name])
   return row as SqlRow
+}
+
+/** Level 1: higher ones are slower and, on columns that are encoded already and on rows as JSON, hardly smaller. */
+const zstdLevel = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
+
+/** zstd as the platform has it, natively. */
+export const zstd = {
+  compress: (bytes: Uint8Array): Uint8Array => zstdCompressSync(bytes, zstdLevel),
+  decompress: (bytes: Uint8Array): Uint8Array => zstdDecompressSync(bytes),
 }
 
 /** A timer; the result cancels it. */

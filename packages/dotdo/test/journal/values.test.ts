@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decodeValue, encodeValue } from '../../src/base/codec.ts'
 import { migrate } from '../../src/base/migrations.ts'
 import { chunkChars, cutAt, encodePieces, utf8Length } from '../../src/journal/pieces.ts'
+import type { Compression } from '../../src/journal/ports.ts'
 import { previewChars, printBounded } from '../../src/journal/previews.ts'
 import { StoredStream } from '../../src/journal/stored-stream.ts'
 import { journalMigrations } from '../../src/journal/tables.ts'
@@ -11,10 +13,13 @@ import { inlineChars, ValueStore, type Stored } from '../../src/journal/values.t
 import { SqliteStore } from '../support/sqlite-store.ts'
 import { collect, settle, TestObject } from './harness.ts'
 
-function open(): { store: SqliteStore; values: ValueStore; put: (value: unknown) => Stored } {
+/** As the platform's adapter gives it. */
+const zstd: Compression = { compress: (bytes) => zstdCompressSync(bytes), decompress: (bytes) => zstdDecompressSync(bytes) }
+
+function open(compression?: Compression): { store: SqliteStore; values: ValueStore; put: (value: unknown) => Stored } {
   const store = new SqliteStore()
   migrate(store, 'journal', journalMigrations)
-  const values = new ValueStore(store)
+  const values = new ValueStore(store, compression)
   const put = (value: unknown): Stored => {
     let stored: Stored | undefined
     values.put(value, 'a value', (it) => (stored = it))
@@ -44,6 +49,15 @@ describe('the stored format', () => {
     expect(() => values.get('zfuture')).toThrow(expect.objectContaining({ code: 'STATE_TOO_NEW' }))
   })
 
+  test('of a compressed chunk is pinned: these rows were written by the first release', () => {
+    const { store, values } = open(zstd)
+    const ref = 'r{"valueId":1,"kind":"array","chunks":2,"sizeBytes":20,"rows":4,"preview":"[1,2,3,4]"}'
+    // Beside a chunk that is text: an object may have been written with and without.
+    store.sql('INSERT INTO dotdo_values (id, text) VALUES (?, ?), (?, ?)', 1048576, Buffer.from('28b52ffd20052900002b6a5b312c', 'hex'), 1048577, '=2]\nj[3]\nj[4]')
+    expect(values.get(ref)).toEqual([1, 2, 3, 4])
+    expect(() => new ValueStore(store).get(ref)).toThrow(expect.objectContaining({ code: 'STATE_TOO_NEW' }))
+  })
+
   test('of a later release is refused and not touched', () => {
     const object = new TestObject({})
     object.store.sql(`UPDATE dotdo_versions SET version = 99 WHERE room = 'journal'`)
@@ -52,11 +66,11 @@ describe('the stored format', () => {
   })
 })
 
-describe('whatever can be stored comes back as it was', () => {
+describe.each([['as text', undefined], ['compressed', zstd]])('whatever can be stored comes back as it was, %s', (_, compression) => {
   const anything = fc.anything({ withBigInt: true, withDate: true, withMap: true, withSet: true, withTypedArray: true, withSparseArray: true, withNullPrototype: false })
 
   test('small; only a key named __proto__ is refused', () => {
-    const { values, put } = open()
+    const { values, put } = open(compression)
     fc.assert(fc.property(anything, (value) => {
       let text: string
       try {
@@ -72,7 +86,7 @@ describe('whatever can be stored comes back as it was', () => {
   })
 
   test('as an array of many pieces, whatever the sizes of its elements', () => {
-    const { store, values, put } = open()
+    const { store, values, put } = open(compression)
     const text = fc.integer({ min: 0, max: 200_000 }).map((length) => 'äx€😀\n"'.repeat(length / 6))
     const element = fc.oneof({ weight: 5, arbitrary: fc.integer() }, { weight: 1, arbitrary: text }, { weight: 3, arbitrary: fc.record({ at: fc.date({ noInvalidDate: true }), n: fc.bigInt() }) })
     fc.assert(fc.property(fc.array(element, { maxLength: 60 }), (array) => {
@@ -88,7 +102,7 @@ describe('whatever can be stored comes back as it was', () => {
   })
 
   test('as one long text whose surrogate pairs fall on every side of a cut', () => {
-    const { store, values, put } = open()
+    const { store, values, put } = open(compression)
     for (const lead of ['', 'x', 'xy']) {
       const value = { text: lead + '😀'.repeat(chunkChars * 1.2) }
       const { text } = put(value)
@@ -99,7 +113,7 @@ describe('whatever can be stored comes back as it was', () => {
   })
 
   test('with lone surrogates, line breaks and null characters in it', () => {
-    const { values, put } = open()
+    const { values, put } = open(compression)
     const strange = ['\ud83d', '\ude00', 'a\nb', '\0', '\u2028'].flatMap((it) => [it, new Map([[it, it]])])
     expect(values.get(put(strange).text)).toEqual(strange)
     const long = Array.from({ length: 2000 }, () => strange)
@@ -107,7 +121,7 @@ describe('whatever can be stored comes back as it was', () => {
   })
 
   test('an array that contains itself is kept whole, and one that hides a cycle far behind is refused', () => {
-    const { values, put } = open()
+    const { values, put } = open(compression)
     const circular: unknown[] = Array.from({ length: 40_000 }, (_, i) => `element ${i}`)
     circular[0] = { all: circular }
     const back = values.get(put(circular).text) as [{ all: unknown }]
@@ -115,6 +129,17 @@ describe('whatever can be stored comes back as it was', () => {
     circular[0] = 'plain'
     circular[39_999] = new Set([circular])
     expect(() => put(circular)).toThrow(expect.objectContaining({ code: 'NOT_STORABLE' }))
+  })
+
+  test('and takes the room that its form needs', () => {
+    const { store, values, put } = open(compression)
+    const rows = Array.from({ length: 20_000 }, (_, i) => ({ at: `2001-01-0${i % 9}`, origin: 'SFO', delay: i % 60 }))
+    const { text } = put(rows)
+    const bytes = chunks(store).reduce((sum, it) => sum + it.bytes, 0)
+    const { sizeBytes } = values.preview(text)
+    expect(sizeBytes).toBeGreaterThan(800_000)
+    if (compression) expect(bytes).toBeLessThan(sizeBytes / 8)
+    else expect(bytes).toBeGreaterThan(sizeBytes)
   })
 })
 

@@ -1,3 +1,4 @@
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { SqlRow, SqlValue } from '../../src/base/ports.ts'
@@ -188,6 +189,7 @@ export class World {
   #ports(life: Life): JournalPorts {
     return {
       store: this.store,
+      compression: { compress: (bytes) => zstdCompressSync(bytes), decompress: (bytes) => zstdDecompressSync(bytes) },
       clock: this.clock,
       random: this.random,
       sleep: (ms, signal) =>
