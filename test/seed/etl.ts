@@ -1,9 +1,10 @@
 // "Extract-Transform-Load", with the types that it leaves to the reader.
 import type { IcebergWriter } from 'dotdo'
 
+/** As a source promises it; the filter drops those that break the promise. */
 export interface RawEvent {
-  ts?: string | number
-  user?: string
+  ts: string | number
+  user: string
   action: string
   meta?: Record<string, unknown>
 }
