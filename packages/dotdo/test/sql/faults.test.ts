@@ -166,7 +166,11 @@ describe('a reply that breaks the contract is noticed', () => {
   const broken: [string, (reply: ScanReply) => ScanReply, string][] = [
     ['another number of columns', (reply) => ({ ...reply, columns: [...reply.columns, 'x'] }), 'SCHEMA_MISMATCH'],
     ['columns of other names', (reply) => ({ ...reply, columns: reply.columns.map((name) => `${name}x`) }), 'SCHEMA_MISMATCH'],
-    ['no description of the table', ({ batch, columns, values, rows: count }) => ({ batch, columns, values, rows: count }), 'SCHEMA_MISMATCH'],
+    [
+      'no description of the table',
+      ({ batch, columns, values, rows: count }) => ({ batch, columns, values, rows: count }),
+      'SCHEMA_MISMATCH',
+    ],
     [
       'a column missing from the table',
       (reply) => ({ ...reply, table: { name: 't', kind: 'table', columns: reply.table?.columns.slice(1) ?? [] } }),
