@@ -21,8 +21,14 @@ export interface ConnectOptions {
 
 export type ConnectionStatus = 'connecting' | 'open' | 'lost' | 'closed'
 
-/** An app as a client holds it: a method for each noun, and beside them what every app has. */
-export type AppStub<App> = { readonly [Noun in keyof App & Capitalize<string>]: (name: string) => Remote<App[Noun]> } & Connection
+/**
+ * An app as a client holds it: a method for each noun, and beside them what every app has. A noun that nobody has typed is `any`: a method from
+ * an index signature would be "possibly undefined" where the compiler checks indexed access.
+ */
+// oxlint-disable-next-line typescript/no-explicit-any
+export type AppStub<App> = {
+  readonly [Noun in keyof App & Capitalize<string>]: 0 extends 1 & App[Noun] ? any : (name: string) => Remote<App[Noun]>
+} & Connection
 
 /** What every connection has, whatever the app. */
 export interface Connection {
@@ -83,7 +89,10 @@ export function connect<App = AnyApp>(url: string | URL, options: ConnectOptions
       return member(open, 'dotdo') as unknown as OperatorStub
     },
     watch(noun, name, listener) {
-      const subscription = watch({ address: (path) => new URL(path, address).href, ticket: () => connection.dotdo.watch(noun, name) }, listener)
+      const subscription = watch(
+        { address: (path) => new URL(path, address).href, ticket: () => connection.dotdo.watch(noun, name) },
+        listener,
+      )
       subscriptions.add(subscription)
       return { close: () => (subscriptions.delete(subscription), subscription.close()) }
     },
@@ -96,7 +105,8 @@ export function connect<App = AnyApp>(url: string | URL, options: ConnectOptions
   }
   return new Proxy(connection, {
     get(target, property) {
-      if (typeof property === 'string' && /^[A-Z]/.test(property)) return (name: string) => (member(open, property) as (name: string) => unknown)(name)
+      if (typeof property === 'string' && /^[A-Z]/.test(property))
+        return (name: string) => (member(open, property) as (name: string) => unknown)(name)
       return Reflect.get(target, property) as unknown
     },
   }) as AppStub<App>
@@ -116,11 +126,18 @@ function member(open: () => RpcStub<Record<string, never>>, name: string): Pendi
 }
 
 function rpcAddress(url: string | URL, scheme: 'ws' | 'http'): string {
-  if (!URL.canParse(url)) throw new DotdoError('INVALID_URL', `${JSON.stringify(String(url))} is no address. Write it whole: connect('https://my-pipeline.example', …).`, { data: { url: String(url) } })
+  if (!URL.canParse(url))
+    throw new DotdoError(
+      'INVALID_URL',
+      `${JSON.stringify(String(url))} is no address. Write it whole: connect('https://my-pipeline.example', …).`,
+      { data: { url: String(url) } },
+    )
   const address = new URL(url)
   const secure = address.protocol === 'https:' || address.protocol === 'wss:'
   if (!secure && address.protocol !== 'http:' && address.protocol !== 'ws:') {
-    throw new DotdoError('INVALID_URL', `An app is reached by http, https, ws or wss, not ${address.protocol} (${address.href}).`, { data: { url: address.href } })
+    throw new DotdoError('INVALID_URL', `An app is reached by http, https, ws or wss, not ${address.protocol} (${address.href}).`, {
+      data: { url: address.href },
+    })
   }
   address.protocol = `${scheme}${secure ? 's' : ''}:`
   if (address.pathname === '/') address.pathname = '/rpc'

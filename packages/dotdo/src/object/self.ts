@@ -49,10 +49,13 @@ export interface DotdoObject {
   send(type: string, payload?: unknown, options?: SendOptions): string
 }
 
-/** Stubs of other objects by noun: `this.Stage('a')`. Calls on one in one turn leave in one message. */
+/**
+ * Stubs of other objects by noun: `this.Stage('a')`. Calls on one in one turn leave in one message. A noun is `any` and no function, because a
+ * function from an index signature would be "possibly undefined" where the compiler checks indexed access.
+ */
 export interface Nouns {
   // oxlint-disable-next-line typescript/no-explicit-any
-  readonly [noun: Capitalize<string>]: (id: string) => any
+  readonly [noun: Capitalize<string>]: any
 }
 
 /** Makes the user's `this` for one object. Nouns exist on it alone: nothing that can be reached from outside has them. */
@@ -72,7 +75,8 @@ export function makeSelf(host: ObjectHost, fields: Record<string, unknown>): obj
   const nouns = new Map<string, (id: string) => unknown>()
   const base = new Proxy(framework, {
     get(target, property, receiver) {
-      if (typeof property !== 'string' || property in target || !/^[A-Z]/.test(property)) return Reflect.get(target, property, receiver) as unknown
+      if (typeof property !== 'string' || property in target || !/^[A-Z]/.test(property))
+        return Reflect.get(target, property, receiver) as unknown
       let noun = nouns.get(property)
       if (!noun) nouns.set(property, (noun = (id) => host.links.user(property, id)))
       return noun
