@@ -37,6 +37,10 @@ interface ReadableStreamDefaultReader<R = unknown> {
   cancel(reason?: unknown): Promise<void>
   releaseLock(): void
 }
+interface ReadableStreamBYOBReader {
+  read(room: Uint8Array): Promise<{ done: false; value: Uint8Array } | { done: true; value?: Uint8Array }>
+  cancel(reason?: unknown): Promise<void>
+}
 interface ReadableStreamDefaultController<R = unknown> {
   readonly desiredSize: number | null
   enqueue(chunk: R): void
@@ -53,6 +57,7 @@ declare class ReadableStream<R = unknown> {
     strategy?: { highWaterMark?: number },
   )
   getReader(): ReadableStreamDefaultReader<R>
+  getReader(options: { mode: 'byob' }): ReadableStreamBYOBReader
   cancel(reason?: unknown): Promise<void>
   pipeThrough<T>(transform: { readable: ReadableStream<T>; writable: unknown }): ReadableStream<T>
   [Symbol.asyncIterator](): AsyncIterator<R>

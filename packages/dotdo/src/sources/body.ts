@@ -25,7 +25,7 @@ export interface OpenBody {
 export class Body {
   readonly hints: FormatHints
   readonly #sizeBytes: number | undefined
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>
+  readonly #reader: BytesReader
   readonly #signal: AbortSignal
   readonly #onAbort = () => void this.close()
   #bytesRead = 0
@@ -37,7 +37,7 @@ export class Body {
   constructor(body: OpenBody, signal: AbortSignal) {
     this.hints = body.hints
     this.#sizeBytes = body.sizeBytes
-    this.#reader = body.stream.getReader()
+    this.#reader = openReader(body.stream)
     this.#signal = signal
     signal.addEventListener('abort', this.#onAbort, { once: true })
     if (signal.aborted) this.#onAbort()
@@ -169,6 +169,26 @@ export class Body {
       },
       { highWaterMark: 0 },
     )
+  }
+}
+
+/** What this room asks of a reader. */
+type BytesReader = Pick<ReadableStreamDefaultReader<Uint8Array>, 'cancel'> & {
+  read(): Promise<{ done: false; value: Uint8Array } | { done: true; value?: Uint8Array | undefined }>
+}
+
+/**
+ * A reader that brings its own room, where the stream takes it: streams of the platform give 4 KB a read otherwise, and 64 KB this way,
+ * which is a tenth of the time. The room is new for each read, because a chunk may be kept.
+ */
+function openReader(stream: ReadableStream<Uint8Array>): BytesReader {
+  try {
+    const reader = stream.getReader({ mode: 'byob' })
+    return { read: () => reader.read(new Uint8Array(CHUNK_BYTES)), cancel: (reason) => reader.cancel(reason) }
+  } catch (cause) {
+    // A stream that is not one of bytes says so with a TypeError; it gives its chunks as they are.
+    if (cause instanceof TypeError) return stream.getReader()
+    throw cause
   }
 }
 

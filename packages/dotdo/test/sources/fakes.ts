@@ -9,6 +9,13 @@ import type {
   SourcePorts,
 } from '../../src/sources/ports.ts'
 
+let bytes = false
+
+/** From now on bodies are streams of bytes, as the platform's own are: a reader may bring its own room. */
+export function giveByteStreams(): void {
+  bytes = true
+}
+
 /** What became of the bodies that a fake handed out. `heldBytes` are those given to the room so far. */
 export class BodyLog {
   opened = 0
@@ -27,20 +34,25 @@ export class BodyLog {
     this.openNow++
     this.mostOpen = Math.max(this.mostOpen, this.openNow)
     this.order.push(name)
+    const pull = async (controller: ReadableStreamDefaultController<Uint8Array> | ReadableByteStreamController): Promise<void> => {
+      const next = iterator.next()
+      if (!next.done) {
+        this.bytesGiven += next.value.length
+        // A copy: a stream of bytes takes the memory of what it is given.
+        return controller.enqueue(new Uint8Array(next.value))
+      }
+      if (ending === 'hang') return new Promise<void>(() => undefined)
+      this.ended++
+      this.openNow--
+      if (ending !== 'close') return controller.error(ending)
+      controller.close()
+      // A read that brought its room is answered with none of it filled.
+      if ('byobRequest' in controller) controller.byobRequest?.respond(0)
+    }
     return new ReadableStream<Uint8Array>(
       {
-        pull: async (controller) => {
-          const next = iterator.next()
-          if (!next.done) {
-            this.bytesGiven += next.value.length
-            return controller.enqueue(next.value)
-          }
-          if (ending === 'hang') return new Promise<void>(() => undefined)
-          this.ended++
-          this.openNow--
-          if (ending === 'close') controller.close()
-          else controller.error(ending)
-        },
+        ...(bytes && { type: 'bytes' as const }),
+        pull,
         cancel: () => {
           this.cancelled++
           this.openNow--
