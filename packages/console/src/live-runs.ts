@@ -3,17 +3,21 @@
  *
  * Invariants: (1) what was read stands in the place of what was known, and events that came while the read was under way are applied to it
  * again, because the answer may be older than they are; (2) an event never takes a run or a step back: what has ended stays ended, and an
- * attempt is not followed by an earlier one; (3) runs are newest first, and each is there once.
+ * attempt is not followed by an earlier one; (3) runs are newest first, and each is there once; (4) a run whose start was told has its steps
+ * from the events alone, until it is read: an object that is busy with it may answer late.
  */
 import type { LiveEvent, RunView, ScheduleView, StepView } from 'dotdo/client'
 
 /** How many runs one read asks for. */
 export const pageSize = 50
 
+/** How many of the newest runs keep steps that events told. */
+const runsWithSteps = 5
+
 export interface ObjectState {
   /** Whether anything has been read yet. */
   loaded: boolean
-  /** Newest first, without steps. */
+  /** Newest first; without steps, but for runs whose start was told by an event. */
   runs: RunView[]
   /** Whether there may be runs older than the last one here. */
   hasOlder: boolean
@@ -96,9 +100,12 @@ function applyEvent(state: ObjectState, event: LiveEvent): ObjectState {
     case 'run.done':
     case 'run.failed':
     case 'run.cancelled': {
-      const { steps: _, ...listed } = event.run
-      const known = state.runs.find(({ runId }) => runId === listed.runId)
-      const runs = known ? state.runs.map((run) => (run === known ? mergeRun(run, listed) : run)) : sorted([listed, ...state.runs])
+      const known = state.runs.find(({ runId }) => runId === event.run.runId)
+      const runs = known
+        ? state.runs.map((run) => (run === known ? mergeRun(run, withoutSteps(event.run)) : run))
+        : sorted([event.type === 'run.started' ? { ...event.run, steps: [] } : withoutSteps(event.run), ...state.runs]).map((run, index) =>
+            index < runsWithSteps ? run : withoutSteps(run),
+          )
       const open = state.open?.runId === event.run.runId ? mergeRun(state.open, event.run) : state.open
       return { ...state, runs, open }
     }
@@ -107,9 +114,11 @@ function applyEvent(state: ObjectState, event: LiveEvent): ObjectState {
     case 'step.retrying':
     case 'step.done':
     case 'step.failed':
-      return state.open?.runId === event.runId
-        ? { ...state, open: { ...state.open, steps: withStep(state.open.steps ?? [], event.step) } }
-        : state
+      return {
+        ...state,
+        runs: state.runs.map((run) => (run.runId === event.runId && run.steps ? { ...run, steps: withStep(run.steps, event.step) } : run)),
+        open: state.open?.runId === event.runId ? { ...state.open, steps: withStep(state.open.steps ?? [], event.step) } : state.open,
+      }
     case 'schedule.changed': {
       const known = state.schedules.some(({ scheduleId }) => scheduleId === event.schedule.scheduleId)
       const schedules = known
@@ -122,6 +131,11 @@ function applyEvent(state: ObjectState, event: LiveEvent): ObjectState {
     case 'event.dead':
       return state
   }
+}
+
+function withoutSteps(run: RunView): RunView {
+  const { steps: _, ...rest } = run
+  return rest
 }
 
 function mergeRun(known: RunView, run: RunView): RunView {

@@ -27,6 +27,8 @@ export class FakeObject {
   /** Answers `query(sql)`. */
   query: (sql: string) => unknown = () => []
   examples: string[] = []
+  /** While it is there, the object is busy: it tells events, and answers when this ends. */
+  busy: Promise<void> | undefined
   /** What was called, in order, such as `trigger daily`. */
   readonly calls: string[] = []
   readonly watchers = new Set<ServerSocket>()
@@ -109,7 +111,8 @@ export async function startFakeApp(dist = built, now = Date.now()): Promise<Fake
       const from = before === undefined ? 0 : this.#object.runs.findIndex(({ runId }) => runId === before) + 1
       return this.#object.runs.slice(from, from + limit).map(listed)
     }
-    run(runId: string) {
+    async run(runId: string) {
+      await this.#object.busy
       return this.#object.find(runId)
     }
     schedules() {
@@ -120,7 +123,7 @@ export async function startFakeApp(dist = built, now = Date.now()): Promise<Fake
       const error = { name: 'DotdoError', code: 'RUN_CANCELLED', message: 'The run was cancelled by an operator.' }
       this.#object.change({ ...this.#object.find(runId), status: 'cancelled', endedAt: Date.now(), error }, 'run.cancelled')
     }
-    trigger(scheduleId: string) {
+    async trigger(scheduleId: string) {
       this.#object.calls.push(`trigger ${scheduleId}`)
       const at = Date.now()
       const runId = `${scheduleId}@manual-${this.#object.calls.length}`
@@ -128,6 +131,7 @@ export async function startFakeApp(dist = built, now = Date.now()): Promise<Fake
         { runId, target: { kind: 'schedule', id: scheduleId, scheduledAt: at }, status: 'running', attempt: 1, startedAt: at, steps: [] },
         'run.started',
       )
+      await this.#object.busy
       return runId
     }
     #setPaused(scheduleId: string, paused: boolean) {

@@ -25,14 +25,26 @@ const after = (...actions: ObjectAction[]): ObjectState => actions.reduce(reduce
 const read = (runs: RunView[], open?: RunView, schedules: ScheduleView[] = []): ObjectAction => ({ type: 'read', runs, schedules, open })
 const ids = (state: ObjectState) => state.runs.map(({ runId }) => runId)
 
-test('a run that starts stands first, once, and without its steps', () => {
+test('a run that starts stands first, once, and has its steps from the events that follow', () => {
   const state = after(
     read([run('a', 1)]),
     event({ type: 'run.started', run: run('b', 2, { steps: [] }) }),
     event({ type: 'run.started', run: run('b', 2) }),
   )
   expect(ids(state)).toEqual(['b', 'a'])
-  expect(state.runs[0]).not.toHaveProperty('steps')
+  const later = reduceObject(
+    reduceObject(state, event({ type: 'step.started', runId: 'b', step: step('s') })),
+    event({ type: 'step.started', runId: 'a', step: step('s') }),
+  )
+  // Of the older run not all steps are known: it has none rather than some.
+  expect(later.runs.map(({ steps }) => steps?.length)).toEqual([1, undefined])
+  const ended = reduceObject(later, event({ type: 'run.done', run: run('b', 2, { status: 'done', endedAt: 9 }) }))
+  expect(ended.runs[0]).toMatchObject({ status: 'done', steps: [{ stepId: 's' }] })
+})
+
+test('only the newest runs keep the steps that events told', () => {
+  const state = after(...Array.from({ length: 8 }, (_, index) => event({ type: 'run.started', run: run(`r${index}`, index) })))
+  expect(state.runs.map(({ steps }) => steps !== undefined)).toEqual([true, true, true, true, true, false, false, false])
 })
 
 test('the end of a run changes the list and the run that is looked at', () => {

@@ -99,6 +99,9 @@ describe.skipIf((await findChromium()) === undefined)('the page in a browser', (
 
   test('a session that the app does not know any more ends with words', async () => {
     await enter()
+    // Everything is quiet: it is the subscription that notices.
+    await seen('Live')
+    await page.waitForTimeout(200)
     app.endSessions()
     app.cut()
     await heading('The session has ended').waitFor()
@@ -281,6 +284,23 @@ describe.skipIf((await findChromium()) === undefined)('the page in a browser', (
     await seen('running')
     expect(app.pipeline.calls).toEqual(['pause daily', 'resume daily', 'trigger daily'])
     expect(decodeURIComponent(page.url())).toContain('/runs/daily@manual-3')
+  })
+
+  test('a run that keeps its object busy is shown from its events, before the object answers', async () => {
+    await enter('#/Pipeline/main/schedules')
+    await seen('Live')
+    const gate = Promise.withResolvers<void>()
+    app.pipeline.busy = gate.promise
+    await page.getByRole('button', { name: 'Run now' }).first().click()
+    await heading('schedule daily').waitFor()
+    const [runId, at] = [app.pipeline.runs[0]!.runId, Date.now()]
+    app.pipeline.emit({ type: 'step.started', runId, step: { stepId: 'crunch', status: 'running', attempt: 1, startedAt: at } })
+    await page.getByRole('button', { name: 'running crunch' }).waitFor()
+    app.pipeline.runs[0]!.steps = [{ stepId: 'crunch', status: 'done', attempt: 1, startedAt: at, endedAt: at + 5 }]
+    gate.resolve()
+    await page.getByRole('button', { name: 'done crunch' }).waitFor()
+    await page.getByRole('link', { name: 'Schedules' }).click()
+    await page.getByRole('link', { name: /^for \d/ }).waitFor()
   })
 
   test('a query shows rows and bars, of the columns that were chosen', async () => {

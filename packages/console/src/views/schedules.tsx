@@ -1,6 +1,7 @@
 /** The schedules of an object: when they fire next, what they did last, and Run now. */
+import { useEffect, useRef } from 'preact/hooks'
 import type { ScheduleView as Schedule } from 'dotdo/client'
-import { dayTime, relative, zoneName } from '../format.ts'
+import { dayTime, relative, took, zoneName } from '../format.ts'
 import { useAction, useNow, type LiveObject } from '../hooks.ts'
 import { hrefOf, type ObjectRoute } from '../route.ts'
 import { Empty, ErrorBox, Instant, LinkState } from './parts.tsx'
@@ -37,10 +38,22 @@ function ScheduleCard({ live, route, schedule }: { live: LiveObject; route: Obje
   const { noun, name } = route
   const { scheduleId, pattern, timeZone, paused, next, lastFiredAt, lastRunId } = schedule
   const heading = `schedule-${scheduleId.replace(/\W+/g, '-')}`
+  const current = live.state.runs.find(
+    ({ status, target }) => status === 'running' && target.kind === 'schedule' && target.id === scheduleId,
+  )
+  const show = (runId: string) => (location.hash = hrefOf({ tab: 'runs', noun, name, runId }))
+  // What runs is worth watching: it is shown as soon as its start is told, which may be before a busy object answers.
+  const before = useRef<string | undefined>(undefined)
+  const isNew = action.busy === 'run' && current !== undefined && current.runId !== before.current
+  useEffect(() => {
+    if (isNew) show(current.runId)
+  }, [isNew])
+  const place = location.hash
   const runNow = async () => {
+    before.current = current?.runId
     const runId = await live.api.trigger(scheduleId)
-    // What is live is worth watching: the run is shown as soon as it is there.
-    location.hash = hrefOf({ tab: 'runs', noun, name, runId })
+    // Not for somebody who has gone on to another place meanwhile.
+    if (location.hash === place) show(runId)
   }
   const setPaused = async (pause: boolean) => {
     await (pause ? live.api.pause(scheduleId) : live.api.resume(scheduleId))
@@ -86,6 +99,14 @@ function ScheduleCard({ live, route, schedule }: { live: LiveObject; route: Obje
             )}
           </dd>
         </div>
+        {current && (
+          <div>
+            <dt>Running</dt>
+            <dd>
+              <a href={hrefOf({ tab: 'runs', noun, name, runId: current.runId })}>for {took(current.startedAt, now)}</a>
+            </dd>
+          </div>
+        )}
       </dl>
       {action.error !== undefined && <ErrorBox title="That did not work" error={action.error} />}
       <h3>Next {next[0] !== undefined && !paused && <span class="note">your time, {zoneName(next[0])}</span>}</h3>
