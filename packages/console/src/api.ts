@@ -38,6 +38,7 @@ export interface ObjectApi {
   watch(listener: LiveListener): LiveSubscription
 }
 
+/** The app, as the page sees it. Every call ends the session where the app does not know it any more. */
 export interface Api {
   describe(): Promise<AppDescription>
   tables(): Promise<TableOverview[]>

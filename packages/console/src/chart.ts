@@ -6,6 +6,7 @@ export type Row = Record<string, unknown>
 /** What the values of a column are, as far as a chart cares. */
 export type ColumnKind = 'number' | 'time' | 'text'
 
+/** A column of a result. */
 export interface Column {
   name: string
   kind: ColumnKind
@@ -30,6 +31,7 @@ export function suggestChart(columns: Column[]): { x: string; y: string } | unde
   return x && y ? { x: x.name, y: y.name } : undefined
 }
 
+/** A bar, in pixels from the upper left of the plot. */
 export interface Bar {
   label: string
   value: number
@@ -62,11 +64,13 @@ export function barChart(
   return { bars, zero: at(0), ticks: ticks.map((value) => ({ value, at: at(value) })) }
 }
 
+/** A line of the grid: its value, and its place in pixels. */
 export interface Tick {
   value: number
   at: number
 }
 
+/** A point of a line, in pixels from the upper left of the plot. */
 export interface Point {
   label: string
   value: number

@@ -30,6 +30,7 @@ export function useNow(everyMs: number): number {
 /** How an object's events reach the page. */
 export type Link = { status: 'connecting' } | { status: 'live' } | { status: 'lost'; reason: string }
 
+/** One object as its views see it. */
 export interface LiveObject {
   api: ObjectApi
   state: ObjectState

@@ -14,6 +14,7 @@ export const pageSize = 50
 /** How many of the newest runs keep steps that events told. */
 const runsWithSteps = 5
 
+/** Everything that the page keeps of one object. */
 export interface ObjectState {
   /** Whether anything has been read yet. */
   loaded: boolean
@@ -30,6 +31,7 @@ export interface ObjectState {
   since: LiveEvent[] | undefined
 }
 
+/** What can happen to it. */
 export type ObjectAction =
   /** A read was sent. */
   | { type: 'reading' }
@@ -41,6 +43,7 @@ export type ObjectAction =
   | { type: 'look' }
   | { type: 'event'; event: LiveEvent; receivedAt: number }
 
+/** An object of which nothing is known. */
 export const emptyObject: ObjectState = {
   loaded: false,
   runs: [],

@@ -1,5 +1,6 @@
 /** Where in the page somebody is: `#/Pipeline/main/runs/<id>`. Pure; the browser's history does the rest. */
 
+/** The sides that the page has. */
 export type Tab = 'runs' | 'schedules' | 'query' | 'tables'
 
 /** A place in the page. Tables belong to the app, the rest to one object. */

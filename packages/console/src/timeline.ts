@@ -8,6 +8,7 @@ export interface Stretch {
   width: number
 }
 
+/** One step's row. */
 export interface TimelineRow {
   step: StepView
   bar: Stretch
@@ -17,6 +18,7 @@ export interface TimelineRow {
   elapsedMs: number
 }
 
+/** The whole picture: its length, its ticks and a row for each step. */
 export interface Timeline {
   spanMs: number
   ticks: { left: number; label: string }[]

@@ -4,6 +4,7 @@ import { barChart, labelOf, lineChart, mostBars, mostPoints, suggestChart, type 
 import { count } from '../format.ts'
 import { useWidth } from '../hooks.ts'
 
+/** Draws what `suggestChart` proposes, of the columns that the reader chose; nothing where a chart would say nothing. */
 export function ChartView({ rows, columns }: { rows: Row[]; columns: Column[] }) {
   const suggested = suggestChart(columns)
   const [chosen, choose] = useState<{ x?: string; y?: string }>({})

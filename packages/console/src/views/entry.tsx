@@ -21,6 +21,7 @@ const words: Record<NoSession, { title: string; text: string }> = {
   unreachable: { title: 'The app did not answer', text: 'The link is not used up. See that the app is running, then try again.' },
 }
 
+/** The page of somebody without a session. `onRetry` tries the same link again, where it is still good. */
 export function Entry({ reason, onRetry }: { reason: NoSession; onRetry: () => void }) {
   const { title, text } = words[reason]
   const [pasted, setPasted] = useState('')

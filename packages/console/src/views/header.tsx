@@ -15,6 +15,7 @@ interface ObjectName {
   name: string
 }
 
+/** The object picker and the tabs; before the app has answered, only the tabs that need no object. */
 export function Header({ app, route }: { app: AppDescription | undefined; route: Route }) {
   const known: ObjectName[] = app ? Object.entries(app.singletons).flatMap(([noun, names]) => names.map((name) => ({ noun, name }))) : []
   const here = 'noun' in route ? { noun: route.noun, name: route.name } : remembered

@@ -8,6 +8,7 @@ import { RunView } from './run.tsx'
 import { RunsView } from './runs.tsx'
 import { SchedulesView } from './schedules.tsx'
 
+/** The view of the object that the route names. Mounted anew for each object, so that nothing of one is shown under the name of another. */
 export function ObjectView({ api, route }: { api: Api; route: ObjectRoute }) {
   const live = useLiveObject(api, route.noun, route.name, route.tab === 'runs' ? route.runId : undefined)
   const { error, state } = live

@@ -11,6 +11,7 @@ import { ResultTable } from './result-table.tsx'
 
 type Outcome = { state: 'none' } | { state: 'asking' } | { state: 'rows'; rows: Row[]; tookMs: number } | { state: 'error'; error: unknown }
 
+/** Asks the object's own `query(sql)`; says so where the object has none. */
 export function QueryView({ live, route }: { live: LiveObject; route: ObjectRoute }) {
   const [description, setDescription] = useState<ObjectDescription>()
   const [error, setError] = useState<unknown>()

@@ -7,6 +7,7 @@ import { hrefOf, type ObjectRoute } from '../route.ts'
 import { Empty, ErrorBox, Instant, LinkState, Preview, Status } from './parts.tsx'
 import { TimelineView } from './timeline.tsx'
 
+/** The run `runId`; says why where there is none. */
 export function RunView({ live, route, runId }: { live: LiveObject; route: ObjectRoute; runId: string }) {
   const { noun, name } = route
   const { state, openError } = live

@@ -4,6 +4,7 @@ import { useAction, useNow, type LiveObject } from '../hooks.ts'
 import { hrefOf, type ObjectRoute } from '../route.ts'
 import { Empty, ErrorBox, LinkState, Status } from './parts.tsx'
 
+/** Runs by pages of 50; each row leads to its run. */
 export function RunsView({ live, route }: { live: LiveObject; route: ObjectRoute }) {
   const { state, link } = live
   const running = state.runs.some(({ status }) => status === 'running')

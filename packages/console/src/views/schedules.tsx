@@ -9,6 +9,7 @@ import { Empty, ErrorBox, Instant, LinkState } from './parts.tsx'
 /** How many instants are shown of each schedule. */
 const instantsShown = 5
 
+/** A card for each schedule. */
 export function SchedulesView({ live, route }: { live: LiveObject; route: ObjectRoute }) {
   const { state } = live
   return (

@@ -7,6 +7,7 @@ import { bytes, count, dateTime } from '../format.ts'
 import { useNow } from '../hooks.ts'
 import { Empty, ErrorBox, Instant } from './parts.tsx'
 
+/** Read once and on demand: tables change by commits, which no object's events tell. */
 export function TablesView({ api }: { api: Api }) {
   const [tables, setTables] = useState<TableOverview[]>()
   const [error, setError] = useState<unknown>()

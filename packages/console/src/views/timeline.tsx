@@ -8,6 +8,7 @@ import { ErrorBox, Preview, Status } from './parts.tsx'
 /** Rows that are drawn until more are asked for: a run may have thousands of steps. */
 const rowsAtOnce = 200
 
+/** The steps of `run` as they stand at `now`, by the object's clock; a press on one opens what is known of it. */
 export function TimelineView({ run, now }: { run: RunView; now: number }) {
   const [selected, setSelected] = useState<string>()
   const [limit, setLimit] = useState(rowsAtOnce)
