@@ -48,12 +48,24 @@ export default async function* mainJob(): AsyncGenerator<BenchResult> {
     const cpu = (timings: Timing[]) => Math.min(...timings.map(({ cpuMs }) => cpuMs))
     console.error(`  processor time at best: ${cpu(ours).toFixed(0)} ms of workerd, ${cpu(theirs).toFixed(0)} ms of DuckDB`)
     console.error(`  DuckDB with the start of its process, at best: ${Math.min(...theirs.map(({ processMs }) => processMs)).toFixed(0)} ms`)
-    for (const [name, of] of [['best', (all: number[]) => Math.min(...all)], ['median', median]] as const) {
+    for (const [name, of] of [
+      ['best', (all: number[]) => Math.min(...all)],
+      ['median', median],
+    ] as const) {
       const value = of(ours.map(({ ms }) => ms))
       const baselineValue = of(theirs.map(({ ms }) => ms))
       const ratio = value / baselineValue
       const baseline = 'DuckDB, one thread, without its start'
-      yield { name: `main job, ${name} of ${rounds}`, value, unit: 'ms', baseline, baselineValue, ratio, bar: `at most ${bar}`, ok: ratio <= bar }
+      yield {
+        name: `main job, ${name} of ${rounds}`,
+        value,
+        unit: 'ms',
+        baseline,
+        baselineValue,
+        ratio,
+        bar: `at most ${bar}`,
+        ok: ratio <= bar,
+      }
     }
   } finally {
     rmSync(folder, { recursive: true, force: true })
@@ -86,7 +98,8 @@ async function runPipeline(state: string): Promise<Timing> {
     const ended = Promise.withResolvers<string>()
     const subscription = app.watch('Pipeline', 'main', {
       refresh: () => watching.resolve(),
-      event: (event: LiveEvent) => void ('run' in event && event.run.target.kind === 'schedule' && event.run.status !== 'running' && ended.resolve(event.run.runId)),
+      event: (event: LiveEvent) =>
+        void ('run' in event && event.run.target.kind === 'schedule' && event.run.status !== 'running' && ended.resolve(event.run.runId)),
     })
     await watching.promise
     const cpuBefore = workerdCpuMs()
@@ -99,7 +112,10 @@ async function runPipeline(state: string): Promise<Timing> {
     const run = await pipeline.run(runId)
     if (run.status !== 'done') throw new Error(`the run ended as ${run.status}: ${JSON.stringify(run.error)}`)
     if (process.env['STEPS']) {
-      for (const step of run.steps ?? []) console.error(`    ${step.stepId.padEnd(20)} ${String(step.startedAt - run.startedAt).padStart(6)} + ${(step.endedAt ?? 0) - step.startedAt} ms`)
+      for (const step of run.steps ?? [])
+        console.error(
+          `    ${step.stepId.padEnd(20)} ${String(step.startedAt - run.startedAt).padStart(6)} + ${(step.endedAt ?? 0) - step.startedAt} ms`,
+        )
     }
     const table = await app.Pipeline('main').table()
     if (table?.rows !== flightCount) throw new Error(`the table has ${table?.rows} rows, not ${flightCount}`)
@@ -144,7 +160,9 @@ function workerdCpuMs(): number {
     const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ')
     let ticks = 0
     for (const pid of children) {
-      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')
+      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+        .replace(/^.*\) /s, '')
+        .split(' ')
       ticks += Number(fields[11]) + Number(fields[12])
     }
     // A tick is 10 ms on every Linux that Node runs on.

@@ -9,7 +9,8 @@
  * 1. `fetches`: calls of the global fetch. A connection is open until the response's headers are there, as in production.
  * 2. `r2`: operations on every R2 bucket in `env`. A connection is open until the operation settles.
  * 3. `objectCalls`: calls that arrive at the exported Durable Object classes. Native RPC cannot be seen on the caller's side, but
- *    each arrival is one subrequest of somebody in this Worker (or the test itself, by the Worker's own address).
+ *    each arrival is one subrequest of somebody in this Worker (or the test itself, by the Worker's own address). dotdo's own calls
+ *    arrive at its link methods; a user's method that is called natively is sealed, and not counted.
  *
  * The counts are of the whole isolate: an upper bound of what one invocation did, exact when one runs at a time. KV, D1 and
  * queues are not counted, since dotdo uses none of them.
@@ -26,11 +27,11 @@ Object.assign(globalThis, { dotdoStrictCounts: counts })
 
 const r2Methods = ['get', 'put', 'head', 'list', 'delete', 'createMultipartUpload', 'uploadPart', 'complete', 'abort']
 
-/** Replaces `name` on `owner` in place. Does nothing where there is no such method, or it is wrapped already. */
+/** Replaces `name` on `owner` in place. Does nothing where there is no such method, it cannot be replaced, or it is wrapped already. */
 function wrap(owner: object, name: string, around: (call: () => unknown) => unknown): void {
   const field = Object.getOwnPropertyDescriptor(owner, name)
   const native = field?.value as (Method & { counted?: true }) | undefined
-  if (field === undefined || typeof native !== 'function' || native.counted) return
+  if (field === undefined || !field.configurable || typeof native !== 'function' || native.counted) return
   function counted(this: unknown, ...args: unknown[]): unknown {
     return around(() => (native as Method).apply(this, args))
   }

@@ -76,6 +76,8 @@ export interface StrictOptions {
   config: string
   /** Where the state lies; a fresh folder under `.dotdo/strict` by default, removed by `dispose()`. */
   persist?: string
+  /** Variables and secrets over those of the configuration. */
+  vars?: Record<string, string>
   /** Time between two samples, 20 ms by default. */
   intervalMs?: number
   /** The limit that a peak is held against, production's by default. */
@@ -118,6 +120,7 @@ export async function startStrict(options: StrictOptions): Promise<StrictWorker>
   const worker = await wrangler.unstable_startWorker({
     config,
     entrypoint: entry,
+    bindings: Object.fromEntries(Object.entries(options.vars ?? {}).map(([name, value]) => [name, { type: 'plain_text' as const, value }])),
     dev: {
       logLevel: 'none',
       inspector: { port: 0 },
