@@ -24,7 +24,7 @@ const templateName = 'my-pipeline'
 export const renamed: Readonly<Record<string, string>> = { _gitignore: '.gitignore', _npmrc: '.npmrc' }
 
 /** What a run or an install of the template leaves behind in dotdo's own repository. */
-const leftovers = new Set(['node_modules', '.wrangler', '.dotdo', 'package-lock.json'])
+const leftover = /^(node_modules|\.wrangler|\.dotdo|package-lock\.json|.*\.tsbuildinfo)$/
 
 const rewritten: Readonly<Record<string, (text: string, project: Project) => string>> = {
   'package.json': rewritePackage,
@@ -38,7 +38,7 @@ export async function readTemplate(folder: string): Promise<Files> {
   const files = new Map<string, Uint8Array>()
   const read = async (below: string): Promise<void> => {
     for (const entry of await readdir(join(folder, below), { withFileTypes: true })) {
-      if (leftovers.has(entry.name)) continue
+      if (leftover.test(entry.name)) continue
       const path = below === '' ? entry.name : `${below}/${entry.name}`
       if (entry.isDirectory()) await read(path)
       else files.set(path, await readFile(join(folder, path)))
