@@ -1,5 +1,5 @@
 import { DotdoError } from '../base/errors.ts'
-import type { AccumulatorPlan } from './plan.ts'
+import { HALF, type AccumulatorPlan } from './plan.ts'
 import type { ScanReply } from './scanner.ts'
 import { compareCells, fitsInt64, type Cell } from './values.ts'
 
@@ -16,16 +16,16 @@ export interface Accumulator {
 }
 
 export function createAccumulator(plan: AccumulatorPlan): Accumulator {
-  const [first, second] = plan.columns as [number, number]
+  const [first, second, third] = plan.columns as [number, number, number]
   switch (plan.kind) {
     case 'count':
       return new CountAccumulator(first)
     case 'sum':
       return new SumAccumulator(first, second)
-    case 'total':
-      return new RealAccumulator(first, undefined)
     case 'avg':
-      return new RealAccumulator(first, second)
+      return new AverageAccumulator(first, second)
+    case 'total':
+      return new TotalAccumulator(first, second, third)
     case 'min':
       return new ExtremeAccumulator(first, -1)
     case 'max':
@@ -55,12 +55,9 @@ class CountAccumulator implements Accumulator {
  * compensated (Neumaier), as SQLite's are, and depend on the order in the last digit as any sum of floating point does.
  */
 class SumAccumulator implements Accumulator {
+  #sums = new MixedSums()
   #sumColumn: number
   #countColumn: number
-  #seen: boolean[] = []
-  #integers: (number | bigint)[] = []
-  #reals = new RealSums()
-  #real: boolean[] = []
 
   constructor(sumColumn: number, countColumn: number) {
     this.#sumColumn = sumColumn
@@ -68,61 +65,68 @@ class SumAccumulator implements Accumulator {
   }
 
   merge(group: number, reply: ScanReply, row: number, letter: (column: number) => string): void {
-    if (reply.values[this.#countColumn]![row] === 0) return
-    this.#seen[group] = true
-    const value = reply.values[this.#sumColumn]![row]!
-    if (letter(this.#sumColumn) === 'i') {
-      this.#integers[group] = addIntegers(this.#integers[group] ?? 0, value as number | bigint)
-      return
-    }
-    this.#real[group] = true
-    // A sum of values that is NULL was no number: infinity met minus infinity.
-    this.#reals.add(group, value === null ? NaN : (value as number))
-  }
-
-  scalar(group: number): Cell {
-    if (!this.#seen[group]) return null
-    const integers = this.#integers[group] ?? 0
-    if (this.#real[group]) {
-      this.#reals.add(group, Number(integers))
-      this.#integers[group] = 0
-      return this.#reals.value(group)
-    }
-    const sum = BigInt(integers)
-    if (!fitsInt64(sum))
-      throw new DotdoError('SQL_OVERFLOW', `A SUM of integers is ${sum}, which does not fit 64 bits. Use TOTAL(x), or SUM of a REAL.`, {
-        data: { sum: sum.toString() },
-      })
-    return sum
-  }
-}
-
-/**
- * TOTAL, and AVG as TOTAL divided by COUNT. Exact while the sums of the shards are whole numbers within 2^53; SQLite sums integers exactly up
- * to 2^63, so beyond that the last digit can differ.
- */
-class RealAccumulator implements Accumulator {
-  #totalColumn: number
-  #countColumn: number | undefined
-  #sums = new RealSums()
-  #counts: number[] = []
-
-  constructor(totalColumn: number, countColumn: number | undefined) {
-    this.#totalColumn = totalColumn
-    this.#countColumn = countColumn
-  }
-
-  merge(group: number, reply: ScanReply, row: number): void {
-    const total = reply.values[this.#totalColumn]![row]
-    this.#sums.add(group, total === null ? NaN : Number(total))
-    if (this.#countColumn !== undefined) this.#counts[group] = (this.#counts[group] ?? 0) + Number(reply.values[this.#countColumn]![row])
+    // No value at all is NULL too, and must not be taken for a sum that was no number.
+    if (reply.values[this.#countColumn]![row] !== 0) this.#sums.add(group, reply.values[this.#sumColumn]![row]!, letter(this.#sumColumn))
   }
 
   scalar(group: number): Cell {
     const sum = this.#sums.value(group)
-    if (this.#countColumn === undefined || sum === null) return sum
-    const count = this.#counts[group]!
-    return count === 0 ? null : sum / count
+    if (typeof sum === 'bigint' && !fitsInt64(sum)) {
+      throw new DotdoError('SQL_OVERFLOW', `A SUM of integers is ${sum}, which does not fit 64 bits. Use TOTAL(x), or SUM of a REAL.`, {
+        data: { sum: sum.toString() },
+      })
+    }
+    return sum
+  }
+}
+
+/** AVG: the sum, which is exact while all values are integers, as a REAL, divided by the count. */
+class AverageAccumulator implements Accumulator {
+  #sums = new MixedSums()
+  #counts: number[] = []
+  #sumColumn: number
+  #countColumn: number
+
+  constructor(sumColumn: number, countColumn: number) {
+    this.#sumColumn = sumColumn
+    this.#countColumn = countColumn
+  }
+
+  merge(group: number, reply: ScanReply, row: number, letter: (column: number) => string): void {
+    const count = Number(reply.values[this.#countColumn]![row])
+    if (count === 0) return
+    this.#counts[group] = (this.#counts[group] ?? 0) + count
+    this.#sums.add(group, reply.values[this.#sumColumn]![row]!, letter(this.#sumColumn))
+  }
+
+  scalar(group: number): Cell {
+    const sum = this.#sums.value(group)
+    return sum === null ? null : Number(sum) / this.#counts[group]!
+  }
+}
+
+/** TOTAL: integers exactly, from their two halves, and the rest as a compensated sum; always REAL, 0.0 without values. */
+class TotalAccumulator implements Accumulator {
+  #quotients: number
+  #rests: number
+  #others: number
+  #sums = new MixedSums()
+
+  constructor(quotients: number, rests: number, others: number) {
+    this.#quotients = quotients
+    this.#rests = rests
+    this.#others = others
+  }
+
+  merge(group: number, reply: ScanReply, row: number): void {
+    const quotient = reply.values[this.#quotients]![row]
+    const rest = reply.values[this.#rests]![row]
+    if (quotient !== null) this.#sums.add(group, BigInt(quotient as number | bigint) * HALF + BigInt(rest as number | bigint), 'i')
+    this.#sums.add(group, reply.values[this.#others]![row]!, 'r')
+  }
+
+  scalar(group: number): Cell {
+    return this.#sums.value(group)
   }
 }
 
@@ -152,6 +156,30 @@ class ExtremeAccumulator implements Accumulator {
   }
 }
 
+/** Sums of integers and reals, one a group: the integers exactly, the reals compensated. */
+class MixedSums {
+  #integers: (number | bigint)[] = []
+  #reals = new RealSums()
+  #real: boolean[] = []
+
+  /** @param letter `i` for an INTEGER; a value that is NULL was no number: infinity met minus infinity */
+  add(group: number, value: Cell, letter: string): void {
+    if (letter === 'i') {
+      this.#integers[group] = addIntegers(this.#integers[group] ?? 0, value as number | bigint)
+      return
+    }
+    this.#real[group] = true
+    this.#reals.add(group, value === null ? NaN : (value as number))
+  }
+
+  /** An integer of any size, a real, or `null` where nothing was added or the sum is no number. */
+  value(group: number): bigint | number | null {
+    const integers = this.#integers[group]
+    if (this.#real[group]) return this.#reals.valueWith(group, Number(integers ?? 0))
+    return integers === undefined ? null : BigInt(integers)
+  }
+}
+
 /** Compensated sums, one a group. Source: Neumaier 1974; SQLite's `kahanBabuskaStep` in func.c. */
 class RealSums {
   #sums: number[] = []
@@ -160,17 +188,23 @@ class RealSums {
   add(group: number, value: number): void {
     const sum = this.#sums[group] ?? 0
     const next = sum + value
-    this.#errors[group] = (this.#errors[group] ?? 0) + (Math.abs(sum) > Math.abs(value) ? sum - next + value : value - next + sum)
+    this.#errors[group] = (this.#errors[group] ?? 0) + lost(sum, value, next)
     this.#sums[group] = next
   }
 
-  /** The sum, or `null` (NaN in SQLite) where infinities cancelled. */
-  value(group: number): number | null {
-    const sum = this.#sums[group] ?? 0
-    const error = this.#errors[group] ?? 0
+  /** The sum with one more value, or `null` (NaN in SQLite) where infinities cancelled. */
+  valueWith(group: number, more: number): number | null {
+    const before = this.#sums[group]!
+    const sum = before + more
+    const error = this.#errors[group]! + lost(before, more, sum)
     const value = Number.isFinite(error) ? sum + error : sum
     return Number.isNaN(value) ? null : value
   }
+}
+
+/** What the sum of `a` and `b` lost to rounding. */
+function lost(a: number, b: number, sum: number): number {
+  return Math.abs(a) > Math.abs(b) ? a - sum + b : b - sum + a
 }
 
 function addIntegers(a: number | bigint, b: number | bigint): number | bigint {

@@ -118,6 +118,18 @@ class Binder {
   }
 
   #resolve(expr: Expr, aliases: boolean): Expr {
+    // A column that is called true takes precedence over the word in SQLite; the parser has no way to tell.
+    if (
+      expr.kind === 'literal' &&
+      (expr.text === 'TRUE' || expr.text === 'FALSE') &&
+      this.#table.columns.some(({ name }) => fold(name) === fold(expr.text!))
+    ) {
+      throw this.#source.unsupported(
+        `${expr.text} beside a column of that name`,
+        expr.at,
+        'Write 1 or 0, or put the name of the column into double quotes.',
+      )
+    }
     if (expr.kind !== 'column') return mapChildren(expr, (child) => this.#resolve(child, aliases))
     if (expr.table !== undefined) this.#checkTable(expr.table, expr.at)
     const found = this.#column(expr.name, expr.at) ?? (aliases && expr.table === undefined ? this.#aliases.get(fold(expr.name)) : undefined)

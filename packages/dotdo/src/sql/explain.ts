@@ -66,7 +66,7 @@ function describe({ kind }: AccumulatorPlan): string {
     count: 'COUNT by sum of counts',
     sum: 'SUM by sum of sums',
     total: 'TOTAL by sum of totals',
-    avg: 'AVG by total and count',
+    avg: 'AVG by sum and count',
     min: 'MIN by least',
     max: 'MAX by greatest',
   }

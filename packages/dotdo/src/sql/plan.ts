@@ -37,7 +37,7 @@ export interface RowsPlan extends PlanBase {
 /** What a group holds of an aggregate, and which columns of the scan feed it. */
 export interface AccumulatorPlan {
   kind: Aggregate['name']
-  /** `count` [COUNT], `sum` [SUM, COUNT], `avg` [TOTAL, COUNT], `total` [TOTAL], `min` [MIN], `max` [MAX]. */
+  /** `count` [COUNT], `sum` and `avg` [SUM, COUNT], `total` [SUM of quotients, SUM of rests, TOTAL of what is no integer], `min` [MIN], `max` [MAX]. */
   columns: number[]
 }
 
@@ -59,6 +59,9 @@ export interface GroupsPlan extends PlanBase {
 }
 
 export type Plan = RowsPlan | GroupsPlan
+
+/** What TOTAL divides integers by: sums of quotients and of rests of 2^31 rows stay within 64 bits. */
+export const HALF = 2n ** 32n
 
 /** Limits of the platform on one statement. */
 const MAX_STATEMENT_BYTES = 100_000
@@ -177,16 +180,8 @@ class GroupsPlanner {
     if (known !== undefined) return known
     if (aggregate.arg && (aggregate.name === 'min' || aggregate.name === 'max'))
       requireBinary(aggregate.arg, this.#select, this.#source, aggregate.name.toUpperCase())
-    const partial = (name: Aggregate['name']) => this.#columns.find({ ...aggregate, name })
-    const columns = {
-      count: ['count'],
-      sum: ['sum', 'count'],
-      avg: ['total', 'count'],
-      total: ['total'],
-      min: ['min'],
-      max: ['max'],
-    } as const
-    const index = this.#accumulators.push({ kind: aggregate.name, columns: columns[aggregate.name].map(partial) }) - 1
+    const columns = partialsOf(aggregate).map((partial) => this.#columns.find(partial))
+    const index = this.#accumulators.push({ kind: aggregate.name, columns }) - 1
     this.#accumulatorOf.set(identity, index)
     return index
   }
@@ -215,6 +210,41 @@ class GroupsPlanner {
         )
     }
   }
+}
+
+/**
+ * What the shards compute for an aggregate.
+ *
+ * AVG takes SUM, which is exact for integers where TOTAL is not; a sum that passes 64 bits is an error then, where SQLite alone would
+ * go on with a REAL. TOTAL, which is there for such sums, takes its integers in two halves that cannot overflow, and the rest apart.
+ */
+function partialsOf(aggregate: Expr & Aggregate): Expr[] {
+  const { at, arg } = aggregate
+  if (aggregate.name === 'avg' || aggregate.name === 'sum')
+    return [
+      { ...aggregate, name: 'sum' },
+      { ...aggregate, name: 'count' },
+    ]
+  if (aggregate.name !== 'total' || !arg) return [aggregate]
+  const integer: Expr = {
+    kind: 'binary',
+    op: '=',
+    left: { kind: 'call', name: 'typeof', args: [arg], at },
+    right: { kind: 'literal', value: 'integer', at },
+    at,
+  }
+  const where = (then: Expr, otherwise?: Expr): Expr => ({
+    kind: 'case',
+    branches: [{ when: integer, then }],
+    ...(otherwise && { otherwise }),
+    at,
+  })
+  const half = (op: '/' | '%'): Expr => where({ kind: 'binary', op, left: arg, right: { kind: 'literal', value: HALF, at }, at })
+  return [
+    { ...aggregate, name: 'sum', arg: half('/') },
+    { ...aggregate, name: 'sum', arg: half('%') },
+    { ...aggregate, arg: where({ kind: 'literal', value: null, at }, arg) },
+  ]
 }
 
 /** The result columns of the statement that shards run, each printed once. */

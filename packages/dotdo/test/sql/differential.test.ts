@@ -8,7 +8,7 @@ import { parser } from './support/parser.ts'
 import { splits, World } from './support/shards.ts'
 
 const shardCounts = [1, 2, 3, 7, 16]
-const runs = Number(process.env.SQL_RUNS ?? 400)
+const runs = Number(process.env.SQL_RUNS ?? 200)
 
 /**
  * Every answer equals that of one SQLite with all rows, or is a typed refusal. Where SQLite fails (an overflow), so do we. The share of
