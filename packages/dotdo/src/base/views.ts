@@ -4,8 +4,9 @@
  */
 import type { ErrorRecord } from './errors.ts'
 
-/** Where a run or step stands. `waiting`: between two attempts. */
+/** Where a run stands. */
 export type RunStatus = 'running' | 'done' | 'failed' | 'cancelled'
+/** Where a step stands. `waiting`: between two attempts. */
 export type StepStatus = 'running' | 'waiting' | 'done' | 'failed'
 
 /** How far a step is, as its source or sink tells: what is known is there, the rest is absent. */
@@ -31,6 +32,7 @@ export interface ValuePreview {
   rows?: number
 }
 
+/** One step of a run. Instants are epoch milliseconds. */
 export interface StepView {
   stepId: string
   status: StepStatus
@@ -45,6 +47,7 @@ export interface StepView {
   error?: ErrorRecord
 }
 
+/** One run: what started it, where it stands, and what came of it. Instants are epoch milliseconds. */
 export interface RunView {
   runId: string
   target: RunTarget
@@ -60,6 +63,7 @@ export interface RunView {
   steps?: StepView[]
 }
 
+/** One schedule, with the instants that come next. */
 export interface ScheduleView {
   scheduleId: string
   /** In words, such as `every day at 02:00`. */

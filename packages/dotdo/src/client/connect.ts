@@ -19,6 +19,7 @@ export interface ConnectOptions {
   onStatus?: (status: ConnectionStatus) => void
 }
 
+/** Where a connection stands. `lost`: it broke, and the next call opens it again. `closed`: for good. */
 export type ConnectionStatus = 'connecting' | 'open' | 'lost' | 'closed'
 
 /**

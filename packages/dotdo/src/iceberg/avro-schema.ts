@@ -3,8 +3,10 @@
  * Iceberg adds `field-id` to fields and `element-id` to arrays: readers of manifests find values by them.
  */
 
+/** Avro's types without parts. */
 export type AvroPrimitive = 'null' | 'boolean' | 'int' | 'long' | 'float' | 'double' | 'bytes' | 'string'
 
+/** A field of a record. `field-id` is Iceberg's: what a reader finds the value by. */
 export interface AvroField {
   name: string
   type: AvroType
@@ -13,12 +15,14 @@ export interface AvroField {
   'field-id'?: number
 }
 
+/** A record: its fields in the order in which they are stored. */
 export interface AvroRecord {
   type: 'record'
   name: string
   fields: AvroField[]
 }
 
+/** A list of values of one type. */
 export interface AvroArray {
   type: 'array'
   items: AvroType
@@ -27,11 +31,13 @@ export interface AvroArray {
   logicalType?: 'map'
 }
 
+/** Values of one type by text keys. */
 export interface AvroMap {
   type: 'map'
   values: AvroType
 }
 
+/** So many bytes; `decimal` and `uuid` are stored in it. */
 export interface AvroFixed {
   type: 'fixed'
   name: string

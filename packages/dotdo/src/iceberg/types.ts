@@ -159,6 +159,7 @@ export interface WriteIntent {
   snapshotId: number
 }
 
+/** What a write begins with: the table as it stands, and whether the commit key has been used. */
 export interface WriteStart extends LoadedTable {
   /** What stands under the key already: the writer has nothing left to do. */
   committed: CommitResult | null

@@ -27,6 +27,7 @@ export interface DoorEnv {
   DOTDO_SECRET?: string
 }
 
+/** The way in: all that a client without a token can reach. */
 export class Door extends RpcTarget {
   readonly #env: DoorEnv
   readonly #links: Links

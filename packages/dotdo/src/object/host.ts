@@ -33,6 +33,7 @@ import { Wake } from './wake.ts'
 /** How long runs that have ended are kept. */
 const keepRunsMs = 30 * 86_400_000
 
+/** What stands behind the facade of one object; see the head of this file for what it owns. */
 export class ObjectHost {
   readonly noun: string
   readonly name: string

@@ -16,6 +16,7 @@ export interface ObjectDescription {
   getters: string[]
 }
 
+/** The operator's capability on one object. Its methods answer with plain views. */
 export class Inspector extends RpcTarget {
   readonly #host: ObjectHost
 

@@ -1,7 +1,7 @@
 /** Live events of one object, to whoever watches over a WebSocket that the object owns and that lets it sleep. */
 import type { LiveEvent, LiveEventBody } from '../base/views.ts'
 
-/** Largest message to a watcher, in characters; a larger event is sent without its bulky parts by the producer's own previews. */
+/** Watchers of one object, at most. */
 const maxWatchers = 256
 
 /**

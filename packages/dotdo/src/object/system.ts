@@ -19,6 +19,10 @@ import { clock, endOfTurn, random, sqlStore, timer } from './platform.ts'
 /** Versioned, like every stored table: see `migrate`. */
 const tokenTables = [['CREATE TABLE dotdo_used_tokens (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID']]
 
+/**
+ * The framework's own Durable Object class: export it from the app's entry, and list it under `migrations` in wrangler.toml. It holds the catalog of
+ * each bucket's tables, and which one-time links were used; apps never call it themselves.
+ */
 export class DotdoSystem extends DurableObject {
   readonly #link: LinkServer
 

@@ -23,6 +23,7 @@ export interface LinkServerPorts {
   timer(delayMs: number, then: () => void): () => void
 }
 
+/** The receiving end of all links to one object; see the head of this file for what it owns. */
 export class LinkServer {
   #sessions = new Map<string, ServerSession>()
   #main: () => unknown

@@ -36,8 +36,9 @@ export interface ScheduleRow {
   changedAt: number
 }
 
-/** How long a retired schedule is remembered, and how many are. */
+/** How long a retired schedule is remembered. */
 export const retiredKeptMs = 90 * 86_400_000
+/** How many retired schedules are remembered: the newest. */
 export const retiredKept = 1000
 
 /** Never edited after a release, only added to. The version also covers the JSON in `policies`; `declared` and `recurrence` carry their own. */

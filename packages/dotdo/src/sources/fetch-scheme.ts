@@ -14,6 +14,7 @@ export interface SchemeAnswer {
   body: ReadableStream<Uint8Array> | null
 }
 
+/** The part of a request that a bucket can answer. */
 export interface SchemeRequest {
   /** Default `GET`. */
   method?: string

@@ -8,6 +8,7 @@ import type { ReaderContext, RowReader } from './reader.ts'
 /** What the rows of an object are written in. */
 export type Format = 'json' | 'ndjson' | 'csv'
 
+/** The formats that are read. */
 export const FORMATS: readonly Format[] = ['json', 'ndjson', 'csv']
 
 /** What is known of an object before its bytes: its key or path, and over HTTP the type that the server states. */

@@ -50,6 +50,7 @@ export interface BucketObject {
   httpMetadata?: { contentType?: string }
 }
 
+/** Which page of which keys. */
 export interface BucketListRequest {
   prefix: string
   cursor?: string
@@ -64,6 +65,7 @@ export interface BucketPage {
   cursor?: string
 }
 
+/** What a GET carries. */
 export interface HttpRequest {
   headers?: Readonly<Record<string, string>>
   signal?: AbortSignal
