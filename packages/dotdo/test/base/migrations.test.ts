@@ -125,9 +125,7 @@ describe('rooms beside each other', () => {
             reached.set(name, version)
           }
         }
-        expect(new Map(list.length === 0 ? [] : versions(store).map((row) => [row.room, row.version]))).toEqual(
-          new Map([...reached].toSorted()),
-        )
+        expect(new Map(list.length === 0 ? [] : versions(store).map((row) => [row.room, row.version]))).toEqual(reached)
       }),
       { numRuns: 100 },
     )

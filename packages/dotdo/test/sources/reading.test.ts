@@ -3,6 +3,7 @@
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
+import { codeOf } from '../../src/base/errors.ts'
 import { Body, CHUNK_BYTES } from '../../src/sources/body.ts'
 import { cancellable } from '../../src/sources/cancellable.ts'
 import { createExtract } from '../../src/sources/extract.ts'
@@ -76,7 +77,7 @@ describe('gzip', () => {
 
   it('of several members gives all of their rows or none, never the first alone', async () => {
     const made = world({ 'a.ndjson.gz': join(gzip(lines(0, 5)), gzip(lines(5, 5))) })
-    const rows = await rowsOf(made, 's3://data-lake/a.ndjson.gz').catch((failure: { code: string }) => failure.code)
+    const rows = await rowsOf(made, 's3://data-lake/a.ndjson.gz').catch(codeOf)
     expect([numbers(10), 'SOURCE_MALFORMED']).toContainEqual(rows)
   })
 
@@ -349,10 +350,7 @@ describe('a limit', () => {
     ] as const) {
       const made = world({ 'a.ndjson': `${long}\n{"n":1}\n` })
       made.bucket.chunkBytes = 1
-      const outcome = await rowsOf(made, 's3://data-lake/a.ndjson', { maxRecordBytes }).then(
-        () => undefined,
-        (failure: { code: string }) => failure.code,
-      )
+      const outcome = await rowsOf(made, 's3://data-lake/a.ndjson', { maxRecordBytes }).then(() => undefined, codeOf)
       expect(outcome).toBe(code)
     }
   })
