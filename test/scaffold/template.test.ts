@@ -57,11 +57,11 @@ test('the packages of the template are the repository’s, at the same versions'
   const own = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as Record<string, Record<string, string>>
   const library = JSON.parse(await readFile(join(root, 'packages/dotdo/package.json'), 'utf8')) as {
     version: string
-    dependencies: Record<string, string>
+    devDependencies: Record<string, string>
   }
   const create = JSON.parse(await readFile(join(root, 'packages/create-dotdo/package.json'), 'utf8')) as { version: string }
   for (const [name, version] of Object.entries(manifest['devDependencies']!)) {
-    expect([name, version]).toEqual([name, own['devDependencies']![name] ?? library.dependencies[name]])
+    expect([name, version]).toEqual([name, own['devDependencies']![name] ?? library.devDependencies[name]])
   }
   expect(manifest['allowScripts']).toEqual(own['allowScripts'])
   expect(create.version).toBe(library.version)
