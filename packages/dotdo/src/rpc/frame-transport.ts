@@ -13,6 +13,7 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
   #incoming: Frame[] = []
   #reader: PromiseWithResolvers<unknown> | undefined
   #failure: { error: unknown } | undefined
+  #idle: PromiseWithResolvers<void> | undefined
   #onSend: (frame: Frame) => void
 
   /** @param onSend told of every frame that the session wants to send, after it was queued */
@@ -24,6 +25,8 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
   send(message: unknown): void {
     const frame = message as Frame
     this.#outgoing.push(frame)
+    // A session that aborts reads no more.
+    if (frame[0] === 'abort') this.#becomeIdle()
     this.#onSend(frame)
   }
 
@@ -32,6 +35,7 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
     if (this.#incoming.length > 0) return Promise.resolve(this.#incoming.shift())
     if (this.#failure) return Promise.reject(this.#failure.error)
     this.#reader = Promise.withResolvers()
+    this.#becomeIdle()
     return this.#reader.promise
   }
 
@@ -45,6 +49,13 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
     const frames = this.#outgoing
     this.#outgoing = []
     return frames
+  }
+
+  /** Resolves when the session has taken in every frame that was delivered, or has ended. Calls that these made may still run. */
+  idle(): Promise<void> {
+    if (this.#failure || (this.#reader && this.#incoming.length === 0)) return Promise.resolve()
+    this.#idle ??= Promise.withResolvers()
+    return this.#idle.promise
   }
 
   /** Hands frames of the other end to the session. */
@@ -65,5 +76,11 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
     this.#outgoing = []
     this.#reader?.reject(error)
     this.#reader = undefined
+    this.#becomeIdle()
+  }
+
+  #becomeIdle(): void {
+    this.#idle?.resolve()
+    this.#idle = undefined
   }
 }

@@ -99,6 +99,7 @@ class ServerSession {
   #replies = 0
   #hanging: (() => void) | undefined
   #draining = false
+  #drained: Promise<void> = Promise.resolve()
   #failure: { error: unknown } | undefined
   /** Calls that were pushed and not released: whether their answer was asked for, and how long the chain is that they end. */
   #calls = new Map<number, { pulled: boolean; depth: number }>()
@@ -133,14 +134,13 @@ class ServerSession {
     this.#early.delete(this.#expected)
     next?.()
 
-    await this.#turn()
-    this.#watchDrain()
-    await this.#turn()
+    await this.#transport.idle()
+    await this.#drainOrTurn()
     // A duplex caller has more to say before these calls can end, so its first message is never held back.
     const hangs = this.#draining && this.#transport.waiting === 0 && !message.duplex
     if (hangs) {
       await this.#hang()
-      await this.#turn()
+      await this.#drainOrTurn()
     }
     const frames = this.#transport.take()
     this.idleSweeps = 0
@@ -155,19 +155,27 @@ class ServerSession {
     this.#transport.fail(linkLost('it was closed'))
   }
 
-  #turn(): Promise<void> {
-    return new Promise((resolve) => this.#ports.endOfTurn(resolve))
+  /**
+   * Resolves when all calls have ended, or else when everything that is ready has run. The first is what lets an object answer at once while it
+   * is busy: a turn of its event loop may then be seconds away.
+   */
+  #drainOrTurn(): Promise<void> {
+    this.#watchDrain()
+    return Promise.race([this.#drained, new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))])
   }
 
   /** Waits for something to say, for the end of all calls, or for the poll's time to run out. */
   #hang(): Promise<void> {
+    // Two messages that arrived together both come here: without this the first would be forgotten, and never answered (invariant 3).
+    this.#hanging?.()
     return new Promise((resolve) => {
-      const cancel = this.#ports.timer(this.#limits.pollMs, () => this.#hanging?.())
-      this.#hanging = () => {
-        this.#hanging = undefined
+      const release = () => {
+        if (this.#hanging === release) this.#hanging = undefined
         cancel()
         resolve()
       }
+      const cancel = this.#ports.timer(this.#limits.pollMs, release)
+      this.#hanging = release
     })
   }
 
@@ -180,7 +188,7 @@ class ServerSession {
       this.#hanging?.()
     }
     // An aborted session has told its reason in an `abort` frame already.
-    this.#session.drain().then(drained, drained)
+    this.#drained = this.#session.drain().then(drained, drained)
   }
 
   /** Whether anything can still refer to this session: a running call, an unpulled promise, a capability, a callback. */
