@@ -90,7 +90,8 @@ function start(stateFolder: string) {
 
 /** One run of the schedule in a fresh workerd. @throws when it does not end as done, with all rows in the table */
 async function runPipeline(state: string): Promise<Timing> {
-  const { app, stop } = await start(state)
+  const local = await start(state)
+  const { app } = local
   try {
     const pipeline = app.dotdo.object('Pipeline', 'main')
     // The object lives, and so does the subscription that tells of the end: both are the start's, not the job's.
@@ -122,7 +123,7 @@ async function runPipeline(state: string): Promise<Timing> {
     console.error(`  ours: ${ms.toFixed(0)} ms, processor ${cpuMs.toFixed(0)} ms`)
     return { ms, cpuMs }
   } finally {
-    await stop()
+    await local.stop()
   }
 }
 

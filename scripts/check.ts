@@ -15,6 +15,7 @@ const others = [
   'packages/console',
   'test',
   'test/seed',
+  'test/golden/app',
   'test/types',
   'test/strict/support/fixture',
   'docs',

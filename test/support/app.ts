@@ -49,9 +49,9 @@ export async function startDemo(state?: string): Promise<RunningApp> {
   })
 }
 
-/** The Worker of any wrangler.toml, with a secret and as a local app. `vars` go over those of the file. */
-export async function startWorker(config: string, vars: Record<string, string> = {}): Promise<RunningApp> {
-  const folder = await temporary('app')
+/** The Worker of any wrangler.toml, with a secret and as a local app. `vars` go over those of the file. Its state is a new one, unless given. */
+export async function startWorker(config: string, vars: Record<string, string> = {}, state?: string): Promise<RunningApp> {
+  const folder = state === undefined ? await temporary('app') : { path: state, remove: () => Promise.resolve() }
   const secret = 'a secret for the tests of the whole'
   const bindings = Object.fromEntries(
     Object.entries({ DOTDO_SECRET: secret, DOTDO_LOCAL: '1', ...vars }).map(([name, value]) => [name, { type: 'plain_text' as const, value }]),
