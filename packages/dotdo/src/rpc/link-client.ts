@@ -147,7 +147,7 @@ class ClientSession {
     const taken = this.#transport.take()
     const frames = this.#withPulls(taken)
     if (frames.some((frame) => frame[0] !== 'release')) await this.#exchange(frames)
-    else this.#settle()
+    else if (this.#outstanding === 0) await this.#goOn(frames)
   }
 
   /** Adds a pull for each call that nothing refers to, and drops pulls of what is due anyway. */
@@ -216,7 +216,16 @@ class ClientSession {
     await new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))
     if (this.#closed || this.#outstanding > 0 || this.#flushScheduled) return
     if (!reply.open) this.#close(linkLost('the object had nothing left that this reference could lead to'))
-    else if (this.#awaited.size > 0 || this.#session.getStats().exports > 1) await this.#exchange(this.#withPulls(this.#transport.take()))
+    else await this.#goOn(this.#withPulls(this.#transport.take()))
+  }
+
+  /**
+   * Nothing is on its way and there is nothing new to say: asks on for answers that are due, or lets the session rest. A turn whose flush turned
+   * out empty ends here too: the exchange before it has left it the asking (invariant 3).
+   */
+  async #goOn(frames: Frame[]): Promise<void> {
+    if (this.#closed) return
+    if (this.#awaited.size > 0 || this.#session.getStats().exports > 1) await this.#exchange(frames)
     else this.#settle()
   }
 
