@@ -52,7 +52,8 @@ class CountAccumulator implements Accumulator {
 
 /**
  * SUM: an INTEGER while every value was one, exact to 64 bits and an error beyond; REAL as soon as any value was. Sums of REAL values are
- * compensated (Neumaier), as SQLite's are, and depend on the order in the last digit as any sum of floating point does.
+ * compensated (Neumaier), as SQLite's are. They depend on the order as any sum of floating point does: each shard rounds its own sum once, so the
+ * error is up to the last digit of the largest of these sums, which matters where values of very different size cancel.
  */
 class SumAccumulator implements Accumulator {
   #sums = new MixedSums()

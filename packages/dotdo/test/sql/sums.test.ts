@@ -41,7 +41,7 @@ describe('sums over shards are those of SQLite', () => {
     ['minus infinity and reals', [-Infinity, 1.5, 2.5]],
     ['infinities that cancel between shards', [Infinity, -Infinity, 1n]],
     ['infinities that cancel on one shard', [Infinity, 1n, 2n, -Infinity, 5n]],
-    ['reals near the end of their range', [1e308, -1e308, 5]],
+    ['reals near the end of their range', [1e308, -1e307, 5]],
     ['zeros', [0n, 0, -0]],
   ])('%s', async (_, values) => {
     for (const shards of [1, 2, 3, 7]) {
