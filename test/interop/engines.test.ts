@@ -15,12 +15,12 @@ describe.skipIf(python === undefined)('the foreign engines', () => {
     expect(version).toBe(pinned['pyiceberg'])
   })
 
-  test('DuckDB has its Iceberg and Avro extensions loaded', async () => {
+  test('DuckDB has its Iceberg extension loaded, and those that it needs', async () => {
     const program = `${openDuckDb}
 import json
-loaded = con.sql("SELECT extension_name FROM duckdb_extensions() WHERE loaded AND extension_name IN ('avro', 'iceberg') ORDER BY 1").fetchall()
+loaded = con.sql("SELECT extension_name FROM duckdb_extensions() WHERE loaded AND extension_name IN ('avro', 'httpfs', 'iceberg') ORDER BY 1").fetchall()
 print(json.dumps([duckdb.__version__, [name for name, in loaded]]))`
-    expect(await runPython(program)).toEqual([pinned['duckdb'], ['avro', 'iceberg']])
+    expect(await runPython(program)).toEqual([pinned['duckdb'], ['avro', 'httpfs', 'iceberg']])
   })
 
   test('a program that fails gives Python’s own traceback', async () => {

@@ -7,11 +7,11 @@ const run = promisify(execFile)
 /** Path of the Python that has the engines; undefined where the lane is to be skipped. */
 export const python = process.env['DOTDO_PYTHON'] || undefined
 
-/** Opens an in-memory DuckDB `con` that has its Iceberg and Avro extensions, from their packages and with no download. */
+/** Opens an in-memory DuckDB `con` that has its Iceberg extension and what that one needs, from their packages and with no download. */
 export const openDuckDb = `
 import duckdb, glob, os
 con = duckdb.connect()
-for name in ('avro', 'iceberg'):
+for name in ('avro', 'httpfs', 'iceberg'):
     package = __import__(f'duckdb_extension_{name}')
     [path] = glob.glob(os.path.join(os.path.dirname(package.__file__), 'extensions', f'v{duckdb.__version__}', '*.duckdb_extension'))
     con.load_extension(path)
