@@ -27,7 +27,15 @@ describe('ClickHouse, attached to the running Worker', () => {
   test('finds the table in the catalog, with its columns', async () => {
     const [tables, columns] = await ask('SHOW TABLES FROM lake', 'DESCRIBE TABLE lake.`analytics.flights`')
     expect(tables).toEqual([{ name: 'analytics.flights' }])
-    expect(columns!.map((it) => it['name'])).toEqual(['date', 'delay', 'distance', 'origin', 'originState', 'destination', 'destinationState'])
+    expect(columns!.map((it) => it['name'])).toEqual([
+      'date',
+      'delay',
+      'distance',
+      'origin',
+      'originState',
+      'destination',
+      'destinationState',
+    ])
   })
 
   test('counts the rows, sums the delays and groups by origin as the app itself does', async () => {
@@ -38,7 +46,9 @@ describe('ClickHouse, attached to the running Worker', () => {
     expect(totals).toEqual(await own('SELECT COUNT(*) AS flights, SUM(delay) AS delay, SUM(distance) AS distance FROM flights'))
     expect(totals![0]!['flights']).toBe(200_000)
     expect(byOrigin!.length).toBeGreaterThan(100)
-    expect(byOrigin).toEqual(await own('SELECT origin, COUNT(*) AS flights, SUM(delay) AS delay FROM flights GROUP BY origin ORDER BY origin'))
+    expect(byOrigin).toEqual(
+      await own('SELECT origin, COUNT(*) AS flights, SUM(delay) AS delay FROM flights GROUP BY origin ORDER BY origin'),
+    )
   })
 
   test('filters by the column of the partitions, and by one that may be NULL', async () => {
@@ -51,11 +61,16 @@ describe('ClickHouse, attached to the running Worker', () => {
   })
 
   test('finds the files by what the catalog says where nobody says it', async () => {
-    const answers = await chdb(folder.path, [...attach(running.token, ''), 'SELECT toInt32(sum(delay)) AS delay FROM lake.`analytics.flights`'])
+    const answers = await chdb(folder.path, [
+      ...attach(running.token, ''),
+      'SELECT toInt32(sum(delay)) AS delay FROM lake.`analytics.flights`',
+    ])
     expect(answers.at(-1)).toEqual(await own('SELECT SUM(delay) AS delay FROM flights'))
   })
 
   test('is refused without a token that is the app’s', async () => {
-    await expect(chdb(folder.path, [...attach('dotdo1.e30.AAAA'), 'SHOW TABLES FROM lake'])).rejects.toThrow(/401|TOKEN_INVALID|Unauthorized/i)
+    await expect(chdb(folder.path, [...attach('dotdo1.e30.AAAA'), 'SHOW TABLES FROM lake'])).rejects.toThrow(
+      /401|TOKEN_INVALID|Unauthorized/i,
+    )
   })
 })

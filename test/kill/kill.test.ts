@@ -36,7 +36,9 @@ describe.skipIf(process.platform !== 'linux')(`a killed run goes on (DOTDO_SEED=
     await using running = await startDemo(await freshState())
     const runId = await trigger(running)
     // The first falls into the run for certain, the last ones may fall into the run of its event.
-    const moments = [Math.floor(random() * steps), ...Array.from({ length: kills - 1 }, () => Math.floor(random() * (steps + 2)))].sort((a, b) => a - b)
+    const moments = [Math.floor(random() * steps), ...Array.from({ length: kills - 1 }, () => Math.floor(random() * (steps + 2)))].sort(
+      (a, b) => a - b,
+    )
     const killedAt: string[] = []
     for (const moment of moments) {
       killedAt.push(await reach(running, runId, moment))
@@ -56,7 +58,12 @@ describe.skipIf(process.platform !== 'linux')(`a killed run goes on (DOTDO_SEED=
     const at = await reach(running, runId, Math.floor(random() * steps))
     await killWorkerd(running)
     // Read from the file: a call would wake the object.
-    const status = await until('the run ends by itself', () => statusInFile(state, runId), (it) => it !== 'running', 120_000)
+    const status = await until(
+      'the run ends by itself',
+      () => statusInFile(state, runId),
+      (it) => it !== 'running',
+      120_000,
+    )
     console.log(`killed at ${at}`)
     expect(status).toBe('done')
     expect((await running.app.dotdo.object('Pipeline', 'main').run(runId)).attempt).toBeGreaterThan(1)
@@ -67,12 +74,23 @@ describe.skipIf(process.platform !== 'linux')(`a killed run goes on (DOTDO_SEED=
     const state = await freshState()
     const script = join(root, 'packages/create-dotdo/template/scripts/start.ts')
     // A group of its own, as a terminal makes one.
-    const child = spawn(process.execPath, [script, '--config', join(root, 'wrangler.toml'), '--state', state, '--once'], { detached: true, stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, [script, '--config', join(root, 'wrangler.toml'), '--state', state, '--once'], {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     let printed = ''
     child.stdout.on('data', (text: Buffer) => (printed += text.toString()))
-    const runId = await until('the run begins', () => Promise.resolve(/^Run\s+(\S+)$/m.exec(printed)?.[1]), (it) => it !== undefined)
+    const runId = await until(
+      'the run begins',
+      () => Promise.resolve(/^Run\s+(\S+)$/m.exec(printed)?.[1]),
+      (it) => it !== undefined,
+    )
     const lines = Math.floor(random() * steps)
-    await until('the moment', () => Promise.resolve(printed.split('\n').length - 3), (it) => it >= lines)
+    await until(
+      'the moment',
+      () => Promise.resolve(printed.split('\n').length - 3),
+      (it) => it >= lines,
+    )
     expect(workerdsBelow(child.pid)).toHaveLength(2)
     process.kill(-child.pid!, 'SIGKILL')
     await once(child, 'exit')
@@ -113,29 +131,57 @@ async function killWorkerd(running: RunningApp): Promise<void> {
   const pid = workerdOf(running.state)
   expect(pid).toBeDefined()
   process.kill(pid!, 'SIGKILL')
-  await until('a new workerd', () => Promise.resolve(workerdsBelow()), (pids) => pids.length === 2 && !pids.includes(pid!), 30_000)
+  await until(
+    'a new workerd',
+    () => Promise.resolve(workerdsBelow()),
+    (pids) => pids.length === 2 && !pids.includes(pid!),
+    30_000,
+  )
 }
 
 /** As a start does. A call that was under way when workerd died is lost, and so is one that comes too early. */
 async function wakeAgain({ app }: RunningApp): Promise<void> {
-  await until('the app answers', () => app.dotdo.wake().then(() => true, () => false), (answered) => answered, 30_000)
+  await until(
+    'the app answers',
+    () =>
+      app.dotdo.wake().then(
+        () => true,
+        () => false,
+      ),
+    (answered) => answered,
+    30_000,
+  )
 }
 
 /** Waits until so many steps have begun, or the run has ended, and some milliseconds more. Tells the newest step: what a kill interrupts. */
 async function reach({ app }: RunningApp, runId: string, begun: number): Promise<string> {
   const object = app.dotdo.object('Pipeline', 'main')
-  const run = await until('the moment', () => Promise.resolve(object.run(runId)), (it) => it.status !== 'running' || it.steps!.length >= begun)
+  const run = await until(
+    'the moment',
+    () => Promise.resolve(object.run(runId)),
+    (it) => it.status !== 'running' || it.steps!.length >= begun,
+  )
   await wait(random() * 60)
   return run.status === 'running' ? (run.steps!.at(-1)?.stepId ?? 'the start') : 'the event'
 }
 
 function ended({ app }: RunningApp, runId: string) {
-  return until('the run ends', () => Promise.resolve(app.dotdo.object('Pipeline', 'main').run(runId)), (it) => it.status !== 'running', 120_000)
+  return until(
+    'the run ends',
+    () => Promise.resolve(app.dotdo.object('Pipeline', 'main').run(runId)),
+    (it) => it.status !== 'running',
+    120_000,
+  )
 }
 
 async function expectEachFlightOnce(running: RunningApp): Promise<void> {
   const { app } = running
-  const handled = await until('the event is handled', () => eventRuns(app), (runs) => runs.length > 0 && runs.every((it) => it.status !== 'running'), 120_000)
+  const handled = await until(
+    'the event is handled',
+    () => eventRuns(app),
+    (runs) => runs.length > 0 && runs.every((it) => it.status !== 'running'),
+    120_000,
+  )
   expect(handled.map((it) => it.status)).toEqual(['done'])
   expect(await app.Pipeline('main').table()).toMatchObject({ rows: flights, files: 13 })
   expect(await app.Pipeline('main').query('SELECT COUNT(*) AS flights FROM flights')).toEqual([{ flights }])

@@ -54,7 +54,10 @@ export async function startWorker(config: string, vars: Record<string, string> =
   const folder = state === undefined ? await temporary('app') : { path: state, remove: () => Promise.resolve() }
   const secret = 'a secret for the tests of the whole'
   const bindings = Object.fromEntries(
-    Object.entries({ DOTDO_SECRET: secret, DOTDO_LOCAL: '1', ...vars }).map(([name, value]) => [name, { type: 'plain_text' as const, value }]),
+    Object.entries({ DOTDO_SECRET: secret, DOTDO_LOCAL: '1', ...vars }).map(([name, value]) => [
+      name,
+      { type: 'plain_text' as const, value },
+    ]),
   )
   const worker = await unstable_startWorker({
     config,
@@ -70,7 +73,9 @@ export async function startWorker(config: string, vars: Record<string, string> =
   })
   // Without this a Worker that cannot be built leaves `ready` pending for ever.
   const failed = new Promise<never>((_, fail) => {
-    worker.raw.once('error', (event: { reason?: string; cause?: unknown }) => fail(new Error(`${config} did not start: ${event.reason}`, { cause: event.cause })))
+    worker.raw.once('error', (event: { reason?: string; cause?: unknown }) =>
+      fail(new Error(`${config} did not start: ${event.reason}`, { cause: event.cause })),
+    )
   })
   await Promise.race([worker.ready, failed])
   return running((await worker.url).href, folder.path, secret, async () => {
@@ -112,9 +117,18 @@ export async function runPipeline(app: AppStub<AnyApp>): Promise<RunView> {
   const pipeline = app.dotdo.object('Pipeline', 'main')
   const before = (await eventRuns(app)).length
   const runId = await pipeline.trigger('daily')
-  const run = await until('the run ends', () => Promise.resolve(pipeline.run(runId)), (it) => it.status !== 'running', 120_000)
+  const run = await until(
+    'the run ends',
+    () => Promise.resolve(pipeline.run(runId)),
+    (it) => it.status !== 'running',
+    120_000,
+  )
   if (run.status !== 'done') throw new Error(`the run ended as ${run.status}: ${JSON.stringify(run.error)}`)
-  await until('the event is handled', () => eventRuns(app), (runs) => runs.length > before && runs.every((it) => it.status === 'done'))
+  await until(
+    'the event is handled',
+    () => eventRuns(app),
+    (runs) => runs.length > before && runs.every((it) => it.status === 'done'),
+  )
   return run
 }
 
@@ -140,7 +154,9 @@ export function workerdsBelow(parent = process.pid): number[] {
 /** The processes below one, from /proc. */
 function descendants(parent: number): number[] {
   const children: number[] = []
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number)) {
+  for (const pid of readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)) {
     if (statOf(pid)?.parent === parent) children.push(pid, ...descendants(pid))
   }
   return children

@@ -4,11 +4,12 @@
  * Owns one capnweb session over a WebSocket. Invariants: (1) the session is opened by the first call and again by the first call after it
  * broke; calls that were under way when it broke reject with `LINK_LOST`, and are not sent again; (2) after `close()` every call is refused.
  */
-import { newHttpBatchRpcSession, newWebSocketRpcSession, type RpcStub } from 'capnweb'
+import { newHttpBatchRpcSession, RpcSession, type RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import { linkLost } from '../rpc/errors.ts'
 import type { Pending, Remote } from '../rpc/remote.ts'
 import type { OperatorStub } from './operator.ts'
+import { SocketTransport } from './socket-transport.ts'
 import { watch, type LiveListener, type LiveSubscription } from './watch.ts'
 
 /** Options of {@link connect}. */
@@ -74,7 +75,7 @@ export function connect<App = AnyApp>(url: string | URL, options: ConnectOptions
     tell('connecting')
     const socket = new WebSocket(address)
     socket.addEventListener('open', () => tell('open'))
-    door = newWebSocketRpcSession(socket) as unknown as RpcStub<Record<string, never>>
+    door = new RpcSession(new SocketTransport(socket)).getRemoteMain() as unknown as RpcStub<Record<string, never>>
     const opened = (door as unknown as DoorStub).authenticate(options.token) as unknown as RpcStub<Record<string, never>>
     app = opened
     door.onRpcBroken(() => {
