@@ -1,12 +1,13 @@
 /**
- * What the journal costs in plain Node over `node:sqlite` in memory: steps, replay, and large results. Run with
- * `node packages/dotdo/bench/journal.ts`. The figures of a real object (workerd, output gate) are another bench's.
+ * What the journal costs in plain Node over `node:sqlite` in memory: steps, replay, and large results. The figures of a real object (workerd,
+ * output gate) are another bench's.
  */
 import type { Execution } from '../src/journal/execution.ts'
 import { Journal } from '../src/journal/journal.ts'
 import type { JournalPorts } from '../src/journal/ports.ts'
 import { ManualClock, SeededRandom } from '../test/support/fakes.ts'
 import { SqliteStore } from '../test/support/sqlite-store.ts'
+import type { BenchResult } from '../../../bench/run.ts'
 
 const clock = new ManualClock()
 
@@ -31,7 +32,7 @@ const time = async (work: () => unknown): Promise<number> => {
 const start = (journal: Journal): unknown => journal.start({ runId: 'r', target: { kind: 'method', name: 'main' }, args: [] })
 
 /** `count` steps in sequence, then the same run replayed to its last step by the next incarnation. */
-async function steps(count: number): Promise<void> {
+async function steps(count: number): Promise<{ freshMs: number; replayMs: number }> {
   const store = new SqliteStore()
   let replay = 0
   const all = async (run: Execution): Promise<void> => {
@@ -46,27 +47,50 @@ async function steps(count: number): Promise<void> {
   }))
   const second = open(store.reopen(), async (run) => void (replay = await time(() => all(run))))
   await Promise.all(second.resumeDue())
-  console.log(`${count} steps: ${((fresh * 1000) / count).toFixed(1)} µs each; replay ${((replay * 1000) / count).toFixed(1)} µs each`)
+  return { freshMs: fresh, replayMs: replay }
 }
 
 /** 200,000 flat rows as an array and as a stream. */
-async function rows(): Promise<void> {
+async function rows(): Promise<{ arrayMs: number; streamMs: number; stringifyMs: number }> {
   const flights = Array.from({ length: 200_000 }, (_, i) => ({ date: '2001-01-01 00:05', delay: i % 90, distance: i % 3000, origin: 'SFO', destination: 'LAX' }))
+  const times = { arrayMs: 0, streamMs: 0, stringifyMs: await time(() => JSON.stringify(flights)) }
   const journal = open(new SqliteStore(), async (run) => {
-    const array = await time(() => run.step(() => flights, { stepId: 'array' }))
+    times.arrayMs = await time(() => run.step(() => flights, { stepId: 'array' }))
     const batches = async function* (): AsyncGenerator<typeof flights> {
       for (let i = 0; i < flights.length; i += 5000) yield flights.slice(i, i + 5000)
     }
-    const stream = await time(() => run.step(batches, { stepId: 'stream' }))
-    console.log(`200,000 rows: array ${array.toFixed(0)} ms, stream ${stream.toFixed(0)} ms`)
+    times.streamMs = await time(() => run.step(batches, { stepId: 'stream' }))
   })
   start(journal)
   await journal.launch('r')
-  const [view] = journal.run('r').steps ?? []
-  console.log(`stored ${((view?.result?.sizeBytes ?? 0) / 1e6).toFixed(1)} MB; run() ${(await time(() => journal.run('r'))).toFixed(2)} ms`)
+  return times
 }
 
-await steps(1000)
-await steps(10_000)
-await steps(100_000)
-await rows()
+/** As many bare rows in the same SQLite: the floor of a memo. */
+async function bareRows(count: number): Promise<number> {
+  const store = new SqliteStore()
+  store.sql('CREATE TABLE memo (id TEXT PRIMARY KEY, result TEXT) WITHOUT ROWID')
+  return time(() => {
+    for (let i = 0; i < count; i++) store.sql('INSERT INTO memo VALUES (?, ?)', `step-${i}`, JSON.stringify(i))
+  })
+}
+
+const result = (name: string, value: number, unit: string, baseline: string, baselineValue: number, atMost: number): BenchResult => {
+  const ratio = Math.round((value / baselineValue) * 100) / 100
+  const round = (it: number) => Math.round(it * 10) / 10
+  return { name, value: round(value), unit, baseline, baselineValue: round(baselineValue), ratio, bar: `at most ${atMost}`, ok: ratio <= atMost }
+}
+
+/** Steps beside bare rows, a run of 100,000 beside one of 10,000, and a large result beside `JSON.stringify` of it. */
+export default async function* journal(): AsyncGenerator<BenchResult> {
+  await steps(1000)
+  const ten = await steps(10_000)
+  yield result('10,000 steps in sequence', ten.freshMs, 'ms', '10,000 bare rows in the same SQLite', await bareRows(10_000), 8)
+  const hundred = await steps(100_000)
+  yield result('100,000 steps in sequence', hundred.freshMs, 'ms', '10,000 of them', ten.freshMs, 12)
+  yield result('replay of 100,000 finished steps', hundred.replayMs, 'ms', 'of 10,000', ten.replayMs, 11)
+  await rows()
+  const { arrayMs, streamMs, stringifyMs } = await rows()
+  yield result('a result of 200,000 rows, as an array', arrayMs, 'ms', 'JSON.stringify of it', stringifyMs, 8)
+  yield result('a result of 200,000 rows, as a stream', streamMs, 'ms', 'JSON.stringify of it', stringifyMs, 8)
+}

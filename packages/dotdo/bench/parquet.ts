@@ -1,6 +1,6 @@
 // How fast row objects become a Parquet file and come back: 200,000 real flights, and as many events with a JSON text each, against
 // hyparquet-writer and hyparquet (JavaScript, from the same objects) and DuckDB's COPY (native, one thread, from its own table).
-// Run by: node packages/dotdo/bench/parquet.ts. Prints one JSON object a line. Times are the best of several rounds.
+// Times are the best of several rounds.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,6 +11,7 @@ import { ByteWriter, parquetWriteRows } from 'hyparquet-writer'
 import { readParquet, type Row } from '../src/parquet/reader.ts'
 import type { Column } from '../src/parquet/schema.ts'
 import { ParquetWriter } from '../src/parquet/writer.ts'
+import type { BenchResult } from '../../../bench/run.ts'
 
 const ROWS = 200_000
 const ROUNDS = 7
@@ -45,22 +46,15 @@ async function best<T extends unknown[]>(...runs: { [K in keyof T]: () => T[K] |
   return results as { [K in keyof T]: Best<T[K]> }
 }
 
+/** What was measured and has not been handed on. */
+const results: BenchResult[] = []
+
 function report(name: string, unit: string, value: number, baseline: string, baselineValue: number, bar: number): void {
   const ratio = value / baselineValue
   const ok = unit === 'rows/s' ? ratio >= bar : ratio <= bar
   const round = (it: number): number => Math.round(it * 1000) / 1000
-  console.log(
-    JSON.stringify({
-      name,
-      value: Math.round(value * 10) / 10,
-      unit,
-      baseline,
-      baselineValue: Math.round(baselineValue * 10) / 10,
-      ratio: round(ratio),
-      bar,
-      ok,
-    }),
-  )
+  const direction = unit === 'rows/s' ? 'at least' : 'at most'
+  results.push({ name, value: round(value), unit, baseline, baselineValue: round(baselineValue), ratio: round(ratio), bar: `${direction} ${bar}`, ok })
 }
 
 function writeOurs({ columns, rows }: Case): Uint8Array {
@@ -131,43 +125,49 @@ async function run(it: Case, duck: DuckDBConnection, table: string): Promise<voi
   report(`parquet read ${it.name}`, 'rows/s', perSecond(mine.ms), 'hyparquet, native zstd', perSecond(other.ms), 1.5)
 }
 
-const duck = await (await DuckDBInstance.create(':memory:', { threads: '1' })).connect()
-await duck.run(`create table flights as from '${flightsFile}' limit ${ROWS}`)
-const flights = (
-  await duck.runAndReadAll(
-    'select epoch_ms(date)::double as date, delay::double as delay, distance::double as distance, origin, destination from flights',
+/** Writes and reads flights and events, and tells each figure beside its peers'. */
+export default async function* parquet(): AsyncGenerator<BenchResult> {
+  const duck = await (await DuckDBInstance.create(':memory:', { threads: '1' })).connect()
+  await duck.run(`create table flights as from '${flightsFile}' limit ${ROWS}`)
+  const flights = (
+    await duck.runAndReadAll(
+      'select epoch_ms(date)::double as date, delay::double as delay, distance::double as distance, origin, destination from flights',
+    )
+  ).getRowObjects()
+  const names = ['date', 'delay', 'distance', 'origin', 'destination']
+  const types = ['timestamp', 'long', 'long', 'string', 'string'] as const
+  await run(
+    { name: 'flights', columns: names.map((name, i) => ({ name, type: types[i]!, required: true, fieldId: i + 1 })), rows: flights },
+    duck,
+    'flights',
   )
-).getRowObjects()
-const names = ['date', 'delay', 'distance', 'origin', 'destination']
-const types = ['timestamp', 'long', 'long', 'string', 'string'] as const
-await run(
-  { name: 'flights', columns: names.map((name, i) => ({ name, type: types[i]!, required: true, fieldId: i + 1 })), rows: flights },
-  duck,
-  'flights',
-)
+  yield* results.splice(0)
 
-await duck.run(`create table events as select
-  ['view', 'click', 'order', 'login'][1 + i % 4] as type, 'user-' || (hash(i) % 50000) as "entityId",
-  '{"page":"/products/' || (hash(i * 7) % 9000) || '","referrer":"https://example.com/' || (hash(i * 3) % 700) || '","ms":' || (hash(i * 11) % 4000) || ',"ok":true}' as payload,
-  to_timestamp(1767225600 + i * 0.431) as ts from range(${ROWS}) t(i)`)
-const events = (await duck.runAndReadAll('select type, "entityId", payload, epoch_ms(ts)::double as ts from events')).getRowObjects()
-const eventColumns: Column[] = [
-  { name: 'type', type: 'string', required: true, fieldId: 1 },
-  { name: 'entityId', type: 'string', required: true, fieldId: 2 },
-  { name: 'payload', type: 'string', required: true, fieldId: 3 },
-  { name: 'ts', type: 'timestamptz', required: true, fieldId: 4 },
-]
-await run({ name: 'events', columns: eventColumns, rows: events }, duck, 'events')
-const asJson = events.map((row) => ({ ...row, payload: JSON.parse(String(row.payload)) as unknown }))
-const jsonCase = {
-  name: 'events with JSON values',
-  columns: eventColumns.map((it) => (it.name === 'payload' ? { ...it, type: 'json' as const } : it)),
-  rows: asJson,
+  await duck.run(`create table events as select
+    ['view', 'click', 'order', 'login'][1 + i % 4] as type, 'user-' || (hash(i) % 50000) as "entityId",
+    '{"page":"/products/' || (hash(i * 7) % 9000) || '","referrer":"https://example.com/' || (hash(i * 3) % 700) || '","ms":' || (hash(i * 11) % 4000) || ',"ok":true}' as payload,
+    to_timestamp(1767225600 + i * 0.431) as ts from range(${ROWS}) t(i)`)
+  const events = (await duck.runAndReadAll('select type, "entityId", payload, epoch_ms(ts)::double as ts from events')).getRowObjects()
+  const eventColumns: Column[] = [
+    { name: 'type', type: 'string', required: true, fieldId: 1 },
+    { name: 'entityId', type: 'string', required: true, fieldId: 2 },
+    { name: 'payload', type: 'string', required: true, fieldId: 3 },
+    { name: 'ts', type: 'timestamptz', required: true, fieldId: 4 },
+  ]
+  await run({ name: 'events', columns: eventColumns, rows: events }, duck, 'events')
+  yield* results.splice(0)
+  const asJson = events.map((row) => ({ ...row, payload: JSON.parse(String(row.payload)) as unknown }))
+  const jsonCase = {
+    name: 'events with JSON values',
+    columns: eventColumns.map((it) => (it.name === 'payload' ? { ...it, type: 'json' as const } : it)),
+    rows: asJson,
+  }
+  const [fromValues, fromTexts] = await best(
+    () => writeOurs(jsonCase),
+    () => writeOurs({ ...jsonCase, columns: eventColumns, rows: asJson.map((row) => ({ ...row, payload: JSON.stringify(row.payload) })) }),
+  )
+  report('parquet write events with JSON values', 'ms', fromValues.ms, 'JSON.stringify of all rows, then the same', fromTexts.ms, 1.1)
+  duck.closeSync()
+  rmSync(folder, { recursive: true })
+  yield* results.splice(0)
 }
-const [fromValues, fromTexts] = await best(
-  () => writeOurs(jsonCase),
-  () => writeOurs({ ...jsonCase, columns: eventColumns, rows: asJson.map((row) => ({ ...row, payload: JSON.stringify(row.payload) })) }),
-)
-report('parquet write events with JSON values', 'ms', fromValues.ms, 'JSON.stringify of all rows, then the same', fromTexts.ms, 1.1)
-duck.closeSync()
-rmSync(folder, { recursive: true })

@@ -1,5 +1,5 @@
 // How fast rows come out of bytes, in MB of text a second: the readers alone, in chunks of 64 KiB, and extract() over a stream in memory.
-// Run by: node packages/dotdo/bench/sources.ts
+// Each beside what a program would do that holds the whole text.
 import { readFileSync } from 'node:fs'
 import Papa from 'papaparse'
 import { CsvReader } from '../src/sources/csv.ts'
@@ -7,6 +7,7 @@ import { createExtract } from '../src/sources/extract.ts'
 import { JsonReader } from '../src/sources/json.ts'
 import { NdjsonReader } from '../src/sources/ndjson.ts'
 import type { RowReader } from '../src/sources/reader.ts'
+import type { BenchResult } from '../../../bench/run.ts'
 
 const CHUNK = 65_536
 const REPEAT = 10
@@ -36,17 +37,20 @@ function readAll(make: () => RowReader, bytes: Uint8Array): number {
   return rows + reader.end().length
 }
 
-async function measure(name: string, bytes: Uint8Array, run: () => number | Promise<number>): Promise<void> {
-  let best = Infinity
-  let rows = 0
+/** MB of text a second, the best of five rounds; the two runs take turns, so that a busy machine is busy for both. */
+async function compare(name: string, bytes: Uint8Array, run: () => number | Promise<number>, baseline: string, other: () => number, bar: number): Promise<BenchResult> {
+  const best = [Infinity, Infinity]
   for (let round = 0; round < 5; round++) {
-    const start = performance.now()
-    rows = await run()
-    best = Math.min(best, performance.now() - start)
+    for (const [i, work] of [run, other].entries()) {
+      const start = performance.now()
+      const rows = await work()
+      best[i] = Math.min(best[i]!, performance.now() - start)
+      if (rows === 0) throw new Error(`${name} read no rows`)
+    }
   }
-  console.log(
-    `${name.padEnd(34)} ${(bytes.length / 1e3 / best).toFixed(0).padStart(5)} MB/s  ${rows} rows, ${(bytes.length / 1e6).toFixed(1)} MB`,
-  )
+  const [value, baselineValue] = best.map((ms) => Math.round(bytes.length / 1e3 / ms))
+  const ratio = Math.round((best[1]! / best[0]!) * 100) / 100
+  return { name, value: value!, unit: 'MB/s', baseline, baselineValue: baselineValue!, ratio, bar: `at least ${bar}`, ok: ratio >= bar }
 }
 
 const extract = createExtract({
@@ -68,16 +72,22 @@ const extract = createExtract({
   gunzip: (stream) => stream,
 })
 
-await measure('NDJSON reader, flights', ndjson, () => readAll(() => new NdjsonReader(context), ndjson))
-await measure('JSON reader, flights', json, () => readAll(() => new JsonReader(context), json))
-for (const name of ['airports.csv', 'birdstrikes.csv', 'zipcodes.csv']) {
-  const csv = csvOf(name)
-  await measure(`CSV reader, ${name}`, csv, () => readAll(() => new CsvReader(context), csv))
-  const text = new TextDecoder().decode(csv)
-  await measure(`papaparse, ${name} (whole)`, csv, () => Papa.parse<unknown>(text, { header: true, skipEmptyLines: true }).data.length)
+const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+const parseLines = (): number => textOf(ndjson).trimEnd().split('\n').map((line) => JSON.parse(line) as unknown).length
+
+/** Each reader beside the plain way with the whole text in memory. */
+export default async function* sources(): AsyncGenerator<BenchResult> {
+  yield await compare('NDJSON reader, flights', ndjson, () => readAll(() => new NdjsonReader(context), ndjson), 'JSON.parse a line, whole text', parseLines, 0.5)
+  yield await compare('JSON reader, flights', json, () => readAll(() => new JsonReader(context), json), 'JSON.parse, whole text', () => (JSON.parse(textOf(json)) as unknown[]).length, 0.5)
+  for (const name of ['airports.csv', 'birdstrikes.csv', 'zipcodes.csv']) {
+    const csv = csvOf(name)
+    const papa = () => Papa.parse<unknown>(textOf(csv), { header: true, skipEmptyLines: true }).data.length
+    yield await compare(`CSV reader, ${name}`, csv, () => readAll(() => new CsvReader(context), csv), 'papaparse, whole text', papa, 1)
+  }
+  const batches = async (): Promise<number> => {
+    let rows = 0
+    for await (const batch of extract('r2://B/x.ndjson')) rows += batch.length
+    return rows
+  }
+  yield await compare('extract, NDJSON, in batches', ndjson, batches, 'JSON.parse a line, whole text', parseLines, 0.4)
 }
-await measure('extract, NDJSON, in batches', ndjson, async () => {
-  let rows = 0
-  for await (const batch of extract('r2://B/x.ndjson')) rows += batch.length
-  return rows
-})
