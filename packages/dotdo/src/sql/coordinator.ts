@@ -17,7 +17,7 @@ import { cellBytes, type Cell, type Row } from './values.ts'
 
 /** How a coordinator reads, fails and bounds itself. */
 export interface CoordinatorOptions {
-  /** Reads the text of queries; see `createSqlParser`. */
+  /** Reads the text of queries; see `createSqlParser`. It is asked for by the first query, so a getter may load it then. */
   parser: SqlParser
   /**
    * `fail` (default): a query is answered by all shards or not at all. `partial`: `queryResult` and `queryStream` answer without shards whose
@@ -66,7 +66,7 @@ export interface QueryResult {
  */
 export class QueryCoordinator {
   #scanners: readonly (Scanner | Promise<Scanner>)[]
-  #parser: SqlParser
+  #options: CoordinatorOptions
   #onShardError: 'fail' | 'partial'
   #limits: GroupLimits
   #maxResultBytes: number
@@ -87,7 +87,7 @@ export class QueryCoordinator {
         { data: { shards: this.#scanners.length, limit: MAX_SHARDS } },
       )
     }
-    this.#parser = options.parser
+    this.#options = options
     this.#onShardError = options.onShardError ?? 'fail'
     this.#limits = {
       groups: options.maxGroups ?? defaultGroupLimits.groups,
@@ -204,7 +204,7 @@ export class QueryCoordinator {
   }
 
   async #plan(sql: string, params: Parameters, cancellation: Cancellation): Promise<{ plan: Plan; fresh: boolean }> {
-    const statement = readSelect(this.#parser, sql, params)
+    const statement = readSelect(this.#options.parser, sql, params)
     const source = new Source(sql)
     if (this.#tables) {
       try {

@@ -2,14 +2,11 @@ import type { ErrorRecord } from '../base/errors.ts'
 import { toErrorRecord } from '../base/errors.ts'
 import type { Cancellation } from './cancellation.ts'
 import { Groups, type GroupLimits } from './groups.ts'
-import { mergeOrdered } from './merge.ts'
+import { mergeOrdered, OUTPUT_BATCH_ROWS } from './merge.ts'
 import type { Plan, RowsPlan } from './plan.ts'
 import type { Scanner, ScanReply } from './scanner.ts'
 import { openShards, type MissingShard, type ShardScan } from './shards.ts'
 import type { Cell } from './values.ts'
-
-/** Rows in one batch of an answer that is put together here. Batches of rows that pass through keep the size they came in. */
-export const OUTPUT_BATCH_ROWS = 1024
 
 /** What an execution is told. */
 export interface ExecuteOptions {
@@ -47,15 +44,13 @@ export async function* execute(
       for await (const { batch } of reader.arrivals()) groups.merge(batch)
       yield* chunks(groups.rows())
     } else if (plan.order.length > 0) {
-      yield* chunks(
-        cut(
-          plan,
-          mergeOrdered(plan, await reader.firstBatches(), (shard) => reader.nextWithRows(shard)),
-        ),
+      yield* cut(
+        plan,
+        mergeOrdered(plan, await reader.firstBatches(), (shard) => reader.nextWithRows(shard)),
       )
     } else if (plan.limit !== undefined || plan.offset > 0) {
       // Any rows would do; those of the lower shards make the answer the same every time.
-      yield* chunks(cut(plan, inShardOrder(reader)))
+      yield* cut(plan, inShardOrder(reader))
     } else {
       for await (const { shard, batch } of reader.arrivals()) yield { shard: shard.shard, rows: rowsOf(batch) }
     }
@@ -144,26 +139,29 @@ class ShardReader {
   }
 }
 
-async function* inShardOrder(reader: ShardReader): AsyncGenerator<Cell[]> {
+async function* inShardOrder(reader: ShardReader): AsyncGenerator<Cell[][]> {
   for (const shard of reader.shards) {
-    for (let batch = await reader.first(shard); batch; batch = await shard.next()) yield* rowsOf(batch)
+    for (let batch = await reader.first(shard); batch; batch = await shard.next()) yield rowsOf(batch)
   }
 }
 
 /** Leaves out the first `offset` rows and ends after `limit`. */
-async function* cut({ offset, limit = Infinity }: RowsPlan, rows: AsyncIterable<Cell[]>): AsyncGenerator<Cell[]> {
+async function* cut({ offset, limit = Infinity }: RowsPlan, batches: AsyncIterable<Cell[][]>): AsyncGenerator<OutputBatch> {
   if (limit === 0) return
-  let seen = 0
-  for await (const row of rows) {
-    if (++seen <= offset) continue
-    yield row
-    if (seen >= offset + limit) return
+  let skip = offset
+  let left = limit
+  for await (const batch of batches) {
+    const rows = skip === 0 && left >= batch.length ? batch : batch.slice(skip, skip + left)
+    skip = Math.max(0, skip - batch.length)
+    left -= rows.length
+    if (rows.length) yield { rows }
+    if (left === 0) return
   }
 }
 
-async function* chunks(rows: Iterable<Cell[]> | AsyncIterable<Cell[]>): AsyncGenerator<OutputBatch> {
+function* chunks(rows: Iterable<Cell[]>): Generator<OutputBatch> {
   let chunk: Cell[][] = []
-  for await (const row of rows) {
+  for (const row of rows) {
     if (chunk.push(row) < OUTPUT_BATCH_ROWS) continue
     yield { rows: chunk }
     chunk = []

@@ -5,6 +5,9 @@ import type { ScanReply } from './scanner.ts'
 import { shardFailed, type ShardScan } from './shards.ts'
 import type { Cell } from './values.ts'
 
+/** Rows in one batch of an answer that is put together here. Batches of rows that pass through keep the size they came in. */
+export const OUTPUT_BATCH_ROWS = 1024
+
 /** A batch of a shard, and how far it is read. */
 interface Run {
   shard: ShardScan
@@ -15,8 +18,8 @@ interface Run {
 }
 
 /**
- * Merges the ordered rows of the shards into one order, one row at a time. Holds one batch a shard. Of equal rows the one of the lower shard
- * comes first, so that the answer does not depend on who answered first.
+ * Merges the ordered rows of the shards into one order, and yields them some at a time. Holds one batch a shard. Of equal rows the one of the lower
+ * shard comes first, so that the answer does not depend on who answered first.
  *
  * @param first shards with their first batch, none of them empty
  * @param advance the next batch of a shard that has one with rows, or `null`
@@ -26,7 +29,7 @@ export async function* mergeOrdered(
   plan: RowsPlan,
   first: { shard: ShardScan; batch: ScanReply }[],
   advance: (shard: ShardScan) => Promise<ScanReply | null>,
-): AsyncGenerator<Cell[]> {
+): AsyncGenerator<Cell[][]> {
   const { order } = plan
   const compare = (a: Cell[], b: Cell[]): number => {
     for (let i = 0; i < order.length; i++) {
@@ -38,11 +41,16 @@ export async function* mergeOrdered(
   const heap = new Heap<Run>((a, b) => compare(a.sort, b.sort) || a.shard.shard - b.shard.shard)
   const sortOf = (batch: ScanReply, row: number) => order.map(({ column }) => batch.values[column]![row]!)
   for (const { shard, batch } of first) heap.push({ shard, batch, row: 0, sort: sortOf(batch, 0) })
+  let rows: Cell[][] = []
   for (let run = heap.top(); run; run = heap.top()) {
-    yield run.batch.values.map((column) => column[run.row]!)
-    if (run.row + 1 < run.batch.rows) {
+    const { row, batch } = run
+    rows.push(batch.values.map((column) => column[row]!))
+    if (row + 1 < batch.rows) {
       run.row++
     } else {
+      // Rows that are known do not wait for a shard that may be slow.
+      yield rows
+      rows = []
       const next = await advance(run.shard)
       if (!next) {
         heap.pop()
@@ -53,9 +61,13 @@ export async function* mergeOrdered(
     }
     const before = run.sort
     run.sort = sortOf(run.batch, run.row)
-    if (compare(before, run.sort) > 0)
+    if (compare(before, run.sort) > 0) {
       throw shardFailed(run.shard.shard, new DotdoError('SCAN_MALFORMED', 'Its rows are not in the order that was asked for.'))
+    }
     heap.sinkTop()
+    if (rows.length < OUTPUT_BATCH_ROWS) continue
+    yield rows
+    rows = []
   }
 }
 
