@@ -144,7 +144,11 @@ export class TextValues implements ColumnValues<string> {
     out.u8(width)
     writeHybrid(out, this.#codes, 0, this.count, width)
     this.#referred = true
-    if (this.#full) this.#coding = false
+    if (this.#full) {
+      this.#coding = false
+      // What is written directly ends its pages by its own size: a dictionary that stays full would end one at every value.
+      this.#full = false
+    }
     return Encoding.RLE_DICTIONARY
   }
 
