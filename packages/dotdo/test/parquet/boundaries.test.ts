@@ -1,6 +1,7 @@
 // Where one thing ends and the next begins: pages, dictionaries, row groups, the longest values, and files of next to nothing. What a file
 // is made of is told by its own page headers, read here one by one.
 import { describe, expect, test } from 'vitest'
+import fc from 'fast-check'
 import { MAX_BINARY_BYTES, BinaryValues } from '../../src/parquet/blobs.ts'
 import { cutLowerText, cutUpperText, MAX_BOUND } from '../../src/parquet/bounds.ts'
 import { chunkStart, readFooter } from '../../src/parquet/footer-reader.ts'
@@ -11,7 +12,6 @@ import { readStruct } from '../../src/parquet/thrift-reader.ts'
 import { PAGE_BYTES, PAGE_VALUES } from '../../src/parquet/values.ts'
 import { ROW_GROUP_ROWS } from '../../src/parquet/writer.ts'
 import { column, decompress, EVERY_COLUMN, readBack, readByHyparquet, source, TYPES, VALUES, write } from './support.ts'
-import fc from 'fast-check'
 
 interface PageView {
   type: number
@@ -122,7 +122,7 @@ describe('a dictionary', () => {
     expect(pages?.[0]).toEqual(dictionary(MAX_DICTIONARY_ENTRIES))
     expect(pages?.at(-1)).toEqual(data(Encoding.DELTA_LENGTH_BYTE_ARRAY, 2 + later.length))
     expect(info.columns[0]).toMatchObject({ lower: 'a later one', upper: 'u, the last' })
-    expect((await readBack(bytes)).slice(-4)).toEqual([...all.slice(-4)])
+    expect((await readBack(bytes)).slice(-4)).toEqual(all.slice(-4))
   })
 
   test('takes a text that fills all of its characters, and ends its page there', () => {
@@ -151,24 +151,13 @@ describe('a dictionary', () => {
     [3, 2],
     [256, 8],
     [257, 9],
-  ])('of %i entries has codes of %i bits', (entries, width) => {
-    const values = new TextValues((value) => value as string)
-    for (let i = 0; i < 2 * entries; i++) values.push(`${i % entries}`)
-    const out = { bytes: new Uint8Array(0) }
-    const group = (() => {
-      const { bytes } = write(
-        [column('it', 'string', true)],
-        repeat(2 * entries, (i) => ({ it: `${i % entries}` })),
-        { codec: 'uncompressed' },
-      )
-      out.bytes = bytes
-      return readFooter(source(bytes))
-    })()
-    return group.then(({ rowGroups }) => {
-      const { struct: header, end } = readStruct(out.bytes, rowGroups[0]!.chunks[0]!.dataPageOffset)
-      expect(header.number(1, '')).toBe(PageType.DATA)
-      expect(out.bytes[end]).toBe(width)
-    })
+  ])('of %i entries has codes of %i bits', async (entries, width) => {
+    const rows = repeat(2 * entries, (i) => ({ it: `${i % entries}` }))
+    const { bytes } = write([column('it', 'string', true)], rows, { codec: 'uncompressed' })
+    const { rowGroups } = await readFooter(source(bytes))
+    // The first byte of a page of codes is their width.
+    const { struct: header, end } = readStruct(bytes, rowGroups[0]!.chunks[0]!.dataPageOffset)
+    expect([header.number(1, 'type'), bytes[end]]).toEqual([PageType.DATA, width])
   })
 })
 
