@@ -5,10 +5,11 @@ import { join } from 'node:path'
 import type { R2Bucket } from '@cloudflare/workers-types'
 import { connect } from 'dotdo/client'
 import { signToken } from 'dotdo/tokens'
-import { getPlatformProxy, unstable_startWorker } from 'wrangler'
+import { getPlatformProxy } from 'wrangler'
 import { layOutData } from './data.ts'
 import { oneTimeLink } from './link.ts'
 import { dim, yellow } from './terminal.ts'
+import { launch, requireFree, StartError } from './worker.ts'
 
 // wrangler asks no other host, keeps no logs and prints nothing of its own.
 Object.assign(process.env, {
@@ -17,9 +18,6 @@ Object.assign(process.env, {
   WRANGLER_SEND_METRICS: 'false',
   CLOUDFLARE_CF_FETCH_ENABLED: 'false',
 })
-
-/** A failure that the person at the terminal can do something about. */
-export class StartError extends Error {}
 
 export interface LocalOptions {
   /** The wrangler.toml of the app. */
@@ -41,11 +39,12 @@ export interface DemoApp {
 
 /** Starts the app and gives what is needed to work with it. @throws StartError */
 export async function startLocal({ configPath, stateFolder, port, clean }: LocalOptions) {
+  await requireFree(port)
   const unlock = lockState(stateFolder, clean)
   try {
     const written = await fillBucket(stateFolder)
     const secret = readSecret(stateFolder)
-    const worker = await unstable_startWorker({
+    const worker = await launch({
       config: configPath,
       bindings: { DOTDO_SECRET: { type: 'plain_text', value: secret }, DOTDO_LOCAL: { type: 'plain_text', value: '1' } },
       dev: {
@@ -58,20 +57,7 @@ export async function startLocal({ configPath, stateFolder, port, clean }: Local
           void ((level === 'warn' || level === 'error') && !isNoise(message) && console.error(`${yellow(level)} ${dim(message)}`)),
       },
     })
-    const failed = new Promise<never>((_, reject) => {
-      worker.raw.once('error', (event: { reason?: string; cause?: unknown }) =>
-        reject(
-          new StartError(
-            `The app could not be started: ${reasonOf(event)} If port ${port} is taken, choose another: npm start -- --port 0`,
-          ),
-        ),
-      )
-    })
-    const url = await Promise.race([worker.ready.then(() => worker.url), failed]).catch(async (error: unknown) => {
-      // What did not start may not stop either: the process ends anyway.
-      void worker.dispose().catch(() => {})
-      throw error
-    })
+    const { url } = worker
     const token = await signToken({ kind: 'session', expiresAt: Date.now() + 12 * 3_600_000 }, secret)
     const app = connect<DemoApp>(url, { token })
     return {
@@ -82,7 +68,7 @@ export async function startLocal({ configPath, stateFolder, port, clean }: Local
       pageLink: () => oneTimeLink(url.href, secret),
       async stop() {
         app.close()
-        await worker.dispose()
+        await worker.stop()
         unlock()
       },
     }
@@ -117,7 +103,10 @@ function lockState(folder: string, clean: boolean): () => void {
   const lock = join(folder, 'lock')
   if (existsSync(lock)) {
     const pid = Number(readFileSync(lock, 'utf8'))
-    if (isAlive(pid)) throw new StartError(`The app is running already, as process ${pid}. Stop that one (Ctrl-C) first.`)
+    if (isAlive(pid))
+      throw new StartError(
+        `The app is running already, as process ${pid}. Stop that one (Ctrl-C) first. If it is another program, delete ${lock}.`,
+      )
     rmSync(lock)
   }
   if (clean) rmSync(folder, { recursive: true, force: true })
@@ -132,8 +121,9 @@ function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return pid !== process.pid
-  } catch {
-    return false
+  } catch (error) {
+    // A process of another user may not be asked, but it is there.
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 
@@ -142,11 +132,6 @@ function readSecret(folder: string): string {
   const path = join(folder, 'secret')
   if (!existsSync(path)) writeFileSync(path, randomBytes(32).toString('hex'), { mode: 0o600 })
   return readFileSync(path, 'utf8')
-}
-
-function reasonOf(event: { reason?: string; cause?: unknown }): string {
-  const cause = event.cause instanceof Error ? event.cause.message : ''
-  return [event.reason, cause].filter(Boolean).join(': ') + '.'
 }
 
 /** Remarks that workerd makes to its own authors. */

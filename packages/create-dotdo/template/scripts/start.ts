@@ -10,14 +10,18 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { codeOf, formatMs, type LiveEvent, type RunView } from 'dotdo/client'
-import { StartError, startLocal } from './local.ts'
+import { startLocal } from './local.ts'
 import { bold, bytes, count, cyan, dim, green, LiveSteps, red, table } from './terminal.ts'
+import { StartError } from './worker.ts'
 
 const sql =
   'SELECT originState, COUNT(*) AS flights, AVG(delay) AS meanDelay FROM flights GROUP BY originState ORDER BY flights DESC LIMIT 10'
 
 /** Singletons are looked after this often: what the cron trigger does on Cloudflare. */
 const tickMs = 60_000
+
+/** npm passes on a Ctrl-C that the terminal has sent already: what comes within this time is the same one. */
+const echoMs = 500
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -42,11 +46,16 @@ async function main(): Promise<void> {
   })
   // The first Ctrl-C stops in order, a second one at once.
   let stopping: Promise<void> | undefined
+  let interruptedAt = 0
   const stop = () => (stopping ??= local.stop())
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    // wrangler's own listener ends the process at once, with the state still open.
+    process.removeAllListeners(signal)
     process.on(signal, () => {
-      if (stopping) process.exit(130)
-      void stop().then(() => process.exit(0))
+      if (interruptedAt === 0) {
+        interruptedAt = Date.now()
+        void stop().then(() => process.exit(0))
+      } else if (Date.now() - interruptedAt > echoMs) process.exit(130)
     })
   }
   try {
