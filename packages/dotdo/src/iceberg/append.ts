@@ -3,9 +3,9 @@
  *
  * The order of a commit, as the writer goes through it:
  *
- *     data files -> manifest -> manifest list -> the catalog's row (the commit point)
+ *     data files -> manifest and manifest list -> the catalog's row (the commit point)
  *
- * Each names what stands before it, and nothing names anything that is not yet in the bucket.
+ * Each names what stands before it. The list names the manifest that goes up beside it, and nothing names either before both are there.
  *
  * A manifest is made once: its entries inherit their sequence numbers from the list, so it survives
  * a conflict. What a retry makes again is the manifest list alone, because it names the manifests

@@ -305,7 +305,6 @@ export class IcebergWriter {
       path: `${folder}/${namePrefix}-m0.avro`,
       sync: random.bytes(16),
     })
-    await this.#put(manifest.entry.path, manifest.bytes, keys)
     // Lists of rounds that another commit won. They are deleted once ours stands.
     const lostLists: string[] = []
     let table: LoadedTable = start
@@ -320,7 +319,11 @@ export class IcebergWriter {
         sync: random.bytes(16),
         now: clock.now(),
       })
-      await this.#put(staged.listPath, staged.listBytes, keys)
+      // Nothing names either of the two before the commit, so they go up together: a round trip less for every write.
+      await all([
+        ...(conflicts === 0 ? [this.#put(manifest.entry.path, manifest.bytes, keys)] : []),
+        this.#put(staged.listPath, staged.listBytes, keys),
+      ])
       try {
         const result = await this.#settle(ids.commitKey, () => catalog.commit(this.ident, staged.request))
         if (staged.manifests.length <= KEPT_MANIFESTS) this.#memory.lastList = { path: staged.listPath, manifests: staged.manifests }
@@ -418,6 +421,11 @@ export class IcebergWriter {
       }
     }
   }
+}
+
+/** Waits for all uploads, then tells the first failure: whoever cleans up must not meet one that is still on its way. */
+async function all(uploads: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(uploads)) if (result.status === 'rejected') throw result.reason
 }
 
 /** What one attempt goes by. */
