@@ -316,4 +316,17 @@ describe('the longest', () => {
     expect(statistics).toMatchObject({ minExact: false })
     expect(statistics).not.toHaveProperty('max')
   })
+
+  test('integers are bounded exactly, where a double no longer tells them from their neighbours', async () => {
+    const around = [2n ** 62n + 1n, 2n ** 62n, 2n ** 62n + 3n, 2n ** 62n + 2n]
+    const { info } = write(
+      [column('it', 'long')],
+      around.map((it) => ({ it })),
+    )
+    expect(info.columns[0]).toMatchObject({ lower: 2n ** 62n, upper: 2n ** 62n + 3n })
+    const apart = write([column('it', 'long')], [{ it: 2n ** 53n }, { it: Number.MAX_SAFE_INTEGER }, { it: 2n ** 53n + 1n }], {
+      rowGroupRows: 1,
+    })
+    expect(apart.info.columns[0]).toMatchObject({ lower: Number.MAX_SAFE_INTEGER, upper: 2n ** 53n + 1n })
+  })
 })

@@ -49,17 +49,13 @@ export class BodyLog {
       // A read that brought its room is answered with none of it filled.
       if ('byobRequest' in controller) controller.byobRequest?.respond(0)
     }
-    return new ReadableStream<Uint8Array>(
-      {
-        ...(bytes && { type: 'bytes' as const }),
-        pull,
-        cancel: () => {
-          this.cancelled++
-          this.openNow--
-        },
-      },
-      { highWaterMark: 0 },
-    )
+    const cancel = (): void => {
+      this.cancelled++
+      this.openNow--
+    }
+    return bytes
+      ? new ReadableStream({ type: 'bytes', pull, cancel }, { highWaterMark: 0 })
+      : new ReadableStream<Uint8Array>({ pull, cancel }, { highWaterMark: 0 })
   }
 }
 

@@ -81,6 +81,26 @@ describe('gzip', () => {
     expect([numbers(10), 'SOURCE_MALFORMED']).toContainEqual(rows)
   })
 
+  it('is malformed where the decompressor stops before the bytes do, and does not say so', async () => {
+    const made = world({ 'a.ndjson.gz': join(file, gzip(lines(50, 50))) })
+    made.bucket.chunkBytes = file.length
+    // One that takes the first chunk for the whole, as some do with the first member.
+    made.ports.gunzip = (stream) => {
+      const reader = stream.getReader()
+      return new ReadableStream<Uint8Array>({
+        pull: async (controller) => {
+          await reader.read()
+          controller.enqueue(encode(lines(0, 50)))
+          controller.close()
+        },
+      })
+    }
+    expect(await failureOf(rowsOf(made, 's3://data-lake/a.ndjson.gz'))).toMatchObject({
+      code: 'SOURCE_MALFORMED',
+      message: expect.stringContaining('more after the end of the gzip data'),
+    })
+  })
+
   it.each<[string, Uint8Array]>([
     ['cut off in its header', file.slice(0, 5)],
     ['cut off in its data', file.slice(0, -30)],
