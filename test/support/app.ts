@@ -11,8 +11,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { connect, type AnyApp, type AppStub, type RunView } from 'dotdo/client'
 import { signToken } from 'dotdo/tokens'
-import { unstable_startWorker } from 'wrangler'
 import { startLocal } from '../../packages/create-dotdo/template/scripts/local.ts'
+import { launch } from '../../packages/create-dotdo/template/scripts/worker.ts'
 
 /** The repository. */
 export const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -59,27 +59,16 @@ export async function startWorker(config: string, vars: Record<string, string> =
       { type: 'plain_text' as const, value },
     ]),
   )
-  const worker = await unstable_startWorker({
-    config,
-    bindings,
-    dev: {
-      logLevel: 'none',
-      inspector: false,
-      watch: false,
-      persist: folder.path,
-      server: { hostname: '127.0.0.1', port: 0 },
-      structuredLogsHandler: () => {},
-    },
-  })
-  // Without this a Worker that cannot be built leaves `ready` pending for ever.
-  const failed = new Promise<never>((_, fail) => {
-    worker.raw.once('error', (event: { reason?: string; cause?: unknown }) =>
-      fail(new Error(`${config} did not start: ${event.reason}`, { cause: event.cause })),
-    )
-  })
-  await Promise.race([worker.ready, failed])
-  return running((await worker.url).href, folder.path, secret, async () => {
-    await worker.dispose()
+  const dev = {
+    logLevel: 'none' as const,
+    inspector: false,
+    watch: false,
+    persist: folder.path,
+    server: { hostname: '127.0.0.1', port: 0 },
+  }
+  const worker = await launch({ config, bindings, dev }, () => {})
+  return running(worker.url.href, folder.path, secret, async () => {
+    await worker.stop()
     await folder.remove()
   })
 }

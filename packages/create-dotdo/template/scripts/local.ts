@@ -44,19 +44,22 @@ export async function startLocal({ configPath, stateFolder, port, clean }: Local
   try {
     const written = await fillBucket(stateFolder)
     const secret = readSecret(stateFolder)
-    const worker = await launch({
-      config: configPath,
-      bindings: { DOTDO_SECRET: { type: 'plain_text', value: secret }, DOTDO_LOCAL: { type: 'plain_text', value: '1' } },
-      dev: {
-        logLevel: 'none',
-        inspector: false,
-        watch: false,
-        persist: stateFolder,
-        server: { hostname: '127.0.0.1', port },
-        structuredLogsHandler: ({ level, message }: { level: string; message: string }) =>
-          void ((level === 'warn' || level === 'error') && !isNoise(message) && console.error(`${yellow(level)} ${dim(message)}`)),
+    const worker = await launch(
+      {
+        config: configPath,
+        bindings: { DOTDO_SECRET: { type: 'plain_text', value: secret }, DOTDO_LOCAL: { type: 'plain_text', value: '1' } },
+        dev: {
+          logLevel: 'none',
+          inspector: false,
+          watch: false,
+          persist: stateFolder,
+          server: { hostname: '127.0.0.1', port },
+        },
       },
-    })
+      ({ level, message }) => {
+        if ((level === 'warn' || level === 'error') && !isNoise(message)) console.error(`${yellow(level)} ${dim(message)}`)
+      },
+    )
     const { url } = worker
     const token = await signToken({ kind: 'session', expiresAt: Date.now() + 12 * 3_600_000 }, secret)
     const app = connect<DemoApp>(url, { token })

@@ -35,7 +35,7 @@ async function main(): Promise<void> {
   })
   const project = join(dirname(fileURLToPath(import.meta.url)), '..')
   const port = Number(values.port ?? (values.once ? 0 : 8787))
-  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+  if (!/^\d+$/.test(values.port ?? '0') || port > 65_535)
     throw new StartError(`--port ${values.port} is no port. Give a number from 0 to 65535.`)
 
   const local = await startLocal({

@@ -7,6 +7,12 @@ export class StartError extends Error {}
 
 type Options = NonNullable<Parameters<typeof unstable_startWorker>[0]>
 
+/** What the Worker's code, or workerd itself, has logged. */
+export interface LogLine {
+  level: string
+  message: string
+}
+
 /** A Worker that has answered once. */
 export interface LocalWorker {
   url: URL
@@ -18,10 +24,20 @@ const answerMs = 60_000
 
 /**
  * Starts the Worker and waits for its first answer: "ready" comes before its code has run.
+ * @param log is told what is logged, from the start on where that succeeds
  * @throws StartError for a configuration or code that is wrong, and a Worker that does not answer
  */
-export async function launch(options: Options): Promise<LocalWorker> {
-  const worker = await unstable_startWorker(options).catch((error: unknown) => {
+export async function launch(options: Options, log: (line: LogLine) => void): Promise<LocalWorker> {
+  // Until it has started, what is logged is part of the reason why it has not.
+  let early: LogLine[] | undefined = []
+  const structuredLogsHandler = (line: LogLine): void => void (early ? early.push(line) : log(line))
+  const notStarted = (reason: unknown) => {
+    const told = deepest(reason)
+    const remarks = (early ?? []).filter(({ level }) => level === 'warn' || level === 'error').map(({ message }) => plain(message))
+    const more = remarks.filter((it) => !told.includes(it)).map((it) => `\n${it}`)
+    return new StartError(`The app could not be started: ${told}${more.join('')}\nMend that, and start again.`, { cause: reason })
+  }
+  const worker = await unstable_startWorker({ ...options, dev: { ...options.dev, structuredLogsHandler } }).catch((error: unknown) => {
     throw notStarted(error)
   })
   // What fails after this is told by events, and by nothing else.
@@ -49,6 +65,8 @@ export async function launch(options: Options): Promise<LocalWorker> {
     // From now on a fault is the log's matter: wrangler starts workerd again by itself.
     failed.catch(() => {})
     worker.raw.on('error', () => {})
+    early.forEach(log)
+    early = undefined
     return { url, stop: () => worker.dispose() }
   } catch (error) {
     answered.catch(() => {})
@@ -76,10 +94,6 @@ export function requireFree(port: number): Promise<void> {
   })
 }
 
-function notStarted(reason: unknown): StartError {
-  return new StartError(`The app could not be started: ${deepest(reason)}\nMend that, and start again.`, { cause: reason })
-}
-
 /** The innermost cause is the one that says what is wrong; those around it say that something is. */
 function deepest(reason: unknown): string {
   let at = reason as { message?: unknown; reason?: unknown; cause?: unknown } | undefined
@@ -87,5 +101,10 @@ function deepest(reason: unknown): string {
   const message = String(at?.message ?? at?.reason ?? reason)
   // workerd's own reasons stand as JSON in what it printed.
   const uncaught = [...message.matchAll(/"message":("(?:[^"\\]|\\.)*")/g)].map((match) => JSON.parse(match[1]!) as string)
-  return (uncaught.length > 0 ? uncaught.join('\n') : message).trim()
+  return (uncaught.length > 0 ? uncaught.map(plain).join('\n') : message).trim()
+}
+
+/** Without the name that workerd gives the Worker, and without lines of a stack: they count in the bundle, which nobody has seen. */
+function plain(message: string): string {
+  return message.replace(/^service core:user:[^:]*: (?:Uncaught )?/, '').replaceAll(/\n\s+at .*/g, '')
 }

@@ -6,7 +6,7 @@
  * 2. A schedule's firing and its run's row are one transaction; so are a step's effects in this object's SQLite and its result.
  * 3. Whatever changes when the object wants to be woken ends in `wake.changed()`.
  */
-import { DotdoError } from '../base/errors.ts'
+import { DotdoError, toErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
 import type { RunTarget } from '../base/views.ts'
 import { Outbox } from '../events/outbox.ts'
@@ -97,8 +97,9 @@ export class ObjectHost {
     try {
       await inContext({ host: this, target: { kind: 'method', name: 'init' }, args: [] }, () => this.shape.init?.call(this.self))
     } catch (cause) {
-      throw new DotdoError('INIT_FAILED', `init() of ${this.label} failed: ${cause instanceof Error ? cause.message : String(cause)}. The object answers again when init() ends without an error.`, {
-        data: { noun: this.noun, name: this.name },
+      const error = toErrorRecord(cause)
+      throw new DotdoError('INIT_FAILED', `init() of ${this.label} failed: ${error.message.replace(/[.!?]$/, '')}. The object answers again when init() ends without an error.`, {
+        data: { noun: this.noun, name: this.name, error },
         cause,
       })
     }
