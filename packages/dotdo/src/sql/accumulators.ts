@@ -1,5 +1,6 @@
 import { DotdoError } from '../base/errors.ts'
-import { HALF, type AccumulatorPlan } from './plan.ts'
+import { HALF } from './plan-groups.ts'
+import type { AccumulatorPlan } from './plan.ts'
 import type { ScanReply } from './scanner.ts'
 import { compareCells, fitsInt64, type Cell } from './values.ts'
 
@@ -15,6 +16,7 @@ export interface Accumulator {
   scalar(group: number): Cell
 }
 
+/** The accumulator of an aggregate, for all groups of a query. */
 export function createAccumulator(plan: AccumulatorPlan): Accumulator {
   const [first, second, third] = plan.columns as [number, number, number]
   switch (plan.kind) {
@@ -33,6 +35,7 @@ export function createAccumulator(plan: AccumulatorPlan): Accumulator {
   }
 }
 
+/** COUNT: the sum of the shards' counts. A count is far below 2^53, so a number holds it. */
 class CountAccumulator implements Accumulator {
   #column: number
   #counts: number[] = []
@@ -71,6 +74,7 @@ class SumAccumulator implements Accumulator {
   }
 
   scalar(group: number): Cell {
+    // The sum over all shards may pass 64 bits where no shard's own does.
     const sum = this.#sums.value(group)
     if (typeof sum === 'bigint' && !fitsInt64(sum)) {
       throw new DotdoError('SQL_OVERFLOW', `A SUM of integers is ${sum}, which does not fit 64 bits. Use TOTAL(x), or SUM of a REAL.`, {
@@ -122,6 +126,7 @@ class TotalAccumulator implements Accumulator {
   merge(group: number, reply: ScanReply, row: number): void {
     const quotient = reply.values[this.#quotients]![row]
     const rest = reply.values[this.#rests]![row]
+    // Without an integer among its values a shard has neither quotient nor rest.
     if (quotient !== null) this.#sums.add(group, BigInt(quotient as number | bigint) * HALF + BigInt(rest as number | bigint), 'i')
     this.#sums.add(group, reply.values[this.#others]![row]!, 'r')
   }
@@ -184,6 +189,7 @@ class MixedSums {
 /** Compensated sums, one a group. Source: Neumaier 1974; SQLite's `kahanBabuskaStep` in func.c. */
 class RealSums {
   #sums: number[] = []
+  /** What the sums lost to rounding so far. */
   #errors: number[] = []
 
   add(group: number, value: number): void {
@@ -208,6 +214,7 @@ function lost(a: number, b: number, sum: number): number {
   return Math.abs(a) > Math.abs(b) ? a - sum + b : b - sum + a
 }
 
+/** Exact: numbers while they are safe, which is fast, `bigint` from there on. */
 function addIntegers(a: number | bigint, b: number | bigint): number | bigint {
   if (typeof a === 'number' && typeof b === 'number') {
     const sum = a + b

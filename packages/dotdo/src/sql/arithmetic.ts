@@ -35,6 +35,7 @@ export function numericOf(value: Exclude<Cell, null>): number | bigint {
   return Number(digits)
 }
 
+/** The value as a REAL; text and blobs count as the number they begin with. */
 export function toReal(value: Exclude<Cell, null>): number {
   return Number(numericOf(value))
 }
@@ -73,13 +74,16 @@ export function truthOf(value: Cell): boolean | null {
   return value === null ? null : Number(numericOf(value)) !== 0
 }
 
+// The ends of SQLite's integers.
 const least = -(2n ** 63n)
 const most = 2n ** 63n - 1n
 
+/** The nearest integer of 64 bits. */
 function clamp(value: bigint): bigint {
   return value < least ? least : value > most ? most : value
 }
 
+/** The exact result, however large; the divisor is not zero. BigInt division truncates toward zero, as C's does. */
 function integer(op: string, a: bigint, b: bigint): bigint {
   switch (op) {
     case '+':

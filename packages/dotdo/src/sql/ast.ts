@@ -8,23 +8,37 @@ import type { Cell } from './values.ts'
  */
 export type Expr = { at: Position | undefined } & (
   | Literal
+  /** A column by name; after binding, spelled as declared and without its table. */
   | { kind: 'column'; name: string; table?: string }
+  /** An operator before its operand. */
   | { kind: 'unary'; op: UnaryOp; operand: Expr }
+  /** An operator between two operands. */
   | { kind: 'binary'; op: BinaryOp; left: Expr; right: Expr }
+  /** `x IS NULL`, `x NOTNULL`. */
   | { kind: 'isNull'; operand: Expr; negated: boolean }
+  /** `x IS [NOT] TRUE` and FALSE: whether x counts as such; never NULL. */
   | { kind: 'isTrue'; operand: Expr; value: boolean; negated: boolean }
+  /** `x BETWEEN low AND high`, both ends included. */
   | { kind: 'between'; operand: Expr; low: Expr; high: Expr; negated: boolean }
+  /** `x IN (…)`: a list of expressions, which may be empty; never a subquery. */
   | { kind: 'in'; operand: Expr; list: Expr[]; negated: boolean }
+  /** `x LIKE pattern ESCAPE c`: ASCII letters of either case are equal. */
   | { kind: 'like'; operand: Expr; pattern: Expr; escape?: Expr; negated: boolean }
+  /** CASE with an operand that each WHEN is compared with, or without one, where each WHEN is a condition. */
   | { kind: 'case'; operand?: Expr; branches: { when: Expr; then: Expr }[]; otherwise?: Expr }
+  /** CAST, by the affinity of the type. */
   | { kind: 'cast'; operand: Expr; to: Affinity }
+  /** A collation for comparisons of this operand. */
   | { kind: 'collate'; operand: Expr; collation: string }
+  /** A scalar function, its name in small letters. */
   | { kind: 'call'; name: string; args: Expr[] }
   | Aggregate
   | Slot
 )
 
+/** Operators before one operand. */
 export type UnaryOp = '-' | '+' | '~' | 'NOT'
+/** Operators between two operands, as SQLite writes them. `IS` is also IS NOT DISTINCT FROM. */
 export type BinaryOp =
   | '+'
   | '-'
@@ -64,6 +78,7 @@ export interface Aggregate {
   filter?: Expr
 }
 
+/** The aggregates that can be merged from partial results. */
 export type AggregateName = 'count' | 'sum' | 'total' | 'avg' | 'min' | 'max'
 
 /** Made by the planner only: a value that the merged groups hold, by its place among the slots of a group. */
@@ -74,6 +89,7 @@ export interface Slot {
   affinity: Affinity | undefined
 }
 
+/** One term of ORDER BY. */
 export interface OrderTerm {
   expr: Expr
   descending: boolean

@@ -1,4 +1,5 @@
 import { anyNode, mapChildren, type Expr, type OrderTerm, type SelectStatement } from './ast.ts'
+import { isTruthWord } from './literals.ts'
 import type { Affinity, ColumnDescription, TableDescription } from './scanner.ts'
 import type { Position, Source } from './source.ts'
 
@@ -45,7 +46,9 @@ class Binder {
   #statement: SelectStatement
   #table: TableDescription
   #source: Source
+  /** Columns that any clause reads. */
   #used = new Set<string>()
+  /** Result columns by the alias they were given, in small letters. Filled before any clause that may use one is read. */
   #aliases = new Map<string, Expr>()
 
   constructor(statement: SelectStatement, table: TableDescription, source: Source) {
@@ -54,6 +57,7 @@ class Binder {
     this.#source = source
   }
 
+  /** Result columns come first: aliases and positions of the other clauses stand for them. */
   bind(): BoundSelect {
     const { where, having, orderBy, groupBy, items: _, table: __, ...rest } = this.#statement
     const items = this.#items()
@@ -82,6 +86,7 @@ class Binder {
     return { ...bound, grouped, columns: this.#table.columns.filter(({ name }) => this.#used.has(name)) }
   }
 
+  /** The result columns, `*` spelled out, each with the name that SQLite gives it. Collects the aliases on the way. */
   #items(): BoundSelect['items'] {
     const items = this.#statement.items.flatMap((item): BoundSelect['items'] => {
       if (item.kind === 'all') {
@@ -104,6 +109,7 @@ class Binder {
     return items
   }
 
+  /** What an ORDER BY term stands for: an alias, a position, or an expression in which columns come before aliases. */
   #orderExpr(term: Expr, items: BoundSelect['items']): Expr {
     const alias = term.kind === 'column' && term.table === undefined ? this.#aliases.get(fold(term.name)) : undefined
     return alias ?? this.#byPosition(term, items, 'ORDER BY') ?? this.#resolve(term, true)
@@ -117,13 +123,13 @@ class Binder {
     return item.expr
   }
 
+  /**
+   * The expression with every name replaced by what it means.
+   * @param aliases whether names that are no columns may be aliases: everywhere but among the result columns themselves
+   */
   #resolve(expr: Expr, aliases: boolean): Expr {
     // A column that is called true takes precedence over the word in SQLite; the parser has no way to tell.
-    if (
-      expr.kind === 'literal' &&
-      (expr.text === 'TRUE' || expr.text === 'FALSE') &&
-      this.#table.columns.some(({ name }) => fold(name) === fold(expr.text!))
-    ) {
+    if (isTruthWord(expr) && this.#table.columns.some(({ name }) => fold(name) === fold(expr.text!))) {
       throw this.#source.unsupported(
         `${expr.text} beside a column of that name`,
         expr.at,
@@ -133,6 +139,7 @@ class Binder {
     if (expr.kind !== 'column') return mapChildren(expr, (child) => this.#resolve(child, aliases))
     if (expr.table !== undefined) this.#checkTable(expr.table, expr.at)
     const found = this.#column(expr.name, expr.at) ?? (aliases && expr.table === undefined ? this.#aliases.get(fold(expr.name)) : undefined)
+    // A name in double quotes that is no column would be a text in SQLite, which is how misspelled columns go unnoticed.
     if (found) return found
     const known = this.#table.columns.map(({ name }) => name)
     throw this.#source.error(
@@ -143,6 +150,7 @@ class Binder {
     )
   }
 
+  /** The column of that name, spelled as declared; notes that the answer depends on it. */
   #column(name: string, at: Position | undefined): Expr | undefined {
     const folded = fold(name)
     const column = this.#table.columns.find((it) => fold(it.name) === folded)
@@ -151,17 +159,20 @@ class Binder {
     return { kind: 'column', name: column.name, at }
   }
 
+  /** `t.a` must name the table of the query: by its alias where it has one, which hides its name. */
   #checkTable(name: string, at: Position | undefined): void {
     const known = this.#statement.table.alias ?? this.#statement.table.name
     if (fold(name) !== fold(known))
       throw this.#source.error('TABLE_UNKNOWN', `${name} is not the table of this query, which is ${known}`, at, { table: name })
   }
 
+  /** An aggregate has no value where rows are still being chosen or grouped. */
   #checkNoAggregate(expr: Expr, clause: string): void {
     if (anyNode(expr, isAggregate))
       throw this.#source.error('SQL_INVALID', `${clause} cannot hold an aggregate. Select it, or write HAVING`, expr.at)
   }
 
+  /** An aggregate of an aggregate would need groups of groups. */
   #checkNesting(expr: Expr): void {
     anyNode(expr, (node) => {
       const inner = node.kind === 'aggregate' && [node.arg, node.filter].find((part) => part && anyNode(part, isAggregate))

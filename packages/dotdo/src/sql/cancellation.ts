@@ -7,7 +7,9 @@ import { DotdoError } from '../base/errors.ts'
  * Owns the waits that are under way, and nothing else: a wait that settles is forgotten.
  */
 export class Cancellation {
+  /** What ends each wait that is under way. */
   #waits = new Set<(reason: unknown) => void>()
+  /** Set once: the error that all later waits get. */
   #reason: { error: unknown } | undefined
   #signal: AbortSignal | undefined
   #parent: Cancellation | undefined

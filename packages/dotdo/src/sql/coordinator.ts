@@ -80,6 +80,7 @@ export class QueryCoordinator {
     this.#scanners = [...scanners]
     if (this.#scanners.length === 0)
       throw new DotdoError('NO_SCANNERS', 'A QueryCoordinator needs at least one scanner. Pass the scanners of the shards.')
+    // Above that the batches of all shards would not fit an isolate together.
     if (this.#scanners.length > MAX_SHARDS) {
       throw new DotdoError(
         'TOO_MANY_SHARDS',
@@ -137,6 +138,7 @@ export class QueryCoordinator {
     }
   }
 
+  /** Reads a query to its end, within the bound on what is kept. */
   async #collect(sql: string, params: Parameters, options: QueryOptions, onShardError: 'fail' | 'partial'): Promise<QueryResult> {
     const missing: MissingShard[] = []
     const cancellation = new Cancellation(options.signal)
@@ -167,6 +169,7 @@ export class QueryCoordinator {
     return { columns, rows: byShard.flat(), missing: missing.sort((a, b) => a.shard - b.shard) }
   }
 
+  /** Batches of row objects; empty ones are left out. */
   async *#rows(batches: AsyncIterable<{ names: string[]; batch?: OutputBatch }>): AsyncGenerator<Row[]> {
     for await (const { names, batch } of batches) if (batch?.rows.length) yield batch.rows.map((cells) => rowOf(names, cells))
   }
@@ -203,6 +206,7 @@ export class QueryCoordinator {
     }
   }
 
+  /** Reads, binds and plans. `fresh` tells that the tables were described for this very query. */
   async #plan(sql: string, params: Parameters, cancellation: Cancellation): Promise<{ plan: Plan; fresh: boolean }> {
     const statement = readSelect(this.#options.parser, sql, params)
     const source = new Source(sql)
@@ -236,6 +240,7 @@ export class QueryCoordinator {
   }
 }
 
+/** The plan over the table that the query names. Names are compared as SQLite does. */
 function planOver(tables: readonly TableDescription[], statement: SelectStatement, source: Source): Plan {
   const { name, at } = statement.table
   const table = tables.find((it) => it.name.toLowerCase() === name.toLowerCase())
@@ -251,6 +256,7 @@ function planOver(tables: readonly TableDescription[], statement: SelectStatemen
   return planSelect(bindSelect(statement, table, source), source)
 }
 
+/** One row as an object. Names are unique and none is `__proto__`: the binder sees to it. */
 function rowOf(names: readonly string[], cells: readonly Cell[]): Row {
   const row: Row = {}
   for (let i = 0; i < names.length; i++) row[names[i]!] = cells[i]!

@@ -26,8 +26,10 @@ export function evaluate(expr: Expr, slots: (index: number) => Cell): Cell {
       return binary(expr.op, expr.left, expr.right, value)
     case 'isNull':
       return truth((value(expr.operand) === null) !== expr.negated)
+    // Never NULL: what is unknown does not count as true, nor as false.
     case 'isTrue':
       return truth((truthOf(value(expr.operand)) === expr.value) !== expr.negated)
+    // Both comparisons have their own affinities: x BETWEEN 1 AND '2' compares with a number and with a text.
     case 'between': {
       const operand = value(expr.operand)
       const result = and(
@@ -43,6 +45,7 @@ export function evaluate(expr: Expr, slots: (index: number) => Cell): Cell {
       for (const item of expr.list) result = or(result, compareWith('=', operand, value(item), affinityFor(expr.operand), undefined))
       return truth(expr.negated ? not(result) : result)
     }
+    // The first branch that matches; a WHEN that is unknown does not.
     case 'case': {
       const operand = expr.operand && value(expr.operand)
       for (const { when, then } of expr.branches) {
@@ -85,8 +88,13 @@ export function canEvaluate(expr: Expr): boolean {
   }
 }
 
+/** Computes a part of the expression under way. */
 type Evaluate = (expr: Expr) => Cell
 
+/**
+ * The functions that may stand above an aggregate: those whose result does not hang on how SQLite writes a REAL as text. Arguments are
+ * computed on demand, because `coalesce` and `iif` must not compute what they do not return (it could overflow).
+ */
 const finalFunctions: Readonly<Record<string, (args: readonly Expr[], value: Evaluate) => Cell>> = {
   abs: ([arg], value) => abs(value(arg!)),
   coalesce: firstOf,
@@ -99,6 +107,7 @@ const finalFunctions: Readonly<Record<string, (args: readonly Expr[], value: Eva
   typeof: ([arg], value) => typeName(value(arg!)),
 }
 
+/** The first value that is not NULL; later ones are not computed. */
 function firstOf(args: readonly Expr[], value: Evaluate): Cell {
   for (const arg of args) {
     const result = value(arg)
@@ -117,6 +126,7 @@ function extreme(args: readonly Expr[], value: Evaluate, sign: number): Cell {
   })
 }
 
+/** The least integer has no positive counterpart in 64 bits, and SQLite fails there too. */
 function abs(value: Cell): Cell {
   if (value === null) return null
   if (typeof value !== 'bigint') return Math.abs(toReal(value))
@@ -131,6 +141,7 @@ function round(value: Cell, digits: Cell): Cell {
   return roundReal(toReal(value), Number(toInteger(digits)))
 }
 
+/** `+x` does nothing, not even to text. `-x` is 0 - x, which makes the least integer a REAL, as SQLite does. */
 function unary(op: string, value: Cell): Cell {
   if (op === '+') return value
   if (op === 'NOT') return truth(not(truthOf(value)))
@@ -138,6 +149,7 @@ function unary(op: string, value: Cell): Cell {
   return arithmetic('-', 0n, value)
 }
 
+/** Both sides are computed always: without functions of the clock or of chance nobody can tell. */
 function binary(op: BinaryOp, left: Expr, right: Expr, value: Evaluate): Cell {
   switch (op) {
     case 'AND':
@@ -159,6 +171,7 @@ function binary(op: BinaryOp, left: Expr, right: Expr, value: Evaluate): Cell {
   }
 }
 
+/** Compares two expressions' values with the affinities that the expressions have. */
 function compare(op: string, a: Cell, b: Cell, left: Expr, right: Expr): boolean | null {
   return compareWith(op, a, b, affinityFor(left), affinityFor(right))
 }
@@ -173,8 +186,10 @@ function compareWith(op: string, a: Cell, b: Cell, left: Affinity | undefined, r
     a = typeof a === 'number' || typeof a === 'bigint' ? asText(a) : a
     b = typeof b === 'number' || typeof b === 'bigint' ? asText(b) : b
   }
+  // IS takes NULL for a value like others.
   if (op === 'IS') return compareCells(a, b) === 0
   if (op === 'IS NOT') return compareCells(a, b) !== 0
+  // Any other comparison with NULL is unknown.
   if (a === null || b === null) return null
   const order = compareCells(a, b)
   switch (op) {
@@ -193,6 +208,7 @@ function compareWith(op: string, a: Cell, b: Cell, left: Affinity | undefined, r
   }
 }
 
+/** A slot has the affinity of the column it stands for, a cast that of its type, everything else none. */
 function affinityFor(expr: Expr): Affinity | undefined {
   return expr.kind === 'slot' ? expr.affinity : expr.kind === 'cast' ? expr.to : undefined
 }
@@ -202,6 +218,7 @@ function asNumber(value: Cell): Cell {
   return typeof value === 'string' && /^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$/.test(value) ? numericOf(value) : value
 }
 
+/** Integers and text have one text; how a REAL is written differs between releases of SQLite, so it is not guessed. */
 function asText(value: Exclude<Cell, null>): string {
   if (typeof value === 'string') return value
   if (typeof value === 'bigint') return value.toString()
@@ -214,6 +231,7 @@ function asText(value: Exclude<Cell, null>): string {
   )
 }
 
+/** CAST converts by force, where an affinity only converts what loses nothing. */
 function cast(value: Cell, to: Affinity): Cell {
   if (value === null) return null
   if (to === 'INTEGER') return toInteger(value)
@@ -231,10 +249,12 @@ function typeName(value: Cell): string {
   return typeof value === 'bigint' ? 'integer' : typeof value === 'number' ? 'real' : 'blob'
 }
 
+/** SQLite has no booleans: true is 1, false is 0, unknown is NULL. */
 function truth(value: boolean | null): Cell {
   return value === null ? null : value ? 1n : 0n
 }
 
+// Logic of three values: NULL is unknown, and stays so unless the other side decides.
 function not(value: boolean | null): boolean | null {
   return value === null ? null : !value
 }

@@ -36,9 +36,11 @@ export async function* execute(
   options: ExecuteOptions,
 ): AsyncGenerator<OutputBatch> {
   const cancellation = options.cancellation.child()
+  // From here on every way out goes through the end of this function, which lets go of all shards.
   const shards = openShards(scanners, plan, cancellation)
   const reader = new ShardReader(shards, options)
   try {
+    // Groups: nothing is known before the last shard has answered.
     if (plan.kind === 'groups') {
       const groups = new Groups(plan, options.limits)
       for await (const { batch } of reader.arrivals()) groups.merge(batch)
@@ -52,6 +54,7 @@ export async function* execute(
       // Any rows would do; those of the lower shards make the answer the same every time.
       yield* cut(plan, inShardOrder(reader))
     } else {
+      // Rows in no order: whatever comes goes on.
       for await (const { shard, batch } of reader.arrivals()) yield { shard: shard.shard, rows: rowsOf(batch) }
     }
   } finally {
@@ -65,6 +68,7 @@ export async function* execute(
 class ShardReader {
   #shards: ShardScan[]
   #options: ExecuteOptions
+  /** How many shards are left out so far: all of them would be no answer. */
   #missing = 0
 
   constructor(shards: ShardScan[], options: ExecuteOptions) {
@@ -72,6 +76,7 @@ class ShardReader {
     this.#options = options
   }
 
+  /** All shards, in the order of the scanners. */
   get shards(): readonly ShardScan[] {
     return this.#shards
   }
@@ -81,6 +86,7 @@ class ShardReader {
    * the shards down.
    */
   async *arrivals(): AsyncGenerator<{ shard: ShardScan; batch: ScanReply }> {
+    // Arrivals wait here until they are consumed; at most one for each shard.
     const ready: { shard: ShardScan; batch?: ScanReply | null; error?: unknown }[] = []
     let wake = () => {}
     const ask = (shard: ShardScan, first: boolean) =>
@@ -119,6 +125,7 @@ class ShardReader {
     return batches.flatMap(({ shard, batch }) => (batch ? [{ shard, batch }] : []))
   }
 
+  /** The next batch that holds a row. A scanner may send empty ones, which say nothing about order. */
   async nextWithRows(shard: ShardScan): Promise<ScanReply | null> {
     let batch = await shard.next()
     while (batch && batch.rows === 0) batch = await shard.next()
@@ -139,6 +146,7 @@ class ShardReader {
   }
 }
 
+/** All rows of the first shard, then all of the second. The first batches of all were asked for together already. */
 async function* inShardOrder(reader: ShardReader): AsyncGenerator<Cell[][]> {
   for (const shard of reader.shards) {
     for (let batch = await reader.first(shard); batch; batch = await shard.next()) yield rowsOf(batch)
@@ -159,6 +167,7 @@ async function* cut({ offset, limit = Infinity }: RowsPlan, batches: AsyncIterab
   }
 }
 
+/** Rows in batches of a size that is worth a turn of the event queue. */
 function* chunks(rows: Iterable<Cell[]>): Generator<OutputBatch> {
   let chunk: Cell[][] = []
   for (const row of rows) {
@@ -169,6 +178,7 @@ function* chunks(rows: Iterable<Cell[]>): Generator<OutputBatch> {
   if (chunk.length) yield { rows: chunk }
 }
 
+/** Turns columns into rows. */
 function rowsOf({ values, rows }: ScanReply): Cell[][] {
   return Array.from({ length: rows }, (_, row) => values.map((column) => column[row]!))
 }

@@ -61,6 +61,7 @@ export function explainRefusal(thrown: unknown): Explanation {
   return { version: 1, strategy: 'refuse', operators: [], refusal, text: `refused ${thrown.code}: ${thrown.message}` }
 }
 
+/** How the partial results of an aggregate become one. */
 function describe({ kind }: AccumulatorPlan): string {
   const how = {
     count: 'COUNT by sum of counts',

@@ -35,6 +35,7 @@ export class Groups {
   /** Carried values, column by column, with a string of type letters a group. */
   #carried: Cell[][]
   #letters: string[] = []
+  /** One for each aggregate of the query; each holds its state of all groups. */
   #accumulators: Accumulator[]
   #sizeBytes = 0
 
@@ -66,6 +67,7 @@ export class Groups {
   /** The rows of the answer: HAVING, DISTINCT, ORDER BY, OFFSET and LIMIT are done. */
   *rows(): Generator<Cell[]> {
     const { having, outputs, order, distinct, limit, offset } = this.#plan
+    // Sort keys are computed with the rows: an order may be by what is not selected.
     let groups: { row: Cell[]; sort: Cell[] }[] = []
     const seen = new Set<string>()
     for (let group = 0; group < this.#letters.length; group++) {
@@ -88,6 +90,7 @@ export class Groups {
         return 0
       })
     }
+    // LIMIT comes last of all: this is why it is never pushed to the shards of a query with groups.
     groups = groups.slice(offset, limit === undefined ? undefined : offset + limit)
     for (const { row } of groups) yield row
   }
@@ -102,6 +105,7 @@ export class Groups {
         : this.#accumulators[index - carriedCount]!.scalar(group)
   }
 
+  /** Makes a new group of a row that names one, within the limits. */
   #add(reply: ScanReply, row: number, letters: string, key: Cell): void {
     let sizeBytes = GROUP_BYTES + 32 * this.#accumulators.length + (typeof key === 'string' ? key.length * 2 : 0)
     for (let column = 0; column < this.#plan.carriedCount; column++) {

@@ -71,6 +71,7 @@ function checkFrom(tokens: readonly Token[], from: number, table: string, sql: s
     throw refused(`FROM names the table ${table} and nothing else`, sql)
 }
 
+/** A function that queries may use, before an opening parenthesis. */
 function isFunction(name: string): boolean {
   return scalarFunctions.has(name) || mergedAggregates.has(name)
 }
@@ -81,6 +82,7 @@ function refused(message: string, sql: string): DotdoError {
   })
 }
 
+/** The keywords that `print.ts` and `plan.ts` write, and no others. */
 const words = new Set(
   (
     'SELECT FROM WHERE GROUP ORDER BY LIMIT ASC DESC NULLS FIRST LAST AS AND OR NOT IS NULL TRUE FALSE BETWEEN IN LIKE ESCAPE CASE WHEN THEN ELSE END ' +
@@ -88,4 +90,5 @@ const words = new Set(
   ).split(' '),
 )
 
+/** The operators and punctuation that they write. Neither `;` nor `.` is among them. */
 const symbols = new Set(['(', ')', ',', '+', '-', '*', '/', '%', '&', '|', '~', '||', '->', '->>', '=', '<>', '<', '<=', '>', '>='])

@@ -38,6 +38,7 @@ export async function* mergeOrdered(
     }
     return 0
   }
+  // The run whose next row comes first is on top.
   const heap = new Heap<Run>((a, b) => compare(a.sort, b.sort) || a.shard.shard - b.shard.shard)
   const sortOf = (batch: ScanReply, row: number) => order.map(({ column }) => batch.values[column]![row]!)
   for (const { shard, batch } of first) heap.push({ shard, batch, row: 0, sort: sortOf(batch, 0) })
@@ -64,6 +65,7 @@ export async function* mergeOrdered(
     if (compare(before, run.sort) > 0) {
       throw shardFailed(run.shard.shard, new DotdoError('SCAN_MALFORMED', 'Its rows are not in the order that was asked for.'))
     }
+    // The run has moved on to a later row, so it may no longer be first.
     heap.sinkTop()
     if (rows.length < OUTPUT_BATCH_ROWS) continue
     yield rows
@@ -80,10 +82,12 @@ class Heap<T> {
     this.#compare = compare
   }
 
+  /** The least element, if there is one. */
   top(): T | undefined {
     return this.#items[0]
   }
 
+  /** Adds an element. */
   push(item: T): void {
     const items = this.#items
     let i = items.push(item) - 1
@@ -96,6 +100,7 @@ class Heap<T> {
     items[i] = item
   }
 
+  /** Takes the least element away. */
   pop(): void {
     const last = this.#items.pop()!
     if (this.#items.length === 0) return

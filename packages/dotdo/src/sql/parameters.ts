@@ -21,6 +21,7 @@ export class ParameterReader {
   #tokens: Map<string, Token>
   /** Which parameter each `?` is, by place: the parser's tree is not in the order of the text. */
   #positions = new Map<string, number>()
+  /** Positions that some placeholder has taken. */
   #used = new Set<number>()
 
   constructor(source: Source, tokens: readonly Token[], given: Parameters) {
@@ -60,7 +61,9 @@ export class ParameterReader {
       )
   }
 
+  /** The given value for a placeholder, before its type is looked at. */
   #find(name: string, at: Position | undefined): unknown {
+    // By position: the list must reach as far.
     const position = at && this.#positions.get(placeKey(at))
     if (position !== undefined) {
       this.#used.add(position)
@@ -74,6 +77,7 @@ export class ParameterReader {
       }
       return this.#given[position - 1]
     }
+    // By name: own properties only, so that :toString finds nothing.
     const given = this.#given as Readonly<Record<string, unknown>>
     const key = [name, name.slice(1)].find((it) => Object.hasOwn(given, it))
     if (Array.isArray(given) || key === undefined)
@@ -86,6 +90,7 @@ export class ParameterReader {
     return given[key]
   }
 
+  /** The value as SQLite holds it. */
   #scalar(value: unknown, name: string, at: Position | undefined): Cell {
     if (value === null || typeof value === 'string' || value instanceof Uint8Array) return value
     if (typeof value === 'boolean') return value ? 1n : 0n
@@ -99,6 +104,7 @@ export class ParameterReader {
   }
 }
 
+/** Places as keys of a map. */
 function placeKey(at: Position): string {
   return `${at.line}:${at.column}`
 }

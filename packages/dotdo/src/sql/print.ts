@@ -72,6 +72,7 @@ export function printName(name: string): string {
   return `\`${name.replaceAll('`', '``')}\``
 }
 
+/** A value that the query holds: written where it can be, bound where it has to be. */
 function printValue(value: Cell, bind: (value: Bound) => void): string {
   if (value === null) return 'NULL'
   if (typeof value === 'bigint') return value.toString()

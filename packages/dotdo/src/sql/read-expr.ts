@@ -1,10 +1,11 @@
-import type { BinaryOp, Expr, Literal } from './ast.ts'
+import type { Expr, Literal } from './ast.ts'
+import { castAffinity, isNow, isTruthWord, numberOf } from './literals.ts'
 import { mergedAggregates, refusedFunctions, reservedWords, scalarFunctions, dateFunctions } from './functions.ts'
 import type { ParameterReader } from './parameters.ts'
 import { isEmpty, jsonOf, listOf, placeOf, variantOf, type Json } from './read-json.ts'
+import { binaryOperators, precedence, precedenceOf } from './precedence.ts'
 import type { Affinity } from './scanner.ts'
 import type { Source } from './source.ts'
-import { fitsInt64 } from './values.ts'
 
 /**
  * Reads expressions of the parser's tree.
@@ -28,6 +29,7 @@ export class ExprReader {
     const at = placeOf(node)
     const fields = jsonOf(body)
     switch (kind) {
+      // Parentheses: what is inside stands alone, and the printer writes its own.
       case 'Nested':
         return this.read(body)
       case 'Identifier':
@@ -37,26 +39,28 @@ export class ExprReader {
         if (names.length !== 2) throw this.#refuse('A name of more than two parts', node, 'Write table.column.')
         return { kind: 'column', table: names[0]!, name: names[1]!, at }
       }
+      // Literals and placeholders.
       case 'Value':
         return { ...this.#literal(fields, node), at }
+      // Operators, and tests that are written as words.
       case 'UnaryOp':
         return this.#unary(fields, node)
       case 'BinaryOp':
         return this.#binary(fields, node)
       case 'IsNull':
       case 'IsNotNull':
-        return { kind: 'isNull', operand: this.#operand(body, 4), negated: kind === 'IsNotNull', at }
+        return { kind: 'isNull', operand: this.#operand(body, precedence.equality), negated: kind === 'IsNotNull', at }
       case 'IsTrue':
       case 'IsNotTrue':
-        return { kind: 'isTrue', operand: this.#operand(body, 4), value: true, negated: kind === 'IsNotTrue', at }
+        return { kind: 'isTrue', operand: this.#operand(body, precedence.equality), value: true, negated: kind === 'IsNotTrue', at }
       case 'IsFalse':
       case 'IsNotFalse':
-        return { kind: 'isTrue', operand: this.#operand(body, 4), value: false, negated: kind === 'IsNotFalse', at }
+        return { kind: 'isTrue', operand: this.#operand(body, precedence.equality), value: false, negated: kind === 'IsNotFalse', at }
       case 'IsDistinctFrom':
       case 'IsNotDistinctFrom': {
         const [leftNode, rightNode] = listOf(body)
         const negated = kind === 'IsDistinctFrom'
-        const [left, right] = [this.#operand(leftNode, 4), this.#operand(rightNode, 5)]
+        const [left, right] = [this.#operand(leftNode, precedence.equality), this.#operand(rightNode, precedence.equality + 1)]
         // Before the words TRUE and FALSE, SQLite asks whether the left side counts as true; it does not compare it with 1.
         if (isTruthWord(right)) return { kind: 'isTrue', operand: left, value: right.value === 1n, negated, at }
         return { kind: 'binary', op: negated ? 'IS NOT' : 'IS', left, right, at }
@@ -64,16 +68,17 @@ export class ExprReader {
       case 'Between':
         return {
           kind: 'between',
-          operand: this.#operand(fields.expr, 4),
-          low: this.#operand(fields.low, 5),
-          high: this.#operand(fields.high, 5),
+          operand: this.#operand(fields.expr, precedence.equality),
+          low: this.#operand(fields.low, precedence.equality + 1),
+          high: this.#operand(fields.high, precedence.equality + 1),
           negated: fields.negated === true,
           at,
         }
+      // Items of the list stand between commas, so their precedence does not matter.
       case 'InList':
         return {
           kind: 'in',
-          operand: this.#operand(fields.expr, 4),
+          operand: this.#operand(fields.expr, precedence.equality),
           list: listOf(fields.list).map((item) => this.read(item)),
           negated: fields.negated === true,
           at,
@@ -82,12 +87,13 @@ export class ExprReader {
         if (!isEmpty(fields.any)) throw this.#refuse('LIKE ANY', node, 'Write the patterns with OR.')
         return {
           kind: 'like',
-          operand: this.#operand(fields.expr, 4),
-          pattern: this.#operand(fields.pattern, 5),
+          operand: this.#operand(fields.expr, precedence.equality),
+          pattern: this.#operand(fields.pattern, precedence.equality + 1),
           negated: fields.negated === true,
           at,
           ...(!isEmpty(fields.escape_char) && { escape: this.read({ Value: fields.escape_char }) }),
         }
+      // The keywords of CASE and the parentheses of CAST set their parts apart.
       case 'Case':
         return {
           kind: 'case',
@@ -103,11 +109,12 @@ export class ExprReader {
         if (fields.kind !== 'Cast' || !isEmpty(fields.format) || !isEmpty(fields.array))
           throw this.#refuse('This form of a cast', node, 'Write CAST(x AS INTEGER).')
         return { kind: 'cast', operand: this.read(fields.expr), to: this.#castType(fields.data_type, node), at }
+      // A collation of SQLite's own; an application can register others, which no shard has.
       case 'Collate': {
         const collation = this.#simpleName(fields.collation, node).toUpperCase()
         if (!['BINARY', 'NOCASE', 'RTRIM'].includes(collation))
           throw this.#refuse(`The collation ${collation}`, node, 'Use BINARY, NOCASE or RTRIM.')
-        return { kind: 'collate', operand: this.#operand(fields.expr, 11), collation, at }
+        return { kind: 'collate', operand: this.#operand(fields.expr, precedence.collate), collation, at }
       }
       case 'Function':
         return this.#function(fields, node)
@@ -123,6 +130,7 @@ export class ExprReader {
         if (jsonOf(fields.field).DateTimeField !== 'NoDateTime')
           throw this.#refuse(`${kind} to a unit`, node, `Write ${kind.toLowerCase()}(x).`)
         return this.#call(kind.toLowerCase(), [fields.expr], node)
+      // What would need rows of another table, or of this one from all shards, before the scan begins.
       case 'Subquery':
       case 'Exists':
       case 'InSubquery':
@@ -131,6 +139,7 @@ export class ExprReader {
         throw this.#refuse('A row value', node, 'Compare its columns one by one.')
       case 'TypedString':
         throw this.#refuse('A typed literal', node, 'Write the text alone; SQLite compares dates as text.')
+      // Everything that the parser reads for other dialects: arrays, structs, intervals, EXTRACT, and what later versions add.
       default:
         throw this.#refuse(`The expression ${kind}`, node, 'Compute it in your program from the columns.')
     }
@@ -149,26 +158,30 @@ export class ExprReader {
     return value
   }
 
+  /** `NOT`, `-`, `+`, `~`. */
   #unary(fields: Json, node: unknown): Expr {
     const at = placeOf(node)
-    if (fields.op === 'Not') return { kind: 'unary', op: 'NOT', operand: this.#operand(fields.expr, 3), at }
+    if (fields.op === 'Not') return { kind: 'unary', op: 'NOT', operand: this.#operand(fields.expr, precedence.not), at }
+    // Other signs belong to other dialects.
     const op = ({ Minus: '-', Plus: '+', BitwiseNot: '~' } as const)[String(fields.op)]
     if (!op) throw this.#refuse(`The operator ${String(fields.op)}`, node, 'Compute it in your program.')
-    const operand = this.#operand(fields.expr, 12)
+    const operand = this.#operand(fields.expr, precedence.sign)
     // A negative number is one literal: the least integer exists in no other way.
     if (op === '-' && operand.kind === 'literal' && /^[\d.]/.test(operand.text ?? '')) return { ...numberOf(`-${operand.text}`), at }
     return { kind: 'unary', op, operand, at }
   }
 
+  /** Operators of two operands. SQLite groups all of them from the left, so the right one must bind more tightly. */
   #binary(fields: Json, node: unknown): Expr {
-    const found = binaryOps.get(String(fields.op))
+    // REGEXP and MATCH call functions that SQLite does not define; shifts and GLOB the parser does not know.
+    const found = binaryOperators.get(String(fields.op))
     if (!found) throw this.#refuse(`The operator ${variantOf(fields.op)[0].toUpperCase()}`, node, 'Compute it in your program.')
-    const [op, precedence] = found
+    const [op, level] = found
     return {
       kind: 'binary',
       op,
-      left: this.#operand(fields.left, precedence),
-      right: this.#operand(fields.right, precedence + 1),
+      left: this.#operand(fields.left, level),
+      right: this.#operand(fields.right, level + 1),
       at: placeOf(node),
     }
   }
@@ -185,8 +198,10 @@ export class ExprReader {
     return this.read(node)
   }
 
+  /** A value that stands in the text, or the one that was given for a placeholder. */
   #literal(fields: Json, node: unknown): Literal {
     const [kind, body] = variantOf(fields.value)
+    // National, escaped and dollar-quoted strings are other dialects' and mean other bytes.
     switch (kind) {
       case 'Number':
         return numberOf(String(listOf(body)[0]))
@@ -210,23 +225,25 @@ export class ExprReader {
     }
   }
 
+  /** The affinity that a cast converts to. */
   #castType(type: unknown, node: unknown): Affinity {
-    const name = variantOf(type)[0].toUpperCase()
-    if (['INT', 'INTEGER', 'BIGINT', 'SMALLINT', 'TINYINT'].includes(name)) return 'INTEGER'
-    if (['REAL', 'DOUBLE', 'FLOAT'].includes(name)) return 'REAL'
-    if (['TEXT', 'VARCHAR', 'CHAR'].includes(name)) return 'TEXT'
-    if (['NUMERIC', 'DECIMAL'].includes(name)) return 'NUMERIC'
-    if (name === 'BLOB') return 'BLOB'
-    // CAST('1998-09-02' AS DATE) is the number 1998 in SQLite, which nobody means.
-    throw this.#refuse(`A cast to ${name}`, node, 'Cast to INTEGER, REAL, TEXT, NUMERIC or BLOB; for dates use date(x).')
+    const affinity = castAffinity(variantOf(type)[0])
+    if (affinity) return affinity
+    throw this.#refuse(
+      `A cast to ${variantOf(type)[0].toUpperCase()}`,
+      node,
+      'Cast to INTEGER, REAL, TEXT, NUMERIC or BLOB; for dates use date(x).',
+    )
   }
 
+  /** A call: refused by name, an aggregate, or a scalar function of the list. */
   #function(fields: Json, node: unknown): Expr {
     const name = this.#simpleName(fields.name, node).toLowerCase()
     const refused = refusedFunctions.get(name)
     if (refused) throw this.#refuse(name.toUpperCase(), node, refused)
     if (!isEmpty(fields.over))
       throw this.#refuse('A window function (OVER)', node, 'Select the rows in order and compute it in your program.')
+    // ORDER BY inside of the call, WITHIN GROUP, IGNORE NULLS: each would change the answer, so none is skipped.
     const [listKind, listBody] = variantOf(fields.args)
     const list = jsonOf(listBody)
     if (
@@ -244,16 +261,19 @@ export class ExprReader {
       if (kind !== 'Unnamed') throw this.#refuse('A named argument', node, 'Give arguments by position.')
       return body
     })
+    // min(a, b) with two arguments is the lesser of two values, not an aggregate.
     if (mergedAggregates.has(name) && (args.length < 2 || name === 'count')) return this.#aggregate(name, args, list, fields, node)
     if (!isEmpty(fields.filter) || !isEmpty(list.duplicate_treatment))
       throw this.#refuse(`DISTINCT or FILTER in ${name.toUpperCase()}`, node, 'They belong to aggregate functions.')
-    return this.#call(
-      name,
-      args.map((arg) => jsonOf(arg).Expr),
-      node,
-    )
+    const exprs = args.map((arg) => {
+      const [kind, body] = variantOf(arg)
+      if (kind !== 'Expr') throw this.#refuse(`* as an argument of ${name.toUpperCase()}`, node, 'Name the columns.')
+      return body
+    })
+    return this.#call(name, exprs, node)
   }
 
+  /** COUNT, SUM, TOTAL, AVG, MIN or MAX of at most one expression, with an optional FILTER. */
   #aggregate(name: string, args: unknown[], list: Json, fields: Json, node: unknown): Expr {
     if (list.duplicate_treatment === 'Distinct') {
       throw this.#refuse(
@@ -262,6 +282,7 @@ export class ExprReader {
         'Select DISTINCT values and count them in your program, or group by the column first.',
       )
     }
+    // SQLite takes COUNT() for COUNT(*).
     const star = args.length === 0 || variantOf(args[0])[0] === 'Wildcard'
     if (args.length > 1 || (star && name !== 'count'))
       throw this.#refuse(`${name.toUpperCase()} with these arguments`, node, 'Give it one expression.')
@@ -274,6 +295,7 @@ export class ExprReader {
     }
   }
 
+  /** A scalar function, with as many arguments as it takes. */
   #call(name: string, args: unknown[], node: unknown): Expr {
     const arity = scalarFunctions.get(name)
     if (!arity) throw this.#refuse(`The function ${name}`, node, 'Compute it in your program, or store it as a column.')
@@ -285,11 +307,13 @@ export class ExprReader {
         placeOf(node),
         { function: name },
       )
+    // Shards have clocks of their own; `date('now')` would be several days at midnight.
     if (dateFunctions.has(name) && read.some(isNow))
       throw this.#refuse(`'now' in ${name}`, node, 'Pass the time as a parameter, so that all shards see the same.')
     return { kind: 'call', name, args: read, at: placeOf(node) }
   }
 
+  /** A name without qualification, of a function or a collation. */
   #simpleName(node: unknown, whole: unknown): string {
     const parts = listOf(node).map((part) => jsonOf(jsonOf(part).Identifier ?? part).value)
     if (parts.length !== 1 || typeof parts[0] !== 'string') throw this.#refuse('A qualified name', whole, 'Write the plain name.')
@@ -298,69 +322,5 @@ export class ExprReader {
 
   #refuse(part: string, node: unknown, advice: string) {
     return this.#source.unsupported(part, placeOf(node), advice)
-  }
-}
-
-/** A number as SQLite reads it: digits alone are an INTEGER while they fit 64 bits, everything else is a REAL. */
-function numberOf(text: string): Literal {
-  if (/^-?\d+$/.test(text) && fitsInt64(BigInt(text))) return { kind: 'literal', value: BigInt(text), text }
-  return { kind: 'literal', value: Number(text), text }
-}
-
-function isTruthWord(expr: Expr): expr is Expr & Literal {
-  return expr.kind === 'literal' && (expr.text === 'TRUE' || expr.text === 'FALSE')
-}
-
-function isNow(arg: Expr): boolean {
-  return arg.kind === 'literal' && typeof arg.value === 'string' && /^\s*(now|subsec|subsecond)\s*$/i.test(arg.value)
-}
-
-// SQLite's operators by how tightly they bind. Source: https://sqlite.org/lang_expr.html, section 2.
-const binaryOps = new Map<string, readonly [BinaryOp, number]>([
-  ['Or', ['OR', 1]],
-  ['And', ['AND', 2]],
-  ['Eq', ['=', 4]],
-  ['NotEq', ['<>', 4]],
-  ['Lt', ['<', 5]],
-  ['LtEq', ['<=', 5]],
-  ['Gt', ['>', 5]],
-  ['GtEq', ['>=', 5]],
-  ['BitwiseAnd', ['&', 7]],
-  ['BitwiseOr', ['|', 7]],
-  ['Plus', ['+', 8]],
-  ['Minus', ['-', 8]],
-  ['Multiply', ['*', 9]],
-  ['Divide', ['/', 9]],
-  ['Modulo', ['%', 9]],
-  ['StringConcat', ['||', 10]],
-  ['Arrow', ['->', 10]],
-  ['LongArrow', ['->>', 10]],
-])
-
-/** How tightly SQLite binds the outermost operator of a node; what has parentheses or brackets of its own binds most tightly. */
-function precedenceOf(node: unknown): number {
-  const [kind, body] = variantOf(node)
-  switch (kind) {
-    case 'BinaryOp':
-      return binaryOps.get(String(jsonOf(body).op))?.[1] ?? 0
-    case 'UnaryOp':
-      return jsonOf(body).op === 'Not' ? 3 : 12
-    case 'Collate':
-      return 11
-    case 'IsNull':
-    case 'IsNotNull':
-    case 'IsTrue':
-    case 'IsNotTrue':
-    case 'IsFalse':
-    case 'IsNotFalse':
-    case 'IsDistinctFrom':
-    case 'IsNotDistinctFrom':
-    case 'Between':
-    case 'InList':
-    case 'InSubquery':
-    case 'Like':
-      return 4
-    default:
-      return 99
   }
 }

@@ -43,6 +43,7 @@ export function placeOf(node: unknown): Position | undefined {
   return first(Object.values(node))
 }
 
+/** The first place among several nodes. */
 function first(nodes: unknown[]): Position | undefined {
   for (const node of nodes) {
     const place = placeOf(node)
@@ -51,6 +52,7 @@ function first(nodes: unknown[]): Position | undefined {
   return undefined
 }
 
+/** Whether a value is a node with fields. */
 function isJson(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -46,6 +46,7 @@ const clauseNames: Readonly<Record<string, readonly [part: string, advice: strin
   prewhere: ['PREWHERE', 'Write WHERE.'],
 }
 
+/** Reads the clauses of one SELECT. Each method takes what the parser says of one clause, and refuses what it does not know of it. */
 class SelectReader {
   #source: Source
   #tokens: readonly Token[]
@@ -57,9 +58,11 @@ class SelectReader {
     this.#exprs = new ExprReader(source, parameters)
   }
 
+  /** The whole of the query: the SELECT, and ORDER BY and LIMIT around it. */
   query(query: Json): SelectStatement {
     this.#refuseRest(query, ['body', 'order_by', 'limit_clause'])
     const [kind, body] = variantOf(query.body)
+    // Combining two answers needs both whole, which is the program's to decide.
     if (kind === 'SetOperation')
       throw this.#refuse('UNION, INTERSECT and EXCEPT', body, 'Run the queries one by one and combine the rows in your program.')
     if (kind !== 'Select') throw this.#refuse(`A query of the form ${kind}`, body, 'Write SELECT … FROM a table.')
@@ -80,7 +83,9 @@ class SelectReader {
     }
   }
 
+  /** The list of result columns. */
   #items(projection: unknown[], selectAt: { line: number; column: number } | undefined): SelectItem[] {
+    // The parser keeps no text of expressions, so it is cut out of the source by the commas of the list.
     const texts = this.#itemTexts(selectAt)
     return projection.map((item, i): SelectItem => {
       const [kind, body] = variantOf(item)
@@ -155,10 +160,12 @@ class SelectReader {
     return texts
   }
 
+  /** FROM: one table, with or without an alias. */
   #table(from: unknown[], select: Json): SelectStatement['table'] {
     if (from.length === 0)
       throw this.#source.error('SQL_INVALID', 'The query has no FROM. Name the table that the shards hold', placeOf(select))
     const { relation, joins, ...rest } = jsonOf(from[0])
+    // A join needs rows that stand on different shards side by side.
     if (from.length > 1 || !isEmpty(joins)) {
       throw this.#refuse(
         'A join',
@@ -168,6 +175,7 @@ class SelectReader {
     }
     this.#refuseRest(rest, [])
     const [kind, body] = variantOf(relation)
+    // The answer of a subquery is not on the shards.
     if (kind === 'Derived') throw this.#refuse('A subquery in FROM', body, 'Run it as a query of its own first.')
     if (kind !== 'Table') throw this.#refuse(`FROM ${kind}`, body, 'Name one table.')
     const fields = jsonOf(body)
@@ -183,7 +191,9 @@ class SelectReader {
     }
   }
 
+  /** GROUP BY: expressions, aliases and positions; the binder tells them apart. */
   #groupBy(node: unknown): Expr[] {
+    // ROLLUP and CUBE are several groupings at once, and SQLite has neither.
     const [kind, body] = variantOf(node)
     const [terms, modifiers] = listOf(body)
     if (isEmpty(node)) return []
@@ -192,6 +202,7 @@ class SelectReader {
     return listOf(terms).map((term) => this.#exprs.read(term))
   }
 
+  /** ORDER BY: NULLs come first ascending and last descending, unless the term says otherwise. */
   #orderBy(node: unknown): OrderTerm[] {
     if (isEmpty(node)) return []
     const order = jsonOf(node)
@@ -212,6 +223,7 @@ class SelectReader {
     })
   }
 
+  /** LIMIT and OFFSET, in either of SQLite's two forms: `LIMIT n OFFSET m` and `LIMIT m, n`. */
   #limit(node: unknown): { limit?: number; offset: number } {
     if (isEmpty(node)) return { offset: 0 }
     const [kind, body] = variantOf(node)
@@ -225,7 +237,9 @@ class SelectReader {
     return limit < 0 ? { offset } : { limit, offset }
   }
 
+  /** A whole number that stands in the text or came as a parameter. */
   #count(node: unknown, clause: string): number {
+    // SQLite would compute an expression here; a constant is all that is ever meant.
     const expr = this.#exprs.read(node)
     if (expr.kind !== 'literal' || typeof expr.value !== 'bigint' || !Number.isSafeInteger(Number(expr.value))) {
       throw this.#source.error('SQL_INVALID', `${clause} takes a whole number or a parameter that is one`, placeOf(node))
@@ -236,6 +250,7 @@ class SelectReader {
   /** Refuses every field that says something and is not in the list of those that are read. */
   #refuseRest(fields: Json, known: readonly string[]): void {
     for (const [key, value] of Object.entries(fields)) {
+      // A field that says nothing is a clause that is not there.
       if (known.includes(key) || isEmpty(value)) continue
       const [part, advice] = clauseNames[key] ?? [`The clause ${key.replaceAll('_', ' ').toUpperCase()}`, 'Leave it out.']
       throw this.#refuse(part, value, advice)

@@ -58,6 +58,7 @@ export class ShardScan {
    * @throws `SHARD_FAILED`, `SCHEMA_MISMATCH`, `QUERY_CANCELLED`
    */
   async next(): Promise<ScanReply | null> {
+    // A first reply without a cursor was all there is.
     if (this.#expected > 0 && !this.#cursor) return null
     const call = this.#expected === 0 ? this.#reply : this.#advance()
     let reply: ScanReply | null
@@ -68,6 +69,7 @@ export class ShardScan {
         call.then(disposeReply, () => undefined)
         throw thrown
       }
+      // Whatever a shard throws is its failure; the query decides what that means.
       throw shardFailed(this.shard, thrown)
     }
     if (reply === null || this.#closed) {
@@ -102,6 +104,7 @@ export class ShardScan {
     return Promise.resolve(this.#cursor!.next())
   }
 
+  /** Whether a batch keeps the contract of `scanner.ts`. What does not could make a wrong answer, so it fails the query. */
   #check(reply: ScanReply): void {
     const { columns, typed } = this.#plan.scan
     const malformed = (what: string) =>
@@ -141,6 +144,7 @@ export function openShards(scanners: readonly (Scanner | Promise<Scanner>)[], pl
   return scanners.map((scanner, shard) => new ShardScan(shard, scanner, request, plan, cancellation))
 }
 
+/** The failure of one shard, with the error it had. Retryable where that is. */
 export function shardFailed(shard: number, thrown: unknown): DotdoError {
   const error = toErrorRecord(thrown)
   // An overflow is a fact about the data, not a failure of the shard that met it.
@@ -171,6 +175,7 @@ function withStop(message: string): string {
   return /[.!?]$/.test(message) ? message : `${message}.`
 }
 
+/** Compares the columns that the query reads with those that the plan was made for: by name, affinity and collation. */
 function checkTable(shard: number, plan: Plan, reply: ScanReply): void {
   for (const needed of plan.needs.columns) {
     const found = reply.table?.columns.find(({ name }) => name === needed.name)
@@ -186,6 +191,7 @@ function checkTable(shard: number, plan: Plan, reply: ScanReply): void {
   }
 }
 
+/** A column in words. */
 function describe({ name, affinity, collation }: ColumnDescription): string {
   return `${name} (${affinity}, ${collation})`
 }

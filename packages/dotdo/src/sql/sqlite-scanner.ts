@@ -66,19 +66,23 @@ export class SqliteScanner implements Scanner {
     this.#onWrite = options.onWrite ?? 'fail'
   }
 
+  /** The tables of the list that are there. */
   async describe(): Promise<TableDescription[]> {
     return [...this.#tables.values()].flatMap((name) => describeTable(this.#store, name) ?? [])
   }
 
+  /** Runs a statement and reads its first batch, in one turn and so of one moment. */
   async scan(request: ScanRequest): Promise<ScanReply> {
     const table = this.#describeOne(request.table)
     checkStatement(request)
+    // The statement is checked before anything runs, the table before that, so that the error names what is there.
     const batches = new Batches(this.#store, request, this.#onWrite)
     const first = batches.next()!
     if (batches.ended) return { ...first, table }
     return { ...first, table, cursor: cursorOf(batches) }
   }
 
+  /** The table as it is now, or `TABLE_UNKNOWN`. It is looked at for every scan: a pragma takes microseconds. */
   #describeOne(name: string): TableDescription {
     const allowed = this.#tables.get(name.toLowerCase())
     const table = allowed === name ? describeTable(this.#store, allowed) : undefined
@@ -131,12 +135,14 @@ class Batches {
     }
   }
 
+  /** Ends the statement; SQLite then lets go of what it holds. */
   end(): void {
     if (this.ended) return
     this.ended = true
     this.#rows.return?.()
   }
 
+  /** The next row. SQLite computes it here, so here it fails. */
   #step(): IteratorResult<SqlValue[]> {
     try {
       return this.#rows.next()
@@ -154,6 +160,7 @@ class Batches {
     }
   }
 
+  /** Reads rows up to the bounds. */
   #read(): ScanReply | null {
     if (this.#changes() !== this.#changesAtStart) {
       throw new DotdoError(
@@ -196,6 +203,7 @@ class Batches {
 
 /** The statement with large integers as text, and the column of type letters: in every row, or only where a large integer needs it. */
 function wrap({ sql, columns, typed, wide }: ScanRequest): string {
+  // typeof is looked at first, because a text compares greater than any number.
   const large = (name: string) => `(typeof(${name}) = 'integer' AND (${name} > ${MAX_EXACT} OR ${name} < -${MAX_EXACT}))`
   const cells = columns.map((name) => (wide.includes(name) ? `CASE WHEN ${large(name)} THEN CAST(${name} AS TEXT) ELSE ${name} END` : name))
   const letters = columns.map((name) => `substr(typeof(${name}), 1, 1)`).join(' || ')
@@ -207,6 +215,7 @@ function wrap({ sql, columns, typed, wide }: ScanRequest): string {
   return `SELECT ${cells.join(', ')}, ${types} FROM (${sql})`
 }
 
+/** What was asked for, where it is less than the most that is given. */
 function bounded(asked: number | undefined, most: number): number {
   return asked !== undefined && asked >= 1 && asked < most ? asked : most
 }

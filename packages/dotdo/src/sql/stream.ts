@@ -50,6 +50,7 @@ export class QueryStream implements AsyncIterable<Row[]> {
         }
       },
       return: async () => {
+        // Whoever leaves is told of no error that leaving itself has made.
         this.#left = true
         this.#cancellation.cancel()
         await this.#rows.return(undefined)

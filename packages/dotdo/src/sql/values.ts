@@ -77,6 +77,7 @@ export function cellBytes(cell: Cell): number {
 
 const maxSafe = BigInt(Number.MAX_SAFE_INTEGER)
 
+/** The class of a value in SQLite's order. */
 function rankOf(cell: Cell): number {
   switch (typeof cell) {
     case 'number':
@@ -94,6 +95,7 @@ function aboveBmp(unit: number): number {
   return unit >= 0xe000 ? unit - 0x800 : unit + 0x2000
 }
 
+/** As memcmp, and the shorter first where one begins with the other. */
 function compareBytes(a: Uint8Array, b: Uint8Array): number {
   const length = Math.min(a.length, b.length)
   for (let i = 0; i < length; i++) if (a[i] !== b[i]) return a[i]! - b[i]!
