@@ -1,7 +1,7 @@
 import { codeOf } from '../base/errors.ts'
 import { ActiveRun } from './active-run.ts'
 import type { AdoptedExecution } from './execution.ts'
-import { rebuiltError, runCancelled, runCrashed, runEnded, runNotResumable, storableError } from './failures.ts'
+import { rebuiltError, runCancelled, runCrashed, runEnded, runFailedElsewhere, runNotResumable, storableError } from './failures.ts'
 import type { JournalLimits, JournalPorts } from './ports.ts'
 import { readTarget, type RunRow, type RunTable } from './runs.ts'
 import { Scope } from './scope.ts'
@@ -158,7 +158,9 @@ export class Executions {
     const now = this.#ports.clock.now()
     const error = storableError(thrown)
     this.#ports.store.transaction(() => {
-      this.#steps.closeOpen(seq, error, now)
+      // A step that was under way did not fail by itself: another one, or the run's own code, did.
+      const open = status === 'failed' ? storableError(runFailedElsewhere(error)) : error
+      this.#steps.closeOpen(seq, open, now)
       this.#runs.ended(seq, status, error, now)
     })
   }

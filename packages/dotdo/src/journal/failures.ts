@@ -55,6 +55,11 @@ export function runCancelled(runId: string): DotdoError {
   return new DotdoError('RUN_CANCELLED', `Run '${runId}' was cancelled; nothing more of it runs.`, { data: { runId } })
 }
 
+/** What stands in a step that was under way when its run failed. */
+export function runFailedElsewhere({ code, name }: ErrorRecord): DotdoError {
+  return new DotdoError('RUN_FAILED', `The run failed (${code ?? name}) while this step was under way, so it was given up. Mend what the run names; when the run is taken up, this step begins anew.`)
+}
+
 export function runEnded(runId: string): DotdoError {
   return new DotdoError('RUN_ENDED', `Run '${runId}' has ended, so no step of it can begin or go on. Await every this.do before the run's function returns.`, { data: { runId } })
 }

@@ -80,7 +80,7 @@ const KINDS = {
   }),
   timestamp: kind<number | bigint>({
     ...time,
-    accepts: "a valid Date, epoch milliseconds, or ISO text without an offset such as '2026-01-31T08:30:00'",
+    accepts: "a valid Date, epoch milliseconds, or ISO text without an offset (or with Z) such as '2026-01-31T08:30:00'",
     values: () => new Int64Values(toWallMicros),
   }),
   timestamptz: kind<number | bigint>({
