@@ -26,7 +26,8 @@ describe.skipIf((await findChromium()) === undefined)('the page over the running
     await demo?.stop()
   })
 
-  const link = async () => `${demo.url}#token=${await signToken({ kind: 'once', id: randomBytes(16).toString('hex'), expiresAt: Date.now() + 60_000 }, demo.secret)}`
+  const link = async () =>
+    `${demo.url}#token=${await signToken({ kind: 'once', id: randomBytes(16).toString('hex'), expiresAt: Date.now() + 60_000 }, demo.secret)}`
   const section = (name: string) => page.getByRole('navigation', { name: 'Sections' }).getByRole('link', { name }).click()
   const heading = (name: string | RegExp) => page.getByRole('heading', { name, level: 1 })
 
@@ -45,15 +46,25 @@ describe.skipIf((await findChromium()) === undefined)('the page over the running
   test('Run now runs the pipeline, and its steps appear as they happen, to the end', async () => {
     await section('Schedules')
     await page.getByText('every day at 02:00').first().waitFor()
-    await page.getByRole('button', { name: /Run now/ }).first().click()
+    await page
+      .getByRole('button', { name: /Run now/ })
+      .first()
+      .click()
     await section('Runs')
     await page.getByRole('link', { name: /daily/ }).first().click()
     for (const step of ['extract-flights', 'extract-airports', 'enrich-flights', 'load-2001-01-13']) {
       await page.getByText(step).first().waitFor({ timeout: 60_000 })
     }
-    await page.getByText(/200,000/).first().waitFor({ timeout: 60_000 })
+    await page
+      .getByText(/200,000/)
+      .first()
+      .waitFor({ timeout: 60_000 })
     // The shards fetch their days in the run of the event.
-    const runs = await until('all runs end', () => Promise.resolve(demo.app.dotdo.object('Pipeline', 'main').runs()), (all) => all.length === 2 && all.every((it) => it.status !== 'running'))
+    const runs = await until(
+      'all runs end',
+      () => Promise.resolve(demo.app.dotdo.object('Pipeline', 'main').runs()),
+      (all) => all.length === 2 && all.every((it) => it.status !== 'running'),
+    )
     expect(runs.map((it) => it.status)).toEqual(['done', 'done'])
     await page.getByText('done').first().waitFor()
   })

@@ -14,7 +14,9 @@ const clock = new ManualClock()
 /** A journal whose runs execute `main`. */
 function open(store: SqliteStore, main: (run: Execution) => Promise<unknown>): Journal {
   const ports: JournalPorts = {
-    store, clock, random: new SeededRandom(1),
+    store,
+    clock,
+    random: new SeededRandom(1),
     sleep: async () => undefined,
     sync: async () => store.flush(),
     execute: (_, execution) => main(execution),
@@ -41,10 +43,13 @@ async function steps(count: number): Promise<{ freshMs: number; replayMs: number
   let reached = (): void => undefined
   const first = open(store, async (run) => (await all(run), reached(), new Promise(() => {})))
   start(first)
-  const fresh = await time(() => new Promise<void>((resolve) => {
-    reached = resolve
-    void first.launch('r')
-  }))
+  const fresh = await time(
+    () =>
+      new Promise<void>((resolve) => {
+        reached = resolve
+        void first.launch('r')
+      }),
+  )
   const second = open(store.reopen(), async (run) => void (replay = await time(() => all(run))))
   await Promise.all(second.resumeDue())
   return { freshMs: fresh, replayMs: replay }
@@ -52,7 +57,13 @@ async function steps(count: number): Promise<{ freshMs: number; replayMs: number
 
 /** 200,000 flat rows as an array and as a stream. */
 async function rows(): Promise<{ arrayMs: number; streamMs: number; stringifyMs: number }> {
-  const flights = Array.from({ length: 200_000 }, (_, i) => ({ date: '2001-01-01 00:05', delay: i % 90, distance: i % 3000, origin: 'SFO', destination: 'LAX' }))
+  const flights = Array.from({ length: 200_000 }, (_, i) => ({
+    date: '2001-01-01 00:05',
+    delay: i % 90,
+    distance: i % 3000,
+    origin: 'SFO',
+    destination: 'LAX',
+  }))
   const times = { arrayMs: 0, streamMs: 0, stringifyMs: await time(() => JSON.stringify(flights)) }
   const journal = open(new SqliteStore(), async (run) => {
     times.arrayMs = await time(() => run.step(() => flights, { stepId: 'array' }))
@@ -78,7 +89,16 @@ async function bareRows(count: number): Promise<number> {
 const result = (name: string, value: number, unit: string, baseline: string, baselineValue: number, atMost: number): BenchResult => {
   const ratio = Math.round((value / baselineValue) * 100) / 100
   const round = (it: number) => Math.round(it * 10) / 10
-  return { name, value: round(value), unit, baseline, baselineValue: round(baselineValue), ratio, bar: `at most ${atMost}`, ok: ratio <= atMost }
+  return {
+    name,
+    value: round(value),
+    unit,
+    baseline,
+    baselineValue: round(baselineValue),
+    ratio,
+    bar: `at most ${atMost}`,
+    ok: ratio <= atMost,
+  }
 }
 
 /** Steps beside bare rows, a run of 100,000 beside one of 10,000, and a large result beside `JSON.stringify` of it. */

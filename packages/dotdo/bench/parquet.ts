@@ -54,7 +54,16 @@ function report(name: string, unit: string, value: number, baseline: string, bas
   const ok = unit === 'rows/s' ? ratio >= bar : ratio <= bar
   const round = (it: number): number => Math.round(it * 1000) / 1000
   const direction = unit === 'rows/s' ? 'at least' : 'at most'
-  results.push({ name, value: round(value), unit, baseline, baselineValue: round(baselineValue), ratio: round(ratio), bar: `${direction} ${bar}`, ok })
+  results.push({
+    name,
+    value: round(value),
+    unit,
+    baseline,
+    baselineValue: round(baselineValue),
+    ratio: round(ratio),
+    bar: `${direction} ${bar}`,
+    ok,
+  })
 }
 
 function writeOurs({ columns, rows }: Case): Uint8Array {

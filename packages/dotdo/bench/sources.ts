@@ -38,7 +38,14 @@ function readAll(make: () => RowReader, bytes: Uint8Array): number {
 }
 
 /** MB of text a second, the best of five rounds; the two runs take turns, so that a busy machine is busy for both. */
-async function compare(name: string, bytes: Uint8Array, run: () => number | Promise<number>, baseline: string, other: () => number, bar: number): Promise<BenchResult> {
+async function compare(
+  name: string,
+  bytes: Uint8Array,
+  run: () => number | Promise<number>,
+  baseline: string,
+  other: () => number,
+  bar: number,
+): Promise<BenchResult> {
   const best = [Infinity, Infinity]
   for (let round = 0; round < 5; round++) {
     for (const [i, work] of [run, other].entries()) {
@@ -73,12 +80,30 @@ const extract = createExtract({
 })
 
 const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
-const parseLines = (): number => textOf(ndjson).trimEnd().split('\n').map((line) => JSON.parse(line) as unknown).length
+const parseLines = (): number =>
+  textOf(ndjson)
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown).length
 
 /** Each reader beside the plain way with the whole text in memory. */
 export default async function* sources(): AsyncGenerator<BenchResult> {
-  yield await compare('NDJSON reader, flights', ndjson, () => readAll(() => new NdjsonReader(context), ndjson), 'JSON.parse a line, whole text', parseLines, 0.5)
-  yield await compare('JSON reader, flights', json, () => readAll(() => new JsonReader(context), json), 'JSON.parse, whole text', () => (JSON.parse(textOf(json)) as unknown[]).length, 0.5)
+  yield await compare(
+    'NDJSON reader, flights',
+    ndjson,
+    () => readAll(() => new NdjsonReader(context), ndjson),
+    'JSON.parse a line, whole text',
+    parseLines,
+    0.5,
+  )
+  yield await compare(
+    'JSON reader, flights',
+    json,
+    () => readAll(() => new JsonReader(context), json),
+    'JSON.parse, whole text',
+    () => (JSON.parse(textOf(json)) as unknown[]).length,
+    0.5,
+  )
   for (const name of ['airports.csv', 'birdstrikes.csv', 'zipcodes.csv']) {
     const csv = csvOf(name)
     const papa = () => Papa.parse<unknown>(textOf(csv), { header: true, skipEmptyLines: true }).data.length

@@ -16,10 +16,14 @@ export function encodeValue(value: unknown, what = 'a value'): string {
     return 'd' + stringify(value, { Error: (it: unknown) => it instanceof Error && toErrorRecord(it) })
   } catch (cause) {
     const path = cause instanceof Error && 'path' in cause && typeof cause.path === 'string' ? cause.path : ''
-    throw new DotdoError('NOT_STORABLE', `${what} cannot be stored: ${cause instanceof Error ? cause.message : String(cause)}${path && ` (at ${path})`}. Return plain data: no functions, stubs or class instances.`, {
-      data: { what, path },
-      cause,
-    })
+    throw new DotdoError(
+      'NOT_STORABLE',
+      `${what} cannot be stored: ${cause instanceof Error ? cause.message : String(cause)}${path && ` (at ${path})`}. Return plain data: no functions, stubs or class instances.`,
+      {
+        data: { what, path },
+        cause,
+      },
+    )
   }
 }
 
@@ -28,7 +32,10 @@ export function decodeValue(text: string): unknown {
   const body = text.slice(1)
   if (text[0] === 'j') return JSON.parse(body)
   if (text[0] === 'd') return parse(body, { Error: (record: ErrorRecord) => fromErrorRecord(record) })
-  throw new DotdoError('STATE_TOO_NEW', `A stored value starts with ${JSON.stringify(text[0])}, a format this code does not know. Deploy the release that wrote it, or a later one.`)
+  throw new DotdoError(
+    'STATE_TOO_NEW',
+    `A stored value starts with ${JSON.stringify(text[0])}, a format this code does not know. Deploy the release that wrote it, or a later one.`,
+  )
 }
 
 /** Whether JSON gives the value back as it is. Deep values and shared ones go to devalue, which keeps references and finds cycles. */

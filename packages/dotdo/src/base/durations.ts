@@ -6,12 +6,26 @@ export type Duration = number | string
 const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
 
 const unitNames: Record<string, string> = {
-  ms: 'ms', millisecond: 'ms', milliseconds: 'ms',
-  s: 's', sec: 's', second: 's', seconds: 's',
-  m: 'm', min: 'm', minute: 'm', minutes: 'm',
-  h: 'h', hour: 'h', hours: 'h',
-  d: 'd', day: 'd', days: 'd',
-  w: 'w', week: 'w', weeks: 'w',
+  ms: 'ms',
+  millisecond: 'ms',
+  milliseconds: 'ms',
+  s: 's',
+  sec: 's',
+  second: 's',
+  seconds: 's',
+  m: 'm',
+  min: 'm',
+  minute: 'm',
+  minutes: 'm',
+  h: 'h',
+  hour: 'h',
+  hours: 'h',
+  d: 'd',
+  day: 'd',
+  days: 'd',
+  w: 'w',
+  week: 'w',
+  weeks: 'w',
 }
 
 /**
@@ -28,9 +42,13 @@ export function toMs(duration: Duration): number {
     const ms = match && Object.hasOwn(unitNames, name) ? Math.round(Number(match[1]) * unitMs[unitNames[name]!]!) : NaN
     if (Number.isFinite(ms)) return ms
   }
-  throw new DotdoError('INVALID_DURATION', `${JSON.stringify(duration)} is no duration. Write milliseconds or a text such as '250ms', '10s', '15m', '2h' or '7d'.`, {
-    data: { duration },
-  })
+  throw new DotdoError(
+    'INVALID_DURATION',
+    `${JSON.stringify(duration)} is no duration. Write milliseconds or a text such as '250ms', '10s', '15m', '2h' or '7d'.`,
+    {
+      data: { duration },
+    },
+  )
 }
 
 /** Milliseconds in words for people: `'850 ms'`, `'12.3 s'`, `'4 min 5 s'`. */

@@ -15,9 +15,13 @@ export function migrate(store: Store, room: string, migrations: Migrations): voi
   const found = Number(store.sql('SELECT version FROM dotdo_versions WHERE room = ?', room)[0]?.version ?? 0)
   if (found === migrations.length) return
   if (found > migrations.length) {
-    throw new DotdoError('STATE_TOO_NEW', `The ${room} tables of this object have version ${found}; this code knows up to ${migrations.length}. Deploy the release that wrote them, or a later one.`, {
-      data: { room, found, known: migrations.length },
-    })
+    throw new DotdoError(
+      'STATE_TOO_NEW',
+      `The ${room} tables of this object have version ${found}; this code knows up to ${migrations.length}. Deploy the release that wrote them, or a later one.`,
+      {
+        data: { room, found, known: migrations.length },
+      },
+    )
   }
   store.transaction(() => {
     for (const statements of migrations.slice(found)) for (const statement of statements) store.sql(statement)

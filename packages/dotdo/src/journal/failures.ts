@@ -33,22 +33,34 @@ export function rebuiltError(record: ErrorRecord, cause: unknown): Error {
 }
 
 export function stepTimeout(runId: string, stepId: string, timeoutMs: number, attempt: number): DotdoError {
-  return new DotdoError('STEP_TIMEOUT', `Attempt ${attempt} of step '${stepId}' took longer than its timeout of ${formatMs(timeoutMs)}. Make the step smaller or its timeout longer, and stop the work when the signal aborts.`, {
-    data: { runId, stepId, attempt, timeoutMs },
-    retryable: true,
-  })
+  return new DotdoError(
+    'STEP_TIMEOUT',
+    `Attempt ${attempt} of step '${stepId}' took longer than its timeout of ${formatMs(timeoutMs)}. Make the step smaller or its timeout longer, and stop the work when the signal aborts.`,
+    {
+      data: { runId, stepId, attempt, timeoutMs },
+      retryable: true,
+    },
+  )
 }
 
 export function stepCrashed(runId: string, stepId: string, attempts: number): DotdoError {
-  return new DotdoError('STEP_CRASHED', `The object died during attempt ${attempts} of step '${stepId}', the last one that its retries allow. It may need too much memory or time: make it smaller, or raise retries.limit if the object was stopped from outside.`, {
-    data: { runId, stepId, attempts },
-  })
+  return new DotdoError(
+    'STEP_CRASHED',
+    `The object died during attempt ${attempts} of step '${stepId}', the last one that its retries allow. It may need too much memory or time: make it smaller, or raise retries.limit if the object was stopped from outside.`,
+    {
+      data: { runId, stepId, attempts },
+    },
+  )
 }
 
 export function stepIdReused(stepId: string, first: string, second: string): DotdoError {
-  return new DotdoError('STEP_ID_REUSED', `stepId '${stepId}' is used for two functions in one run: first for ${first}, then for ${second}. Only the first would ever run. Give each its own id; in a loop, put the item's key into it.`, {
-    data: { stepId, first, second },
-  })
+  return new DotdoError(
+    'STEP_ID_REUSED',
+    `stepId '${stepId}' is used for two functions in one run: first for ${first}, then for ${second}. Only the first would ever run. Give each its own id; in a loop, put the item's key into it.`,
+    {
+      data: { stepId, first, second },
+    },
+  )
 }
 
 export function runCancelled(runId: string): DotdoError {
@@ -57,25 +69,43 @@ export function runCancelled(runId: string): DotdoError {
 
 /** What stands in a step that was under way when its run failed. */
 export function runFailedElsewhere({ code, name }: ErrorRecord): DotdoError {
-  return new DotdoError('RUN_FAILED', `The run failed (${code ?? name}) while this step was under way, so it was given up. Mend what the run names; when the run is taken up, this step begins anew.`)
+  return new DotdoError(
+    'RUN_FAILED',
+    `The run failed (${code ?? name}) while this step was under way, so it was given up. Mend what the run names; when the run is taken up, this step begins anew.`,
+  )
 }
 
 export function runEnded(runId: string): DotdoError {
-  return new DotdoError('RUN_ENDED', `Run '${runId}' has ended, so no step of it can begin or go on. Await every this.do before the run's function returns.`, { data: { runId } })
+  return new DotdoError(
+    'RUN_ENDED',
+    `Run '${runId}' has ended, so no step of it can begin or go on. Await every this.do before the run's function returns.`,
+    { data: { runId } },
+  )
 }
 
 export function runCrashed(runId: string, resumes: number): DotdoError {
-  return new DotdoError('RUN_CRASHED', `Run '${runId}' was taken up again ${resumes} times and the object died or was stopped each time. Look for what needs too much memory, split it into smaller steps, and start it anew.`, {
-    data: { runId, resumes },
-  })
+  return new DotdoError(
+    'RUN_CRASHED',
+    `Run '${runId}' was taken up again ${resumes} times and the object died or was stopped each time. Look for what needs too much memory, split it into smaller steps, and start it anew.`,
+    {
+      data: { runId, resumes },
+    },
+  )
 }
 
 export function runNotResumable(runId: string, reason: string): DotdoError {
-  return new DotdoError('RUN_NOT_RESUMABLE', `The object died during run '${runId}', and the run cannot be taken up again because its arguments were not stored: ${reason}. Call it with plain data, or call it again.`, {
-    data: { runId },
-  })
+  return new DotdoError(
+    'RUN_NOT_RESUMABLE',
+    `The object died during run '${runId}', and the run cannot be taken up again because its arguments were not stored: ${reason}. Call it with plain data, or call it again.`,
+    {
+      data: { runId },
+    },
+  )
 }
 
 export function runUnderWay(runId: string): DotdoError {
-  return new DotdoError('RUN_NOT_ENDED', `Run '${runId}' has no result yet: it is still running. Await it, or ask again later.`, { data: { runId }, retryable: true })
+  return new DotdoError('RUN_NOT_ENDED', `Run '${runId}' has no result yet: it is still running. Await it, or ask again later.`, {
+    data: { runId },
+    retryable: true,
+  })
 }

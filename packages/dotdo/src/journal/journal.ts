@@ -126,10 +126,14 @@ export class Journal {
     checkId(key, 'key')
     const known = key === undefined ? undefined : this.#runs.findByKey(key)
     if (known && (known.status !== 'running' || this.#executions.find(known.run_id))) {
-      throw new DotdoError('RUN_KEY_TAKEN', `Key '${key}' belongs to run '${known.run_id}', which is ${known.status}. Await that run's result instead of calling again.`, {
-        data: { key, runId: known.run_id, status: known.status },
-        retryable: known.status === 'running',
-      })
+      throw new DotdoError(
+        'RUN_KEY_TAKEN',
+        `Key '${key}' belongs to run '${known.run_id}', which is ${known.status}. Await that run's result instead of calling again.`,
+        {
+          data: { key, runId: known.run_id, status: known.status },
+          retryable: known.status === 'running',
+        },
+      )
     }
     const row = known ?? this.#insertAdopted(newId('run', this.#ports.clock, this.#ports.random), key, target, args)
     this.#due.delete(row.run_id)
@@ -175,7 +179,8 @@ export class Journal {
     if (this.#due.size > 0 && this.#lanes === 0) return now
     if (!this.#runs.anyRunning()) this.#wakeAt = null
     // A clock that was set back must not put the watchdog off by more than its period.
-    else if (this.#wakeAt === null || this.#wakeAt <= now || this.#wakeAt > now + this.#limits.watchdogMs) this.#wakeAt = now + this.#limits.watchdogMs
+    else if (this.#wakeAt === null || this.#wakeAt <= now || this.#wakeAt > now + this.#limits.watchdogMs)
+      this.#wakeAt = now + this.#limits.watchdogMs
     return this.#wakeAt
   }
 
@@ -276,12 +281,18 @@ export class Journal {
 
   #stepViews(row: RunRow, afterOrdinal: number, limit: number): StepView[] {
     const live = this.#executions.find(row.run_id)?.steps
-    return this.#steps.page(row.seq, afterOrdinal, limit).map((step) => this.#steps.view(step, live?.get(step.stepId)?.progress ?? step.progress))
+    return this.#steps
+      .page(row.seq, afterOrdinal, limit)
+      .map((step) => this.#steps.view(step, live?.get(step.stepId)?.progress ?? step.progress))
   }
 }
 
 /** @throws `INVALID_RUN_ID` */
 function checkId(id: unknown, name: string): void {
   if (id === undefined || (typeof id === 'string' && id.length > 0 && id.length <= maxIdLength && id[0] !== '\n')) return
-  throw new DotdoError('INVALID_RUN_ID', `A ${name} is text of 1 to ${maxIdLength} characters that begins with no line break, not ${typeof id === 'string' ? `text of ${id.length}` : `a ${typeof id}`}.`, { data: { name } })
+  throw new DotdoError(
+    'INVALID_RUN_ID',
+    `A ${name} is text of 1 to ${maxIdLength} characters that begins with no line break, not ${typeof id === 'string' ? `text of ${id.length}` : `a ${typeof id}`}.`,
+    { data: { name } },
+  )
 }

@@ -25,13 +25,18 @@ export const chunksPerValue = 2 ** 20
  */
 export function* encodePieces(array: readonly unknown[], what: string): Generator<string, void, undefined> {
   const measure = pieceMeter(array, what)
-  for (let from = 0; from < array.length; ) {
+  for (let from = 0; from < array.length;) {
     const count = measure(from)
     // The whole array needs no copy, and is the common case of a small one.
     const piece = count === array.length ? array : array.slice(from, from + count)
     const text = encodeWhole(piece, what)
     if (text[0] === 'd' && piece !== array && reaches(piece, array)) {
-      if (from > 0) throw new DotdoError('NOT_STORABLE', `${what} cannot be stored: element ${from} or one after it contains the whole array again. Return plain data without cycles.`, { data: { what } })
+      if (from > 0)
+        throw new DotdoError(
+          'NOT_STORABLE',
+          `${what} cannot be stored: element ${from} or one after it contains the whole array again. Return plain data without cycles.`,
+          { data: { what } },
+        )
       yield encodeWhole(array, what)
       return
     }
@@ -82,9 +87,13 @@ export class ChunkWriter {
   /** `+`: the last line goes on in the next chunk. `=`: it ends here. */
   #write(mark: '+' | '=', text: string): void {
     if (this.chunks === chunksPerValue) {
-      throw new DotdoError('RESULT_TOO_LARGE', `A stored value reached ${chunksPerValue} chunks of ${chunkChars} characters, the most that one value may have. Write it to R2 or to a table and return its name.`, {
-        data: { chunks: chunksPerValue },
-      })
+      throw new DotdoError(
+        'RESULT_TOO_LARGE',
+        `A stored value reached ${chunksPerValue} chunks of ${chunkChars} characters, the most that one value may have. Write it to R2 or to a table and return its name.`,
+        {
+          data: { chunks: chunksPerValue },
+        },
+      )
     }
     const marked = mark + text
     // One for all chunks of a value but a short last one.
@@ -102,7 +111,10 @@ function readChunk(stored: string | Uint8Array, compression: Compression | undef
   if (typeof stored === 'string') return stored
   // The mark comes first, so a decoder takes no character of the text for a byte order mark.
   if (compression) return new TextDecoder().decode(compression.decompress(stored))
-  throw new DotdoError('STATE_TOO_NEW', 'A stored value is compressed, and this runtime was given no compression. Open the state with the runtime that wrote it, or a later one.')
+  throw new DotdoError(
+    'STATE_TOO_NEW',
+    'A stored value is compressed, and this runtime was given no compression. Open the state with the runtime that wrote it, or a later one.',
+  )
 }
 
 /** The lines of a stored value in order, one chunk in memory at a time. @throws `VALUE_LOST` when chunks are gone */
@@ -111,9 +123,13 @@ export function* readLines(store: Store, valueId: number, chunks: number, compre
   for (let chunk = 0; chunk < chunks; chunk++) {
     const row = store.sql<{ text: string | Uint8Array }>('SELECT text FROM dotdo_values WHERE id = ?', valueId * chunksPerValue + chunk)[0]
     if (!row) {
-      throw new DotdoError('VALUE_LOST', `Chunk ${chunk} of ${chunks} of stored value ${valueId} is gone: its run was pruned. Read results before the retention ends, or keep runs longer.`, {
-        data: { valueId, chunk, chunks },
-      })
+      throw new DotdoError(
+        'VALUE_LOST',
+        `Chunk ${chunk} of ${chunks} of stored value ${valueId} is gone: its run was pruned. Read results before the retention ends, or keep runs longer.`,
+        {
+          data: { valueId, chunk, chunks },
+        },
+      )
     }
     const marked = readChunk(row.text, compression)
     carried += marked.slice(1)
@@ -149,10 +165,14 @@ export function encodeWhole(value: unknown, what: string): string {
 }
 
 function tooLarge(what: string, cause?: unknown): DotdoError {
-  return new DotdoError('RESULT_TOO_LARGE', `${what} is longer than ${maxTextChars} characters in one piece. Return an array of rows or an async iterable of batches: those are stored piece by piece, whatever their size.`, {
-    data: { what, limit: maxTextChars },
-    cause,
-  })
+  return new DotdoError(
+    'RESULT_TOO_LARGE',
+    `${what} is longer than ${maxTextChars} characters in one piece. Return an array of rows or an async iterable of batches: those are stored piece by piece, whatever their size.`,
+    {
+      data: { what, limit: maxTextChars },
+      cause,
+    },
+  )
 }
 
 /**

@@ -24,13 +24,15 @@ export class Pruner {
       const marked = this.#store.sql(
         `UPDATE dotdo_runs SET status = 'pruned', key = NULL, run_id = char(10) || seq
         WHERE seq IN (SELECT seq FROM dotdo_runs WHERE ended_at < ? AND status <> 'pruned' ORDER BY ended_at LIMIT ?) RETURNING seq`,
-        beforeMs, biteRuns,
+        beforeMs,
+        biteRuns,
       )
       let budget = biteRows
       let removed = 0
       const runs = this.#store.sql<{ seq: number; args_value: number | null; result_value: number | null }>(
         `SELECT seq, args_value, result_value FROM dotdo_runs WHERE ended_at < ? AND status = 'pruned' LIMIT ?`,
-        beforeMs, biteRuns,
+        beforeMs,
+        biteRuns,
       )
       for (const run of runs) {
         budget -= this.#removeRun(run.seq, [run.args_value, run.result_value], budget)
@@ -49,7 +51,11 @@ export class Pruner {
       if (valueId !== null) used += this.#values.remove(valueId, budget - used)
       if (used >= budget) return used
     }
-    const steps = this.#store.sql<{ step_id: string; value_id: number | null }>('SELECT step_id, value_id FROM dotdo_steps WHERE run = ? LIMIT ?', run, budget - used)
+    const steps = this.#store.sql<{ step_id: string; value_id: number | null }>(
+      'SELECT step_id, value_id FROM dotdo_steps WHERE run = ? LIMIT ?',
+      run,
+      budget - used,
+    )
     for (const step of steps) {
       if (step.value_id !== null) used += this.#values.remove(step.value_id, budget - used)
       if (used >= budget) return used

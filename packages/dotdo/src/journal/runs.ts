@@ -58,13 +58,23 @@ export class RunTable {
   get(runId: string): RunRow {
     const row = this.find(runId)
     if (row) return row
-    throw new DotdoError('RUN_UNKNOWN', `This object has no run '${runId}'. It may have been pruned after its retention; runs() lists those that exist.`, { data: { runId } })
+    throw new DotdoError(
+      'RUN_UNKNOWN',
+      `This object has no run '${runId}'. It may have been pruned after its retention; runs() lists those that exist.`,
+      { data: { runId } },
+    )
   }
 
   insert(runId: string, key: string | undefined, target: RunTarget, attempt: number, args: Stored, now: number): RunRow {
     return this.#store.sql<RunRow>(
       `INSERT INTO dotdo_runs (run_id, key, target, status, attempt, args, args_value, started_at) VALUES (?, ?, ?, 'running', ?, ?, ?, ?) RETURNING ${columns}`,
-      runId, key ?? null, JSON.stringify(target), attempt, args.text, args.valueId, now,
+      runId,
+      key ?? null,
+      JSON.stringify(target),
+      attempt,
+      args.text,
+      args.valueId,
+      now,
     )[0]!
   }
 
@@ -74,7 +84,13 @@ export class RunTable {
   }
 
   done(seq: number, result: Stored, now: number): void {
-    this.#store.sql(`UPDATE dotdo_runs SET status = 'done', result = ?, result_value = ?, ended_at = ? WHERE seq = ?`, result.text, result.valueId, now, seq)
+    this.#store.sql(
+      `UPDATE dotdo_runs SET status = 'done', result = ?, result_value = ?, ended_at = ? WHERE seq = ?`,
+      result.text,
+      result.valueId,
+      now,
+      seq,
+    )
   }
 
   ended(seq: number, status: 'failed' | 'cancelled', error: ErrorRecord, now: number): void {
@@ -92,12 +108,18 @@ export class RunTable {
 
   /** The ids of all runs that have not ended, oldest first. */
   running(): string[] {
-    return this.#store.sql<{ run_id: string }>(`SELECT run_id FROM dotdo_runs WHERE status = 'running' ORDER BY seq`).map((row) => row.run_id)
+    return this.#store
+      .sql<{ run_id: string }>(`SELECT run_id FROM dotdo_runs WHERE status = 'running' ORDER BY seq`)
+      .map((row) => row.run_id)
   }
 
   /** Newest first. */
   page(beforeSeq: number, limit: number): RunRow[] {
-    return this.#store.sql<RunRow>(`SELECT ${columns} FROM dotdo_runs WHERE seq < ? AND status <> 'pruned' ORDER BY seq DESC LIMIT ?`, beforeSeq, limit)
+    return this.#store.sql<RunRow>(
+      `SELECT ${columns} FROM dotdo_runs WHERE seq < ? AND status <> 'pruned' ORDER BY seq DESC LIMIT ?`,
+      beforeSeq,
+      limit,
+    )
   }
 
   view(row: RunRow): RunView {

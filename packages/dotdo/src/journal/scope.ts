@@ -43,9 +43,13 @@ export class Scope implements Execution {
   async step<T>(fn: StepFunction<T>, options: StepOptions): Promise<StepResult<T>> {
     const plan = planStep(options)
     if (typeof fn !== 'function') {
-      throw new DotdoError('INVALID_STEP_OPTIONS', `Step '${plan.stepId}' is given a ${typeof fn} instead of a function. Write this.do(() => work(), { stepId }), so that a replay can leave the work out.`, {
-        data: { stepId: plan.stepId },
-      })
+      throw new DotdoError(
+        'INVALID_STEP_OPTIONS',
+        `Step '${plan.stepId}' is given a ${typeof fn} instead of a function. Write this.do(() => work(), { stepId }), so that a replay can leave the work out.`,
+        {
+          data: { stepId: plan.stepId },
+        },
+      )
     }
     // The one place where what was stored gets its type back: T says what the function gives, and the codec gives that back.
     return this.#use(fn, plan) as Promise<StepResult<T>>
@@ -84,7 +88,9 @@ export class Scope implements Execution {
     this.nested = true
     const use: StepUse = { fn: new WeakRef(fn), text, scope: this, promise: undefined }
     run.uses.set(plan.stepId, use)
-    const promise = earlier?.promise ? this.#performAfter(earlier.promise, fn, plan) : this.#driver.perform(run, this, fn, plan, earlier !== undefined)
+    const promise = earlier?.promise
+      ? this.#performAfter(earlier.promise, fn, plan)
+      : this.#driver.perform(run, this, fn, plan, earlier !== undefined)
     use.promise = promise
     run.open.add(promise)
     const close = (): void => {

@@ -61,13 +61,21 @@ const maxRetries = 1000
 export function planStep(options: unknown): StepPlan {
   const { stepId, retries = {}, timeout } = isObject(options) ? options : {}
   if (stepId === undefined) {
-    throw new DotdoError('STEP_ID_MISSING', `A step was begun without a stepId. Name it, so that a replay of the run finds its result: this.do(fn, { stepId: 'extract-users' }).`)
+    throw new DotdoError(
+      'STEP_ID_MISSING',
+      `A step was begun without a stepId. Name it, so that a replay of the run finds its result: this.do(fn, { stepId: 'extract-users' }).`,
+    )
   }
   if (typeof stepId !== 'string' || stepId.length === 0 || stepId.length > maxIdLength) {
-    const shown = typeof stepId === 'string' ? JSON.stringify(stepId.length > 40 ? `${stepId.slice(0, 40)}…` : stepId) : `a ${typeof stepId}`
-    throw new DotdoError('INVALID_STEP_ID', `A stepId is text of 1 to ${maxIdLength} characters, not ${shown}. Use a short name and, in a loop, the item's key.`, {
-      data: { stepId: typeof stepId === 'string' ? stepId.slice(0, maxIdLength) : typeof stepId },
-    })
+    const shown =
+      typeof stepId === 'string' ? JSON.stringify(stepId.length > 40 ? `${stepId.slice(0, 40)}…` : stepId) : `a ${typeof stepId}`
+    throw new DotdoError(
+      'INVALID_STEP_ID',
+      `A stepId is text of 1 to ${maxIdLength} characters, not ${shown}. Use a short name and, in a loop, the item's key.`,
+      {
+        data: { stepId: typeof stepId === 'string' ? stepId.slice(0, maxIdLength) : typeof stepId },
+      },
+    )
   }
   if (!isObject(retries)) throw invalid(stepId, 'retries', retries, 'an object { limit, delay, backoff }')
   const { limit = 5, delay = 1000, backoff = 'exponential' } = retries

@@ -69,8 +69,18 @@ export class StepRunner implements StepDriver {
 
   #newStep(run: ActiveRun, stepId: string): Step {
     return {
-      run: run.seq, stepId, ordinal: run.nextOrdinal++, status: 'waiting', attempt: 0, startedAt: this.#ports.clock.now(),
-      endedAt: null, nextAttemptAt: null, progress: null, result: null, valueId: null, error: null,
+      run: run.seq,
+      stepId,
+      ordinal: run.nextOrdinal++,
+      status: 'waiting',
+      attempt: 0,
+      startedAt: this.#ports.clock.now(),
+      endedAt: null,
+      nextAttemptAt: null,
+      progress: null,
+      result: null,
+      valueId: null,
+      error: null,
     }
   }
 
@@ -169,7 +179,9 @@ export class StepRunner implements StepDriver {
       }
     } catch (thrown) {
       // The source may let go of what it holds. It is not waited for, and what it says changes nothing: the attempt has failed already.
-      void Promise.resolve().then(() => batches.return?.()).catch(() => undefined)
+      void Promise.resolve()
+        .then(() => batches.return?.())
+        .catch(() => undefined)
       throw thrown
     }
     const stored = this.#ports.store.transaction(() => {
@@ -183,7 +195,14 @@ export class StepRunner implements StepDriver {
 
   /** The commit point of a step: its result and its status in one row. */
   #done(step: Step, stored: Stored): void {
-    const row: Step = { ...step, status: 'done', endedAt: this.#ports.clock.now(), result: stored.text, valueId: stored.valueId, error: null }
+    const row: Step = {
+      ...step,
+      status: 'done',
+      endedAt: this.#ports.clock.now(),
+      result: stored.text,
+      valueId: stored.valueId,
+      error: null,
+    }
     this.#steps.update(row)
     Object.assign(step, row)
   }
@@ -209,10 +228,12 @@ export class StepRunner implements StepDriver {
     step.error = storableError(thrown)
     step.nextAttemptAt = nextAttemptAt
     step.endedAt = status === 'failed' ? this.#ports.clock.now() : null
-    run.write(() => this.#ports.store.transaction(() => {
-      this.#dropPartial(step)
-      this.#steps.update(step)
-    }))
+    run.write(() =>
+      this.#ports.store.transaction(() => {
+        this.#dropPartial(step)
+        this.#steps.update(step)
+      }),
+    )
     this.#tell(status === 'failed' ? 'step.failed' : 'step.retrying', run, step)
   }
 

@@ -60,7 +60,12 @@ export class StepTable {
   insert(step: Step): void {
     this.#store.sql(
       'INSERT INTO dotdo_steps (run, step_id, ordinal, status, attempt, started_at) VALUES (?, ?, ?, ?, ?, ?)',
-      step.run, step.stepId, step.ordinal, step.status, step.attempt, step.startedAt,
+      step.run,
+      step.stepId,
+      step.ordinal,
+      step.status,
+      step.attempt,
+      step.startedAt,
     )
   }
 
@@ -68,8 +73,16 @@ export class StepTable {
   update(step: Step): void {
     this.#store.sql(
       'UPDATE dotdo_steps SET status = ?, attempt = ?, ended_at = ?, next_attempt_at = ?, progress = ?, result = ?, value_id = ?, error = ? WHERE run = ? AND step_id = ?',
-      step.status, step.attempt, step.endedAt, step.nextAttemptAt, step.progress && encodeValue(step.progress, 'progress'), step.result, step.valueId,
-      step.error && encodeError(step.error), step.run, step.stepId,
+      step.status,
+      step.attempt,
+      step.endedAt,
+      step.nextAttemptAt,
+      step.progress && encodeValue(step.progress, 'progress'),
+      step.result,
+      step.valueId,
+      step.error && encodeError(step.error),
+      step.run,
+      step.stepId,
     )
   }
 
@@ -77,18 +90,27 @@ export class StepTable {
   closeOpen(run: number, error: ErrorRecord, now: number): void {
     this.#store.sql(
       `UPDATE dotdo_steps SET status = 'failed', error = ?, ended_at = ?, next_attempt_at = NULL WHERE run = ? AND status IN ('running', 'waiting')`,
-      encodeError(error), now, run,
+      encodeError(error),
+      now,
+      run,
     )
   }
 
   /** Lets the steps that failed begin anew, with all of their attempts; those that are done stay done. */
   reopenFailed(run: number, now: number): void {
-    this.#store.sql(`UPDATE dotdo_steps SET status = 'waiting', attempt = 0, error = NULL, ended_at = NULL, next_attempt_at = ? WHERE run = ? AND status = 'failed'`, now, run)
+    this.#store.sql(
+      `UPDATE dotdo_steps SET status = 'waiting', attempt = 0, error = NULL, ended_at = NULL, next_attempt_at = ? WHERE run = ? AND status = 'failed'`,
+      now,
+      run,
+    )
   }
 
   /** The reference to a stream, if a step of this run owns it. */
   ownedStream(run: number, valueId: number): string | undefined {
-    return this.#store.sql<{ result: string | null }>('SELECT result FROM dotdo_steps WHERE run = ? AND value_id = ?', run, valueId)[0]?.result ?? undefined
+    return (
+      this.#store.sql<{ result: string | null }>('SELECT result FROM dotdo_steps WHERE run = ? AND value_id = ?', run, valueId)[0]
+        ?.result ?? undefined
+    )
   }
 
   /** How many steps a run has begun. */
@@ -98,7 +120,9 @@ export class StepTable {
 
   /** In order of first start, from the step behind `afterOrdinal` on. */
   page(run: number, afterOrdinal: number, limit: number): Step[] {
-    return this.#store.sql<StepRow>('SELECT * FROM dotdo_steps WHERE run = ? AND ordinal > ? ORDER BY ordinal LIMIT ?', run, afterOrdinal, limit).map(toStep)
+    return this.#store
+      .sql<StepRow>('SELECT * FROM dotdo_steps WHERE run = ? AND ordinal > ? ORDER BY ordinal LIMIT ?', run, afterOrdinal, limit)
+      .map(toStep)
   }
 
   /** @param progress what is known in memory and not yet in the row */

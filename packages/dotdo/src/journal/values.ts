@@ -80,12 +80,18 @@ export class ValueStore {
 
   /** Begins a stream under the number `valueId`, which the caller has written into the row that owns it. */
   openStream(valueId: number, what: string): StreamWriter {
-    return new StreamWriter(new ChunkWriter(this.#store, valueId, this.#compression), what, (writer, rows, preview) => this.#finish(writer, 'stream', rows, preview))
+    return new StreamWriter(new ChunkWriter(this.#store, valueId, this.#compression), what, (writer, rows, preview) =>
+      this.#finish(writer, 'stream', rows, preview),
+    )
   }
 
   /** Reads what {@link put} or a stream left in a column. @throws `RESULT_NOT_STORED`, `VALUE_LOST`, `STATE_TOO_NEW` */
   get(text: string): unknown {
-    if (text[0] === 'u') throw new DotdoError('RESULT_NOT_STORED', `The value was not stored: ${text.slice(1)}. Return plain data, or return the stream from a step, to find it here.`)
+    if (text[0] === 'u')
+      throw new DotdoError(
+        'RESULT_NOT_STORED',
+        `The value was not stored: ${text.slice(1)}. Return plain data, or return the stream from a step, to find it here.`,
+      )
     if (text[0] !== 'r') return decodeValue(text)
     const ref = readRef(text)
     if (ref.kind === 'stream') return this.#stream(ref, text)
@@ -119,12 +125,24 @@ export class ValueStore {
   remove(valueId: number, limit = chunksPerValue): number {
     const from = valueId * chunksPerValue
     const to = from + chunksPerValue
-    return this.#store.sql('DELETE FROM dotdo_values WHERE id IN (SELECT id FROM dotdo_values WHERE id >= ? AND id < ? LIMIT ?) RETURNING id', from, to, limit).length
+    return this.#store.sql(
+      'DELETE FROM dotdo_values WHERE id IN (SELECT id FROM dotdo_values WHERE id >= ? AND id < ? LIMIT ?) RETURNING id',
+      from,
+      to,
+      limit,
+    ).length
   }
 
   #finish(writer: ChunkWriter, kind: ValueRef['kind'], rows: number | undefined, preview: string): Stored {
     writer.flush()
-    const ref: ValueRef = { valueId: writer.valueId, kind, chunks: writer.chunks, sizeBytes: writer.sizeBytes, ...(rows !== undefined && { rows }), preview }
+    const ref: ValueRef = {
+      valueId: writer.valueId,
+      kind,
+      chunks: writer.chunks,
+      sizeBytes: writer.sizeBytes,
+      ...(rows !== undefined && { rows }),
+      preview,
+    }
     return { text: `r${JSON.stringify(ref)}`, valueId: writer.valueId }
   }
 

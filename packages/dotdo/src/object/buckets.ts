@@ -25,7 +25,11 @@ export function bindingOf(bucket: unknown): string {
   // Bindings may be wrapped anew for each reader: then the only one there is must be meant.
   const names = Object.keys(bucketBindings())
   if (names.length === 1 && isBucket(bucket)) return names[0]!
-  throw new DotdoError('BUCKET_UNKNOWN', `This bucket is none of the Worker's bindings (${names.join(', ') || 'there are none'}). Say which catalog holds the table: new IcebergWriter({ …, warehouse: 'R2_BUCKET' }).`, { data: { known: names } })
+  throw new DotdoError(
+    'BUCKET_UNKNOWN',
+    `This bucket is none of the Worker's bindings (${names.join(', ') || 'there are none'}). Say which catalog holds the table: new IcebergWriter({ …, warehouse: 'R2_BUCKET' }).`,
+    { data: { known: names } },
+  )
 }
 
 /** A bucket by its name in addresses, or by its binding; `undefined` where there is none. */

@@ -19,8 +19,26 @@ export interface Shape {
 
 /** Names on `this` that are the framework's: a definition that uses one of them is refused. */
 export const frameworkNames: ReadonlySet<string> = new Set([
-  'after', 'alarm', 'at', 'ctx', 'do', 'dotdoInspect', 'dotdoLink', 'env', 'every', 'fetch', 'id', 'on', 'send',
-  'webSocketClose', 'webSocketError', 'webSocketMessage', 'constructor', 'prototype', '__proto__', 'then',
+  'after',
+  'alarm',
+  'at',
+  'ctx',
+  'do',
+  'dotdoInspect',
+  'dotdoLink',
+  'env',
+  'every',
+  'fetch',
+  'id',
+  'on',
+  'send',
+  'webSocketClose',
+  'webSocketError',
+  'webSocketMessage',
+  'constructor',
+  'prototype',
+  '__proto__',
+  'then',
 ])
 
 /**
@@ -31,7 +49,11 @@ export function readDefinition(definition: object): Shape {
   const shape: Shape = { fields: {}, shared: {}, names: { methods: [], getters: [] }, init: undefined }
   for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(definition))) {
     if (frameworkNames.has(name)) {
-      throw new DotdoError('NAME_RESERVED', `A definition must not have a member named '${name}': that name is the framework's. Give it another one.`, { data: { name } })
+      throw new DotdoError(
+        'NAME_RESERVED',
+        `A definition must not have a member named '${name}': that name is the framework's. Give it another one.`,
+        { data: { name } },
+      )
     }
     const isMethod = typeof descriptor.value === 'function'
     if (name === 'init' && isMethod) {
@@ -59,9 +81,13 @@ function cloneField(name: string, value: unknown): unknown {
   try {
     return structuredClone(value)
   } catch (cause) {
-    throw new DotdoError('FIELD_NOT_CLONABLE', `The field '${name}' cannot be copied for each object: ${cause instanceof Error ? cause.message : String(cause)}. Start it as null and set it in init().`, {
-      data: { name },
-      cause,
-    })
+    throw new DotdoError(
+      'FIELD_NOT_CLONABLE',
+      `The field '${name}' cannot be copied for each object: ${cause instanceof Error ? cause.message : String(cause)}. Start it as null and set it in init().`,
+      {
+        data: { name },
+        cause,
+      },
+    )
   }
 }

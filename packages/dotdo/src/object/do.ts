@@ -7,7 +7,9 @@ import { isNamespace } from './nouns.ts'
 import type { DotdoObject, Nouns } from './self.ts'
 
 /** The public methods of a definition, as a native stub of its class sees them. */
-export type Reachable<T> = { [K in keyof T as K extends 'init' | `_${string}` ? never : T[K] extends (...args: never[]) => unknown ? K : never]: T[K] }
+export type Reachable<T> = {
+  [K in keyof T as K extends 'init' | `_${string}` ? never : T[K] extends (...args: never[]) => unknown ? K : never]: T[K]
+}
 
 /**
  * The class that {@link DO.extend} makes: a Durable Object class, to be exported by its noun. `InstanceType` of it is what a client is typed by.
@@ -96,9 +98,13 @@ function nounOf(facade: object, ctx: DurableObjectState): string {
       return noun
     }
   }
-  throw new DotdoError('NOUN_UNNAMED', `An object (${ctx.id.toString()}) was reached by an id without a name, or its class is not exported. Reach objects by name: this.Noun('main').`, {
-    data: { id: ctx.id.toString() },
-  })
+  throw new DotdoError(
+    'NOUN_UNNAMED',
+    `An object (${ctx.id.toString()}) was reached by an id without a name, or its class is not exported. Reach objects by name: this.Noun('main').`,
+    {
+      data: { id: ctx.id.toString() },
+    },
+  )
 }
 
 export type { Shape }

@@ -42,7 +42,8 @@ export class Door extends RpcTarget {
   async authenticate(token: string): Promise<App> {
     const { authenticate } = appOptions()
     if (!authenticate) await verifyToken(token, 'session', this.#env.DOTDO_SECRET, clock.now())
-    else if (!(await authenticate(token, this.#env))) throw new DotdoError('TOKEN_INVALID', 'The token is not valid: the app refused it. Ask the app for a new one.')
+    else if (!(await authenticate(token, this.#env)))
+      throw new DotdoError('TOKEN_INVALID', 'The token is not valid: the app refused it. Ask the app for a new one.')
     return makeApp(this.#env, this.#links)
   }
 
@@ -125,7 +126,9 @@ export class Operator extends RpcTarget {
 
   /** The tables of the app's catalog with their current snapshots. */
   async tables(): Promise<TableOverview[]> {
-    const catalogs = Object.keys(bucketBindings()).map((binding) => this.#links.user('DotdoSystem', `catalog ${binding}`) as unknown as { overview(): Promise<TableOverview[]> })
+    const catalogs = Object.keys(bucketBindings()).map(
+      (binding) => this.#links.user('DotdoSystem', `catalog ${binding}`) as unknown as { overview(): Promise<TableOverview[]> },
+    )
     return (await Promise.all(catalogs.map((catalog) => catalog.overview()))).flat()
   }
 }

@@ -13,9 +13,14 @@ export { DotdoSystem } from './system.ts'
 
 const options = app as unknown as AppOptions
 
-const handler: AppHandler = serve({ singletons: { Pipeline: ['main'] }, ...optional('sources'), ...optional('singletons'), ...optional('authenticate') })
+const handler: AppHandler = serve({
+  singletons: { Pipeline: ['main'] },
+  ...optional('sources'),
+  ...optional('singletons'),
+  ...optional('authenticate'),
+})
 export default handler
 
 function optional<Name extends keyof AppOptions>(name: Name): Pick<AppOptions, Name> | undefined {
-  return options[name] === undefined ? undefined : { [name]: options[name] } as Pick<AppOptions, Name>
+  return options[name] === undefined ? undefined : ({ [name]: options[name] } as Pick<AppOptions, Name>)
 }

@@ -67,13 +67,30 @@ export class ObjectHost {
     const sync = () => ctx.storage.sync()
     const observe = this.live.emit.bind(this.live)
     this.journal = new Journal({
-      store: this.store, clock, random, sleep, sync, observe, compression: zstd,
+      store: this.store,
+      clock,
+      random,
+      sleep,
+      sync,
+      observe,
+      compression: zstd,
       execute: (run, execution) => this.#execute(run, execution),
       enter: (execution, work) => inContext({ ...this.#context(), execution }, work),
     })
-    this.scheduler = new Scheduler({ store: this.store, clock, random, start: (firing) => this.#storeRun(firing), changed: () => this.wake?.changed() })
+    this.scheduler = new Scheduler({
+      store: this.store,
+      clock,
+      random,
+      start: (firing) => this.#storeRun(firing),
+      changed: () => this.wake?.changed(),
+    })
     this.outbox = new Outbox({
-      store: this.store, clock, random, sync, observe, source: this.label,
+      store: this.store,
+      clock,
+      random,
+      sync,
+      observe,
+      source: this.label,
       wake: () => this.#pumpSoon(),
       deliver: (event, handler, attempt) => this.#deliver(event, handler, attempt),
     })
@@ -98,10 +115,14 @@ export class ObjectHost {
       await inContext({ host: this, target: { kind: 'method', name: 'init' }, args: [] }, () => this.shape.init?.call(this.self))
     } catch (cause) {
       const error = toErrorRecord(cause)
-      throw new DotdoError('INIT_FAILED', `init() of ${this.label} failed: ${error.message.replace(/[.!?]$/, '')}. The object answers again when init() ends without an error.`, {
-        data: { noun: this.noun, name: this.name, error },
-        cause,
-      })
+      throw new DotdoError(
+        'INIT_FAILED',
+        `init() of ${this.label} failed: ${error.message.replace(/[.!?]$/, '')}. The object answers again when init() ends without an error.`,
+        {
+          data: { noun: this.noun, name: this.name, error },
+          cause,
+        },
+      )
     }
     this.scheduler.settle()
     this.outbox.settle()
@@ -209,12 +230,18 @@ export class ObjectHost {
     if (target.kind === 'schedule') {
       const handler = this.scheduler.handlerOf(target.id)
       if (handler) return handler as (...args: unknown[]) => unknown
-      throw new DotdoError('SCHEDULE_GONE', `The schedule '${target.id}' of this run is no longer declared by ${this.label}. Declare it again, or cancel the run.`, { data: { schedule: target.id } })
+      throw new DotdoError(
+        'SCHEDULE_GONE',
+        `The schedule '${target.id}' of this run is no longer declared by ${this.label}. Declare it again, or cancel the run.`,
+        { data: { schedule: target.id } },
+      )
     }
     if (target.kind === 'event') {
       const handler = this.outbox.handlerOf(target.handler)
       if (handler) return (event) => handler.fn((event as SentEvent).payload, event as SentEvent)
-      throw new DotdoError('HANDLER_GONE', `The handler '${target.handler}' of this run is no longer declared by ${this.label}.`, { data: { handler: target.handler } })
+      throw new DotdoError('HANDLER_GONE', `The handler '${target.handler}' of this run is no longer declared by ${this.label}.`, {
+        data: { handler: target.handler },
+      })
     }
     const method = this.shape.names.methods.includes(target.name) ? (this.self as Record<string, unknown>)[target.name] : undefined
     if (typeof method !== 'function') throw methodUnknown(this.noun, target.name, this.shape.names)
@@ -258,9 +285,15 @@ export class ObjectHost {
 }
 
 function outsideRun(label: string): DotdoError {
-  return new DotdoError('DO_OUTSIDE_RUN', `this.do was called in ${label} where no run can be: in init(), or in code that no call, schedule or event of this object started. Call it inside a method or a handler.`, { data: { object: label } })
+  return new DotdoError(
+    'DO_OUTSIDE_RUN',
+    `this.do was called in ${label} where no run can be: in init(), or in code that no call, schedule or event of this object started. Call it inside a method or a handler.`,
+    { data: { object: label } },
+  )
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (typeof value === 'object' || typeof value === 'function') && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  return (
+    (typeof value === 'object' || typeof value === 'function') && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  )
 }

@@ -1,4 +1,11 @@
-import { IcebergWriter as Writer, type IcebergWriterOptions, type Rows, type TableStatus, type WriteReceipt, type WriterMemory } from '../iceberg/writer.ts'
+import {
+  IcebergWriter as Writer,
+  type IcebergWriterOptions,
+  type Rows,
+  type TableStatus,
+  type WriteReceipt,
+  type WriterMemory,
+} from '../iceberg/writer.ts'
 import type { CatalogClient } from '../iceberg/ports.ts'
 import { ambientKey, ambientLinks, ambientProgress } from './ambient.ts'
 import { bindingOf } from './buckets.ts'
@@ -61,8 +68,11 @@ export class IcebergWriter {
 /** The catalog object of a warehouse, by the links of whoever calls. */
 export function catalogOf(warehouse: () => string): CatalogClient {
   const call = (method: string, args: unknown[]) =>
-    (ambientLinks().user('DotdoSystem', `catalog ${warehouse()}`) as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[method]!(...args)
+    (ambientLinks().user('DotdoSystem', `catalog ${warehouse()}`) as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[
+      method
+    ]!(...args)
   return new Proxy({} as CatalogClient, {
-    get: (_, method) => (typeof method === 'string' && method !== 'then' ? async (...args: unknown[]) => await call(method, args) : undefined),
+    get: (_, method) =>
+      typeof method === 'string' && method !== 'then' ? async (...args: unknown[]) => await call(method, args) : undefined,
   })
 }

@@ -32,7 +32,10 @@ export class Inspector extends RpcTarget {
 
   /** Runs, newest first, without their steps. */
   runs(options: { limit?: number; before?: string } = {}): RunView[] {
-    return this.#host.journal.runs({ limit: Math.min(options.limit ?? 50, 500), ...(options.before !== undefined && { before: options.before }) })
+    return this.#host.journal.runs({
+      limit: Math.min(options.limit ?? 50, 500),
+      ...(options.before !== undefined && { before: options.before }),
+    })
   }
 
   /** One run with its steps. @throws `RUN_UNKNOWN` */

@@ -38,7 +38,8 @@ export class Live {
 
   /** Accepts a watcher. The first message tells where the numbering stands. */
   accept(): Response {
-    if (this.#ctx.getWebSockets('live').length >= maxWatchers) return new Response(`More than ${maxWatchers} watchers of one object.`, { status: 503 })
+    if (this.#ctx.getWebSockets('live').length >= maxWatchers)
+      return new Response(`More than ${maxWatchers} watchers of one object.`, { status: 503 })
     const { 0: client, 1: server } = new WebSocketPair()
     this.#ctx.acceptWebSocket(server, ['live'])
     server.send(JSON.stringify({ type: 'watching', seq: this.#seq }))

@@ -42,9 +42,13 @@ export function requireNamespace(noun: string): Namespace {
   const namespace = namespaceOf(noun)
   if (namespace) return namespace
   const known = nounNames()
-  throw new DotdoError('NOUN_UNKNOWN', `There is no noun ${JSON.stringify(noun)}. This Worker knows: ${known.join(', ') || 'none'}. Export the class by that name, with a migration in wrangler.toml, or bind it.`, {
-    data: { noun, known },
-  })
+  throw new DotdoError(
+    'NOUN_UNKNOWN',
+    `There is no noun ${JSON.stringify(noun)}. This Worker knows: ${known.join(', ') || 'none'}. Export the class by that name, with a migration in wrangler.toml, or bind it.`,
+    {
+      data: { noun, known },
+    },
+  )
 }
 
 /** Whether a value is a namespace of objects: the Worker's own exports are callable loopbacks, bindings are not, and both carry the tag. */
@@ -77,9 +81,13 @@ export class Links {
 
   #link(method: keyof LinkedObject, noun: string, name: string): Link {
     if (typeof name !== 'string' || name.length === 0 || name.length > 1024) {
-      throw new DotdoError('INVALID_NAME', `The name of a ${noun} is a text of 1 to 1,024 characters, not ${typeof name === 'string' ? `one of ${name.length}` : `a ${typeof name}`}: this.${noun}('main').`, {
-        data: { noun, name: typeof name === 'string' ? name.slice(0, 100) : String(name) },
-      })
+      throw new DotdoError(
+        'INVALID_NAME',
+        `The name of a ${noun} is a text of 1 to 1,024 characters, not ${typeof name === 'string' ? `one of ${name.length}` : `a ${typeof name}`}: this.${noun}('main').`,
+        {
+          data: { noun, name: typeof name === 'string' ? name.slice(0, 100) : String(name) },
+        },
+      )
     }
     const key = `${method} ${noun} ${name}`
     let link = this.#links.get(key)
@@ -87,10 +95,14 @@ export class Links {
       this.#links.delete(key)
     } else {
       const namespace = requireNamespace(noun)
-      link = new Link(() => {
-        const stub = namespace.getByName(name) as unknown as LinkedObject
-        return { send: (message) => stub[method](message) }
-      }, this.#ports, this.stats)
+      link = new Link(
+        () => {
+          const stub = namespace.getByName(name) as unknown as LinkedObject
+          return { send: (message) => stub[method](message) }
+        },
+        this.#ports,
+        this.stats,
+      )
       if (this.#links.size >= linksPerOwner) this.#links.delete(this.#links.keys().next().value!)
     }
     this.#links.set(key, link)

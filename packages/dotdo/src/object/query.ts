@@ -32,9 +32,12 @@ export class QueryCoordinator extends Coordinator {
    * @throws `NO_SCANNERS`, `TOO_MANY_SHARDS`
    */
   constructor(scanners: Iterable<Scanner | PromiseLike<Scanner>>, options: Partial<CoordinatorOptions> = {}) {
-    super(scanners as Iterable<Scanner | Promise<Scanner>>, { ...options, get parser() {
-      return options.parser ?? sqlParser()
-    } })
+    super(scanners as Iterable<Scanner | Promise<Scanner>>, {
+      ...options,
+      get parser() {
+        return options.parser ?? sqlParser()
+      },
+    })
   }
 }
 
@@ -53,7 +56,10 @@ export class SqliteScanner extends RpcTarget implements Scanner {
   constructor(object: { readonly ctx: DurableObjectState }, tables: Iterable<string>, options: Omit<SqliteScannerOptions, 'tables'> = {}) {
     super()
     const { storage } = object.ctx
-    this.#core = new Core({ ...sqlStore(storage), iterate: (statement, ...parameters) => iterateSql(storage, statement, parameters) }, { ...options, tables })
+    this.#core = new Core(
+      { ...sqlStore(storage), iterate: (statement, ...parameters) => iterateSql(storage, statement, parameters) },
+      { ...options, tables },
+    )
   }
 
   describe(): Promise<TableDescription[]> {

@@ -59,10 +59,12 @@ export function serve(options: AppOptions = {}): AppHandler {
 }
 
 async function watch(request: Request, url: URL, env: ServeEnv): Promise<Response> {
-  if (request.headers.get('upgrade') !== 'websocket') return new Response('Connect with a WebSocket.\n', { status: 426, headers: { upgrade: 'websocket' } })
+  if (request.headers.get('upgrade') !== 'websocket')
+    return new Response('Connect with a WebSocket.\n', { status: 426, headers: { upgrade: 'websocket' } })
   const [noun, name] = url.pathname.split('/').slice(2).map(decoded)
   const claims = await verifyToken(url.searchParams.get('ticket'), 'watch', env.DOTDO_SECRET, clock.now())
-  if (noun === undefined || name === undefined || claims.object !== `${noun}/${name}`) return new Response('The ticket is for another object.\n', { status: 403 })
+  if (noun === undefined || name === undefined || claims.object !== `${noun}/${name}`)
+    return new Response('The ticket is for another object.\n', { status: 403 })
   return await requireNamespace(noun).getByName(name).fetch(request)
 }
 
@@ -71,7 +73,11 @@ function decoded(segment: string): string {
   try {
     return decodeURIComponent(segment)
   } catch (cause) {
-    throw new DotdoError('INVALID_NAME', `${JSON.stringify(segment)} is no name of a noun or an object: it is not percent-encoded UTF-8. Take the address from dotdo.watch(noun, name).`, { data: { segment }, cause })
+    throw new DotdoError(
+      'INVALID_NAME',
+      `${JSON.stringify(segment)} is no name of a noun or an object: it is not percent-encoded UTF-8. Take the address from dotdo.watch(noun, name).`,
+      { data: { segment }, cause },
+    )
   }
 }
 

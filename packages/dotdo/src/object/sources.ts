@@ -28,7 +28,10 @@ function sourcePorts(): SourcePorts {
     bucketNames: () => Object.keys(bucketBindings()),
     sources: appOptions().sources ?? {},
     http: (url, request) => platformFetch(url, request as RequestInit),
-    gunzip: (stream) => (stream as globalThis.ReadableStream<Uint8Array>).pipeThrough(new DecompressionStream('gzip') as unknown as ReadableWritablePair<Uint8Array, Uint8Array>),
+    gunzip: (stream) =>
+      (stream as globalThis.ReadableStream<Uint8Array>).pipeThrough(
+        new DecompressionStream('gzip') as unknown as ReadableWritablePair<Uint8Array, Uint8Array>,
+      ),
   }
 }
 
@@ -40,7 +43,10 @@ export function patchFetch(): void {
     const request = input instanceof Request ? input : undefined
     const method = init?.method ?? request?.method
     const signal = init?.signal ?? request?.signal
-    const { status, headers, body } = await createSchemeFetch(sourcePorts())(address, { ...(method !== undefined && { method }), ...(signal && { signal }) })
+    const { status, headers, body } = await createSchemeFetch(sourcePorts())(address, {
+      ...(method !== undefined && { method }),
+      ...(signal && { signal }),
+    })
     return new Response(body as BodyInit | null, { status, headers })
   }) as typeof fetch
 }

@@ -31,7 +31,10 @@ export class DotdoSystem extends DurableObject {
     const store = sqlStore(ctx.storage)
     const [role, binding] = (ctx.id.name ?? '').split(' ')
     let main: RpcTarget | undefined
-    this.#link = new LinkServer(() => (main ??= role === 'catalog' ? new CatalogTarget(store, binding ?? '') : new TokensTarget(store)), { endOfTurn, timer })
+    this.#link = new LinkServer(() => (main ??= role === 'catalog' ? new CatalogTarget(store, binding ?? '') : new TokensTarget(store)), {
+      endOfTurn,
+      timer,
+    })
   }
 
   dotdoLink(message: LinkMessage): Promise<LinkReply> {
@@ -65,20 +68,45 @@ class CatalogTarget extends RpcTarget implements CatalogClient {
   constructor(store: Store, binding: string) {
     super()
     const bucket = bucketBindings()[binding]
-    if (!bucket) throw new DotdoError('BUCKET_UNKNOWN', `There is no bucket binding ${JSON.stringify(binding)} for this catalog. This Worker has: ${Object.keys(bucketBindings()).join(', ') || 'none'}.`, { data: { binding } })
+    if (!bucket)
+      throw new DotdoError(
+        'BUCKET_UNKNOWN',
+        `There is no bucket binding ${JSON.stringify(binding)} for this catalog. This Worker has: ${Object.keys(bucketBindings()).join(', ') || 'none'}.`,
+        { data: { binding } },
+      )
     this.#catalog = new Catalog({ store, bucket, clock, random, warehouse: `s3://${addressName(binding)}` })
   }
 
-  loadTable(...args: Parameters<CatalogClient['loadTable']>) { return this.#catalog.loadTable(...args) }
-  createTable(...args: Parameters<CatalogClient['createTable']>) { return this.#catalog.createTable(...args) }
-  beginWrite(...args: Parameters<CatalogClient['beginWrite']>) { return this.#catalog.beginWrite(...args) }
-  findCommit(...args: Parameters<CatalogClient['findCommit']>) { return this.#catalog.findCommit(...args) }
-  commit(...args: Parameters<CatalogClient['commit']>) { return this.#catalog.commit(...args) }
-  dropTable(...args: Parameters<CatalogClient['dropTable']>) { return this.#catalog.dropTable(...args) }
-  createNamespace(...args: Parameters<CatalogClient['createNamespace']>) { return this.#catalog.createNamespace(...args) }
-  loadNamespace(...args: Parameters<CatalogClient['loadNamespace']>) { return this.#catalog.loadNamespace(...args) }
-  listNamespaces(...args: Parameters<CatalogClient['listNamespaces']>) { return this.#catalog.listNamespaces(...args) }
-  listTables(...args: Parameters<CatalogClient['listTables']>) { return this.#catalog.listTables(...args) }
+  loadTable(...args: Parameters<CatalogClient['loadTable']>) {
+    return this.#catalog.loadTable(...args)
+  }
+  createTable(...args: Parameters<CatalogClient['createTable']>) {
+    return this.#catalog.createTable(...args)
+  }
+  beginWrite(...args: Parameters<CatalogClient['beginWrite']>) {
+    return this.#catalog.beginWrite(...args)
+  }
+  findCommit(...args: Parameters<CatalogClient['findCommit']>) {
+    return this.#catalog.findCommit(...args)
+  }
+  commit(...args: Parameters<CatalogClient['commit']>) {
+    return this.#catalog.commit(...args)
+  }
+  dropTable(...args: Parameters<CatalogClient['dropTable']>) {
+    return this.#catalog.dropTable(...args)
+  }
+  createNamespace(...args: Parameters<CatalogClient['createNamespace']>) {
+    return this.#catalog.createNamespace(...args)
+  }
+  loadNamespace(...args: Parameters<CatalogClient['loadNamespace']>) {
+    return this.#catalog.loadNamespace(...args)
+  }
+  listNamespaces(...args: Parameters<CatalogClient['listNamespaces']>) {
+    return this.#catalog.listNamespaces(...args)
+  }
+  listTables(...args: Parameters<CatalogClient['listTables']>) {
+    return this.#catalog.listTables(...args)
+  }
 
   /** The tables with their current snapshots, for people. At most 200: a page is no catalog client. */
   async overview(): Promise<TableOverview[]> {
@@ -93,7 +121,9 @@ class CatalogTarget extends RpcTarget implements CatalogClient {
           name: [...ident.namespace, ident.name].join('.'),
           location: loaded.metadata.location,
           ...(snapshot && { snapshotId: snapshot['snapshot-id'], committedAt: snapshot['timestamp-ms'] }),
-          files: total('total-data-files'), rows: total('total-records'), bytes: total('total-files-size'),
+          files: total('total-data-files'),
+          rows: total('total-records'),
+          bytes: total('total-files-size'),
         })
       }
     }

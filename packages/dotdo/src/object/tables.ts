@@ -24,10 +24,17 @@ export async function serveCatalog(request: Request, url: URL, env: ServeEnv, li
   const named = /^\/(?!v1(?:\/|$))([^/]+)(\/.*)$/.exec(below)
   const bindings = Object.keys(bucketBindings())
   const binding = named ? bindings.find((it) => it === named[1] || addressName(it) === named[1]) : bindings[0]
-  if (binding === undefined) throw new DotdoError('BUCKET_UNKNOWN', `There is no bucket ${named ? JSON.stringify(named[1]) : ''} here. This Worker has: ${bindings.map(addressName).join(', ') || 'none'}.`, { data: { known: bindings } })
+  if (binding === undefined)
+    throw new DotdoError(
+      'BUCKET_UNKNOWN',
+      `There is no bucket ${named ? JSON.stringify(named[1]) : ''} here. This Worker has: ${bindings.map(addressName).join(', ') || 'none'}.`,
+      { data: { known: bindings } },
+    )
 
   const catalog = links.user('DotdoSystem', `catalog ${binding}`) as unknown as CatalogClient
-  const local = localStorage(url, env) && { tableConfig: { 's3.endpoint': `${url.origin}/buckets`, 's3.path-style-access': 'true', 's3.region': 'auto' } }
+  const local = localStorage(url, env) && {
+    tableConfig: { 's3.endpoint': `${url.origin}/buckets`, 's3.path-style-access': 'true', 's3.region': 'auto' },
+  }
   const answer = await serveRest({ method: request.method, path: named?.[2] ?? below, query: url.searchParams }, catalog, local || {})
   return new Response(answer.body, { status: answer.status, headers: answer.headers })
 }
@@ -39,8 +46,18 @@ export async function serveCatalog(request: Request, url: URL, env: ServeEnv, li
  */
 export async function serveBucket(request: Request, url: URL, env: ServeEnv): Promise<Response> {
   if (!localStorage(url, env)) return new Response('Not here: on Cloudflare, R2 speaks S3 itself.\n', { status: 404 })
-  const buckets: Record<string, ObjectStore> = Object.fromEntries(Object.entries(bucketBindings()).map(([binding, bucket]) => [addressName(binding), bucket]))
-  const answer = await serveS3({ method: request.method, path: url.pathname.slice('/buckets'.length), query: url.searchParams, headers: Object.fromEntries(request.headers) }, buckets)
+  const buckets: Record<string, ObjectStore> = Object.fromEntries(
+    Object.entries(bucketBindings()).map(([binding, bucket]) => [addressName(binding), bucket]),
+  )
+  const answer = await serveS3(
+    {
+      method: request.method,
+      path: url.pathname.slice('/buckets'.length),
+      query: url.searchParams,
+      headers: Object.fromEntries(request.headers),
+    },
+    buckets,
+  )
   const body = answer.body === null ? null : 'text' in answer.body ? answer.body.text : (answer.body.object.body as ReadableStream)
   return new Response(body, { status: answer.status, headers: answer.headers })
 }

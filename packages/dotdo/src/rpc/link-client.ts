@@ -200,7 +200,14 @@ class ClientSession {
     let reply: LinkReply
     try {
       const exportsSomething = this.#seq === 0 && this.#session.getStats().exports > 1
-      reply = await this.#peer.send({ version: linkVersion, session: this.#id, seq: this.#seq++, frames, ...(exportsSomething && { duplex: true as const }), ...(this.#ended.length > 0 && { ended: this.#ended.splice(0) }) })
+      reply = await this.#peer.send({
+        version: linkVersion,
+        session: this.#id,
+        seq: this.#seq++,
+        frames,
+        ...(exportsSomething && { duplex: true as const }),
+        ...(this.#ended.length > 0 && { ended: this.#ended.splice(0) }),
+      })
     } catch (error) {
       this.#outstanding--
       this.#fail(error)
@@ -246,12 +253,17 @@ class ClientSession {
     if (this.#closed || this.#outstanding > 0) return
     const { imports, exports } = this.#session.getStats()
     if (imports <= 1 && exports <= 1) this.#close(linkLost('its turn is over'))
-    else this.#cancelIdle ??= this.#ports.timer(this.#limits.idleMs, () => this.#close(linkLost(`it was idle for ${this.#limits.idleMs} ms`)))
+    else
+      this.#cancelIdle ??= this.#ports.timer(this.#limits.idleMs, () => this.#close(linkLost(`it was idle for ${this.#limits.idleMs} ms`)))
   }
 
   #fail(error: unknown): void {
     if (error instanceof Error && codeOf(error) === undefined) {
-      const failure = new DotdoError('OBJECT_UNREACHABLE', `The call did not come back: ${error.message}. It may have taken effect; inside this.do it is tried again.`, { retryable: true, cause: error })
+      const failure = new DotdoError(
+        'OBJECT_UNREACHABLE',
+        `The call did not come back: ${error.message}. It may have taken effect; inside this.do it is tried again.`,
+        { retryable: true, cause: error },
+      )
       this.#close(failure)
     } else {
       this.#close(error)

@@ -49,9 +49,14 @@ export class LinkServer {
    */
   async accept(message: LinkMessage): Promise<LinkReply> {
     if (message?.version !== linkVersion || !Array.isArray(message.frames) || typeof message.session !== 'string') {
-      throw new DotdoError('LINK_VERSION', `This object speaks link version ${linkVersion}, the caller ${String(message?.version)}. Deploy both Workers with the same release of dotdo.`, { data: { version: message?.version } })
+      throw new DotdoError(
+        'LINK_VERSION',
+        `This object speaks link version ${linkVersion}, the caller ${String(message?.version)}. Deploy both Workers with the same release of dotdo.`,
+        { data: { version: message?.version } },
+      )
     }
-    if (message.frames.length > this.#limits.framesPerMessage) throw overLimit('framesPerMessage', message.frames.length, this.#limits.framesPerMessage)
+    if (message.frames.length > this.#limits.framesPerMessage)
+      throw overLimit('framesPerMessage', message.frames.length, this.#limits.framesPerMessage)
     for (const ended of message.ended ?? []) this.#drop(ended)
     let session = this.#sessions.get(message.session)
     if (!session) {

@@ -67,7 +67,8 @@ export function reachClass(noun: string, names: PublicNames): new (self: object,
 function missing(noun: string, names: PublicNames): object {
   return new Proxy(Object.create(RpcTarget.prototype) as object, {
     get(target, property, receiver) {
-      if (typeof property !== 'string' || Reflect.has(target, property) || !isPublicName(property)) return Reflect.get(target, property, receiver) as unknown
+      if (typeof property !== 'string' || Reflect.has(target, property) || !isPublicName(property))
+        return Reflect.get(target, property, receiver) as unknown
       return () => {
         throw methodUnknown(noun, property, names)
       }
@@ -78,5 +79,7 @@ function missing(noun: string, names: PublicNames): object {
 /** The error for a method that an object does not have. */
 export function methodUnknown(noun: string, method: string, names: PublicNames): DotdoError {
   const known = [...names.methods, ...names.getters].sort()
-  return new DotdoError('METHOD_UNKNOWN', `${noun} has no method ${JSON.stringify(method)}. It has: ${known.join(', ') || 'none'}.`, { data: { noun, method, known } })
+  return new DotdoError('METHOD_UNKNOWN', `${noun} has no method ${JSON.stringify(method)}. It has: ${known.join(', ') || 'none'}.`, {
+    data: { noun, method, known },
+  })
 }

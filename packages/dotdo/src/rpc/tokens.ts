@@ -39,24 +39,38 @@ export async function verifyToken(token: unknown, kind: Claims['kind'], secret: 
   const claims = JSON.parse(new TextDecoder().decode(fromBase64url(match[2]!))) as Claims
   if (claims.kind !== kind) throw invalid(`it is a '${claims.kind}' token, and a '${kind}' token is needed`)
   if (claims.expiresAt <= now) {
-    throw new DotdoError('TOKEN_EXPIRED', `The token has expired at ${new Date(claims.expiresAt).toISOString()}. Open a new link: npm start prints one.`, { data: { expiredAt: claims.expiresAt } })
+    throw new DotdoError(
+      'TOKEN_EXPIRED',
+      `The token has expired at ${new Date(claims.expiresAt).toISOString()}. Open a new link: npm start prints one.`,
+      { data: { expiredAt: claims.expiresAt } },
+    )
   }
   return claims
 }
 
 function invalid(reason: string): DotdoError {
-  return new DotdoError('TOKEN_INVALID', `The token is not valid: ${reason}. Open the link that the app printed last, or sign a token with this app's secret.`, { data: { reason } })
+  return new DotdoError(
+    'TOKEN_INVALID',
+    `The token is not valid: ${reason}. Open the link that the app printed last, or sign a token with this app's secret.`,
+    { data: { reason } },
+  )
 }
 
 async function hmacKey(secret: string | undefined): Promise<CryptoKey> {
   if (typeof secret !== 'string' || secret.length < 16) {
-    throw new DotdoError('SECRET_MISSING', 'This app has no secret to check tokens with. Set DOTDO_SECRET (16 characters or more: wrangler secret put DOTDO_SECRET), or give serve() an authenticate function.')
+    throw new DotdoError(
+      'SECRET_MISSING',
+      'This app has no secret to check tokens with. Set DOTDO_SECRET (16 characters or more: wrangler secret put DOTDO_SECRET), or give serve() an authenticate function.',
+    )
   }
   return crypto.subtle.importKey('raw', new TextEncoder().encode(secret), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign', 'verify'])
 }
 
 function base64url(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '')
 }
 
 function fromBase64url(text: string): Uint8Array<ArrayBuffer> {

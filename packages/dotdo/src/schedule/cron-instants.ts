@@ -121,8 +121,12 @@ function openCron(pattern: string): Cron {
 
 function invalidCron(pattern: string, cause: unknown): DotdoError {
   const reason = cause instanceof Error ? cause.message.replace(/^CronPattern: /, '') : String(cause)
-  return new DotdoError('INVALID_CRON', `${JSON.stringify(pattern) ?? String(pattern)} is no cron pattern: ${reason} Write five fields, 'minute hour day month weekday', such as '0 2 * * *'; a sixth in front is seconds.`, {
-    data: { pattern, reason },
-    cause,
-  })
+  return new DotdoError(
+    'INVALID_CRON',
+    `${JSON.stringify(pattern) ?? String(pattern)} is no cron pattern: ${reason} Write five fields, 'minute hour day month weekday', such as '0 2 * * *'; a sixth in front is seconds.`,
+    {
+      data: { pattern, reason },
+      cause,
+    },
+  )
 }

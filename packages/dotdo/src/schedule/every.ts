@@ -63,11 +63,16 @@ export interface Every extends Readonly<Record<WeekdayName | Lowercase<WeekdayNa
 }
 
 const unitMs = {
-  second: 1000, seconds: 1000,
-  minute: 60_000, minutes: 60_000,
-  hour: 3_600_000, hours: 3_600_000,
-  day: 86_400_000, days: 86_400_000,
-  week: 604_800_000, weeks: 604_800_000,
+  second: 1000,
+  seconds: 1000,
+  minute: 60_000,
+  minutes: 60_000,
+  hour: 3_600_000,
+  hours: 3_600_000,
+  day: 86_400_000,
+  days: 86_400_000,
+  week: 604_800_000,
+  weeks: 604_800_000,
 }
 
 const weekdays: WeekdayName[] = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday']
@@ -140,9 +145,13 @@ function zoned(declare: Declare, pattern: string, zone: string | undefined, defa
   cron(pattern)
   const end = finish(declare, (options) => {
     if (zone !== undefined && options.timeZone !== undefined && options.timeZone !== zone) {
-      throw new DotdoError('INVALID_SCHEDULE', `A schedule has one time zone, not both ${zone} and ${options.timeZone}. Leave out .in() or the option.`, {
-        data: { zones: [zone, options.timeZone] },
-      })
+      throw new DotdoError(
+        'INVALID_SCHEDULE',
+        `A schedule has one time zone, not both ${zone} and ${options.timeZone}. Leave out .in() or the option.`,
+        {
+          data: { zones: [zone, options.timeZone] },
+        },
+      )
     }
     const { gap = defaults.gap, overlap = defaults.overlap } = options
     const recurrence = cron(pattern, { timeZone: options.timeZone ?? zone, gap, overlap })
@@ -176,9 +185,13 @@ function intervalEvery(declare: Declare, everyMs: number, zone: string | undefin
 function finish(declare: Declare, say: (options: ScheduleOptions) => Pick<Declaration, 'recurrence' | 'pattern'>): Finish {
   return (handler, options = {}) => {
     if (typeof handler !== 'function') {
-      throw new DotdoError('INVALID_SCHEDULE', `A schedule needs a function to run, not ${handler === null ? 'null' : typeof handler}. Write every.day.at('2am')(fn), with fn and not fn().`, {
-        data: { given: typeof handler },
-      })
+      throw new DotdoError(
+        'INVALID_SCHEDULE',
+        `A schedule needs a function to run, not ${handler === null ? 'null' : typeof handler}. Write every.day.at('2am')(fn), with fn and not fn().`,
+        {
+          data: { given: typeof handler },
+        },
+      )
     }
     const policies = readPolicies(options)
     return declare({ ...say(options), policies, ...(options.id !== undefined && { id: options.id }) }, handler)
@@ -196,18 +209,26 @@ function checkZone(timeZone: string): string {
 }
 
 function refuseZone(timeZone: string): never {
-  throw new DotdoError('INVALID_SCHEDULE', `An interval is real time, the same in every zone: ${timeZone} would not move it. Use every.hour, every.day or a cron pattern such as every('0 */6 * * *').in('${timeZone}').`, {
-    data: { timeZone },
-  })
+  throw new DotdoError(
+    'INVALID_SCHEDULE',
+    `An interval is real time, the same in every zone: ${timeZone} would not move it. Use every.hour, every.day or a cron pattern such as every('0 */6 * * *').in('${timeZone}').`,
+    {
+      data: { timeZone },
+    },
+  )
 }
 
 /** Options about the wall clock have no effect on what does not follow it; better said than ignored. */
 function refuseWallOptions(options: ScheduleOptions, what: string): void {
   for (const name of ['timeZone', 'gap', 'overlap'] as const) {
     if (options[name] === undefined) continue
-    throw new DotdoError('INVALID_SCHEDULE', `The option ${name} means nothing for ${what}, which does not follow a wall clock. Leave it out, or use a cron pattern.`, {
-      data: { option: name, value: options[name] },
-    })
+    throw new DotdoError(
+      'INVALID_SCHEDULE',
+      `The option ${name} means nothing for ${what}, which does not follow a wall clock. Leave it out, or use a cron pattern.`,
+      {
+        data: { option: name, value: options[name] },
+      },
+    )
   }
 }
 
@@ -223,7 +244,11 @@ function readInstant(instant: number | Date | string): number {
   const zoneless = text !== undefined && !/^\d{4}-\d{2}-\d{2}(T[\d:.]+(Z|[+-]\d{2}:\d{2}))?$/.test(text)
   const ms = text !== undefined ? Date.parse(text) : Number(instant)
   if (!zoneless && isInstant(ms)) return ms
-  throw new DotdoError('INVALID_INSTANT', `${JSON.stringify(instant) ?? String(instant)} is no instant. Give epoch milliseconds, a Date, or a text with its zone such as '2026-03-01T12:00:00Z'.`, {
-    data: { instant: String(instant) },
-  })
+  throw new DotdoError(
+    'INVALID_INSTANT',
+    `${JSON.stringify(instant) ?? String(instant)} is no instant. Give epoch milliseconds, a Date, or a text with its zone such as '2026-03-01T12:00:00Z'.`,
+    {
+      data: { instant: String(instant) },
+    },
+  )
 }

@@ -25,7 +25,13 @@ const optionNames = ['id', 'timeZone', 'catchUp', 'catchUpLimit', 'catchUpWithin
 const maxIdLength = 200
 
 /** The policies of a schedule that states none. */
-export const defaultPolicies: SchedulePolicies = { catchUp: 'latest', catchUpLimit: 1, catchUpWithinMs: null, overlapRuns: 'skip', jitterMs: 0 }
+export const defaultPolicies: SchedulePolicies = {
+  catchUp: 'latest',
+  catchUpLimit: 1,
+  catchUpWithinMs: null,
+  overlapRuns: 'skip',
+  jitterMs: 0,
+}
 
 /**
  * Reads the options behind a handler.
@@ -70,9 +76,13 @@ function fraction(text: string): number {
 function readLimit(catchUp: SchedulePolicies['catchUp'], limit: number | undefined): number {
   if (limit === undefined) return catchUp === 'all' ? 100 : 1
   if (catchUp === 'all' && Number.isInteger(limit) && limit >= 1 && limit <= maxCatchUp) return limit
-  throw new DotdoError('INVALID_SCHEDULE', `catchUpLimit ${String(limit)} with catchUp '${catchUp}' has no meaning. Give a whole number from 1 to ${maxCatchUp}, together with catchUp 'all'.`, {
-    data: { option: 'catchUpLimit', value: limit, catchUp },
-  })
+  throw new DotdoError(
+    'INVALID_SCHEDULE',
+    `catchUpLimit ${String(limit)} with catchUp '${catchUp}' has no meaning. Give a whole number from 1 to ${maxCatchUp}, together with catchUp 'all'.`,
+    {
+      data: { option: 'catchUpLimit', value: limit, catchUp },
+    },
+  )
 }
 
 function wholeMs(duration: Duration): number {
@@ -81,13 +91,19 @@ function wholeMs(duration: Duration): number {
 
 function checkOptionName(name: string): void {
   if (optionNames.includes(name)) return
-  throw new DotdoError('INVALID_SCHEDULE', `A schedule has no option ${JSON.stringify(name)}. There are ${optionNames.join(', ')}.`, { data: { option: name, allowed: optionNames } })
+  throw new DotdoError('INVALID_SCHEDULE', `A schedule has no option ${JSON.stringify(name)}. There are ${optionNames.join(', ')}.`, {
+    data: { option: name, allowed: optionNames },
+  })
 }
 
 /** An id stands in run ids, log lines and addresses: printable, not endless. */
 function checkId(id: string): void {
   if (typeof id === 'string' && id.trim() !== '' && id.length <= maxIdLength && !/\p{Cc}/u.test(id)) return
-  throw new DotdoError('INVALID_SCHEDULE', `${JSON.stringify(id) ?? String(id)} cannot be the id of a schedule. Give a text of 1 to ${maxIdLength} characters without control characters.`, {
-    data: { option: 'id', value: id },
-  })
+  throw new DotdoError(
+    'INVALID_SCHEDULE',
+    `${JSON.stringify(id) ?? String(id)} cannot be the id of a schedule. Give a text of 1 to ${maxIdLength} characters without control characters.`,
+    {
+      data: { option: 'id', value: id },
+    },
+  )
 }

@@ -57,11 +57,16 @@ export function cron(pattern: string, settings: CronSettings = {}): CronRecurren
   const { timeZone = 'UTC', gap = 'fire-after', overlap = 'first' } = settings
   checkChoice('gap', gap, ['fire-after', 'skip'])
   checkChoice('overlap', overlap, ['first', 'second', 'both'])
-  if (typeof pattern !== 'string') throw new DotdoError('INVALID_CRON', `A cron pattern is text, not ${typeof pattern}. Write five fields such as '0 2 * * *'.`, { data: { pattern } })
+  if (typeof pattern !== 'string')
+    throw new DotdoError('INVALID_CRON', `A cron pattern is text, not ${typeof pattern}. Write five fields such as '0 2 * * *'.`, {
+      data: { pattern },
+    })
   const recurrence: CronRecurrence = { kind: 'cron', pattern: normaliseCron(pattern), timeZone, gap, overlap }
   // From the epoch and not from now: a pattern whose year is over has fired, and declaring it again on a later wake is no mistake.
   if (nextAfter(recurrence, 0) === null) {
-    throw new DotdoError('NEVER_FIRES', `The cron pattern '${pattern}' matches no date that exists. Check its day against its month.`, { data: { pattern, timeZone } })
+    throw new DotdoError('NEVER_FIRES', `The cron pattern '${pattern}' matches no date that exists. Check its day against its month.`, {
+      data: { pattern, timeZone },
+    })
   }
   return recurrence
 }
@@ -72,9 +77,13 @@ export function cron(pattern: string, settings: CronSettings = {}): CronRecurren
  */
 export function interval(everyMs: number): IntervalRecurrence {
   if (!Number.isSafeInteger(everyMs) || everyMs < minIntervalMs) {
-    throw new DotdoError('INVALID_INTERVAL', `An interval of ${String(everyMs)} ms cannot be kept. Use a whole number of milliseconds, at least ${minIntervalMs}.`, {
-      data: { everyMs, minIntervalMs },
-    })
+    throw new DotdoError(
+      'INVALID_INTERVAL',
+      `An interval of ${String(everyMs)} ms cannot be kept. Use a whole number of milliseconds, at least ${minIntervalMs}.`,
+      {
+        data: { everyMs, minIntervalMs },
+      },
+    )
   }
   return { kind: 'interval', everyMs }
 }
@@ -84,7 +93,8 @@ export function interval(everyMs: number): IntervalRecurrence {
  * @throws `INVALID_INSTANT` for what no `Date` can hold
  */
 export function once(atMs: number): OnceRecurrence {
-  if (!isInstant(atMs)) throw new DotdoError('INVALID_INSTANT', `${String(atMs)} is no instant. Give epoch milliseconds.`, { data: { atMs } })
+  if (!isInstant(atMs))
+    throw new DotdoError('INVALID_INSTANT', `${String(atMs)} is no instant. Give epoch milliseconds.`, { data: { atMs } })
   return { kind: 'once', atMs }
 }
 
@@ -95,7 +105,10 @@ export function openRecurrence(recurrence: Recurrence): Instants {
       return new CronInstants(recurrence.pattern, recurrence.timeZone, recurrence.gap, recurrence.overlap)
     case 'interval': {
       const { everyMs } = recurrence
-      return { next: (after) => bounded((Math.floor(after / everyMs) + 1) * everyMs), previous: (at) => bounded(Math.floor(at / everyMs) * everyMs) }
+      return {
+        next: (after) => bounded((Math.floor(after / everyMs) + 1) * everyMs),
+        previous: (at) => bounded(Math.floor(at / everyMs) * everyMs),
+      }
     }
     case 'once': {
       const { atMs } = recurrence
@@ -151,17 +164,25 @@ export function storeRecurrence(recurrence: Recurrence): string {
 export function readRecurrence(text: string): Recurrence {
   const { version, ...recurrence } = JSON.parse(text) as Recurrence & { version: number }
   if (version === 1) return recurrence
-  throw new DotdoError('STATE_TOO_NEW', `A stored recurrence has version ${version}; this code knows version 1. Deploy the release that wrote it, or a later one.`, {
-    data: { version },
-  })
+  throw new DotdoError(
+    'STATE_TOO_NEW',
+    `A stored recurrence has version ${version}; this code knows version 1. Deploy the release that wrote it, or a later one.`,
+    {
+      data: { version },
+    },
+  )
 }
 
 /** Refuses a policy that does not exist, with those that do. @throws `INVALID_SCHEDULE` */
 export function checkChoice(name: string, value: unknown, allowed: readonly string[]): void {
   if (allowed.includes(value as string)) return
-  throw new DotdoError('INVALID_SCHEDULE', `The option ${name} cannot be ${JSON.stringify(value) ?? String(value)}. Use ${allowed.map((it) => `'${it}'`).join(', ')}.`, {
-    data: { option: name, value, allowed },
-  })
+  throw new DotdoError(
+    'INVALID_SCHEDULE',
+    `The option ${name} cannot be ${JSON.stringify(value) ?? String(value)}. Use ${allowed.map((it) => `'${it}'`).join(', ')}.`,
+    {
+      data: { option: name, value, allowed },
+    },
+  )
 }
 
 /** Whether a number is an instant that `Date` can hold (ECMA-262, time values). */

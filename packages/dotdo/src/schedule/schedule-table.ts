@@ -89,8 +89,21 @@ export class ScheduleTable {
     this.#store.sql(
       `INSERT OR REPLACE INTO dotdo_schedules (id, status, paused, declared, recurrence, pattern, policies, next_at, wake_at, last_scheduled_at,
         covered_to, last_fired_at, last_run_id, position, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      row.id, row.status, row.paused ? 1 : 0, row.declared, row.recurrence, row.pattern, encodeValue(row.policies), row.nextAt, row.wakeAt,
-      row.lastScheduledAt, row.coveredTo, row.lastFiredAt, row.lastRunId, row.position, row.changedAt,
+      row.id,
+      row.status,
+      row.paused ? 1 : 0,
+      row.declared,
+      row.recurrence,
+      row.pattern,
+      encodeValue(row.policies),
+      row.nextAt,
+      row.wakeAt,
+      row.lastScheduledAt,
+      row.coveredTo,
+      row.lastFiredAt,
+      row.lastRunId,
+      row.position,
+      row.changedAt,
     )
   }
 

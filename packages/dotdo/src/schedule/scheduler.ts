@@ -292,10 +292,20 @@ export class Scheduler {
     const row = this.#table.read(id)
     if (row?.status === 'active' && this.#handlers.has(id)) return row
     const known = this.#existingRows().map((it) => it.id)
-    const list = known.length > 0 ? `There are ${known.slice(0, 20).map((it) => `'${it}'`).join(', ')}${known.length > 20 ? ' and more' : ''}.` : 'There is none.'
-    throw new DotdoError('SCHEDULE_UNKNOWN', `No schedule '${id}' exists here${row?.status === 'cancelled' ? ': it was cancelled' : ''}. ${list}`, {
-      data: { scheduleId: id, known },
-    })
+    const list =
+      known.length > 0
+        ? `There are ${known
+            .slice(0, 20)
+            .map((it) => `'${it}'`)
+            .join(', ')}${known.length > 20 ? ' and more' : ''}.`
+        : 'There is none.'
+    throw new DotdoError(
+      'SCHEDULE_UNKNOWN',
+      `No schedule '${id}' exists here${row?.status === 'cancelled' ? ': it was cancelled' : ''}. ${list}`,
+      {
+        data: { scheduleId: id, known },
+      },
+    )
   }
 
   /** Parsing a pattern and opening a zone cost about 0.1 ms: once for each recurrence of this incarnation. */
@@ -317,12 +327,20 @@ export class Scheduler {
 
   #checkOpen(id: string): void {
     if (this.#settled) {
-      throw new DotdoError('SCHEDULE_TOO_LATE', `The schedule '${id}' was declared after init had ended. Its function cannot be stored, so it would be lost when the object next sleeps: declare it in init().`, {
-        data: { scheduleId: id },
-      })
+      throw new DotdoError(
+        'SCHEDULE_TOO_LATE',
+        `The schedule '${id}' was declared after init had ended. Its function cannot be stored, so it would be lost when the object next sleeps: declare it in init().`,
+        {
+          data: { scheduleId: id },
+        },
+      )
     }
     if (this.#handlers.size >= maxSchedules) {
-      throw new DotdoError('TOO_MANY_SCHEDULES', `This object declares more than ${maxSchedules} schedules. Give each tenant or stage an object of its own.`, { data: { scheduleId: id, maxSchedules } })
+      throw new DotdoError(
+        'TOO_MANY_SCHEDULES',
+        `This object declares more than ${maxSchedules} schedules. Give each tenant or stage an object of its own.`,
+        { data: { scheduleId: id, maxSchedules } },
+      )
     }
   }
 }
@@ -338,5 +356,7 @@ function nameOf(handler: ScheduleHandler): string {
 }
 
 function declaredText(recurrence: Recurrence | AfterRecurrence): string {
-  return recurrence.kind === 'after' ? JSON.stringify({ version: 1, kind: 'after', delayMs: recurrence.delayMs }) : storeRecurrence(recurrence)
+  return recurrence.kind === 'after'
+    ? JSON.stringify({ version: 1, kind: 'after', delayMs: recurrence.delayMs })
+    : storeRecurrence(recurrence)
 }

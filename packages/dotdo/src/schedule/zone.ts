@@ -67,7 +67,8 @@ export class Zone {
     const stretches = this.#around(instant)
     for (const [index, { from: at, offset }] of stretches.entries()) {
       const length = (stretches[index - 1]?.offset ?? offset) - offset
-      if (length > 0 && instant >= at - length && instant < at + length) return { at, wallStart: at + offset, wallEnd: at + offset + length }
+      if (length > 0 && instant >= at - length && instant < at + length)
+        return { at, wallStart: at + offset, wallEnd: at + offset + length }
     }
     return undefined
   }
@@ -132,9 +133,13 @@ function openFormat(timeZone: string): Intl.DateTimeFormat {
       second: 'numeric',
     })
   } catch (cause) {
-    throw new DotdoError('INVALID_TIME_ZONE', `${JSON.stringify(timeZone) ?? String(timeZone)} is no time zone. Write an IANA name such as 'UTC', 'America/New_York' or 'Europe/Berlin'.`, {
-      data: { timeZone },
-      cause,
-    })
+    throw new DotdoError(
+      'INVALID_TIME_ZONE',
+      `${JSON.stringify(timeZone) ?? String(timeZone)} is no time zone. Write an IANA name such as 'UTC', 'America/New_York' or 'Europe/Berlin'.`,
+      {
+        data: { timeZone },
+        cause,
+      },
+    )
   }
 }

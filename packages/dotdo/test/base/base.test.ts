@@ -10,7 +10,9 @@ import { SqliteStore } from '../support/sqlite-store.ts'
 
 describe('errors', () => {
   test('code, data and retryable survive being stored', () => {
-    const back = fromErrorRecord(JSON.parse(JSON.stringify(toErrorRecord(new DotdoError('X', 'x failed', { data: { id: 7 }, retryable: true })))))
+    const back = fromErrorRecord(
+      JSON.parse(JSON.stringify(toErrorRecord(new DotdoError('X', 'x failed', { data: { id: 7 }, retryable: true })))),
+    )
     expect(back).toMatchObject({ name: 'DotdoError', code: 'X', message: 'x failed', data: { id: 7 }, retryable: true })
   })
   test('anything can be thrown and is recorded', () => {
@@ -18,16 +20,38 @@ describe('errors', () => {
     expect(toErrorRecord(new TypeError('no'))).toEqual({ name: 'TypeError', message: 'no' })
   })
   test('what was recorded is recorded the same again, with or without a code', () => {
-    const record = fc.record({ name: fc.string(), message: fc.string(), code: fc.string(), retryable: fc.boolean(), data: fc.dictionary(fc.string(), fc.string()) }, { requiredKeys: ['name', 'message'] })
-    fc.assert(fc.property(record, (it) => {
-      const back = toErrorRecord(fromErrorRecord(it))
-      expect(back).toEqual(it.code === undefined ? it : { retryable: false, data: {}, ...it })
-      expect(isRetryable(fromErrorRecord(it))).toBe(it.code === undefined ? it.retryable !== false : it.retryable === true)
-    }))
+    const record = fc.record(
+      {
+        name: fc.string(),
+        message: fc.string(),
+        code: fc.string(),
+        retryable: fc.boolean(),
+        data: fc.dictionary(fc.string(), fc.string()),
+      },
+      { requiredKeys: ['name', 'message'] },
+    )
+    fc.assert(
+      fc.property(record, (it) => {
+        const back = toErrorRecord(fromErrorRecord(it))
+        expect(back).toEqual(it.code === undefined ? it : { retryable: false, data: {}, ...it })
+        expect(isRetryable(fromErrorRecord(it))).toBe(it.code === undefined ? it.retryable !== false : it.retryable === true)
+      }),
+    )
   })
   test.each<[string, unknown]>([
-    ['no text', Object.create(null)], ['accessors that throw', { name: 'E', get message() { throw new Error('gotcha') } }],
-    ['parts that are no text', { name: 5, message: { toString: () => 'm' } }], ['a symbol', Symbol('s')], ['nothing', undefined],
+    ['no text', Object.create(null)],
+    [
+      'accessors that throw',
+      {
+        name: 'E',
+        get message() {
+          throw new Error('gotcha')
+        },
+      },
+    ],
+    ['parts that are no text', { name: 5, message: { toString: () => 'm' } }],
+    ['a symbol', Symbol('s')],
+    ['nothing', undefined],
   ])('a value with %s is recorded too, as text', (_, value) => {
     const { name, message } = toErrorRecord(value)
     expect([typeof name, typeof message]).toEqual(['string', 'string'])
@@ -40,15 +64,43 @@ describe('errors', () => {
 })
 
 describe('durations', () => {
-  test.each([['250ms', 250], ['10s', 10_000], ['15 minutes', 900_000], ['2h', 7_200_000], ['1.5 d', 129_600_000], [42, 42]])('%s is %i ms', (text, ms) => {
+  test.each([
+    ['250ms', 250],
+    ['10s', 10_000],
+    ['15 minutes', 900_000],
+    ['2h', 7_200_000],
+    ['1.5 d', 129_600_000],
+    [42, 42],
+  ])('%s is %i ms', (text, ms) => {
     expect(toMs(text)).toBe(ms)
   })
-  test.each(['', 'soon', '10', '-5s', '5 fortnights', '5 constructor', '5 __proto__', '5 toString', `${'9'.repeat(400)}d`, -1, NaN, Infinity])('%s is refused', (text) => {
+  test.each([
+    '',
+    'soon',
+    '10',
+    '-5s',
+    '5 fortnights',
+    '5 constructor',
+    '5 __proto__',
+    '5 toString',
+    `${'9'.repeat(400)}d`,
+    -1,
+    NaN,
+    Infinity,
+  ])('%s is refused', (text) => {
     expect(() => toMs(text)).toThrow(expect.objectContaining({ code: 'INVALID_DURATION' }))
   })
   test('lengths of time are printed for people', () => {
     expect([850, 12_340, 245_000].map(formatMs)).toEqual(['850 ms', '12.3 s', '4 min 5 s'])
-    expect([0, 999.4, 999.5, 59_949, 59_950, 119_499, 119_500].map(formatMs)).toEqual(['0 ms', '999 ms', '1.0 s', '59.9 s', '1 min 0 s', '1 min 59 s', '2 min 0 s'])
+    expect([0, 999.4, 999.5, 59_949, 59_950, 119_499, 119_500].map(formatMs)).toEqual([
+      '0 ms',
+      '999 ms',
+      '1.0 s',
+      '59.9 s',
+      '1 min 0 s',
+      '1 min 59 s',
+      '2 min 0 s',
+    ])
   })
 })
 
@@ -65,11 +117,23 @@ describe('ids', () => {
 
 describe('stored values', () => {
   const key = fc.string().filter((it) => it !== '__proto__')
-  const jsonOrNot = fc.anything({ key, withBigInt: true, withDate: true, withMap: true, withSet: true, withTypedArray: true, withSparseArray: true, withNullPrototype: false })
+  const jsonOrNot = fc.anything({
+    key,
+    withBigInt: true,
+    withDate: true,
+    withMap: true,
+    withSet: true,
+    withTypedArray: true,
+    withSparseArray: true,
+    withNullPrototype: false,
+  })
   test('whatever can be stored comes back as it was', () => {
-    fc.assert(fc.property(jsonOrNot, (value) => {
-      expect(decodeValue(encodeValue(value))).toEqual(value)
-    }), { numRuns: 2000 })
+    fc.assert(
+      fc.property(jsonOrNot, (value) => {
+        expect(decodeValue(encodeValue(value))).toEqual(value)
+      }),
+      { numRuns: 2000 },
+    )
   })
   test('minus zero, undefined, dates and errors are told apart', () => {
     expect(Object.is(decodeValue(encodeValue(-0)), -0)).toBe(true)
@@ -91,8 +155,14 @@ describe('stored values', () => {
     for (let i = 0; i < 60; i++) value = { left: value, right: value }
     expect(encodeValue(value).length).toBeLessThan(10_000)
   })
-  test.each([['a function', { f: () => 1 }], ['a symbol', { s: Symbol('s') }], ['an instance', { r: new (class Room {})() }]])('%s is refused by name', (_, value) => {
-    expect(() => encodeValue(value, "the result of step 'load'")).toThrow(expect.objectContaining({ code: 'NOT_STORABLE', message: expect.stringContaining("step 'load'") }))
+  test.each([
+    ['a function', { f: () => 1 }],
+    ['a symbol', { s: Symbol('s') }],
+    ['an instance', { r: new (class Room {})() }],
+  ])('%s is refused by name', (_, value) => {
+    expect(() => encodeValue(value, "the result of step 'load'")).toThrow(
+      expect.objectContaining({ code: 'NOT_STORABLE', message: expect.stringContaining("step 'load'") }),
+    )
   })
   test("an own '__proto__' is refused, at any depth: read back, it would be a prototype", () => {
     for (const value of [JSON.parse('{"__proto__":{"admin":true}}'), [{ deep: JSON.parse('{"__proto__":1}') }]]) {

@@ -27,9 +27,16 @@ export function drawProgram(seed: number, size = 6): Program {
     if (depth > 0 && random.next() < 0.55) {
       return { kind: random.next() < 0.5 ? 'all' : 'each', parts: Array.from({ length: 1 + random.below(3) }, () => draw(depth - 1)) }
     }
-    const work = (['pure', 'inside', 'effect', 'effect', 'stream', 'array', 'nested'] as const)[random.below(depth > 0 && steps < size ? 7 : 6)] ?? 'pure'
+    const work =
+      (['pure', 'inside', 'effect', 'effect', 'stream', 'array', 'nested'] as const)[random.below(depth > 0 && steps < size ? 7 : 6)] ??
+      'pure'
     return {
-      kind: 'step', id: `s${steps++}`, work, effects: 1 + random.below(3), failures: random.next() < 0.3 ? 1 + random.below(2) : 0, timeout: random.next() < 0.2,
+      kind: 'step',
+      id: `s${steps++}`,
+      work,
+      effects: 1 + random.below(3),
+      failures: random.next() < 0.3 ? 1 + random.below(2) : 0,
+      timeout: random.next() < 0.2,
       ...(work === 'nested' && { inner: draw(depth - 1) }),
     }
   }
@@ -53,7 +60,9 @@ export async function runProgram(world: World, program: Program, retries: NonNul
   const execution = world.context.getStore()
   if (!execution) throw new Error('outside of a run')
   const value: unknown = await execution.step((context) => doWork(world, execution, program, context, retries), {
-    stepId: program.id, retries, ...(program.timeout && { timeout: '1h' }),
+    stepId: program.id,
+    retries,
+    ...(program.timeout && { timeout: '1h' }),
   })
   if (!(value instanceof StoredStream)) return value
   const rows: unknown[] = []
@@ -61,7 +70,13 @@ export async function runProgram(world: World, program: Program, retries: NonNul
   return rows.flat()
 }
 
-function doWork(world: World, run: Execution, program: StepProgram, context: StepContext, retries: NonNullable<StepOptions['retries']>): unknown {
+function doWork(
+  world: World,
+  run: Execution,
+  program: StepProgram,
+  context: StepContext,
+  retries: NonNullable<StepOptions['retries']>,
+): unknown {
   world.enters(run, context)
   const { id, work, failures, effects } = program
   if (work === 'inside') {

@@ -25,21 +25,33 @@ describe('a run is started', () => {
 
   test('inside of the transaction of another room, and is gone with it', () => {
     const object = new TestObject({})
-    const start = (fail: boolean): void => object.store.transaction(() => {
-      object.journal.start({ runId: 'nightly@02:00', target: { kind: 'schedule', id: 'nightly', scheduledAt: 5 }, args: [{ scheduledAt: 5 }] })
-      if (fail) throw new Error('the schedule could not be advanced')
-    })
+    const start = (fail: boolean): void =>
+      object.store.transaction(() => {
+        object.journal.start({
+          runId: 'nightly@02:00',
+          target: { kind: 'schedule', id: 'nightly', scheduledAt: 5 },
+          args: [{ scheduledAt: 5 }],
+        })
+        if (fail) throw new Error('the schedule could not be advanced')
+      })
     expect(() => start(true)).toThrow('advanced')
     expect(object.journal.runs()).toEqual([])
     start(false)
-    expect(object.journal.run('nightly@02:00')).toMatchObject({ status: 'running', attempt: 1, target: { kind: 'schedule', scheduledAt: 5 } })
+    expect(object.journal.run('nightly@02:00')).toMatchObject({
+      status: 'running',
+      attempt: 1,
+      target: { kind: 'schedule', scheduledAt: 5 },
+    })
   })
 
   test('launching joins the execution that is under way, and gives the result of one that has ended', async () => {
     let calls = 0
     const object = new TestObject({ main: async () => (calls++, await settle(), { n: calls }) })
     object.journal.start({ runId: 'r', target: method('main'), args: [] })
-    expect(await Promise.all([object.journal.launch('r'), object.journal.launch('r'), ...object.journal.resumeDue()])).toEqual([{ n: 1 }, { n: 1 }])
+    expect(await Promise.all([object.journal.launch('r'), object.journal.launch('r'), ...object.journal.resumeDue()])).toEqual([
+      { n: 1 },
+      { n: 1 },
+    ])
     expect(await object.journal.launch('r')).toEqual({ n: 1 })
     expect(calls).toBe(1)
     await expect(object.journal.launch('x')).rejects.toMatchObject({ code: 'RUN_UNKNOWN' })
@@ -47,8 +59,11 @@ describe('a run is started', () => {
 
   test('arguments and ids that are none are refused', () => {
     const { journal } = new TestObject({})
-    expect(() => journal.start({ target: method('m'), args: [() => 1] })).toThrow(expect.objectContaining({ code: 'NOT_STORABLE', message: expect.stringContaining('arguments of run') }))
-    for (const runId of ['', '\nx', 'x'.repeat(513), 5 as never]) expect(() => journal.start({ runId, target: method('m'), args: [] })).toThrow(expect.objectContaining({ code: 'INVALID_RUN_ID' }))
+    expect(() => journal.start({ target: method('m'), args: [() => 1] })).toThrow(
+      expect.objectContaining({ code: 'NOT_STORABLE', message: expect.stringContaining('arguments of run') }),
+    )
+    for (const runId of ['', '\nx', 'x'.repeat(513), 5 as never])
+      expect(() => journal.start({ runId, target: method('m'), args: [] })).toThrow(expect.objectContaining({ code: 'INVALID_RUN_ID' }))
     expect(journal.runs()).toEqual([])
   })
 
@@ -62,7 +77,11 @@ describe('a run is started', () => {
 
 describe('a run ends', () => {
   test('as failed, with the error that its function threw, for those who await it and in its row', async () => {
-    const object = new TestObject({ main: () => { throw Object.assign(new Error('no'), { code: 'NO', data: { a: 1 } }) } })
+    const object = new TestObject({
+      main: () => {
+        throw Object.assign(new Error('no'), { code: 'NO', data: { a: 1 } })
+      },
+    })
     await expect(object.call('main', [], 'r')).rejects.toMatchObject({ code: 'NO', data: { a: 1 } })
     expect(object.journal.run('r')).toMatchObject({ status: 'failed', error: { code: 'NO', message: 'no', data: { a: 1 } } })
     expect(() => object.journal.result('r')).toThrow(expect.objectContaining({ code: 'NO' }))
@@ -70,7 +89,12 @@ describe('a run ends', () => {
 
   test('after the steps that nobody awaited, because they are part of it', async () => {
     const gate = Promise.withResolvers<string>()
-    const object = new TestObject({ main: (run) => { void run.step(() => gate.promise, { stepId: 'notify' }); return 'returned' } })
+    const object = new TestObject({
+      main: (run) => {
+        void run.step(() => gate.promise, { stepId: 'notify' })
+        return 'returned'
+      },
+    })
     const run = object.call('main', [], 'r')
     await settle()
     expect(object.journal.run('r')).toMatchObject({ status: 'running' })
@@ -84,17 +108,31 @@ describe('a run ends', () => {
     const late = Promise.withResolvers<string>()
     const reasons: unknown[] = []
     const object = new TestObject({
-      main: (run) => Promise.all([
-        run.step(({ signal }) => (signal.addEventListener('abort', () => reasons.push((signal.reason as DotdoError).code)), late.promise), { stepId: 'slow' }),
-        run.step(() => { throw new Error('flaky') }, { stepId: 'waits' }),
-        settle().then(() => { throw new Error('the run itself') }),
-      ]),
+      main: (run) =>
+        Promise.all([
+          run.step(
+            ({ signal }) => (signal.addEventListener('abort', () => reasons.push((signal.reason as DotdoError).code)), late.promise),
+            { stepId: 'slow' },
+          ),
+          run.step(
+            () => {
+              throw new Error('flaky')
+            },
+            { stepId: 'waits' },
+          ),
+          settle().then(() => {
+            throw new Error('the run itself')
+          }),
+        ]),
     })
     await expect(object.call('main', [], 'r')).rejects.toThrow('the run itself')
     late.resolve('late')
     await settle()
     expect(reasons).toEqual(['RUN_ENDED'])
-    expect(object.journal.run('r').steps).toMatchObject([{ stepId: 'slow', status: 'failed' }, { stepId: 'waits', status: 'failed' }])
+    expect(object.journal.run('r').steps).toMatchObject([
+      { stepId: 'slow', status: 'failed' },
+      { stepId: 'waits', status: 'failed' },
+    ])
     expect(object.timers).toBe(0)
   })
 
@@ -106,7 +144,12 @@ describe('a run ends', () => {
   })
 
   test('as done although its result cannot be stored: the row says why, and asking for it is an error', async () => {
-    const object = new TestObject({ fn: () => () => 1, stream: async function* () { yield 1 } })
+    const object = new TestObject({
+      fn: () => () => 1,
+      stream: async function* () {
+        yield 1
+      },
+    })
     expect(await object.call('fn', [], 'a')).toBeTypeOf('function')
     expect(object.journal.run('a')).toMatchObject({ status: 'done', result: { text: expect.stringContaining('not stored') } })
     expect(() => object.journal.result('a')).toThrow(expect.objectContaining({ code: 'RESULT_NOT_STORED' }))
@@ -115,7 +158,16 @@ describe('a run ends', () => {
   })
 
   test('with the stream of its step as a reference and no copy', async () => {
-    const object = new TestObject({ main: (run) => run.step(async function* () { yield [1, 2]; yield [3] }, { stepId: 's' }) })
+    const object = new TestObject({
+      main: (run) =>
+        run.step(
+          async function* () {
+            yield [1, 2]
+            yield [3]
+          },
+          { stepId: 's' },
+        ),
+    })
     await object.call('main', [], 'r')
     const chunks = object.store.sql('SELECT id FROM dotdo_values').length
     const result = object.journal.result('r')
@@ -143,7 +195,9 @@ describe('a run ends', () => {
 describe('a run that was interrupted', () => {
   test('is due on the next start, taken up with its target and arguments, and counted', async () => {
     const seen: unknown[] = []
-    const object = new TestObject({ main: (run, ...args: unknown[]) => (seen.push(args), seen.length === 1 ? never() : run.step(() => 'ok', { stepId: 'a' })) })
+    const object = new TestObject({
+      main: (run, ...args: unknown[]) => (seen.push(args), seen.length === 1 ? never() : run.step(() => 'ok', { stepId: 'a' })),
+    })
     expect(object.journal.nextWakeMs()).toBeNull()
     object.begin('main', [new Date(7), 'x'])
     await settle()
@@ -154,7 +208,10 @@ describe('a run that was interrupted', () => {
     object.crash()
     expect(object.journal.nextWakeMs()).toBe(object.clock.now())
     await Promise.all(object.journal.resumeDue())
-    expect(seen).toEqual([[new Date(7), 'x'], [new Date(7), 'x']])
+    expect(seen).toEqual([
+      [new Date(7), 'x'],
+      [new Date(7), 'x'],
+    ])
     expect(object.journal.run('r')).toMatchObject({ status: 'done', attempt: 2, result: { text: '"ok"' } })
     expect(object.journal.nextWakeMs()).toBeNull()
     expect(object.events.map((event) => event.type)).toContain('run.resumed')
@@ -191,13 +248,16 @@ describe('a run that was interrupted', () => {
     let most = 0
     const gates: (() => void)[] = []
     let lives = 0
-    const object = new TestObject({
-      main: () => {
-        if (lives === 0) return never()
-        most = Math.max(most, ++open)
-        return new Promise<void>((resolve) => gates.push(resolve)).then(() => void open--)
+    const object = new TestObject(
+      {
+        main: () => {
+          if (lives === 0) return never()
+          most = Math.max(most, ++open)
+          return new Promise<void>((resolve) => gates.push(resolve)).then(() => void open--)
+        },
       },
-    }, { resumesAtOnce: 3 })
+      { resumesAtOnce: 3 },
+    )
     for (let i = 0; i < 10; i++) object.begin('main', [], `r${i}`)
     await settle()
     object.store.flush()
@@ -234,7 +294,9 @@ describe('a run is cancelled', () => {
     const gate = Promise.withResolvers<void>()
     const object = new TestObject({
       main: async (run) => {
-        await run.step(({ signal }) => (signal.addEventListener('abort', () => heard.push('signal')), never()), { stepId: 'a' }).catch((thrown: DotdoError) => heard.push(thrown.code))
+        await run
+          .step(({ signal }) => (signal.addEventListener('abort', () => heard.push('signal')), never()), { stepId: 'a' })
+          .catch((thrown: DotdoError) => heard.push(thrown.code))
         later = run.step(() => heard.push('ran'), { stepId: 'b' }).catch((thrown: DotdoError) => thrown.code)
         await gate.promise
         return 'done after all'
@@ -249,14 +311,26 @@ describe('a run is cancelled', () => {
     expect(await later).toBe('RUN_CANCELLED')
     gate.resolve()
     await settle()
-    expect(object.journal.run('r')).toMatchObject({ status: 'cancelled', steps: [{ stepId: 'a', status: 'failed', error: { code: 'RUN_CANCELLED' } }] })
+    expect(object.journal.run('r')).toMatchObject({
+      status: 'cancelled',
+      steps: [{ stepId: 'a', status: 'failed', error: { code: 'RUN_CANCELLED' } }],
+    })
     expect(() => object.journal.result('r')).toThrow(expect.objectContaining({ code: 'RUN_CANCELLED' }))
     expect(object.journal.nextWakeMs()).toBeNull()
     expect(object.timers).toBe(0)
   })
 
   test('in a pause between attempts, and before it was launched; a run that has ended stays as it is', async () => {
-    const object = new TestObject({ pause: (run) => run.step(() => { throw new Error('x') }, { stepId: 'a', retries: { delay: '1d' } }), main: () => 1 })
+    const object = new TestObject({
+      pause: (run) =>
+        run.step(
+          () => {
+            throw new Error('x')
+          },
+          { stepId: 'a', retries: { delay: '1d' } },
+        ),
+      main: () => 1,
+    })
     const paused = object.call('pause', [], 'p')
     await settle()
     object.journal.cancel('p')
@@ -290,7 +364,12 @@ describe('a run is cancelled', () => {
 
 describe('a call from outside', () => {
   /** What the adapter does: the call runs, and becomes a run at its first step. */
-  const callOutside = (object: TestObject, args: unknown[], body: (run: AdoptedExecution) => Promise<unknown>, key?: string): { run: AdoptedExecution; reply: Promise<unknown> } => {
+  const callOutside = (
+    object: TestObject,
+    args: unknown[],
+    body: (run: AdoptedExecution) => Promise<unknown>,
+    key?: string,
+  ): { run: AdoptedExecution; reply: Promise<unknown> } => {
     const run = object.journal.adopt({ target: method('main'), args, ...(key !== undefined && { key }) })
     const reply = body(run)
     run.settle(reply).catch(() => undefined)
@@ -300,7 +379,10 @@ describe('a call from outside', () => {
   test('becomes a run whose row ends with the outcome of the call', async () => {
     const object = new TestObject({})
     const good = callOutside(object, [1], (run) => run.step(() => 41, { stepId: 'a' }))
-    const bad = callOutside(object, [2], async (run) => { await run.step(() => 41, { stepId: 'a' }); throw new Error('after') })
+    const bad = callOutside(object, [2], async (run) => {
+      await run.step(() => 41, { stepId: 'a' })
+      throw new Error('after')
+    })
     expect(await good.reply).toBe(41)
     await expect(bad.reply).rejects.toThrow('after')
     await settle()
@@ -313,7 +395,10 @@ describe('a call from outside', () => {
     let first = true
     const work: string[] = []
     const object = new TestObject({ main: async (run, name) => [await run.step(() => (work.push('again'), 1), { stepId: 'a' }), name] })
-    const { run } = callOutside(object, ['x'], async (it) => { await it.step(() => (work.push('first'), 1), { stepId: 'a' }); if (first) await never() })
+    const { run } = callOutside(object, ['x'], async (it) => {
+      await it.step(() => (work.push('first'), 1), { stepId: 'a' })
+      if (first) await never()
+    })
     await settle()
     first = false
     object.store.flush()
@@ -325,28 +410,46 @@ describe('a call from outside', () => {
 
   test('with arguments that cannot be stored works, says so, and fails as RUN_NOT_RESUMABLE after a crash', async () => {
     const object = new TestObject({ main: () => 'must not run' })
-    const { run } = callOutside(object, [() => 1], async (it) => { await it.step(() => 1, { stepId: 'a' }); await never() })
+    const { run } = callOutside(object, [() => 1], async (it) => {
+      await it.step(() => 1, { stepId: 'a' })
+      await never()
+    })
     await settle()
     expect(object.journal.run(run.runId).input?.text).toContain('not stored')
     object.store.flush()
     object.crash()
     await Promise.all(object.journal.resumeDue())
-    expect(object.journal.run(run.runId)).toMatchObject({ status: 'failed', error: { code: 'RUN_NOT_RESUMABLE', message: expect.stringContaining('function') } })
+    expect(object.journal.run(run.runId)).toMatchObject({
+      status: 'failed',
+      error: { code: 'RUN_NOT_RESUMABLE', message: expect.stringContaining('function') },
+    })
   })
 
   test('is not begun twice under one key', async () => {
     const object = new TestObject({})
     const { run, reply } = callOutside(object, [], (it) => it.step(settle, { stepId: 'a' }), 'k')
-    expect(() => object.journal.adopt({ target: method('main'), args: [], key: 'k' })).toThrow(expect.objectContaining({ code: 'RUN_KEY_TAKEN', retryable: true, data: { key: 'k', runId: run.runId, status: 'running' } }))
+    expect(() => object.journal.adopt({ target: method('main'), args: [], key: 'k' })).toThrow(
+      expect.objectContaining({ code: 'RUN_KEY_TAKEN', retryable: true, data: { key: 'k', runId: run.runId, status: 'running' } }),
+    )
     await reply
     await settle()
-    expect(() => object.journal.adopt({ target: method('main'), args: [], key: 'k' })).toThrow(expect.objectContaining({ code: 'RUN_KEY_TAKEN', retryable: false }))
+    expect(() => object.journal.adopt({ target: method('main'), args: [], key: 'k' })).toThrow(
+      expect.objectContaining({ code: 'RUN_KEY_TAKEN', retryable: false }),
+    )
   })
 
   test('that the caller repeats with its key after a crash goes on with what was done', async () => {
     let calls = 0
     const object = new TestObject({})
-    callOutside(object, [], async (it) => { await it.step(() => ++calls, { stepId: 'a' }); await never() }, 'k')
+    callOutside(
+      object,
+      [],
+      async (it) => {
+        await it.step(() => ++calls, { stepId: 'a' })
+        await never()
+      },
+      'k',
+    )
     await settle()
     object.store.flush()
     object.crash()
@@ -400,9 +503,14 @@ describe('what people see', () => {
   })
 
   test('views are plain data that can cross a wire', async () => {
-    const object = new TestObject({ main: (run) => run.step(({ progress }) => (progress({ rows: 1, secret: () => 1 } as never), new Map([['a', 1]])), { stepId: 'a' }) })
+    const object = new TestObject({
+      main: (run) => run.step(({ progress }) => (progress({ rows: 1, secret: () => 1 } as never), new Map([['a', 1]])), { stepId: 'a' }),
+    })
     await object.call('main', [], 'r')
-    expect(structuredClone(object.journal.run('r'))).toMatchObject({ result: { text: 'Map {"a" => 1}' }, steps: [{ progress: { rows: 1 } }] })
+    expect(structuredClone(object.journal.run('r'))).toMatchObject({
+      result: { text: 'Map {"a" => 1}' },
+      steps: [{ progress: { rows: 1 } }],
+    })
     expect(structuredClone(object.events)).toEqual(object.events)
   })
 })
@@ -410,7 +518,13 @@ describe('what people see', () => {
 describe('pruning', () => {
   test('removes ended runs with all they own, in bites, and nothing else', async () => {
     const rows = Array.from({ length: 20_000 }, (_, id) => ({ id, text: 'x'.repeat(100) }))
-    const object = new TestObject({ main: async (run) => { for (let i = 0; i < 400; i++) await run.step(() => i, { stepId: `s${i}` }); return run.step(() => rows, { stepId: 'rows' }) }, open: never })
+    const object = new TestObject({
+      main: async (run) => {
+        for (let i = 0; i < 400; i++) await run.step(() => i, { stepId: `s${i}` })
+        return run.step(() => rows, { stepId: 'rows' })
+      },
+      open: never,
+    })
     object.begin('open', [], 'open')
     for (let i = 0; i < 3; i++) await object.call('main', [rows], `old${i}`)
     object.clock.advance(1000)
@@ -439,10 +553,13 @@ describe('pruning', () => {
   })
 
   test('a value with more chunks than a bite holds leaves none behind', async () => {
-    const object = new TestObject({ main: (run) => run.step(() => Array.from({ length: 5000 }, (_, i) => `row ${i}`), { stepId: 'rows' }).then(() => 1) })
+    const object = new TestObject({
+      main: (run) => run.step(() => Array.from({ length: 5000 }, (_, i) => `row ${i}`), { stepId: 'rows' }).then(() => 1),
+    })
     await object.call('main', [], 'r')
     const valueId = Number(object.store.sql('SELECT value_id FROM dotdo_steps')[0]?.value_id)
-    for (let chunk = 1; chunk < 1200; chunk++) object.store.sql('INSERT INTO dotdo_values (id, text) VALUES (?, ?)', valueId * 1048576 + chunk, '=j[]')
+    for (let chunk = 1; chunk < 1200; chunk++)
+      object.store.sql('INSERT INTO dotdo_values (id, text) VALUES (?, ?)', valueId * 1048576 + chunk, '=j[]')
     object.clock.advance(1)
     let bites = 1
     while (object.journal.prune(object.clock.now()).more) bites++
@@ -451,7 +568,15 @@ describe('pruning', () => {
   })
 
   test('a stream that somebody still holds says that it is gone instead of giving another one', async () => {
-    const object = new TestObject({ main: (run, mark) => run.step(async function* () { yield [mark] }, { stepId: 's' }) })
+    const object = new TestObject({
+      main: (run, mark) =>
+        run.step(
+          async function* () {
+            yield [mark]
+          },
+          { stepId: 's' },
+        ),
+    })
     const stream = (await object.call('main', ['first'])) as StoredStream
     object.clock.advance(1)
     object.journal.prune(object.clock.now())

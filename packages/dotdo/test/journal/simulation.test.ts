@@ -29,7 +29,8 @@ function check(world: World, runId: string, program: Program, expected: unknown)
   if (run.status !== 'done') faults.push(`the run is ${run.status}: ${run.error?.message}`)
   else if (!isDeepStrictEqual(journal.result(runId), expected)) faults.push('its result is another one')
   // Each step is memoised exactly once, and all of them are.
-  if (views.size !== steps.length || run.steps?.length !== steps.length) faults.push(`it has ${run.steps?.length} steps, not ${steps.length}`)
+  if (views.size !== steps.length || run.steps?.length !== steps.length)
+    faults.push(`it has ${run.steps?.length} steps, not ${steps.length}`)
   for (const { id, work, effects } of steps) {
     const key = `${runId}/${id}`
     const view = views.get(id)
@@ -38,7 +39,8 @@ function check(world: World, runId: string, program: Program, expected: unknown)
     if (work === 'inside' && world.counter(key) !== 1) faults.push(`${key} happened ${world.counter(key)} times`)
     for (let i = 0; i < effects && work !== 'inside' && work !== 'pure'; i++) {
       const times = world.outside.get(`${key}#${i}`) ?? 0
-      if (times < 1 || times > (view?.attempt ?? 0)) faults.push(`${key}#${i} reached the outside ${times} times in ${view?.attempt} attempts`)
+      if (times < 1 || times > (view?.attempt ?? 0))
+        faults.push(`${key}#${i} reached the outside ${times} times in ${view?.attempt} attempts`)
     }
   }
   if (world.lostChunks() > 0) faults.push(`${world.lostChunks()} chunks belong to nobody`)
@@ -50,7 +52,10 @@ async function inWorld(seed: number, what: string, work: () => Promise<void>): P
   try {
     await work()
   } catch (cause) {
-    throw new Error(`seed ${seed}, ${what}: ${cause instanceof Error ? cause.message : String(cause)}\nreplay: SIM_SEED=${seed} vitest run --project pure packages/dotdo/test/journal/simulation.test.ts`, { cause })
+    throw new Error(
+      `seed ${seed}, ${what}: ${cause instanceof Error ? cause.message : String(cause)}\nreplay: SIM_SEED=${seed} vitest run --project pure packages/dotdo/test/journal/simulation.test.ts`,
+      { cause },
+    )
   }
 }
 
@@ -126,7 +131,13 @@ test('the same seed is the same world', async () => {
   const trace = async (): Promise<unknown> => {
     const world = await live(5, randomCrashes(12), program)
     const rows = world.store.sql<{ result: string | null; started_at: number }>('SELECT * FROM dotdo_steps ORDER BY run, ordinal')
-    return { crashes: world.crashes, turns: world.turns, outside: [...world.outside], rows, first: rows[0]?.result?.[0] === 'j' ? decodeValue(rows[0].result) : undefined }
+    return {
+      crashes: world.crashes,
+      turns: world.turns,
+      outside: [...world.outside],
+      rows,
+      first: rows[0]?.result?.[0] === 'j' ? decodeValue(rows[0].result) : undefined,
+    }
   }
   expect(await trace()).toEqual(await trace())
 })

@@ -6,7 +6,10 @@ import { settle, TestObject } from './harness.ts'
 
 /** The outcome of a promise as a value, so that a rejection can be looked at later. */
 const outcome = (promise: Promise<unknown>): Promise<{ value?: unknown; code?: unknown; message?: string }> =>
-  promise.then((value) => ({ value }), (thrown: Error & { code?: unknown }) => ({ code: thrown.code, message: thrown.message }))
+  promise.then(
+    (value) => ({ value }),
+    (thrown: Error & { code?: unknown }) => ({ code: thrown.code, message: thrown.message }),
+  )
 
 describe('a step is memoised', () => {
   test('a run that is replayed gets the stored result and does not call the function again', async () => {
@@ -39,7 +42,10 @@ describe('a step is memoised', () => {
 
   test('undefined, a thrown text and a result that is an error are kept for what they are', async () => {
     const object = new TestObject({
-      main: async (run) => [await run.step(() => undefined, { stepId: 'a' }), await run.step(() => new RangeError('kept'), { stepId: 'b' })],
+      main: async (run) => [
+        await run.step(() => undefined, { stepId: 'a' }),
+        await run.step(() => new RangeError('kept'), { stepId: 'b' }),
+      ],
     })
     await object.call('main', [], 'r')
     expect(object.journal.result('r')).toMatchObject([undefined, { name: 'RangeError', message: 'kept' }])
@@ -49,7 +55,10 @@ describe('a step is memoised', () => {
     let calls = 0
     const load = async (): Promise<number> => (await settle(), ++calls)
     const object = new TestObject({
-      main: async (run) => [...(await Promise.all([run.step(load, { stepId: 'load' }), run.step(load, { stepId: 'load' })])), await run.step(load, { stepId: 'load' })],
+      main: async (run) => [
+        ...(await Promise.all([run.step(load, { stepId: 'load' }), run.step(load, { stepId: 'load' })])),
+        await run.step(load, { stepId: 'load' }),
+      ],
     })
     expect(await object.call('main')).toEqual([1, 1, 1])
   })
@@ -60,18 +69,34 @@ describe('a step is memoised', () => {
       main: async (run) => {
         for (const x of ['a', 'b']) await run.step(() => loaded.push(x), { stepId: 'load' })
       },
-      named: (run) => Promise.all([run.step(function extractUsers() {}, { stepId: 'x' }), run.step(function extractEvents() {}, { stepId: 'x' })]),
+      named: (run) =>
+        Promise.all([run.step(function extractUsers() {}, { stepId: 'x' }), run.step(function extractEvents() {}, { stepId: 'x' })]),
     })
-    await expect(object.call('main')).rejects.toMatchObject({ code: 'STEP_ID_REUSED', message: expect.stringMatching(/first for `\(\) => loaded.push\(x\)`, then for `\(\) => loaded/) })
+    await expect(object.call('main')).rejects.toMatchObject({
+      code: 'STEP_ID_REUSED',
+      message: expect.stringMatching(/first for `\(\) => loaded.push\(x\)`, then for `\(\) => loaded/),
+    })
     expect(loaded).toEqual(['a'])
-    await expect(object.call('named')).rejects.toMatchObject({ code: 'STEP_ID_REUSED', data: { stepId: 'x', first: `'extractUsers'`, second: `'extractEvents'` } })
+    await expect(object.call('named')).rejects.toMatchObject({
+      code: 'STEP_ID_REUSED',
+      data: { stepId: 'x', first: `'extractUsers'`, second: `'extractEvents'` },
+    })
   })
 
   test.each([
-    [undefined, 'STEP_ID_MISSING'], [{}, 'STEP_ID_MISSING'], [{ stepId: '' }, 'INVALID_STEP_ID'], [{ stepId: 'x'.repeat(257) }, 'INVALID_STEP_ID'], [{ stepId: 7 }, 'INVALID_STEP_ID'],
-    [{ stepId: 'a', retries: 3 }, 'INVALID_STEP_OPTIONS'], [{ stepId: 'a', retries: { limit: -1 } }, 'INVALID_STEP_OPTIONS'], [{ stepId: 'a', retries: { limit: 1.5 } }, 'INVALID_STEP_OPTIONS'],
-    [{ stepId: 'a', retries: { limit: 1001 } }, 'INVALID_STEP_OPTIONS'], [{ stepId: 'a', retries: { backoff: 'square' } }, 'INVALID_STEP_OPTIONS'],
-    [{ stepId: 'a', retries: { delay: 'soon' } }, 'INVALID_DURATION'], [{ stepId: 'a', timeout: -1 }, 'INVALID_DURATION'], [{ stepId: 'a', timeout: {} }, 'INVALID_STEP_OPTIONS'],
+    [undefined, 'STEP_ID_MISSING'],
+    [{}, 'STEP_ID_MISSING'],
+    [{ stepId: '' }, 'INVALID_STEP_ID'],
+    [{ stepId: 'x'.repeat(257) }, 'INVALID_STEP_ID'],
+    [{ stepId: 7 }, 'INVALID_STEP_ID'],
+    [{ stepId: 'a', retries: 3 }, 'INVALID_STEP_OPTIONS'],
+    [{ stepId: 'a', retries: { limit: -1 } }, 'INVALID_STEP_OPTIONS'],
+    [{ stepId: 'a', retries: { limit: 1.5 } }, 'INVALID_STEP_OPTIONS'],
+    [{ stepId: 'a', retries: { limit: 1001 } }, 'INVALID_STEP_OPTIONS'],
+    [{ stepId: 'a', retries: { backoff: 'square' } }, 'INVALID_STEP_OPTIONS'],
+    [{ stepId: 'a', retries: { delay: 'soon' } }, 'INVALID_DURATION'],
+    [{ stepId: 'a', timeout: -1 }, 'INVALID_DURATION'],
+    [{ stepId: 'a', timeout: {} }, 'INVALID_STEP_OPTIONS'],
   ])('options %j are refused as %s and nothing runs', async (options, code) => {
     let calls = 0
     const object = new TestObject({ main: (run) => run.step(() => calls++, options as never) })
@@ -95,16 +120,21 @@ describe('a step is retried', () => {
     const seen: { attempt: number; key: string; at: number }[] = []
     const object = new TestObject({
       main: (run) =>
-        run.step(({ attempt, idempotencyKey }) => {
-          seen.push({ attempt, key: idempotencyKey, at: object.clock.now() })
-          if (attempt < 4) throw new Error(`attempt ${attempt}`)
-          return 'ok'
-        }, { stepId: 'flaky' }),
+        run.step(
+          ({ attempt, idempotencyKey }) => {
+            seen.push({ attempt, key: idempotencyKey, at: object.clock.now() })
+            if (attempt < 4) throw new Error(`attempt ${attempt}`)
+            return 'ok'
+          },
+          { stepId: 'flaky' },
+        ),
     })
     const begun = object.clock.now()
     const run = object.call('main', [], 'r')
     await object.advance(500)
-    expect(object.journal.run('r').steps).toMatchObject([{ status: 'waiting', attempt: 1, error: { message: 'attempt 1' }, nextAttemptAt: expect.any(Number) }])
+    expect(object.journal.run('r').steps).toMatchObject([
+      { status: 'waiting', attempt: 1, error: { message: 'attempt 1' }, nextAttemptAt: expect.any(Number) },
+    ])
     await object.advance(20_000)
     expect(await run).toBe('ok')
     expect(seen.map((it) => it.attempt)).toEqual([1, 2, 3, 4])
@@ -124,10 +154,15 @@ describe('a step is retried', () => {
     let calls = 0
     const object = new TestObject({
       main: (run) =>
-        run.step(() => {
-          calls++
-          throw new DotdoError('SOURCE_DOWN', 'the source is down', { data: { status: 503 }, retryable: true })
-        }, { stepId: 'a' }).catch((thrown: DotdoError) => ({ code: thrown.code, data: thrown.data })),
+        run
+          .step(
+            () => {
+              calls++
+              throw new DotdoError('SOURCE_DOWN', 'the source is down', { data: { status: 503 }, retryable: true })
+            },
+            { stepId: 'a' },
+          )
+          .catch((thrown: DotdoError) => ({ code: thrown.code, data: thrown.data })),
     })
     const run = object.call('main')
     await object.advance(60_000)
@@ -138,10 +173,29 @@ describe('a step is retried', () => {
   test('not at all when the error is terminal', async () => {
     let calls = 0
     const object = new TestObject({
-      terminal: (run) => run.step(() => { calls++; throw new NonRetryableError('no such table', { code: 'NO_TABLE', data: { table: 't' } }) }, { stepId: 'a' }),
-      limit: (run) => run.step(() => { calls++; throw new Error('once') }, { stepId: 'a', retries: { limit: 0 } }),
+      terminal: (run) =>
+        run.step(
+          () => {
+            calls++
+            throw new NonRetryableError('no such table', { code: 'NO_TABLE', data: { table: 't' } })
+          },
+          { stepId: 'a' },
+        ),
+      limit: (run) =>
+        run.step(
+          () => {
+            calls++
+            throw new Error('once')
+          },
+          { stepId: 'a', retries: { limit: 0 } },
+        ),
     })
-    await expect(object.call('terminal')).rejects.toMatchObject({ name: 'NonRetryableError', code: 'NO_TABLE', retryable: false, data: { table: 't' } })
+    await expect(object.call('terminal')).rejects.toMatchObject({
+      name: 'NonRetryableError',
+      code: 'NO_TABLE',
+      retryable: false,
+      data: { table: 't' },
+    })
     await expect(object.call('limit')).rejects.toThrow('once')
     expect(calls).toBe(2)
   })
@@ -152,8 +206,23 @@ describe('a step is retried', () => {
     const caught: unknown[] = []
     const object = new TestObject({
       main: async (run) => {
-        await run.step(() => { calls++; throw Object.assign(new TypeError('bad row'), { code: 'BAD_ROW', data: { row: 7 }, retryable: false }) }, { stepId: 'a' })
-          .catch((thrown: Error) => caught.push([thrown.name, thrown.message, Reflect.get(thrown, 'code'), Reflect.get(thrown, 'data'), thrown instanceof TypeError]))
+        await run
+          .step(
+            () => {
+              calls++
+              throw Object.assign(new TypeError('bad row'), { code: 'BAD_ROW', data: { row: 7 }, retryable: false })
+            },
+            { stepId: 'a' },
+          )
+          .catch((thrown: Error) =>
+            caught.push([
+              thrown.name,
+              thrown.message,
+              Reflect.get(thrown, 'code'),
+              Reflect.get(thrown, 'data'),
+              thrown instanceof TypeError,
+            ]),
+          )
         await gate.promise
         return 'went on'
       },
@@ -172,14 +241,31 @@ describe('a step is retried', () => {
 
   test('the original error is the cause of the one that is thrown', async () => {
     const original = new Error('socket hang up')
-    const object = new TestObject({ main: (run) => run.step(() => { throw original }, { stepId: 'a', retries: { limit: 0 } }).catch((thrown: Error) => thrown.cause === original) })
+    const object = new TestObject({
+      main: (run) =>
+        run
+          .step(
+            () => {
+              throw original
+            },
+            { stepId: 'a', retries: { limit: 0 } },
+          )
+          .catch((thrown: Error) => thrown.cause === original),
+    })
     expect(await object.call('main')).toBe(true)
   })
 
   test('a pause goes on after a crash until its time, and not longer', async () => {
     const at: number[] = []
     const object = new TestObject({
-      main: (run) => run.step(() => { at.push(object.clock.now()); if (at.length === 1) throw new Error('first') }, { stepId: 'a', retries: { delay: '1h', backoff: 'constant' } }),
+      main: (run) =>
+        run.step(
+          () => {
+            at.push(object.clock.now())
+            if (at.length === 1) throw new Error('first')
+          },
+          { stepId: 'a', retries: { delay: '1h', backoff: 'constant' } },
+        ),
     })
     object.begin('main')
     await object.advance(1_800_000)
@@ -195,7 +281,18 @@ describe('a step is retried', () => {
 
   test('a clock that jumps back an hour cannot make a pause longer than the longest one', async () => {
     let calls = 0
-    const object = new TestObject({ main: (run) => run.step(() => { if (++calls === 1) throw new Error('first') }, { stepId: 'a' }) }, { retryDelayMs: 10_000 })
+    const object = new TestObject(
+      {
+        main: (run) =>
+          run.step(
+            () => {
+              if (++calls === 1) throw new Error('first')
+            },
+            { stepId: 'a' },
+          ),
+      },
+      { retryDelayMs: 10_000 },
+    )
     object.begin('main')
     await settle()
     object.store.flush()
@@ -206,7 +303,11 @@ describe('a step is retried', () => {
     expect(calls).toBe(2)
   })
 
-  test.each([['constant', [100, 100, 100, 100]], ['linear', [100, 200, 300, 400]], ['exponential', [100, 200, 400, 800]]] as const)('%s backoff pauses %j', (backoff, pauses) => {
+  test.each([
+    ['constant', [100, 100, 100, 100]],
+    ['linear', [100, 200, 300, 400]],
+    ['exponential', [100, 200, 400, 800]],
+  ] as const)('%s backoff pauses %j', (backoff, pauses) => {
     const plan = planStep({ stepId: 'a', retries: { delay: 100, backoff } })
     expect([1, 2, 3, 4].map((attempt) => retryDelayMs(plan, attempt, 10_000, 0))).toEqual(pauses)
     expect(retryDelayMs(plan, 1, 10_000, 1)).toBe(110)
@@ -219,10 +320,13 @@ describe('a step has an end', () => {
     const aborted: unknown[] = []
     const object = new TestObject({
       main: (run) =>
-        run.step(({ signal }) => {
-          signal.addEventListener('abort', () => aborted.push((signal.reason as DotdoError).code))
-          return new Promise(() => {})
-        }, { stepId: 'slow', timeout: '2s', retries: { limit: 1, delay: 0 } }),
+        run.step(
+          ({ signal }) => {
+            signal.addEventListener('abort', () => aborted.push((signal.reason as DotdoError).code))
+            return new Promise(() => {})
+          },
+          { stepId: 'slow', timeout: '2s', retries: { limit: 1, delay: 0 } },
+        ),
     })
     const run = outcome(object.call('main', [], 'r'))
     await object.advance(10_000)
@@ -235,7 +339,11 @@ describe('a step has an end', () => {
     const late = Promise.withResolvers<string>()
     const object = new TestObject({
       quick: (run) => run.step(() => 'ok', { stepId: 'a', timeout: 1000 }),
-      main: (run) => run.step(({ attempt, progress }) => (attempt === 1 ? late.promise.then((it) => (progress({ rows: 99 }), it)) : 'second'), { stepId: 'a', timeout: 1000 }),
+      main: (run) =>
+        run.step(({ attempt, progress }) => (attempt === 1 ? late.promise.then((it) => (progress({ rows: 99 }), it)) : 'second'), {
+          stepId: 'a',
+          timeout: 1000,
+        }),
     })
     expect(await object.call('quick')).toBe('ok')
     expect(object.timers).toBe(0)
@@ -256,7 +364,11 @@ describe('a step has an end', () => {
   })
 
   test('an error whose data cannot be stored, or is endless, is stored without it', async () => {
-    const fail = (data: Record<string, unknown>, message = 'm') => () => { throw new DotdoError('X', message, { data }) }
+    const fail =
+      (data: Record<string, unknown>, message = 'm') =>
+      () => {
+        throw new DotdoError('X', message, { data })
+      }
     const object = new TestObject({
       fn: (run) => run.step(fail({ fn: () => 1 }), { stepId: 'a' }),
       big: (run) => run.step(fail({ text: 'x'.repeat(100_000) }, 'y'.repeat(1e6)), { stepId: 'a' }),
@@ -283,18 +395,33 @@ describe('a step that crashes', () => {
 
   test('is tried as often as its retries allow, then fails as STEP_CRASHED', async () => {
     let calls = 0
-    const object = new TestObject({ main: (run) => run.step(() => (calls++, new Promise(() => {})), { stepId: 'bomb', retries: { limit: 3 } }) })
+    const object = new TestObject({
+      main: (run) => run.step(() => (calls++, new Promise(() => {})), { stepId: 'bomb', retries: { limit: 3 } }),
+    })
     object.begin('main')
     await settle()
     object.store.flush()
     await crashUntilEnded(object)
     expect(calls).toBe(4)
-    expect(object.journal.run('r')).toMatchObject({ status: 'failed', error: { code: 'STEP_CRASHED', data: { stepId: 'bomb', attempts: 4 } }, steps: [{ status: 'failed', attempt: 4 }] })
+    expect(object.journal.run('r')).toMatchObject({
+      status: 'failed',
+      error: { code: 'STEP_CRASHED', data: { stepId: 'bomb', attempts: 4 } },
+      steps: [{ status: 'failed', attempt: 4 }],
+    })
   })
 
   test('is counted although it dies before anything is flushed, because a resumed attempt is on disk first', async () => {
     let calls = 0
-    const object = new TestObject({ main: (run) => run.step(() => { calls++; object.store.crash() }, { stepId: 'bomb', retries: { limit: 3 } }) })
+    const object = new TestObject({
+      main: (run) =>
+        run.step(
+          () => {
+            calls++
+            object.store.crash()
+          },
+          { stepId: 'bomb', retries: { limit: 3 } },
+        ),
+    })
     object.journal.start({ runId: 'r', target: { kind: 'method', name: 'main' }, args: [] })
     object.store.flush()
     void object.journal.launch('r').catch(() => undefined)
@@ -330,12 +457,15 @@ describe('steps inside of steps', () => {
     const calls: string[] = []
     const object: TestObject = new TestObject({
       main: (run) =>
-        run.step(async ({ attempt }) => {
-          const inner = await object.here.step(() => (calls.push('inner'), 40), { stepId: 'inner' })
-          calls.push(`outer ${attempt}`)
-          if (attempt === 1) throw new Error('after inner')
-          return inner + attempt
-        }, { stepId: 'outer', retries: { delay: 0 } }),
+        run.step(
+          async ({ attempt }) => {
+            const inner = await object.here.step(() => (calls.push('inner'), 40), { stepId: 'inner' })
+            calls.push(`outer ${attempt}`)
+            if (attempt === 1) throw new Error('after inner')
+            return inner + attempt
+          },
+          { stepId: 'outer', retries: { delay: 0 } },
+        ),
     })
     const run = object.call('main', [], 'r')
     await object.advance(1)
@@ -348,9 +478,17 @@ describe('steps inside of steps', () => {
     const attempts: number[] = []
     const object: TestObject = new TestObject({
       main: (run) =>
-        run.step(() => object.here.step(({ attempt }) => (attempts.push(attempt), attempt === 1 ? new Promise(() => {}) : 'inner'), { stepId: 'inner' }), {
-          stepId: 'outer', timeout: 1000, retries: { limit: 2, delay: 0, backoff: 'constant' },
-        }),
+        run.step(
+          () =>
+            object.here.step(({ attempt }) => (attempts.push(attempt), attempt === 1 ? new Promise(() => {}) : 'inner'), {
+              stepId: 'inner',
+            }),
+          {
+            stepId: 'outer',
+            timeout: 1000,
+            retries: { limit: 2, delay: 0, backoff: 'constant' },
+          },
+        ),
     })
     const run = object.call('main')
     await object.advance(5000)
@@ -364,14 +502,23 @@ describe('steps inside of steps', () => {
     const stopped: number[] = []
     const object: TestObject = new TestObject({
       main: (run) =>
-        run.step(({ attempt: outer }) => Promise.all([
-          object.here.step(({ attempt, signal }) => {
-            slow.push(attempt)
-            signal.addEventListener('abort', () => stopped.push(attempt))
-            return attempt === 1 ? new Promise(() => {}) : 'slow'
-          }, { stepId: 'slow' }),
-          settle().then(() => { if (outer === 1) throw new Error('sibling') }),
-        ]), { stepId: 'outer', retries: { delay: 0 } }),
+        run.step(
+          ({ attempt: outer }) =>
+            Promise.all([
+              object.here.step(
+                ({ attempt, signal }) => {
+                  slow.push(attempt)
+                  signal.addEventListener('abort', () => stopped.push(attempt))
+                  return attempt === 1 ? new Promise(() => {}) : 'slow'
+                },
+                { stepId: 'slow' },
+              ),
+              settle().then(() => {
+                if (outer === 1) throw new Error('sibling')
+              }),
+            ]),
+          { stepId: 'outer', retries: { delay: 0 } },
+        ),
     })
     const run = object.call('main', [], 'r')
     await object.advance(1)
@@ -386,9 +533,14 @@ describe('steps inside of steps', () => {
     const object: TestObject = new TestObject({
       main: (run) => {
         if (lives++ === 0) return new Promise(() => {})
-        return run.step(() => object.here.step(({ attempt }) => (inner.push(attempt), 'inner'), { stepId: 'inner', retries: { limit: 1 } }), {
-          stepId: 'outer', timeout: 1000, retries: { limit: 1, delay: 0 },
-        })
+        return run.step(
+          () => object.here.step(({ attempt }) => (inner.push(attempt), 'inner'), { stepId: 'inner', retries: { limit: 1 } }),
+          {
+            stepId: 'outer',
+            timeout: 1000,
+            retries: { limit: 1, delay: 0 },
+          },
+        )
       },
     })
     object.begin('main')
@@ -405,11 +557,20 @@ describe('steps inside of steps', () => {
     expect(object.journal.run('r')).toMatchObject({ status: 'done', result: { text: '"inner"' } })
     // The first attempt never ran, but it counts; it is no crash.
     expect(inner).toEqual([2])
-    expect(object.events.flatMap((event) => ('step' in event && event.type === 'step.retrying' ? [[event.step.stepId, event.step.error?.code]] : []))).toEqual([['outer', 'STEP_TIMEOUT'], ['inner', 'STEP_TIMEOUT']])
+    expect(
+      object.events.flatMap((event) =>
+        'step' in event && event.type === 'step.retrying' ? [[event.step.stepId, event.step.error?.code]] : [],
+      ),
+    ).toEqual([
+      ['outer', 'STEP_TIMEOUT'],
+      ['inner', 'STEP_TIMEOUT'],
+    ])
   })
 
   test('a step that waits for itself is refused instead of waiting for ever', async () => {
-    const object: TestObject = new TestObject({ main: (run) => run.step(() => object.here.step(() => 1, { stepId: 'a' }), { stepId: 'a' }) })
+    const object: TestObject = new TestObject({
+      main: (run) => run.step(() => object.here.step(() => 1, { stepId: 'a' }), { stepId: 'a' }),
+    })
     await expect(object.call('main')).rejects.toMatchObject({ code: 'STEP_ID_REUSED' })
   })
 
@@ -463,23 +624,36 @@ describe('progress', () => {
     const gate = Promise.withResolvers<void>()
     const object = new TestObject({
       main: (run) =>
-        run.step(async ({ progress }) => {
-          progress({ rows: 1, at: 's3://a' })
-          for (let i = 2; i <= 100; i++) progress({ rows: i })
-          object.clock.advance(300)
-          progress({ rows: 101, bytes: 5 })
-          run.progress('load', { bytes: 6 })
-          await gate.promise
-        }, { stepId: 'load' }),
+        run.step(
+          async ({ progress }) => {
+            progress({ rows: 1, at: 's3://a' })
+            for (let i = 2; i <= 100; i++) progress({ rows: i })
+            object.clock.advance(300)
+            progress({ rows: 101, bytes: 5 })
+            run.progress('load', { bytes: 6 })
+            await gate.promise
+          },
+          { stepId: 'load' },
+        ),
     })
     const run = object.call('main', [], 'r')
     await settle()
-    expect(object.events.filter((event) => event.type === 'step.progress')).toMatchObject([{ step: { progress: { rows: 1, at: 's3://a' } } }, { step: { progress: { rows: 101, bytes: 5 } } }])
+    expect(object.events.filter((event) => event.type === 'step.progress')).toMatchObject([
+      { step: { progress: { rows: 1, at: 's3://a' } } },
+      { step: { progress: { rows: 101, bytes: 5 } } },
+    ])
     expect(object.journal.run('r').steps?.[0]?.progress).toEqual({ rows: 101, bytes: 6, at: 's3://a' })
     gate.resolve()
     await run
     expect(object.journal.run('r').steps?.[0]?.progress).toEqual({ rows: 101, bytes: 6, at: 's3://a' })
-    expect(object.events.map((event) => event.type)).toEqual(['run.started', 'step.started', 'step.progress', 'step.progress', 'step.done', 'run.done'])
+    expect(object.events.map((event) => event.type)).toEqual([
+      'run.started',
+      'step.started',
+      'step.progress',
+      'step.progress',
+      'step.done',
+      'run.done',
+    ])
   })
 
   test('of a step that is not under way is left alone', async () => {
@@ -490,5 +664,8 @@ describe('progress', () => {
 })
 
 test('an error that has crossed the journal keeps whether it may be retried', () => {
-  expect(fromErrorRecord({ name: 'NonRetryableError', message: 'm', code: 'X', retryable: false })).toMatchObject({ retryable: false, name: 'NonRetryableError' })
+  expect(fromErrorRecord({ name: 'NonRetryableError', message: 'm', code: 'X', retryable: false })).toMatchObject({
+    retryable: false,
+    name: 'NonRetryableError',
+  })
 })

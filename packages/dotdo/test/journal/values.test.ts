@@ -29,11 +29,17 @@ function open(compression?: Compression): { store: SqliteStore; values: ValueSto
   return { store, values, put }
 }
 
-const chunks = (store: SqliteStore): { chars: number; bytes: number }[] => store.sql('SELECT length(text) AS chars, octet_length(text) AS bytes FROM dotdo_values') as { chars: number; bytes: number }[]
+const chunks = (store: SqliteStore): { chars: number; bytes: number }[] =>
+  store.sql('SELECT length(text) AS chars, octet_length(text) AS bytes FROM dotdo_values') as { chars: number; bytes: number }[]
 
 describe('the stored format', () => {
   test('is pinned: whoever changes a table adds a migration and a new hash below, and edits none', () => {
-    const hashes = journalMigrations.map((statements) => createHash('sha256').update(statements.map((it) => it.replace(/\s+/g, ' ')).join(';')).digest('hex').slice(0, 16))
+    const hashes = journalMigrations.map((statements) =>
+      createHash('sha256')
+        .update(statements.map((it) => it.replace(/\s+/g, ' ')).join(';'))
+        .digest('hex')
+        .slice(0, 16),
+    )
     expect(hashes).toEqual(['410f4e90d9c654fc'])
   })
 
@@ -53,7 +59,13 @@ describe('the stored format', () => {
     const { store, values } = open(zstd)
     const ref = 'r{"valueId":1,"kind":"array","chunks":2,"sizeBytes":20,"rows":4,"preview":"[1,2,3,4]"}'
     // Beside a chunk that is text: an object may have been written with and without.
-    store.sql('INSERT INTO dotdo_values (id, text) VALUES (?, ?), (?, ?)', 1048576, Buffer.from('28b52ffd20052900002b6a5b312c', 'hex'), 1048577, '=2]\nj[3]\nj[4]')
+    store.sql(
+      'INSERT INTO dotdo_values (id, text) VALUES (?, ?), (?, ?)',
+      1048576,
+      Buffer.from('28b52ffd20052900002b6a5b312c', 'hex'),
+      1048577,
+      '=2]\nj[3]\nj[4]',
+    )
     expect(values.get(ref)).toEqual([1, 2, 3, 4])
     expect(() => new ValueStore(store).get(ref)).toThrow(expect.objectContaining({ code: 'STATE_TOO_NEW' }))
   })
@@ -66,39 +78,60 @@ describe('the stored format', () => {
   })
 })
 
-describe.each([['as text', undefined], ['compressed', zstd]])('whatever can be stored comes back as it was, %s', (_, compression) => {
-  const anything = fc.anything({ withBigInt: true, withDate: true, withMap: true, withSet: true, withTypedArray: true, withSparseArray: true, withNullPrototype: false })
+describe.each([
+  ['as text', undefined],
+  ['compressed', zstd],
+])('whatever can be stored comes back as it was, %s', (_, compression) => {
+  const anything = fc.anything({
+    withBigInt: true,
+    withDate: true,
+    withMap: true,
+    withSet: true,
+    withTypedArray: true,
+    withSparseArray: true,
+    withNullPrototype: false,
+  })
 
   test('small; only a key named __proto__ is refused', () => {
     const { values, put } = open(compression)
-    fc.assert(fc.property(anything, (value) => {
-      let text: string
-      try {
-        text = put(value).text
-      } catch (thrown) {
-        // The one thing that this generator draws and the codec refuses. Any other refusal is a fault.
-        expect(thrown).toMatchObject({ code: 'NOT_STORABLE', message: expect.stringContaining('__proto__ keys') })
-        return
-      }
-      expect(values.get(text)).toEqual(value)
-    }), { numRuns: 1000, examples: [[[{ ['__proto__']: [] }]]] })
+    fc.assert(
+      fc.property(anything, (value) => {
+        let text: string
+        try {
+          text = put(value).text
+        } catch (thrown) {
+          // The one thing that this generator draws and the codec refuses. Any other refusal is a fault.
+          expect(thrown).toMatchObject({ code: 'NOT_STORABLE', message: expect.stringContaining('__proto__ keys') })
+          return
+        }
+        expect(values.get(text)).toEqual(value)
+      }),
+      { numRuns: 1000, examples: [[[{ ['__proto__']: [] }]]] },
+    )
     expect(() => put({ ['__proto__']: [] })).toThrow(expect.objectContaining({ code: 'NOT_STORABLE' }))
   })
 
   test('as an array of many pieces, whatever the sizes of its elements', () => {
     const { store, values, put } = open(compression)
     const text = fc.integer({ min: 0, max: 200_000 }).map((length) => 'äx€😀\n"'.repeat(length / 6))
-    const element = fc.oneof({ weight: 5, arbitrary: fc.integer() }, { weight: 1, arbitrary: text }, { weight: 3, arbitrary: fc.record({ at: fc.date({ noInvalidDate: true }), n: fc.bigInt() }) })
-    fc.assert(fc.property(fc.array(element, { maxLength: 60 }), (array) => {
-      const { text: column, valueId } = put(array)
-      expect(values.get(column)).toEqual(array)
-      for (const chunk of chunks(store)) {
-        expect(chunk.chars).toBeLessThanOrEqual(chunkChars + 1)
-        expect(chunk.bytes).toBeLessThan(2_000_000)
-      }
-      if (valueId !== null) expect(values.remove(valueId)).toBeGreaterThan(0)
-      expect(chunks(store)).toEqual([])
-    }), { numRuns: 60 })
+    const element = fc.oneof(
+      { weight: 5, arbitrary: fc.integer() },
+      { weight: 1, arbitrary: text },
+      { weight: 3, arbitrary: fc.record({ at: fc.date({ noInvalidDate: true }), n: fc.bigInt() }) },
+    )
+    fc.assert(
+      fc.property(fc.array(element, { maxLength: 60 }), (array) => {
+        const { text: column, valueId } = put(array)
+        expect(values.get(column)).toEqual(array)
+        for (const chunk of chunks(store)) {
+          expect(chunk.chars).toBeLessThanOrEqual(chunkChars + 1)
+          expect(chunk.bytes).toBeLessThan(2_000_000)
+        }
+        if (valueId !== null) expect(values.remove(valueId)).toBeGreaterThan(0)
+        expect(chunks(store)).toEqual([])
+      }),
+      { numRuns: 60 },
+    )
   })
 
   test('as one long text whose surrogate pairs fall on every side of a cut', () => {
@@ -154,7 +187,11 @@ describe('memory is bounded by a piece', () => {
 
   test('one huge element far behind is measured once, and not for each piece before it', () => {
     let reads = 0
-    const huge = { get text() { return (reads++, 'x'.repeat(2_000_000)) } }
+    const huge = {
+      get text() {
+        return (reads++, 'x'.repeat(2_000_000))
+      },
+    }
     const array = [...Array.from({ length: 50_000 }, (_, i) => i), huge]
     expect([...encodePieces(array, 'a value')].flatMap((piece) => decodeValue(piece))).toHaveLength(50_001)
     // Checked and written, once to measure and once to store.
@@ -170,7 +207,13 @@ describe('memory is bounded by a piece', () => {
   })
 
   test('200,000 flat rows lie in few chunks, and looking at the run reads none of them', async () => {
-    const rows = Array.from({ length: 200_000 }, (_, i) => ({ date: '2001-01-01 00:05', delay: i % 90, distance: i % 3000, origin: 'SFO', destination: 'LAX' }))
+    const rows = Array.from({ length: 200_000 }, (_, i) => ({
+      date: '2001-01-01 00:05',
+      delay: i % 90,
+      distance: i % 3000,
+      origin: 'SFO',
+      destination: 'LAX',
+    }))
     const object = new TestObject({ main: (run) => run.step(() => rows, { stepId: 'rows' }) })
     await object.call('main', [], 'r')
     expect(object.store.sql('SELECT id FROM dotdo_values').length).toBeLessThan(200)
@@ -183,7 +226,10 @@ describe('memory is bounded by a piece', () => {
 
   test('a text that is too long for one piece is refused with advice, and nothing of it stays', async () => {
     const object = new TestObject({ main: (run) => run.step(() => 'x'.repeat(70 * 1024 * 1024), { stepId: 'a', retries: { limit: 0 } }) })
-    await expect(object.call('main')).rejects.toMatchObject({ code: 'RESULT_TOO_LARGE', message: expect.stringContaining('async iterable') })
+    await expect(object.call('main')).rejects.toMatchObject({
+      code: 'RESULT_TOO_LARGE',
+      message: expect.stringContaining('async iterable'),
+    })
     expect(chunks(object.store)).toEqual([])
   })
 })
@@ -193,12 +239,15 @@ describe('a step of a stream', () => {
     const seen: number[] = []
     const object: TestObject = new TestObject({
       main: async (run) => {
-        const stream = await run.step(async function* () {
-          for (let i = 0; i < 5; i++) {
-            seen.push(object.store.sql('SELECT id FROM dotdo_values').length)
-            yield Array.from({ length: 2000 }, (_, row) => ({ batch: i, row, text: 'x'.repeat(150) }))
-          }
-        }, { stepId: 'extract' })
+        const stream = await run.step(
+          async function* () {
+            for (let i = 0; i < 5; i++) {
+              seen.push(object.store.sql('SELECT id FROM dotdo_values').length)
+              yield Array.from({ length: 2000 }, (_, row) => ({ batch: i, row, text: 'x'.repeat(150) }))
+            }
+          },
+          { stepId: 'extract' },
+        )
         const first = await collect(stream)
         expect(await collect(stream)).toEqual(first)
         expect(first.flat()).toHaveLength(10_000)
@@ -217,7 +266,15 @@ describe('a step of a stream', () => {
   })
 
   test('is read one chunk at a time, from the start by each reader', async () => {
-    const object = new TestObject({ main: (run) => run.step(async function* () { for (let i = 0; i < 20; i++) yield ['x'.repeat(200_000), i] }, { stepId: 's' }) })
+    const object = new TestObject({
+      main: (run) =>
+        run.step(
+          async function* () {
+            for (let i = 0; i < 20; i++) yield ['x'.repeat(200_000), i]
+          },
+          { stepId: 's' },
+        ),
+    })
     const stream = (await object.call('main')) as StoredStream<[string, number]>
     const before = object.store.statements
     for await (const [, i] of stream) if (i === 0) break
@@ -229,7 +286,13 @@ describe('a step of a stream', () => {
     const batches = [[], [1], [{ a: new Date(1) }, null], 'text', { not: 'an array' }, [[[]]], new Uint8Array([1, 2])]
     const big = Array.from({ length: 30_000 }, (_, i) => `row ${i} of a batch that is larger than a piece`)
     const object = new TestObject({
-      main: (run, all: unknown[]) => run.step(async function* () { yield* all }, { stepId: 's' }),
+      main: (run, all: unknown[]) =>
+        run.step(
+          async function* () {
+            yield* all
+          },
+          { stepId: 's' },
+        ),
       bytes: (run) => run.step(() => new Blob(['hello']).stream(), { stepId: 's' }),
     })
     expect(await collect((await object.call('main', [batches])) as StoredStream)).toEqual(batches)
@@ -241,7 +304,13 @@ describe('a step of a stream', () => {
   })
 
   test('that is a promise too is awaited: its value is the result', async () => {
-    const both = { then: (resolve: (rows: number[]) => void) => resolve([1, 2]), async *[Symbol.asyncIterator]() { yield [1]; yield [2] } }
+    const both = {
+      then: (resolve: (rows: number[]) => void) => resolve([1, 2]),
+      async *[Symbol.asyncIterator]() {
+        yield [1]
+        yield [2]
+      },
+    }
     const object = new TestObject({ main: (run) => run.step(() => both, { stepId: 'extract' }) })
     expect(await object.call('main')).toEqual([1, 2])
   })
@@ -255,7 +324,16 @@ describe('a step of a stream', () => {
     let released = 0
     const object = new TestObject({
       fails: (run) => run.step(() => half(() => Promise.reject(new Error('cut off'))), { stepId: 's', retries: { limit: 0 } }),
-      stops: (run) => run.step(() => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}), return: async () => (released++, { done: true, value: undefined }) }) }), { stepId: 's' }),
+      stops: (run) =>
+        run.step(
+          () => ({
+            [Symbol.asyncIterator]: () => ({
+              next: () => new Promise<never>(() => {}),
+              return: async () => (released++, { done: true, value: undefined }),
+            }),
+          }),
+          { stepId: 's' },
+        ),
     })
     await expect(object.call('fails')).rejects.toThrow('cut off')
     expect(chunks(object.store)).toEqual([])
@@ -270,11 +348,15 @@ describe('a step of a stream', () => {
     let lives = 0
     let left = -1
     const object: TestObject = new TestObject({
-      main: (run) => run.step(() => {
-        if (lives++ === 0) return half(() => new Promise(() => {}))
-        left = chunks(object.store).length
-        return half(async () => 1)
-      }, { stepId: 's' }),
+      main: (run) =>
+        run.step(
+          () => {
+            if (lives++ === 0) return half(() => new Promise(() => {}))
+            left = chunks(object.store).length
+            return half(async () => 1)
+          },
+          { stepId: 's' },
+        ),
     })
     object.begin('main')
     await settle()
@@ -289,14 +371,27 @@ describe('a step of a stream', () => {
 
 describe('previews', () => {
   test('are JSON-like, cut at 2 KB, and never much work', () => {
-    expect(printBounded({ a: [1, 'x', null, undefined], d: new Date(0), m: new Map([[1, new Set([2n])]]), b: new Uint8Array(9), e: new RangeError('no'), r: /x/g, z: -0 })).toBe(
+    expect(
+      printBounded({
+        a: [1, 'x', null, undefined],
+        d: new Date(0),
+        m: new Map([[1, new Set([2n])]]),
+        b: new Uint8Array(9),
+        e: new RangeError('no'),
+        r: /x/g,
+        z: -0,
+      }),
+    ).toBe(
       '{"a":[1,"x",null,undefined],"d":1970-01-01T00:00:00.000Z,"m":Map {1 => Set {2n}},"b":Uint8Array(9 bytes),"e":RangeError: no,"r":/x/g,"z":-0}',
     )
     const circular: Record<string, unknown> = {}
     circular.self = circular
     expect(printBounded(circular)).toBe('{"self":(circular)}')
     let touched = 0
-    const costly = new Proxy(Array.from({ length: 1e6 }, () => 'element'), { get: (array, key) => (touched++, Reflect.get(array, key) as unknown) })
+    const costly = new Proxy(
+      Array.from({ length: 1e6 }, () => 'element'),
+      { get: (array, key) => (touched++, Reflect.get(array, key) as unknown) },
+    )
     const text = printBounded(costly)
     expect(text).toHaveLength(previewChars)
     expect(text.endsWith('…')).toBe(true)
@@ -304,19 +399,27 @@ describe('previews', () => {
   })
 
   test('of anything are short and well formed', () => {
-    fc.assert(fc.property(fc.anything({ withBigInt: true, withDate: true, withMap: true, withSet: true, withTypedArray: true }), (value) => {
-      const text = printBounded(value)
-      expect(text.length).toBeLessThanOrEqual(previewChars)
-      expect(text.isWellFormed() || JSON.stringify(value)?.includes('\\ud')).toBe(true)
-    }))
+    fc.assert(
+      fc.property(fc.anything({ withBigInt: true, withDate: true, withMap: true, withSet: true, withTypedArray: true }), (value) => {
+        const text = printBounded(value)
+        expect(text.length).toBeLessThanOrEqual(previewChars)
+        expect(text.isWellFormed() || JSON.stringify(value)?.includes('\\ud')).toBe(true)
+      }),
+    )
     expect(cutAt('a😀', 2)).toBe(1)
     expect(cutAt('a😀', 3)).toBe(3)
   })
 
   test('lengths are bytes of UTF-8', () => {
-    fc.assert(fc.property(fc.uint16Array().map((units) => String.fromCharCode(...units).toWellFormed()), (text) => {
-      expect(utf8Length(text)).toBe(Buffer.byteLength(text))
-    }), { numRuns: 200 })
+    fc.assert(
+      fc.property(
+        fc.uint16Array().map((units) => String.fromCharCode(...units).toWellFormed()),
+        (text) => {
+          expect(utf8Length(text)).toBe(Buffer.byteLength(text))
+        },
+      ),
+      { numRuns: 200 },
+    )
     expect(utf8Length(encodeValue('äx€😀'))).toBe(Buffer.byteLength('j"äx€😀"'))
   })
 })

@@ -44,7 +44,12 @@ export class World {
   /** Steps whose result was on disk when an incarnation began, or was stored since: no function of theirs may run any more. */
   readonly #done = new Set<string>()
 
-  constructor(seed: number, plan: CrashPlan, main: (world: World, run: Execution) => Promise<unknown>, limits: Partial<JournalLimits> = {}) {
+  constructor(
+    seed: number,
+    plan: CrashPlan,
+    main: (world: World, run: Execution) => Promise<unknown>,
+    limits: Partial<JournalLimits> = {},
+  ) {
     this.random = new SeededRandom(seed)
     this.plan = plan
     this.main = main
@@ -90,7 +95,8 @@ export class World {
 
   /** A step's function notes that it runs. */
   enters(run: Execution, { attempt, idempotencyKey }: StepContext): void {
-    if (this.#life.alive && this.#done.has(idempotencyKey)) this.faults.push(`${idempotencyKey} ran again (attempt ${attempt}) after its result was stored, in run ${run.runId}`)
+    if (this.#life.alive && this.#done.has(idempotencyKey))
+      this.faults.push(`${idempotencyKey} ran again (attempt ${attempt}) after its result was stored, in run ${run.runId}`)
   }
 
   /** An effect inside of the object, in the turn of the step's result. */
@@ -172,7 +178,10 @@ export class World {
     this.#dare(() => {
       this.journal = new Journal(this.#ports(life), this.limits)
       this.#done.clear()
-      for (const row of this.store.sql<{ run_id: string; step_id: string }>(`SELECT run_id, step_id FROM dotdo_steps JOIN dotdo_runs ON seq = run WHERE dotdo_steps.status = 'done'`)) this.#done.add(`${row.run_id}/${row.step_id}`)
+      for (const row of this.store.sql<{ run_id: string; step_id: string }>(
+        `SELECT run_id, step_id FROM dotdo_steps JOIN dotdo_runs ON seq = run WHERE dotdo_steps.status = 'done'`,
+      ))
+        this.#done.add(`${row.run_id}/${row.step_id}`)
       this.journal.recover()
     })
   }

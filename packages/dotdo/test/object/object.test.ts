@@ -13,7 +13,11 @@ const stub = (noun: string, name: string, links = open()): any => links.user(nou
 const inspector = (noun: string, name: string): any => open().inspector(noun, name)
 // oxlint-disable-next-line typescript/no-explicit-any
 const namespace = (noun: string): any => (exports as never)[noun]
-const failure = (promise: PromiseLike<unknown>) => Promise.resolve(promise).then((value) => ({ value }), (error: unknown) => error)
+const failure = (promise: PromiseLike<unknown>) =>
+  Promise.resolve(promise).then(
+    (value) => ({ value }),
+    (error: unknown) => error,
+  )
 
 async function until<T>(read: () => Promise<T>, done: (value: T) => boolean): Promise<T> {
   for (let i = 0; ; i++) {
@@ -46,16 +50,36 @@ describe('what can be reached', () => {
     // What a stub itself answers locally (toString) never leaves the caller.
     else expect(JSON.stringify(answer)).not.toContain('not for you')
   })
-  test.each([[['constructor', 'constructor']], [['constructor']], [['__proto__', 'constructor']], [['add', 'constructor']], [['toString']], [['hasOwnProperty']], [['dotdoLink']], [['self']]])('frames made by hand do not walk to %j', async (path) => {
+  test.each([
+    [['constructor', 'constructor']],
+    [['constructor']],
+    [['__proto__', 'constructor']],
+    [['add', 'constructor']],
+    [['toString']],
+    [['hasOwnProperty']],
+    [['dotdoLink']],
+    [['self']],
+  ])('frames made by hand do not walk to %j', async (path) => {
     const native = namespace('Counter').getByName('walked')
-    const reply = await native.dotdoLink({ version: 1, session: crypto.randomUUID(), seq: 0, frames: [['push', ['pipeline', 0, path, ['return 1']]], ['pull', 1]] })
+    const reply = await native.dotdoLink({
+      version: 1,
+      session: crypto.randomUUID(),
+      seq: 0,
+      frames: [
+        ['push', ['pipeline', 0, path, ['return 1']]],
+        ['pull', 1],
+      ],
+    })
     expect(reply.frames[0][0]).toBe('reject')
   })
-  test.each(['_hidden', 'init', 'do', 'send', 'every', 'on', 'Stage', 'items'])('%s is not reachable by a raw native stub', async (name) => {
-    const native = namespace('Counter').getByName('raw')
-    await expect(Promise.resolve(native[name]('x'))).rejects.toThrow(/implement|method|function/i)
-  })
-  test('a raw native stub calls the user\'s methods', async () => {
+  test.each(['_hidden', 'init', 'do', 'send', 'every', 'on', 'Stage', 'items'])(
+    '%s is not reachable by a raw native stub',
+    async (name) => {
+      const native = namespace('Counter').getByName('raw')
+      await expect(Promise.resolve(native[name]('x'))).rejects.toThrow(/implement|method|function/i)
+    },
+  )
+  test("a raw native stub calls the user's methods", async () => {
     expect(await namespace('Counter').getByName('raw').add(5)).toBe(1)
   })
   test('a method that does not exist says which do', async () => {
@@ -83,7 +107,10 @@ describe('calls between objects', () => {
   test('calls that nobody awaits are delivered', async () => {
     await stub('Pipeline', 'fan').fanOut(10)
     for (let i = 0; i < 10; i++) {
-      const history = await until(() => stub('Stage', `fan ${i}`).history() as Promise<unknown[]>, (it) => it.length > 0)
+      const history = await until(
+        () => stub('Stage', `fan ${i}`).history() as Promise<unknown[]>,
+        (it) => it.length > 0,
+      )
       expect(history).toEqual(['sent'])
     }
   })
@@ -107,7 +134,11 @@ describe('runs', () => {
     const [run] = await called('runs')
     expect(run).toMatchObject({ status: 'done', target: { kind: 'method', name: 'steps' } })
     const { steps } = await inspector('Pipeline', 'runs').run(run!.runId)
-    expect(steps.map((step: { stepId: string; status: string; attempt: number }) => [step.stepId, step.status, step.attempt])).toEqual([['first', 'done', 1], ['a', 'done', 1], ['b', 'done', 3]])
+    expect(steps.map((step: { stepId: string; status: string; attempt: number }) => [step.stepId, step.status, step.attempt])).toEqual([
+      ['first', 'done', 1],
+      ['a', 'done', 1],
+      ['b', 'done', 3],
+    ])
   })
   test('two calls are two runs: the second does its work again', async () => {
     await stub('Pipeline', 'twice').steps(0)
@@ -119,12 +150,18 @@ describe('runs', () => {
   })
   test('an event that a run sends is handled once', async () => {
     await stub('Pipeline', 'events').steps(0)
-    const { handled } = await until(() => stub('Pipeline', 'events').seen() as Promise<{ handled: unknown[] }>, (it) => it.handled.length > 0)
+    const { handled } = await until(
+      () => stub('Pipeline', 'events').seen() as Promise<{ handled: unknown[] }>,
+      (it) => it.handled.length > 0,
+    )
     expect(handled).toEqual([{ a: 20, b: 1 }])
   })
   test('an event whose handler fails is delivered again', async () => {
     await stub('Pipeline', 'flaky').flaky()
-    const { handled } = await until(() => stub('Pipeline', 'flaky').seen() as Promise<{ handled: unknown[] }>, (it) => it.handled.length >= 3)
+    const { handled } = await until(
+      () => stub('Pipeline', 'flaky').seen() as Promise<{ handled: unknown[] }>,
+      (it) => it.handled.length >= 3,
+    )
     expect(handled).toEqual(['try', 'try', 'try'])
   })
 })
@@ -137,7 +174,10 @@ describe('schedules', () => {
   })
   test('Run now runs it as a run of its own', async () => {
     const runId = await inspector('Pipeline', 'now').trigger('nightly')
-    const run = await until(() => inspector('Pipeline', 'now').run(runId) as Promise<{ status: string; result?: { text: string } }>, (it) => it.status !== 'running')
+    const run = await until(
+      () => inspector('Pipeline', 'now').run(runId) as Promise<{ status: string; result?: { text: string } }>,
+      (it) => it.status !== 'running',
+    )
     expect(run).toMatchObject({ status: 'done', target: { kind: 'schedule', id: 'nightly' }, result: { text: '"nightly"' } })
   })
   test('an unknown schedule says which exist', async () => {
@@ -145,7 +185,7 @@ describe('schedules', () => {
     expect(error).toMatchObject({ code: 'SCHEDULE_UNKNOWN' })
     expect((error as Error).message).toContain('nightly')
   })
-  test('the alarm is set, and survives the object\'s eviction', async () => {
+  test("the alarm is set, and survives the object's eviction", async () => {
     await stub('Pipeline', 'alarm').seen()
     const native = namespace('Pipeline').getByName('alarm')
     await evictDurableObject(native)

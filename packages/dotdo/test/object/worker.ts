@@ -58,18 +58,24 @@ export const Pipeline = DO.extend({
 
   init() {
     this.iceberg = new IcebergWriter({ bucket: this.env.R2_BUCKET, namespace: 'analytics', tableName: 'events' })
-    this.every.day.at('2am')(async (event) => {
-      this.fired.push(event)
-      return await this.do(() => 'nightly', { stepId: 'nightly' })
-    }, { id: 'nightly' })
+    this.every.day.at('2am')(
+      async (event) => {
+        this.fired.push(event)
+        return await this.do(() => 'nightly', { stepId: 'nightly' })
+      },
+      { id: 'nightly' },
+    )
     this.every.hour(() => this.fired.push('hour one'))
     this.every.hour(() => this.fired.push('hour two'))
     this.on.Pipeline.completed((payload) => {
       this.handled.push(payload)
     })
-    this.on['*'].flaky(() => {
-      if (this.handled.push('try') < 3) throw new Error('not yet')
-    }, { retries: { delay: 1 } })
+    this.on['*'].flaky(
+      () => {
+        if (this.handled.push('try') < 3) throw new Error('not yet')
+      },
+      { retries: { delay: 1 } },
+    )
   },
 
   getStage(n: number) {
@@ -114,7 +120,10 @@ export const Pipeline = DO.extend({
     return { handled: this.handled, fired: this.fired }
   },
   async load(count: number, ts: unknown = Date.UTC(2026, 0, 2)) {
-    return await this.do(() => this.iceberg!.write(Array.from({ length: count }, (_, i) => ({ type: 'event', entityId: `e${i}`, payload: { i }, ts }))), { stepId: 'load' })
+    return await this.do(
+      () => this.iceberg!.write(Array.from({ length: count }, (_, i) => ({ type: 'event', entityId: `e${i}`, payload: { i }, ts }))),
+      { stepId: 'load' },
+    )
   },
   table() {
     return this.iceberg!.snapshot()

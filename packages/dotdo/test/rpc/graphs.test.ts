@@ -57,7 +57,10 @@ interface Step {
 const step: fc.Arbitrary<Step> = fc.record({
   on: fc.nat(20),
   method: fc.constantFrom('child', 'add', 'later', 'fail', 'name', 'list'),
-  argument: fc.oneof(fc.nat(9).map((literal) => ({ literal })), fc.nat(20).map((answer) => ({ answer }))),
+  argument: fc.oneof(
+    fc.nat(9).map((literal) => ({ literal })),
+    fc.nat(20).map((answer) => ({ answer })),
+  ),
   awaited: fc.boolean(),
   newTurn: fc.boolean(),
 })
@@ -94,7 +97,10 @@ async function run(steps: Step[], { root, endTurn }: Surroundings): Promise<Answ
       result = Promise.reject(error as Error)
     }
     if (method === 'add' || method === 'later') numbers.push(result)
-    const settled = Promise.resolve(result as PromiseLike<unknown>).then((it): Answer => ({ value: it }), (error: unknown): Answer => ({ error: (error as { code?: string }).code ?? 'none' }))
+    const settled = Promise.resolve(result as PromiseLike<unknown>).then(
+      (it): Answer => ({ value: it }),
+      (error: unknown): Answer => ({ error: (error as { code?: string }).code ?? 'none' }),
+    )
     answers.push(settled)
     if (awaited) await settled
   }
@@ -104,17 +110,22 @@ async function run(steps: Step[], { root, endTurn }: Surroundings): Promise<Answ
 /** In place: promises as arguments are awaited as a link awaits them, before the method runs. */
 function local(log: string[]): object {
   const wrap = (cell: Cell | Promise<Cell>): unknown =>
-    new Proxy({}, {
-      get: (_, property) => {
-        if (property === 'then') return undefined
-        if (property === 'name') return (async () => (await cell).name)()
-        return (argument: unknown) => {
-          if (property === 'child') return wrap((cell as Cell).child(argument as number))
-          if (typeof (argument as { then?: unknown })?.then === 'function') return (async () => ((await cell) as unknown as Record<string, (n: unknown) => unknown>)[property as string]!(await argument))()
-          return (async () => ((cell as unknown as Record<string, (n: unknown) => unknown>)[property as string]!(argument)))()
-        }
+    new Proxy(
+      {},
+      {
+        get: (_, property) => {
+          if (property === 'then') return undefined
+          if (property === 'name') return (async () => (await cell).name)()
+          return (argument: unknown) => {
+            if (property === 'child') return wrap((cell as Cell).child(argument as number))
+            if (typeof (argument as { then?: unknown })?.then === 'function')
+              return (async () =>
+                ((await cell) as unknown as Record<string, (n: unknown) => unknown>)[property as string]!(await argument))()
+            return (async () => (cell as unknown as Record<string, (n: unknown) => unknown>)[property as string]!(argument))()
+          }
+        },
       },
-    })
+    )
   return wrap(new Cell('root', log)) as object
 }
 
@@ -156,28 +167,32 @@ describe('a random graph', () => {
 
   test('of plain calls takes effect in the order in which they were made, over turns and jitter', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.record({ n: fc.nat(99), newTurn: fc.boolean(), awaited: fc.boolean() }), { minLength: 2, maxLength: 30 }), fc.integer(), async (calls, seed) => {
-        const log: string[] = []
-        // One path: native calls on one stub arrive in the order in which they were made, and only answers overtake each other.
-        const random = new SeededRandom(seed)
-        const { link } = pair(new Cell('root', log), {
-          carry: async (_, send) => {
-            const reply = send()
-            for (let n = random.below(5); n > 0; n--) await new Promise((resolve) => setImmediate(resolve))
-            return reply
-          },
-        })
-        const root = link.root() as unknown as RpcStub<Cell>
-        const open: Promise<unknown>[] = []
-        for (const { n, newTurn, awaited } of calls) {
-          if (newTurn) await turns(1)
-          const call = Promise.resolve(root.add(n))
-          open.push(call)
-          if (awaited) await call
-        }
-        await Promise.all(open)
-        expect(log).toEqual(calls.map(({ n }) => `root.add(${n})`))
-      }),
+      fc.asyncProperty(
+        fc.array(fc.record({ n: fc.nat(99), newTurn: fc.boolean(), awaited: fc.boolean() }), { minLength: 2, maxLength: 30 }),
+        fc.integer(),
+        async (calls, seed) => {
+          const log: string[] = []
+          // One path: native calls on one stub arrive in the order in which they were made, and only answers overtake each other.
+          const random = new SeededRandom(seed)
+          const { link } = pair(new Cell('root', log), {
+            carry: async (_, send) => {
+              const reply = send()
+              for (let n = random.below(5); n > 0; n--) await new Promise((resolve) => setImmediate(resolve))
+              return reply
+            },
+          })
+          const root = link.root() as unknown as RpcStub<Cell>
+          const open: Promise<unknown>[] = []
+          for (const { n, newTurn, awaited } of calls) {
+            if (newTurn) await turns(1)
+            const call = Promise.resolve(root.add(n))
+            open.push(call)
+            if (awaited) await call
+          }
+          await Promise.all(open)
+          expect(log).toEqual(calls.map(({ n }) => `root.add(${n})`))
+        },
+      ),
       { numRuns: 200 },
     )
   })
@@ -220,7 +235,10 @@ describe('a link that loses messages', () => {
         const root = link.root() as unknown as RpcStub<Cell>
         let answered = 0
         for (const [i, n] of numbers.entries()) {
-          const outcome = await Promise.resolve(root.later(n * 100 + i)).then((value) => ({ value }), (error: unknown) => ({ error }))
+          const outcome = await Promise.resolve(root.later(n * 100 + i)).then(
+            (value) => ({ value }),
+            (error: unknown) => ({ error }),
+          )
           if ('value' in outcome) {
             expect(outcome.value).toBe((n * 100 + i) * 2)
             answered++
@@ -272,6 +290,9 @@ describe('what a link leaves behind', () => {
     const { link: shallow } = pair(new Cell('root', []), { limits: { chainDepth: 3 } })
     const cell = shallow.root() as unknown as RpcStub<Cell>
     expect(await cell.child(1).child(1).name).toBe('root/1/1')
-    await expect(Promise.resolve(cell.child(1).child(1).child(1).name)).rejects.toMatchObject({ code: 'LINK_LIMIT', data: { limit: 'chainDepth', value: 4, bound: 3 } })
+    await expect(Promise.resolve(cell.child(1).child(1).child(1).name)).rejects.toMatchObject({
+      code: 'LINK_LIMIT',
+      data: { limit: 'chainDepth', value: 4, bound: 3 },
+    })
   })
 })

@@ -92,7 +92,10 @@ describe('one turn is one message', () => {
     await stub.echo(1)
     await turns()
     await stub.echo(2)
-    expect(main.log).toEqual([['echo', 1], ['echo', 2]])
+    expect(main.log).toEqual([
+      ['echo', 1],
+      ['echo', 2],
+    ])
     expect(stats.messages).toBe(2)
   })
 
@@ -134,7 +137,13 @@ describe('calls that nobody awaits', () => {
 
   test('an intermediate of a chain is not sent back', async () => {
     const replies: unknown[] = []
-    const { root } = open({ carry: async (_, send) => { const reply = await send(); replies.push(...reply.frames); return reply } })
+    const { root } = open({
+      carry: async (_, send) => {
+        const reply = await send()
+        replies.push(...reply.frames)
+        return reply
+      },
+    })
     const big = 'x'.repeat(10_000)
     await root().sum(root().echo([big.length]) as unknown as number[])
     expect(JSON.stringify(replies)).not.toContain('[[10000]]')
@@ -147,7 +156,10 @@ describe('answers', () => {
     const { root, main } = open()
     const slow = root().slow()
     let slowIsThere = false
-    const watched = Promise.resolve(slow).then((value) => { slowIsThere = true; return value })
+    const watched = Promise.resolve(slow).then((value) => {
+      slowIsThere = true
+      return value
+    })
     expect(await root().echo('fast')).toBe('fast')
     expect(slowIsThere).toBe(false)
     main.release.resolve()
@@ -156,7 +168,10 @@ describe('answers', () => {
 
   test('errors keep code, retryable and data; stacks and causes stay at home', async () => {
     const { root } = open()
-    const error = await Promise.resolve(root().fail()).then(() => undefined, (thrown: unknown) => thrown)
+    const error = await Promise.resolve(root().fail()).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    )
     expect(error).toMatchObject({ code: 'BROKEN', message: 'it broke', retryable: true, data: { part: 7 } })
     expect(error).not.toHaveProperty('cause')
     expect((error as Error).stack).not.toContain('Pipeline.fail')
@@ -192,7 +207,11 @@ describe('answers', () => {
 
   test('.map runs at the far end in one trip', async () => {
     const { root, stats } = open()
-    expect(await root().stages(1000).map((stage) => stage.name)).toHaveLength(1000)
+    expect(
+      await root()
+        .stages(1000)
+        .map((stage) => stage.name),
+    ).toHaveLength(1000)
     expect(stats.messages).toBe(1)
   })
 })
@@ -234,7 +253,11 @@ describe('ends of sessions', () => {
 })
 
 describe('what is not a message', () => {
-  test.each([[{ version: 2, session: 's', seq: 0, frames: [] }, 'LINK_VERSION'], [null, 'LINK_VERSION'], [{ version: 1, session: 'gone', seq: 4, frames: [] }, 'LINK_LOST']])('%j is refused', async (message, code) => {
+  test.each([
+    [{ version: 2, session: 's', seq: 0, frames: [] }, 'LINK_VERSION'],
+    [null, 'LINK_VERSION'],
+    [{ version: 1, session: 'gone', seq: 4, frames: [] }, 'LINK_LOST'],
+  ])('%j is refused', async (message, code) => {
     const { server } = open()
     await expect(server.accept(message as never)).rejects.toMatchObject({ code })
   })
@@ -250,6 +273,9 @@ describe('what is not a message', () => {
   test('too many frames are refused by the name of the limit', async () => {
     const { server } = open({ limits: { framesPerMessage: 2 } })
     const frames = Array.from({ length: 3 }, () => ['pull', 0] as ['pull', number])
-    await expect(server.accept({ version: 1, session: 's', seq: 0, frames })).rejects.toMatchObject({ code: 'LINK_LIMIT', data: { limit: 'framesPerMessage', value: 3, bound: 2 } })
+    await expect(server.accept({ version: 1, session: 's', seq: 0, frames })).rejects.toMatchObject({
+      code: 'LINK_LIMIT',
+      data: { limit: 'framesPerMessage', value: 3, bound: 2 },
+    })
   })
 })

@@ -10,7 +10,10 @@ const timer = (delayMs: number, then: () => void) => {
 }
 
 /** Two ends of a link in one process. Messages are structured-cloned as native RPC does, and can be watched, delayed, lost or refused by `carry`. */
-export function pair(main: unknown, options: { limits?: Partial<LinkLimits>; carry?: (message: LinkMessage, send: () => Promise<LinkReply>) => Promise<LinkReply> } = {}) {
+export function pair(
+  main: unknown,
+  options: { limits?: Partial<LinkLimits>; carry?: (message: LinkMessage, send: () => Promise<LinkReply>) => Promise<LinkReply> } = {},
+) {
   const serverPorts: LinkServerPorts = { endOfTurn: (then) => void setImmediate(then), timer }
   const server = new LinkServer(() => main, serverPorts, options.limits)
   const failures: Error[] = []

@@ -22,7 +22,17 @@ const self = {
 function reach(enter: Enter = (_, __, work) => work()) {
   const Reach = reachClass('Counter', { methods: ['add'], getters: ['doubled'] })
   const target = new Reach(Object.create(self, { total: { value: 0, writable: true } }) as object, enter)
-  return { target, root: () => pair(target).link.root() as unknown as RpcStub<{ add(n: number): number; doubled: number; subtract(n: number): number; _private(): string; init(): void }> }
+  return {
+    target,
+    root: () =>
+      pair(target).link.root() as unknown as RpcStub<{
+        add(n: number): number
+        doubled: number
+        subtract(n: number): number
+        _private(): string
+        init(): void
+      }>,
+  }
 }
 
 describe('what can be reached of an object', () => {
@@ -34,7 +44,9 @@ describe('what can be reached of an object', () => {
 
   test('a method that does not exist answers with those that do', async () => {
     await expect(Promise.resolve(reach().root().subtract(1))).rejects.toMatchObject({
-      code: 'METHOD_UNKNOWN', message: 'Counter has no method "subtract". It has: add, doubled.', data: { noun: 'Counter', method: 'subtract', known: ['add', 'doubled'] },
+      code: 'METHOD_UNKNOWN',
+      message: 'Counter has no method "subtract". It has: add, doubled.',
+      data: { noun: 'Counter', method: 'subtract', known: ['add', 'doubled'] },
     })
   })
 
@@ -47,7 +59,10 @@ describe('what can be reached of an object', () => {
     const { root } = reach((method, args, work) => (entered.push([method, args]), work()))
     await root().add(5)
     await root().doubled
-    expect(entered).toEqual([['add', [5]], ['doubled', []]])
+    expect(entered).toEqual([
+      ['add', [5]],
+      ['doubled', []],
+    ])
   })
 
   test('the target is a capability, and has nothing of its own', () => {
@@ -79,6 +94,8 @@ describe('which calls are referred to', () => {
     expect(referredCalls([push(['pipeline', 0, ['load'], [[['run', 7]]]])], [7])).toEqual(new Set())
   })
   test('nothing is found where there is nothing', () => {
-    expect(referredCalls([push(['pipeline', 0, ['a'], [1, 'two', null, new Uint8Array(3), { n: 3 }]]), ['pull', 1]], [1])).toEqual(new Set())
+    expect(referredCalls([push(['pipeline', 0, ['a'], [1, 'two', null, new Uint8Array(3), { n: 3 }]]), ['pull', 1]], [1])).toEqual(
+      new Set(),
+    )
   })
 })

@@ -5,7 +5,8 @@ import { signToken, verifyToken, type Claims } from '../../src/rpc/tokens.ts'
 const secret = 'a secret of thirty-two characters'
 const now = Date.UTC(2026, 0, 1)
 const session: Claims = { kind: 'session', expiresAt: now + 60_000 }
-const verify = (token: unknown, kind: Claims['kind'] = 'session', at = now, by: string | undefined = secret) => verifyToken(token, kind, by, at)
+const verify = (token: unknown, kind: Claims['kind'] = 'session', at = now, by: string | undefined = secret) =>
+  verifyToken(token, kind, by, at)
 
 describe('a token', () => {
   test('is read back as it was signed', async () => {
@@ -25,18 +26,41 @@ describe('a token', () => {
   test('expires at its instant, not before', async () => {
     const token = await signToken(session, secret)
     await expect(verify(token, 'session', session.expiresAt - 1)).resolves.toBeTruthy()
-    await expect(verify(token, 'session', session.expiresAt)).rejects.toMatchObject({ code: 'TOKEN_EXPIRED', data: { expiredAt: session.expiresAt }, message: expect.stringContaining('npm start') })
+    await expect(verify(token, 'session', session.expiresAt)).rejects.toMatchObject({
+      code: 'TOKEN_EXPIRED',
+      data: { expiredAt: session.expiresAt },
+      message: expect.stringContaining('npm start'),
+    })
   })
 
   test.each(['once', 'watch'] as const)('of a session does not serve as a %s token', async (kind) => {
-    await expect(verify(await signToken(session, secret), kind)).rejects.toMatchObject({ code: 'TOKEN_INVALID', message: expect.stringContaining(kind) })
+    await expect(verify(await signToken(session, secret), kind)).rejects.toMatchObject({
+      code: 'TOKEN_INVALID',
+      message: expect.stringContaining(kind),
+    })
   })
 
   test('of another app is refused', async () => {
-    await expect(verify(await signToken(session, 'another secret of thirty-two char'))).rejects.toMatchObject({ code: 'TOKEN_INVALID', data: { reason: expect.stringContaining('signature') } })
+    await expect(verify(await signToken(session, 'another secret of thirty-two char'))).rejects.toMatchObject({
+      code: 'TOKEN_INVALID',
+      data: { reason: expect.stringContaining('signature') },
+    })
   })
 
-  test.each([undefined, null, 7, '', 'dotdo1', 'dotdo1.e30', 'dotdo1.e30.', 'dotdo2.e30.AAAA', 'dotdo1.e30.!!!!', 'x'.repeat(10_000), {}, ['dotdo1.e30.AAAA']])('%j is refused with what to do', async (token) => {
+  test.each([
+    undefined,
+    null,
+    7,
+    '',
+    'dotdo1',
+    'dotdo1.e30',
+    'dotdo1.e30.',
+    'dotdo2.e30.AAAA',
+    'dotdo1.e30.!!!!',
+    'x'.repeat(10_000),
+    {},
+    ['dotdo1.e30.AAAA'],
+  ])('%j is refused with what to do', async (token) => {
     await expect(verify(token)).rejects.toMatchObject({ code: 'TOKEN_INVALID', message: expect.stringMatching(/Open|sign/) })
   })
 
@@ -47,7 +71,9 @@ describe('a token', () => {
         fc.pre(token[at] !== character)
         const changed = token.slice(0, at) + character + token.slice(at + 1)
         // The last character of a signature has bits that no byte needs: another one may spell the same bytes.
-        const same = Buffer.from(changed.split('.')[2] ?? '', 'base64url').equals(Buffer.from(token.split('.')[2]!, 'base64url')) && at === token.length - 1
+        const same =
+          Buffer.from(changed.split('.')[2] ?? '', 'base64url').equals(Buffer.from(token.split('.')[2]!, 'base64url')) &&
+          at === token.length - 1
         if (!same) await expect(verify(changed)).rejects.toMatchObject({ code: 'TOKEN_INVALID' })
       }),
       { numRuns: 200 },
@@ -55,13 +81,19 @@ describe('a token', () => {
   })
 
   test.each([undefined, '', 'short'])('cannot be signed or checked with %j as the secret', async (bad) => {
-    await expect(signToken(session, bad)).rejects.toMatchObject({ code: 'SECRET_MISSING', message: expect.stringContaining('DOTDO_SECRET') })
+    await expect(signToken(session, bad)).rejects.toMatchObject({
+      code: 'SECRET_MISSING',
+      message: expect.stringContaining('DOTDO_SECRET'),
+    })
     await expect(verifyToken('dotdo1.e30.AAAA', 'session', bad, now)).rejects.toMatchObject({ code: 'SECRET_MISSING' })
   })
 
   test('does not appear in the error that refuses it', async () => {
     const token = await signToken(session, 'another secret of thirty-two char')
-    const error = await verify(token).then(() => undefined, (thrown: unknown) => thrown)
+    const error = await verify(token).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    )
     expect(JSON.stringify({ ...(error as object), message: (error as Error).message })).not.toContain(token.split('.')[2])
   })
 })

@@ -30,9 +30,15 @@ describe('the transport', () => {
     const transport = new FrameTransport((frame) => told.push(frame))
     transport.send(['push', 1])
     transport.send(['pull', 1])
-    expect(told).toEqual([['push', 1], ['pull', 1]])
+    expect(told).toEqual([
+      ['push', 1],
+      ['pull', 1],
+    ])
     expect(transport.waiting).toBe(2)
-    expect(transport.take()).toEqual([['push', 1], ['pull', 1]])
+    expect(transport.take()).toEqual([
+      ['push', 1],
+      ['pull', 1],
+    ])
     expect(transport.take()).toEqual([])
   })
 
@@ -57,7 +63,13 @@ describe('errors on the wire', () => {
   test('carry name, message, code, retryable and data, and nothing else', () => {
     const error = Object.assign(new DotdoError('X', 'x failed', { data: { n: 1 }, cause: new Error('inside') }), { internal: 'note' })
     const sent = errorForWire(error)
-    expect({ ...sent, message: sent.message, name: sent.name }).toEqual({ name: 'DotdoError', message: 'x failed', code: 'X', retryable: false, data: { n: 1 } })
+    expect({ ...sent, message: sent.message, name: sent.name }).toEqual({
+      name: 'DotdoError',
+      message: 'x failed',
+      code: 'X',
+      retryable: false,
+      data: { n: 1 },
+    })
     expect(sent.stack).toBeUndefined()
     expect(sent.cause).toBeUndefined()
   })
@@ -65,8 +77,17 @@ describe('errors on the wire', () => {
     expect(errorForWire(new RangeError('too far'))).toMatchObject({ name: 'RangeError', message: 'too far' })
   })
   test('of links say what to do next', () => {
-    expect(linkLost('it was idle')).toMatchObject({ code: 'LINK_LOST', retryable: true, message: expect.stringMatching(/idle.*this\.Noun/s) })
-    expect(overLimit('chainDepth', 5, 3)).toMatchObject({ code: 'LINK_LIMIT', retryable: false, data: { limit: 'chainDepth', value: 5, bound: 3 }, message: expect.stringContaining('Split') })
+    expect(linkLost('it was idle')).toMatchObject({
+      code: 'LINK_LOST',
+      retryable: true,
+      message: expect.stringMatching(/idle.*this\.Noun/s),
+    })
+    expect(overLimit('chainDepth', 5, 3)).toMatchObject({
+      code: 'LINK_LIMIT',
+      retryable: false,
+      data: { limit: 'chainDepth', value: 5, bound: 3 },
+      message: expect.stringContaining('Split'),
+    })
   })
 })
 
@@ -89,7 +110,13 @@ class Main extends RpcTarget {
 function receiving(limits: Partial<LinkLimits> = {}) {
   const main = new Main()
   const server = new LinkServer(() => main, { endOfTurn: (then) => void setImmediate(then), timer }, limits)
-  const message = (seq: number, frames: Frame[], more: Partial<LinkMessage> = {}): LinkMessage => ({ version: 1, session: 's', seq, frames, ...more })
+  const message = (seq: number, frames: Frame[], more: Partial<LinkMessage> = {}): LinkMessage => ({
+    version: 1,
+    session: 's',
+    seq,
+    frames,
+    ...more,
+  })
   return { main, server, message }
 }
 const call = (method: string, ...args: unknown[]): Frame => ['push', ['pipeline', 0, [method], args]]
@@ -97,7 +124,12 @@ const call = (method: string, ...args: unknown[]): Frame => ['push', ['pipeline'
 describe('the receiving end', () => {
   test('answers a pulled call in the reply to the message that brought it', async () => {
     const { server, message } = receiving()
-    expect(await server.accept(message(0, [call('note', 7), ['pull', 1]]))).toEqual({ seq: 0, frames: [['resolve', 1, 7]], pending: false, open: false })
+    expect(await server.accept(message(0, [call('note', 7), ['pull', 1]]))).toEqual({
+      seq: 0,
+      frames: [['resolve', 1, 7]],
+      pending: false,
+      open: false,
+    })
   })
 
   test('takes messages in the order of their numbers, whatever order they come in', async () => {
@@ -117,7 +149,11 @@ describe('the receiving end', () => {
 
   test('holds a poll until there is something to say', async () => {
     const { server, message, main } = receiving()
-    expect(await server.accept(message(0, [call('wait'), ['pull', 1], call('note', 1), ['pull', 2]]))).toMatchObject({ frames: [['resolve', 2, 1]], pending: true, open: true })
+    expect(await server.accept(message(0, [call('wait'), ['pull', 1], call('note', 1), ['pull', 2]]))).toMatchObject({
+      frames: [['resolve', 2, 1]],
+      pending: true,
+      open: true,
+    })
     const poll = server.accept(message(1, []))
     main.gate.resolve()
     expect(await poll).toMatchObject({ frames: [['resolve', 1, 'opened']], pending: false })
@@ -133,7 +169,10 @@ describe('the receiving end', () => {
     const first = await poll
     expect(first).toMatchObject({ pending: true })
     main.gate.resolve()
-    expect([...first.frames, ...(await newer).frames]).toEqual([['resolve', 3, 9], ['resolve', 1, 'opened']])
+    expect([...first.frames, ...(await newer).frames]).toEqual([
+      ['resolve', 3, 9],
+      ['resolve', 1, 'opened'],
+    ])
   })
 
   test('gives up a poll after a while, so that the caller can renew it', async () => {
@@ -144,7 +183,11 @@ describe('the receiving end', () => {
 
   test('answers a caller that has more to say at once, though its call still runs', async () => {
     const { server, message, main } = receiving()
-    expect(await server.accept(message(0, [call('wait'), ['pull', 1]], { duplex: true }))).toMatchObject({ frames: [], pending: true, open: true })
+    expect(await server.accept(message(0, [call('wait'), ['pull', 1]], { duplex: true }))).toMatchObject({
+      frames: [],
+      pending: true,
+      open: true,
+    })
     main.gate.resolve()
   })
 
@@ -170,7 +213,10 @@ describe('the receiving end', () => {
   test('bounds the calls that one session keeps', async () => {
     const { server, message } = receiving({ callsPerSession: 3 })
     await server.accept(message(0, [call('self'), call('self'), call('self')]))
-    await expect(server.accept(message(1, [call('self')]))).rejects.toMatchObject({ code: 'LINK_LIMIT', data: { limit: 'callsPerSession' } })
+    await expect(server.accept(message(1, [call('self')]))).rejects.toMatchObject({
+      code: 'LINK_LIMIT',
+      data: { limit: 'callsPerSession' },
+    })
   })
 
   test('every limit has a default and is a whole positive number', () => {
@@ -184,11 +230,22 @@ describe('the receiving end', () => {
     ['a release of nothing', [['release', 99, 1]]],
     ['a release below zero', [call('self'), ['release', 1, 5]]],
     ['a push of nothing', [['push']]],
-    ['an export that is none', [['push', ['pipeline', 55, ['note'], []]], ['pull', 1]]],
+    [
+      'an export that is none',
+      [
+        ['push', ['pipeline', 55, ['note'], []]],
+        ['pull', 1],
+      ],
+    ],
   ])('%s ends that session with a reason, and the object goes on', async (_, frames) => {
     const { server, message } = receiving()
-    const answer = await server.accept(message(0, frames as Frame[])).then((reply) => reply.frames, (error: unknown) => [['threw', (error as { code: string }).code]])
+    const answer = await server.accept(message(0, frames as Frame[])).then(
+      (reply) => reply.frames,
+      (error: unknown) => [['threw', (error as { code: string }).code]],
+    )
     expect(['abort', 'reject', 'threw']).toContain((answer[0] as unknown[])[0])
-    expect(await server.accept({ ...message(0, [call('note', 5), ['pull', 1]]), session: 'fresh' })).toMatchObject({ frames: [['resolve', 1, 5]] })
+    expect(await server.accept({ ...message(0, [call('note', 5), ['pull', 1]]), session: 'fresh' })).toMatchObject({
+      frames: [['resolve', 1, 5]],
+    })
   })
 })

@@ -82,7 +82,6 @@ export function randomFields(random: SeededRandom): { fields: Fields; pattern: s
   }
 }
 
-
 function range(first: number, last: number, step: number): number[] {
   return Array.from({ length: Math.floor((last - first) / step) + 1 }, (_, i) => first + i * step)
 }

@@ -3,13 +3,27 @@ import type { Declaration, ScheduleHandle, ScheduleHandler, ScheduleOptions } fr
 import { createAfter, createAt, createEvery, type Daily, type Every, type Finish } from '../../src/schedule/every.ts'
 import type { CronRecurrence } from '../../src/schedule/recurrence.ts'
 
-const handle: ScheduleHandle = { id: 'x', next: () => [], pause: () => undefined, resume: () => undefined, trigger: async () => 'x@', cancel: () => undefined }
+const handle: ScheduleHandle = {
+  id: 'x',
+  next: () => [],
+  pause: () => undefined,
+  resume: () => undefined,
+  trigger: async () => 'x@',
+  cancel: () => undefined,
+}
 
 /** A port that remembers what it was told. */
 function recorder() {
   const told: { declaration: Declaration; handler: ScheduleHandler }[] = []
   const declare = (declaration: Declaration, handler: ScheduleHandler) => (told.push({ declaration, handler }), handle)
-  return { told, declare, every: createEvery(declare), at: createAt(declare), after: createAfter(declare), last: () => told.at(-1)!.declaration }
+  return {
+    told,
+    declare,
+    every: createEvery(declare),
+    at: createAt(declare),
+    after: createAfter(declare),
+    last: () => told.at(-1)!.declaration,
+  }
 }
 
 const fn = () => undefined
@@ -32,13 +46,23 @@ const sentences: [name: string, say: (every: Every) => unknown, means: string | 
   ['every.minute(fn)', (every) => every.minute(fn), '* * * * * @ UTC', 'every minute'],
   ['every.month(fn)', (every) => every.month(fn), '0 0 1 * * @ UTC', 'every month on day 1 at 00:00'],
   ["every.month.at('2am')(fn)", (every) => every.month.at('2am')(fn), '0 2 1 * * @ UTC', 'every month on day 1 at 02:00'],
-  ["every.month.on(31).at('noon')(fn)", (every) => every.month.on(31).at('noon')(fn), '0 12 31 * * @ UTC', 'every month on day 31 at 12:00'],
+  [
+    "every.month.on(31).at('noon')(fn)",
+    (every) => every.month.on(31).at('noon')(fn),
+    '0 12 31 * * @ UTC',
+    'every month on day 31 at 12:00',
+  ],
   ["every.month.on('last')(fn)", (every) => every.month.on('last')(fn), '0 0 L * * @ UTC', 'every month on the last day at 00:00'],
   ["every('0 2 * * *')(fn)", (every) => every('0 2 * * *')(fn), '0 2 * * * @ UTC', 'every day at 02:00'],
   ["every.in(zone).day.at('2am')(fn)", (every) => every.in('Asia/Tokyo').day.at('2am')(fn), '0 2 * * * @ Asia/Tokyo', 'every day at 02:00'],
   ["every.day.in(zone).at('2am')(fn)", (every) => every.day.in('Asia/Tokyo').at('2am')(fn), '0 2 * * * @ Asia/Tokyo', 'every day at 02:00'],
   ["every.day.at('2am').in(zone)(fn)", (every) => every.day.at('2am').in('Asia/Tokyo')(fn), '0 2 * * * @ Asia/Tokyo', 'every day at 02:00'],
-  ["every.month.in(zone).on(2).at('2am')(fn)", (every) => every.month.in('Asia/Tokyo').on(2).at('2am')(fn), '0 2 2 * * @ Asia/Tokyo', 'every month on day 2 at 02:00'],
+  [
+    "every.month.in(zone).on(2).at('2am')(fn)",
+    (every) => every.month.in('Asia/Tokyo').on(2).at('2am')(fn),
+    '0 2 2 * * @ Asia/Tokyo',
+    'every month on day 2 at 02:00',
+  ],
   ["every('0 2 * * *').in(zone)(fn)", (every) => every('0 2 * * *').in('Asia/Tokyo')(fn), '0 2 * * * @ Asia/Tokyo', 'every day at 02:00'],
   ['every.hour.in(zone)(fn)', (every) => every.hour.in('Asia/Kolkata')(fn), '0 * * * * @ Asia/Kolkata', 'every hour'],
   ['every.day(fn, { timeZone })', (every) => every.day(fn, { timeZone: 'Asia/Tokyo' }), '0 0 * * * @ Asia/Tokyo', 'every day at 00:00'],
@@ -57,7 +81,9 @@ describe('the grammar', () => {
     const { every, last, told } = recorder()
     expect(say(every)).toBe(handle)
     const { recurrence, pattern } = last()
-    expect(recurrence.kind === 'cron' ? `${recurrence.pattern} @ ${recurrence.timeZone}` : recurrence.kind === 'interval' && recurrence.everyMs).toBe(means)
+    expect(
+      recurrence.kind === 'cron' ? `${recurrence.pattern} @ ${recurrence.timeZone}` : recurrence.kind === 'interval' && recurrence.everyMs,
+    ).toBe(means)
     expect([pattern, told.length, told[0]!.handler]).toEqual([words, 1, fn])
   })
 
@@ -70,7 +96,12 @@ describe('the grammar', () => {
     daily.at('3am')(fn)
     early.in('Asia/Tokyo')(fn)
     early(fn)
-    expect(told.map((it) => (it.declaration.recurrence as CronRecurrence).pattern)).toEqual(['0 2 * * *', '0 3 * * *', '0 2 * * *', '0 2 * * *'])
+    expect(told.map((it) => (it.declaration.recurrence as CronRecurrence).pattern)).toEqual([
+      '0 2 * * *',
+      '0 3 * * *',
+      '0 2 * * *',
+      '0 2 * * *',
+    ])
     expect(told.map((it) => (it.declaration.recurrence as CronRecurrence).timeZone)).toEqual(['UTC', 'UTC', 'Asia/Tokyo', 'UTC'])
   })
 
@@ -92,29 +123,42 @@ describe('the grammar', () => {
     expect(last()).not.toHaveProperty('id')
     expect(last().policies).toEqual({ catchUp: 'latest', catchUpLimit: 1, catchUpWithinMs: null, overlapRuns: 'skip', jitterMs: 0 })
     every.day(fn, { id: 'etl', catchUp: 'all', catchUpWithin: '2d', overlapRuns: 'queue', jitter: '5m' })
-    expect(last()).toMatchObject({ id: 'etl', policies: { catchUp: 'all', catchUpLimit: 100, catchUpWithinMs: 172_800_000, overlapRuns: 'queue', jitterMs: 300_000 } })
+    expect(last()).toMatchObject({
+      id: 'etl',
+      policies: { catchUp: 'all', catchUpLimit: 100, catchUpWithinMs: 172_800_000, overlapRuns: 'queue', jitterMs: 300_000 },
+    })
     every(5).minutes(fn, { catchUp: 'skip' })
     expect(last().policies).toMatchObject({ catchUp: 'skip', catchUpWithinMs: 60_000 })
   })
 
   it('has no word that nobody defined', () => {
     const { every } = recorder()
-    expect([Reflect.get(every, 'then'), Reflect.get(every, 'Mnday'), Reflect.get(every.day, 'then')]).toEqual([undefined, undefined, undefined])
+    expect([Reflect.get(every, 'then'), Reflect.get(every, 'Mnday'), Reflect.get(every.day, 'then')]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ])
   })
 })
 
 describe('at and after', () => {
   const noon = Date.UTC(2026, 2, 1, 12)
 
-  it.each([noon, new Date(noon), '2026-03-01T12:00:00Z', '2026-03-01T13:00:00+01:00', '2026-03-01T12:00:00.000Z'])('at(%j) is one instant', (instant) => {
-    const { at, last } = recorder()
-    at(instant)(fn)
-    expect(last()).toMatchObject({ recurrence: { kind: 'once', atMs: noon }, pattern: 'once at 2026-03-01T12:00:00.000Z' })
-  })
+  it.each([noon, new Date(noon), '2026-03-01T12:00:00Z', '2026-03-01T13:00:00+01:00', '2026-03-01T12:00:00.000Z'])(
+    'at(%j) is one instant',
+    (instant) => {
+      const { at, last } = recorder()
+      at(instant)(fn)
+      expect(last()).toMatchObject({ recurrence: { kind: 'once', atMs: noon }, pattern: 'once at 2026-03-01T12:00:00.000Z' })
+    },
+  )
 
-  it.each(['2026-03-01T12:00:00', 'tomorrow', '', '2026-13-01T00:00:00Z', NaN, new Date(NaN)])('at(%j) is refused: it is none, or has no zone', (instant) => {
-    expect(() => recorder().at(instant)).toThrow(expect.objectContaining({ code: 'INVALID_INSTANT' }))
-  })
+  it.each(['2026-03-01T12:00:00', 'tomorrow', '', '2026-13-01T00:00:00Z', NaN, new Date(NaN)])(
+    'at(%j) is refused: it is none, or has no zone',
+    (instant) => {
+      expect(() => recorder().at(instant)).toThrow(expect.objectContaining({ code: 'INVALID_INSTANT' }))
+    },
+  )
 
   it('after() is a delay, told apart from an instant', () => {
     const { after, last } = recorder()

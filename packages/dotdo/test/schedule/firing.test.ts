@@ -11,8 +11,21 @@ const begin = Date.UTC(2026, 9, 31, 12)
 function rowOf(recurrence: Recurrence, policies: SchedulePolicies, nextAt: number, coveredTo: number | null): ScheduleRow {
   const text = storeRecurrence(recurrence)
   return {
-    id: 's', status: 'active', paused: false, declared: text, recurrence: text, pattern: '', policies, nextAt, wakeAt: nextAt, lastScheduledAt: null,
-    coveredTo, lastFiredAt: null, lastRunId: null, position: 0, changedAt: 0,
+    id: 's',
+    status: 'active',
+    paused: false,
+    declared: text,
+    recurrence: text,
+    pattern: '',
+    policies,
+    nextAt,
+    wakeAt: nextAt,
+    lastScheduledAt: null,
+    coveredTo,
+    lastFiredAt: null,
+    lastRunId: null,
+    position: 0,
+    changedAt: 0,
   }
 }
 
@@ -22,32 +35,47 @@ function naive(recurrence: Recurrence, policies: SchedulePolicies, nextAt: numbe
   const started = (instant: number) => instant + jitterOf('s', instant, policies.jitterMs, instants.next(instant))
   const due = []
   for (let at: number | null = nextAt; at !== null && started(at) <= now; at = instants.next(at)) due.push(at)
-  const fired = due.slice(-policies.catchUpLimit).filter((it) => policies.catchUpWithinMs === null || now - started(it) <= policies.catchUpWithinMs)
+  const fired = due
+    .slice(-policies.catchUpLimit)
+    .filter((it) => policies.catchUpWithinMs === null || now - started(it) <= policies.catchUpWithinMs)
   return { fired, last: due.at(-1)!, next: instants.next(due.at(-1)!) }
 }
 
 describe('what is taken of a schedule that is due', () => {
   it('is what listing every instant gives, for random recurrences, policies and lateness', () => {
     const random = new SeededRandom(5)
-    const recurrences = [interval(7 * minuteMs), cron('*/20 * * * *', { timeZone: 'America/New_York', overlap: 'both' }), cron('5,6,50 * * * *'), cron('30 1 * * *', { timeZone: 'America/New_York' })]
+    const recurrences = [
+      interval(7 * minuteMs),
+      cron('*/20 * * * *', { timeZone: 'America/New_York', overlap: 'both' }),
+      cron('5,6,50 * * * *'),
+      cron('30 1 * * *', { timeZone: 'America/New_York' }),
+    ]
     let several = 0
     let none = 0
     for (let i = 0; i < 1500; i++) {
       const recurrence = recurrences[random.below(recurrences.length)]!
       const policies = readPolicies({
-        ...[{ catchUp: 'latest' as const }, { catchUp: 'skip' as const }, { catchUp: 'all' as const, catchUpLimit: 1 + random.below(20) }][random.below(3)],
+        ...[{ catchUp: 'latest' as const }, { catchUp: 'skip' as const }, { catchUp: 'all' as const, catchUpLimit: 1 + random.below(20) }][
+          random.below(3)
+        ],
         ...(random.next() < 0.3 && { catchUpWithin: random.below(120 * minuteMs) }),
         ...(random.next() < 0.5 && { jitter: random.below(30 * minuteMs) }),
       })
       const instants = openRecurrence(recurrence)
       const nextAt = instants.next(begin + random.below(1440 * minuteMs))!
-      const now = nextAt + jitterOf('s', nextAt, policies.jitterMs, instants.next(nextAt)) + (random.next() < 0.5 ? random.below(5 * minuteMs) : random.below(600 * minuteMs))
+      const now =
+        nextAt +
+        jitterOf('s', nextAt, policies.jitterMs, instants.next(nextAt)) +
+        (random.next() < 0.5 ? random.below(5 * minuteMs) : random.below(600 * minuteMs))
       const coveredTo = random.next() < 0.5 ? nextAt - 1 - random.below(600 * minuteMs) : instants.previous(nextAt - 1)
 
       const taken = takeDue(rowOf(recurrence, policies, nextAt, coveredTo), instants, nextAt, now)
       const expected = naive(recurrence, policies, nextAt, now)
       const what = { i, recurrence, policies, nextAt, now }
-      expect({ ...what, fired: taken.events.map((it) => it.scheduledAt), last: taken.lastScheduledAt, next: taken.nextAt }).toEqual({ ...what, ...expected })
+      expect({ ...what, fired: taken.events.map((it) => it.scheduledAt), last: taken.lastScheduledAt, next: taken.nextAt }).toEqual({
+        ...what,
+        ...expected,
+      })
 
       // Windows end at their instant and follow each other; the first one begins where the last firing's ended.
       expect(taken.events.map((it) => it.window.end)).toEqual(expected.fired)
@@ -87,7 +115,9 @@ describe('policies', () => {
   })
 
   it.each([0, 1.5, maxCatchUp + 1, NaN])('refuse %s as the limit of what is made up', (catchUpLimit) => {
-    expect(() => readPolicies({ catchUp: 'all', catchUpLimit })).toThrow(expect.objectContaining({ code: 'INVALID_SCHEDULE', data: expect.objectContaining({ option: 'catchUpLimit' }) }))
+    expect(() => readPolicies({ catchUp: 'all', catchUpLimit })).toThrow(
+      expect.objectContaining({ code: 'INVALID_SCHEDULE', data: expect.objectContaining({ option: 'catchUpLimit' }) }),
+    )
   })
 
   it.each(['skip', 'queue', 'allow', 'cancel-previous'] as const)('store %s for runs that overlap', (overlapRuns) => {
@@ -95,7 +125,9 @@ describe('policies', () => {
   })
 
   it('refuse what is misspelt, with what exists', () => {
-    expect(() => readPolicies({ overlapRuns: 'drop' as 'skip' })).toThrow(/overlapRuns cannot be "drop"\. Use 'skip', 'queue', 'allow', 'cancel-previous'/)
+    expect(() => readPolicies({ overlapRuns: 'drop' as 'skip' })).toThrow(
+      /overlapRuns cannot be "drop"\. Use 'skip', 'queue', 'allow', 'cancel-previous'/,
+    )
     expect(() => readPolicies({ timezone: 'UTC' } as never)).toThrow(/no option "timezone"\. There are id, timeZone/)
   })
 })

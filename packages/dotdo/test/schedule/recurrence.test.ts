@@ -2,7 +2,18 @@ import { Cron } from 'croner'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { GapPolicy, OverlapPolicy } from '../../src/schedule/cron-instants.ts'
-import { cron, describe as inWords, interval, nextAfter, once, openRecurrence, previousAtOrBefore, readRecurrence, storeRecurrence, type Recurrence } from '../../src/schedule/recurrence.ts'
+import {
+  cron,
+  describe as inWords,
+  interval,
+  nextAfter,
+  once,
+  openRecurrence,
+  previousAtOrBefore,
+  readRecurrence,
+  storeRecurrence,
+  type Recurrence,
+} from '../../src/schedule/recurrence.ts'
 import { SeededRandom } from '../support/fakes.ts'
 import { minuteMs, randomFields, scan } from './brute-force.ts'
 
@@ -10,17 +21,26 @@ const dayMs = 1440 * minuteMs
 const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString().replace('.000Z', 'Z'))
 const list = (recurrence: Recurrence, from: string, count: number) => {
   const instants = []
-  for (let at = nextAfter(recurrence, Date.parse(from)); at !== null && instants.length < count; at = nextAfter(recurrence, at)) instants.push(iso(at))
+  for (let at = nextAfter(recurrence, Date.parse(from)); at !== null && instants.length < count; at = nextAfter(recurrence, at))
+    instants.push(iso(at))
   return instants
 }
 
 /** Zones and days on which their clocks change, forwards and back: by an hour, by half of one, at midnight, by a whole day. */
 const changes: [timeZone: string, day: string][] = [
-  ['America/New_York', '2026-03-08'], ['America/New_York', '2026-11-01'],
-  ['Australia/Lord_Howe', '2026-10-03'], ['Australia/Lord_Howe', '2026-04-04'],
-  ['America/Sao_Paulo', '2018-11-04'], ['America/Sao_Paulo', '2018-02-18'],
-  ['Pacific/Apia', '2011-12-30'], ['Europe/Berlin', '2026-03-29'], ['Europe/Berlin', '2026-10-25'],
-  ['Asia/Kathmandu', '2026-05-05'], ['UTC', '2028-02-28'], ['Africa/Casablanca', '2026-02-15'], ['America/St_Johns', '2010-03-14'],
+  ['America/New_York', '2026-03-08'],
+  ['America/New_York', '2026-11-01'],
+  ['Australia/Lord_Howe', '2026-10-03'],
+  ['Australia/Lord_Howe', '2026-04-04'],
+  ['America/Sao_Paulo', '2018-11-04'],
+  ['America/Sao_Paulo', '2018-02-18'],
+  ['Pacific/Apia', '2011-12-30'],
+  ['Europe/Berlin', '2026-03-29'],
+  ['Europe/Berlin', '2026-10-25'],
+  ['Asia/Kathmandu', '2026-05-05'],
+  ['UTC', '2028-02-28'],
+  ['Africa/Casablanca', '2026-02-15'],
+  ['America/St_Johns', '2010-03-14'],
 ]
 
 describe('cron against a scan of every minute', () => {
@@ -52,8 +72,20 @@ describe('cron against a scan of every minute', () => {
         const at = from + random.below(2.5 * dayMs)
         const next = expected.find((it) => it > at)
         const previous = expected.findLast((it) => it <= at)
-        if (next !== undefined) expect({ seed, recurrence, at: iso(at), next: iso(instants.next(at)) }).toEqual({ seed, recurrence, at: iso(at), next: iso(next) })
-        if (previous !== undefined) expect({ seed, recurrence, at: iso(at), previous: iso(instants.previous(at)) }).toEqual({ seed, recurrence, at: iso(at), previous: iso(previous) })
+        if (next !== undefined)
+          expect({ seed, recurrence, at: iso(at), next: iso(instants.next(at)) }).toEqual({
+            seed,
+            recurrence,
+            at: iso(at),
+            next: iso(next),
+          })
+        if (previous !== undefined)
+          expect({ seed, recurrence, at: iso(at), previous: iso(instants.previous(at)) }).toEqual({
+            seed,
+            recurrence,
+            at: iso(at),
+            previous: iso(previous),
+          })
       }
       compared += expected.length
     }
@@ -72,7 +104,10 @@ describe('cron against a scan of every minute', () => {
   })
 
   it('matches a zone of seconds: the wall clock is right to the second', () => {
-    expect(list(cron('15 30 2 * * *', { timeZone: 'America/New_York' }), '2026-07-01T00:00:00Z', 2)).toEqual(['2026-07-01T06:30:15Z', '2026-07-02T06:30:15Z'])
+    expect(list(cron('15 30 2 * * *', { timeZone: 'America/New_York' }), '2026-07-01T00:00:00Z', 2)).toEqual([
+      '2026-07-01T06:30:15Z',
+      '2026-07-02T06:30:15Z',
+    ])
   })
 })
 
@@ -80,12 +115,22 @@ describe('daylight saving, by the name of the policy', () => {
   const newYork = (pattern: string, gap: GapPolicy, overlap: OverlapPolicy) => cron(pattern, { timeZone: 'America/New_York', gap, overlap })
 
   it('fires 02:30 in the gap at 03:00, or not that day', () => {
-    expect(list(newYork('30 2 * * *', 'fire-after', 'first'), '2026-03-07T12:00:00Z', 2)).toEqual(['2026-03-08T07:00:00Z', '2026-03-09T06:30:00Z'])
-    expect(list(newYork('30 2 * * *', 'skip', 'first'), '2026-03-07T12:00:00Z', 2)).toEqual(['2026-03-09T06:30:00Z', '2026-03-10T06:30:00Z'])
+    expect(list(newYork('30 2 * * *', 'fire-after', 'first'), '2026-03-07T12:00:00Z', 2)).toEqual([
+      '2026-03-08T07:00:00Z',
+      '2026-03-09T06:30:00Z',
+    ])
+    expect(list(newYork('30 2 * * *', 'skip', 'first'), '2026-03-07T12:00:00Z', 2)).toEqual([
+      '2026-03-09T06:30:00Z',
+      '2026-03-10T06:30:00Z',
+    ])
   })
 
   it('fires all the times of one gap once, and not again where 03:00 matches as well', () => {
-    expect(list(newYork('*/15 2,3 * * *', 'fire-after', 'first'), '2026-03-08T05:00:00Z', 3)).toEqual(['2026-03-08T07:00:00Z', '2026-03-08T07:15:00Z', '2026-03-08T07:30:00Z'])
+    expect(list(newYork('*/15 2,3 * * *', 'fire-after', 'first'), '2026-03-08T05:00:00Z', 3)).toEqual([
+      '2026-03-08T07:00:00Z',
+      '2026-03-08T07:15:00Z',
+      '2026-03-08T07:30:00Z',
+    ])
   })
 
   it.each([
@@ -101,16 +146,24 @@ describe('daylight saving, by the name of the policy', () => {
     ['second', ['06:00', '06:30']],
     ['both', ['05:00', '05:30', '06:00', '06:30']],
   ] as const)('fires */30 1 * * * in the overlap: %s', (overlap, expected) => {
-    const night = list(newYork('*/30 1 * * *', 'fire-after', overlap), '2026-11-01T00:00:00-04:00', 4).filter((it) => it!.startsWith('2026-11-01'))
+    const night = list(newYork('*/30 1 * * *', 'fire-after', overlap), '2026-11-01T00:00:00-04:00', 4).filter((it) =>
+      it!.startsWith('2026-11-01'),
+    )
     expect(night.map((it) => it!.slice(11, 16))).toEqual(expected)
   })
 
   it('knows a change of half an hour: 02:15 on Lord Howe fires at 02:30', () => {
-    expect(list(cron('15 2 * * *', { timeZone: 'Australia/Lord_Howe' }), '2026-10-03T12:00:00Z', 2)).toEqual(['2026-10-03T15:30:00Z', '2026-10-04T15:15:00Z'])
+    expect(list(cron('15 2 * * *', { timeZone: 'Australia/Lord_Howe' }), '2026-10-03T12:00:00Z', 2)).toEqual([
+      '2026-10-03T15:30:00Z',
+      '2026-10-04T15:15:00Z',
+    ])
   })
 
   it('fires the midnight that São Paulo skipped in 2018 at 01:00', () => {
-    expect(list(cron('0 0 * * *', { timeZone: 'America/Sao_Paulo' }), '2018-11-03T12:00:00Z', 2)).toEqual(['2018-11-04T03:00:00Z', '2018-11-05T02:00:00Z'])
+    expect(list(cron('0 0 * * *', { timeZone: 'America/Sao_Paulo' }), '2018-11-03T12:00:00Z', 2)).toEqual([
+      '2018-11-04T03:00:00Z',
+      '2018-11-05T02:00:00Z',
+    ])
   })
 
   it('fires the day that Apia left out in 2011 at the start of the next, or not at all', () => {
@@ -129,17 +182,35 @@ describe('daylight saving, by the name of the policy', () => {
 
 describe('calendars', () => {
   it('fires at midnight of a zone, on the right day', () => {
-    expect(list(cron('0 0 * * 1', { timeZone: 'Asia/Tokyo' }), '2026-01-01T00:00:00Z', 2)).toEqual(['2026-01-04T15:00:00Z', '2026-01-11T15:00:00Z'])
-    expect(list(cron('0 0 * * *', { timeZone: 'America/New_York' }), '2026-01-01T00:00:00Z', 2)).toEqual(['2026-01-01T05:00:00Z', '2026-01-02T05:00:00Z'])
+    expect(list(cron('0 0 * * 1', { timeZone: 'Asia/Tokyo' }), '2026-01-01T00:00:00Z', 2)).toEqual([
+      '2026-01-04T15:00:00Z',
+      '2026-01-11T15:00:00Z',
+    ])
+    expect(list(cron('0 0 * * *', { timeZone: 'America/New_York' }), '2026-01-01T00:00:00Z', 2)).toEqual([
+      '2026-01-01T05:00:00Z',
+      '2026-01-02T05:00:00Z',
+    ])
   })
 
   it('fires on 29 February in leap years only, 2100 being none', () => {
-    expect(list(cron('0 0 29 2 *'), '2092-03-01T00:00:00Z', 3)).toEqual(['2096-02-29T00:00:00Z', '2104-02-29T00:00:00Z', '2108-02-29T00:00:00Z'])
+    expect(list(cron('0 0 29 2 *'), '2092-03-01T00:00:00Z', 3)).toEqual([
+      '2096-02-29T00:00:00Z',
+      '2104-02-29T00:00:00Z',
+      '2108-02-29T00:00:00Z',
+    ])
   })
 
   it('fires on the 31st of the months that have one, and on the last day of each', () => {
-    expect(list(cron('0 0 31 * *'), '2026-01-31T00:00:00Z', 3)).toEqual(['2026-03-31T00:00:00Z', '2026-05-31T00:00:00Z', '2026-07-31T00:00:00Z'])
-    expect(list(cron('0 0 L * *'), '2026-01-31T00:00:00Z', 3)).toEqual(['2026-02-28T00:00:00Z', '2026-03-31T00:00:00Z', '2026-04-30T00:00:00Z'])
+    expect(list(cron('0 0 31 * *'), '2026-01-31T00:00:00Z', 3)).toEqual([
+      '2026-03-31T00:00:00Z',
+      '2026-05-31T00:00:00Z',
+      '2026-07-31T00:00:00Z',
+    ])
+    expect(list(cron('0 0 L * *'), '2026-01-31T00:00:00Z', 3)).toEqual([
+      '2026-02-28T00:00:00Z',
+      '2026-03-31T00:00:00Z',
+      '2026-04-30T00:00:00Z',
+    ])
   })
 
   it('does not skip a boundary that is less than a minute, or a millisecond, away', () => {
@@ -163,7 +234,13 @@ describe('intervals and single instants', () => {
         const recurrence = interval(everyMs)
         const next = nextAfter(recurrence, at)!
         const previous = previousAtOrBefore(recurrence, at)!
-        expect([next % everyMs === 0, previous % everyMs === 0, next > at, previous <= at, next - previous]).toEqual([true, true, true, true, everyMs])
+        expect([next % everyMs === 0, previous % everyMs === 0, next > at, previous <= at, next - previous]).toEqual([
+          true,
+          true,
+          true,
+          true,
+          everyMs,
+        ])
       }),
     )
   })
@@ -175,7 +252,12 @@ describe('intervals and single instants', () => {
 
   it('once is before its instant and at it, and not after', () => {
     const recurrence = once(5000)
-    expect([nextAfter(recurrence, 4999), nextAfter(recurrence, 5000), previousAtOrBefore(recurrence, 4999), previousAtOrBefore(recurrence, 5000)]).toEqual([5000, null, null, 5000])
+    expect([
+      nextAfter(recurrence, 4999),
+      nextAfter(recurrence, 5000),
+      previousAtOrBefore(recurrence, 4999),
+      previousAtOrBefore(recurrence, 5000),
+    ]).toEqual([5000, null, null, 5000])
   })
 
   it('end where Date ends', () => {
@@ -184,7 +266,18 @@ describe('intervals and single instants', () => {
 })
 
 describe('bad input', () => {
-  it.each(['', '* * *', '61 * * * *', '0 24 * * *', '*/0 * * * *', 'every day', '2026-01-01T00:00:00', '0 0 * * 8', '@reboot', '0 2 * * * * * *'])('refuses the pattern %j', (pattern) => {
+  it.each([
+    '',
+    '* * *',
+    '61 * * * *',
+    '0 24 * * *',
+    '*/0 * * * *',
+    'every day',
+    '2026-01-01T00:00:00',
+    '0 0 * * 8',
+    '@reboot',
+    '0 2 * * * * * *',
+  ])('refuses the pattern %j', (pattern) => {
     expect(() => cron(pattern)).toThrow(expect.objectContaining({ code: 'INVALID_CRON', data: expect.objectContaining({ pattern }) }))
   })
 
@@ -194,7 +287,9 @@ describe('bad input', () => {
   })
 
   it.each(['Mars/Olympus', '', 'Europe/berlin!', '+02:00', 5])('refuses the zone %j', (timeZone) => {
-    expect(() => cron('0 2 * * *', { timeZone: timeZone as string })).toThrow(expect.objectContaining({ code: 'INVALID_TIME_ZONE', message: expect.stringContaining(JSON.stringify(timeZone)) }))
+    expect(() => cron('0 2 * * *', { timeZone: timeZone as string })).toThrow(
+      expect.objectContaining({ code: 'INVALID_TIME_ZONE', message: expect.stringContaining(JSON.stringify(timeZone)) }),
+    )
   })
 
   it('refuses policies that do not exist, with those that do', () => {

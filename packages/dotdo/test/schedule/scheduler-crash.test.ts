@@ -51,10 +51,16 @@ function simulate(seed: number, catchUp: 'all' | 'latest') {
         store: dying,
         clock,
         random,
-        start: ({ runId, scheduleId, scheduledAt, window }) => void dying.sql('INSERT INTO runs VALUES (?, ?, ?, ?)', runId, scheduleId, scheduledAt, window.start),
+        start: ({ runId, scheduleId, scheduledAt, window }) =>
+          void dying.sql('INSERT INTO runs VALUES (?, ?, ?, ?)', runId, scheduleId, scheduledAt, window.start),
       })
       recurrences.forEach((recurrence, index) => {
-        const policies = { ...defaultPolicies, catchUp, catchUpLimit: catchUp === 'all' ? 1000 : 1, jitterMs: index === 0 ? 5 * minuteMs : 0 }
+        const policies = {
+          ...defaultPolicies,
+          catchUp,
+          catchUpLimit: catchUp === 'all' ? 1000 : 1,
+          jitterMs: index === 0 ? 5 * minuteMs : 0,
+        }
         const declaration: Declaration = { recurrence, pattern: inWords(recurrence), id: `s${index}`, policies }
         scheduler.declare(declaration, () => undefined)
       })
@@ -79,11 +85,27 @@ function simulate(seed: number, catchUp: 'all' | 'latest') {
   }
   // The end: everything that has come is taken.
   clock.ms = Math.max(begin + 27 * 60 * minuteMs, latest)
-  const last = new Scheduler({ store, clock, random, start: ({ runId, scheduleId, scheduledAt, window }) => void store.sql('INSERT INTO runs VALUES (?, ?, ?, ?)', runId, scheduleId, scheduledAt, window.start) })
-  recurrences.forEach((recurrence, index) => last.declare({ recurrence, pattern: '', id: `s${index}`, policies: { ...defaultPolicies, catchUp, catchUpLimit: catchUp === 'all' ? 1000 : 1 } }, () => undefined))
+  const last = new Scheduler({
+    store,
+    clock,
+    random,
+    start: ({ runId, scheduleId, scheduledAt, window }) =>
+      void store.sql('INSERT INTO runs VALUES (?, ?, ?, ?)', runId, scheduleId, scheduledAt, window.start),
+  })
+  recurrences.forEach((recurrence, index) =>
+    last.declare(
+      { recurrence, pattern: '', id: `s${index}`, policies: { ...defaultPolicies, catchUp, catchUpLimit: catchUp === 'all' ? 1000 : 1 } },
+      () => undefined,
+    ),
+  )
   last.settle()
   while (last.nextWakeMs()! <= clock.now()) last.due()
-  return { crashes, end: clock.ms, rows: (index: number) => store.sql<{ id: string; at: number; start: number }>('SELECT id, at, start FROM runs WHERE schedule = ? ORDER BY at', `s${index}`) }
+  return {
+    crashes,
+    end: clock.ms,
+    rows: (index: number) =>
+      store.sql<{ id: string; at: number; start: number }>('SELECT id, at, start FROM runs WHERE schedule = ? ORDER BY at', `s${index}`),
+  }
 }
 
 function instantsIn(recurrence: Recurrence, from: number, to: number): number[] {
@@ -99,7 +121,11 @@ it("loses and doubles no firing wherever it crashes, with catchUp 'all'", () => 
     const outcome = simulate(seed, 'all')
     crashes += outcome.crashes
     recurrences.forEach((recurrence, index) => {
-      expect({ seed, index, at: outcome.rows(index).map((it) => it.at) }).toEqual({ seed, index, at: instantsIn(recurrence, begin, outcome.end) })
+      expect({ seed, index, at: outcome.rows(index).map((it) => it.at) }).toEqual({
+        seed,
+        index,
+        at: instantsIn(recurrence, begin, outcome.end),
+      })
     })
   }
   expect(crashes).toBeGreaterThan(500)
@@ -111,9 +137,18 @@ it("doubles no firing, ends with the latest, and leaves no hole between windows,
     recurrences.forEach((recurrence, index) => {
       const expected = instantsIn(recurrence, begin, outcome.end)
       const rows = outcome.rows(index)
-      expect({ seed, index, unknown: rows.filter((it) => !expected.includes(it.at)), doubled: rows.length - new Set(rows.map((it) => it.id)).size }).toEqual({ seed, index, unknown: [], doubled: 0 })
+      expect({
+        seed,
+        index,
+        unknown: rows.filter((it) => !expected.includes(it.at)),
+        doubled: rows.length - new Set(rows.map((it) => it.id)).size,
+      }).toEqual({ seed, index, unknown: [], doubled: 0 })
       expect({ seed, index, last: rows.at(-1)?.at }).toEqual({ seed, index, last: expected.at(-1) })
-      expect({ seed, index, starts: rows.slice(1).map((it) => it.start) }).toEqual({ seed, index, starts: rows.slice(0, -1).map((it) => it.at) })
+      expect({ seed, index, starts: rows.slice(1).map((it) => it.start) }).toEqual({
+        seed,
+        index,
+        starts: rows.slice(0, -1).map((it) => it.at),
+      })
     })
   }
 }, 60_000)

@@ -20,7 +20,15 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('pass' as const), minutes: fc.integer({ min: -40, max: 200 }) }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('due' as const) }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('pause' as const, 'resume' as const, 'trigger' as const, 'crash' as const) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('wake' as const), minutes: fc.constantFrom(15 as const, 30 as const, 60 as const), declared: fc.boolean(), jitter: fc.boolean() }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('wake' as const),
+      minutes: fc.constantFrom(15 as const, 30 as const, 60 as const),
+      declared: fc.boolean(),
+      jitter: fc.boolean(),
+    }),
+  },
 )
 
 it('keeps its invariants whatever happens to it in whatever order', () => {

@@ -31,7 +31,13 @@ class World {
   }
 
   open() {
-    const scheduler = new Scheduler({ store: this.store, clock: this.clock, random: new SeededRandom(7), start: (firing) => void this.started.push(firing), changed: (id) => void this.changed.push(id) })
+    const scheduler = new Scheduler({
+      store: this.store,
+      clock: this.clock,
+      random: new SeededRandom(7),
+      start: (firing) => void this.started.push(firing),
+      changed: (id) => void this.changed.push(id),
+    })
     const declare = scheduler.declare.bind(scheduler)
     return { scheduler, declare, every: createEvery(declare), at: createAt(declare), after: createAfter(declare) }
   }
@@ -116,7 +122,13 @@ describe('which schedules exist', () => {
   it('names those that exist when asked for one that does not', () => {
     const scheduler = new World().wake(({ every }) => (every.day(fn, { id: 'etl' }), every.hour(fn, { id: 'sync' })))
     for (const ask of [() => scheduler.trigger('elt'), () => scheduler.pause('elt'), () => scheduler.view('elt')]) {
-      expect(ask).toThrow(expect.objectContaining({ code: 'SCHEDULE_UNKNOWN', data: { scheduleId: 'elt', known: ['etl', 'sync'] }, message: expect.stringContaining("'etl', 'sync'") }))
+      expect(ask).toThrow(
+        expect.objectContaining({
+          code: 'SCHEDULE_UNKNOWN',
+          data: { scheduleId: 'elt', known: ['etl', 'sync'] },
+          message: expect.stringContaining("'etl', 'sync'"),
+        }),
+      )
     }
   })
 })
@@ -131,12 +143,26 @@ describe('what is due', () => {
     world.clock.ms += 1
     const [firing, ...more] = scheduler.due()
     expect([firing, more]).toMatchObject([
-      { scheduleId: 'runETL', runId: 'runETL@2026-01-01T02:00:00.000Z', scheduledAt: at('2026-01-01T02:00:00Z'), overlapRuns: 'skip', window: { start: at('2025-12-31T02:00:00Z'), end: at('2026-01-01T02:00:00Z') } },
+      {
+        scheduleId: 'runETL',
+        runId: 'runETL@2026-01-01T02:00:00.000Z',
+        scheduledAt: at('2026-01-01T02:00:00Z'),
+        overlapRuns: 'skip',
+        window: { start: at('2025-12-31T02:00:00Z'), end: at('2026-01-01T02:00:00Z') },
+      },
       [],
     ])
     expect([scheduler.due(), scheduler.nextWakeMs()]).toEqual([[], at('2026-01-02T02:00:00Z')])
     expect(scheduler.views(2)).toEqual([
-      { scheduleId: 'runETL', pattern: 'every day at 02:00', timeZone: 'UTC', paused: false, next: [at('2026-01-02T02:00:00Z'), at('2026-01-03T02:00:00Z')], lastFiredAt: world.clock.ms, lastRunId: 'runETL@2026-01-01T02:00:00.000Z' },
+      {
+        scheduleId: 'runETL',
+        pattern: 'every day at 02:00',
+        timeZone: 'UTC',
+        paused: false,
+        next: [at('2026-01-02T02:00:00Z'), at('2026-01-03T02:00:00Z')],
+        lastFiredAt: world.clock.ms,
+        lastRunId: 'runETL@2026-01-01T02:00:00.000Z',
+      },
     ])
   })
 
@@ -155,7 +181,9 @@ describe('what is due', () => {
     world.wake(({ every }) => void every.hour(fn))
     world.clock.ms = at('2026-01-03T05:10:00Z')
     const scheduler = world.wake(({ every }) => void every.hour(fn))
-    expect(scheduler.due()).toMatchObject([{ runId: 'fn@2026-01-03T05:00:00.000Z', window: { start: at('2026-01-01T00:00:00Z'), end: at('2026-01-03T05:00:00Z') } }])
+    expect(scheduler.due()).toMatchObject([
+      { runId: 'fn@2026-01-03T05:00:00.000Z', window: { start: at('2026-01-01T00:00:00Z'), end: at('2026-01-03T05:00:00Z') } },
+    ])
     expect([scheduler.due(), scheduler.nextWakeMs()]).toEqual([[], at('2026-01-03T06:00:00Z')])
   })
 
@@ -165,7 +193,16 @@ describe('what is due', () => {
     world.wake(init)
     world.clock.ms = at('2026-01-01T06:30:00Z')
     const hour = (n: number) => at('2026-01-01T00:00:00Z') + n * hourMs
-    expect(world.wake(init).due().map((it) => [it.scheduledAt, it.window.start])).toEqual([[hour(4), hour(0)], [hour(5), hour(4)], [hour(6), hour(5)]])
+    expect(
+      world
+        .wake(init)
+        .due()
+        .map((it) => [it.scheduledAt, it.window.start]),
+    ).toEqual([
+      [hour(4), hour(0)],
+      [hour(5), hour(4)],
+      [hour(6), hour(5)],
+    ])
   })
 
   it("catchUp 'skip' fires what is at most a minute late, and gives up what was missed", () => {
@@ -280,7 +317,10 @@ describe('what is due', () => {
     const world = new World()
     world.clock.ms = at('2026-03-07T12:00:00Z')
     const scheduler = world.wake(({ every }) => void every.day.in('America/New_York')(fn))
-    expect(scheduler.view('fn', 3)).toMatchObject({ timeZone: 'America/New_York', next: [at('2026-03-08T05:00:00Z'), at('2026-03-09T04:00:00Z'), at('2026-03-10T04:00:00Z')] })
+    expect(scheduler.view('fn', 3)).toMatchObject({
+      timeZone: 'America/New_York',
+      next: [at('2026-03-08T05:00:00Z'), at('2026-03-09T04:00:00Z'), at('2026-03-10T04:00:00Z')],
+    })
   })
 })
 
@@ -294,7 +334,11 @@ describe('pause, resume, cancel, trigger', () => {
     scheduler.pause('fn')
     world.clock.ms = at('2026-01-01T03:30:00Z')
     scheduler = world.wake(init)
-    expect([scheduler.due(), scheduler.nextWakeMs(), scheduler.view('fn', 1)]).toMatchObject([[], null, { paused: true, next: [at('2026-01-01T04:00:00Z')] }])
+    expect([scheduler.due(), scheduler.nextWakeMs(), scheduler.view('fn', 1)]).toMatchObject([
+      [],
+      null,
+      { paused: true, next: [at('2026-01-01T04:00:00Z')] },
+    ])
     scheduler.resume('fn')
     scheduler.resume('fn')
     expect([scheduler.due(), scheduler.nextWakeMs()]).toEqual([[], at('2026-01-01T04:00:00Z')])
@@ -354,7 +398,11 @@ describe('pause, resume, cancel, trigger', () => {
 
   it('a trigger whose run cannot be stored has not happened', () => {
     const scheduler = new World().wake(({ every }) => void every.hour(fn))
-    expect(() => scheduler.trigger('fn', () => { throw new Error('disk full') })).toThrow('disk full')
+    expect(() =>
+      scheduler.trigger('fn', () => {
+        throw new Error('disk full')
+      }),
+    ).toThrow('disk full')
     expect(scheduler.view('fn')).not.toHaveProperty('lastRunId')
   })
 
@@ -403,7 +451,11 @@ describe('jitter', () => {
     for (let i = 0; i < 300; i++) {
       const instant = i * hourMs
       const jitter = jitterOf('sync', instant, 10 * minuteMs, instant + hourMs)
-      expect([jitter >= 0, jitter <= 10 * minuteMs, jitterOf('sync', instant, 10 * minuteMs, instant + hourMs)]).toEqual([true, true, jitter])
+      expect([jitter >= 0, jitter <= 10 * minuteMs, jitterOf('sync', instant, 10 * minuteMs, instant + hourMs)]).toEqual([
+        true,
+        true,
+        jitter,
+      ])
       expect(jitterOf('sync', instant, dayMs, instant + 1000)).toBeLessThan(1000)
       found.add(Math.floor(jitter / minuteMs))
     }
@@ -419,8 +471,14 @@ describe('jitter', () => {
       for (const firing of scheduler.due()) lateness.push(world.clock.now() - firing.scheduledAt)
       world.clock.advance(minuteMs / 4)
     }
-    expect(world.started.map((it) => it.scheduledAt)).toEqual(Array.from({ length: world.started.length }, (_, i) => at('2026-01-01T00:30:00Z') + i * 10 * minuteMs))
-    expect([world.started.length >= 14, Math.max(...lateness) < 10.5 * minuteMs, Math.max(...lateness) > minuteMs]).toEqual([true, true, true])
+    expect(world.started.map((it) => it.scheduledAt)).toEqual(
+      Array.from({ length: world.started.length }, (_, i) => at('2026-01-01T00:30:00Z') + i * 10 * minuteMs),
+    )
+    expect([world.started.length >= 14, Math.max(...lateness) < 10.5 * minuteMs, Math.max(...lateness) > minuteMs]).toEqual([
+      true,
+      true,
+      true,
+    ])
   })
 
   it('never starts early, also when an older instant is overdue', () => {

@@ -24,13 +24,26 @@ describe('any zone that the runtime knows', () => {
         const instant = first + Math.floor((random.next() * 64 * 365 * dayMs) / 1000) * 1000
         const shown = instant + zone.offsetAt(instant)
         expect({ timeZone, instant, shown }).toEqual({ timeZone, instant, shown: wall(instant) })
-        expect({ timeZone, instant, instants: zone.instantsOf(shown) }).toEqual({ timeZone, instant, instants: expect.arrayContaining([instant]) })
+        expect({ timeZone, instant, instants: zone.instantsOf(shown) }).toEqual({
+          timeZone,
+          instant,
+          instants: expect.arrayContaining([instant]),
+        })
       }
     }
   }, 60_000)
 
   it('sees each change of 12 years as a gap or an overlap of the right length, where scanning by the hour sees it', () => {
-    for (const timeZone of ['America/New_York', 'Europe/Berlin', 'Australia/Lord_Howe', 'Africa/Casablanca', 'Pacific/Apia', 'America/Caracas', 'Asia/Pyongyang', 'Antarctica/Troll']) {
+    for (const timeZone of [
+      'America/New_York',
+      'Europe/Berlin',
+      'Australia/Lord_Howe',
+      'Africa/Casablanca',
+      'Pacific/Apia',
+      'America/Caracas',
+      'Asia/Pyongyang',
+      'Antarctica/Troll',
+    ]) {
       const zone = new Zone(timeZone)
       const wall = wallClock(timeZone)
       let last = wall(at('2007-01-01T00:00:00Z')) - at('2007-01-01T00:00:00Z')
@@ -63,7 +76,11 @@ describe('any zone that the runtime knows', () => {
 
 describe('a zone', () => {
   it('is midnight at hour 0 of the day that begins, and not at hour 24', () => {
-    for (const [timeZone, instant] of [['Asia/Tokyo', '2026-05-04T15:00:00Z'], ['America/New_York', '2026-05-05T04:00:00Z'], ['Asia/Kathmandu', '2026-05-04T18:15:00Z']] as const) {
+    for (const [timeZone, instant] of [
+      ['Asia/Tokyo', '2026-05-04T15:00:00Z'],
+      ['America/New_York', '2026-05-05T04:00:00Z'],
+      ['Asia/Kathmandu', '2026-05-04T18:15:00Z'],
+    ] as const) {
       expect(new Date(at(instant) + new Zone(timeZone).offsetAt(at(instant))).toISOString()).toBe('2026-05-05T00:00:00.000Z')
     }
   })
