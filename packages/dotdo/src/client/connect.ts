@@ -27,10 +27,13 @@ export type ConnectionStatus = 'connecting' | 'open' | 'lost' | 'closed'
  * An app as a client holds it: a method for each noun, and beside them what every app has. A noun that nobody has typed is `any`: a method from
  * an index signature would be "possibly undefined" where the compiler checks indexed access.
  */
-// oxlint-disable-next-line typescript/no-explicit-any
 export type AppStub<App> = {
-  readonly [Noun in keyof App & Capitalize<string>]: 0 extends 1 & App[Noun] ? any : (name: string) => Remote<App[Noun]>
+  readonly [Noun in keyof App & Capitalize<string>]: 0 extends 1 & App[Noun] ? Untyped : (name: string) => Remote<App[Noun]>
 } & Connection
+
+/** What nobody has typed. */
+// oxlint-disable-next-line typescript/no-explicit-any
+type Untyped = any
 
 /** What every connection has, whatever the app. */
 export interface Connection {

@@ -11,7 +11,7 @@ export interface StepContext {
   /** The same for all attempts of this step in this run, and for no other step: `<run id>/<step id>`. For effects outside of dotdo. */
   readonly idempotencyKey: string
   /** Tells how far the step is. Cheap: call it for every batch. */
-  progress(progress: Progress): void
+  readonly progress: (progress: Progress) => void
 }
 
 /** The work of a step. */

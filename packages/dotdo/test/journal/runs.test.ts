@@ -236,7 +236,7 @@ describe('a run that was interrupted', () => {
       await settle()
       object.store.flush()
       object.crash()
-      object.journal.resumeDue()
+      void object.journal.resumeDue()
     }
     await settle()
     expect(calls).toBe(4)

@@ -271,7 +271,7 @@ describe('a step is retried', () => {
     await object.advance(1_800_000)
     object.store.flush()
     object.crash()
-    object.journal.resumeDue()
+    void object.journal.resumeDue()
     await object.advance(1_700_000)
     expect(at).toHaveLength(1)
     await object.advance(1_000_000)
@@ -298,7 +298,7 @@ describe('a step is retried', () => {
     object.store.flush()
     object.crash()
     object.clock.ms -= 3_600_000
-    object.journal.resumeDue()
+    void object.journal.resumeDue()
     await object.advance(11_000)
     expect(calls).toBe(2)
   })
@@ -387,7 +387,7 @@ describe('a step that crashes', () => {
       object.store.flush()
       object.crash()
       if (object.journal.run('r').status !== 'running') return
-      object.journal.resumeDue()
+      void object.journal.resumeDue()
       await settle()
     }
     throw new Error('the run goes on for ever')
@@ -549,7 +549,7 @@ describe('steps inside of steps', () => {
     object.crash()
     // The run's flush, the outer attempt's, and then the inner one's, which hangs while the outer attempt times out.
     object.syncGate = (sync) => (sync === 3 ? gate.promise : undefined)
-    object.journal.resumeDue()
+    void object.journal.resumeDue()
     await object.advance(1500)
     expect(inner).toEqual([])
     gate.resolve()

@@ -71,7 +71,7 @@ type Answer = { value: unknown } | { error: string }
 interface Surroundings {
   root: unknown
   /** Ends a turn between two steps. */
-  endTurn(): Promise<void>
+  endTurn: () => Promise<void>
 }
 
 /**

@@ -45,7 +45,7 @@ describe('what can be reached of an object', () => {
   test('a method that does not exist answers with those that do', async () => {
     await expect(Promise.resolve(reach().root().subtract(1))).rejects.toMatchObject({
       code: 'METHOD_UNKNOWN',
-      message: 'Counter has no method "subtract". It has: add, doubled.',
+      message: 'Counter has no method "subtract". It has: add, doubled. Call one of these, or add it to the definition.',
       data: { noun: 'Counter', method: 'subtract', known: ['add', 'doubled'] },
     })
   })

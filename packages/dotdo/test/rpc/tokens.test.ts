@@ -67,7 +67,7 @@ describe('a token', () => {
   test('with any one character changed is refused', async () => {
     const token = await signToken(session, secret)
     await fc.assert(
-      fc.asyncProperty(fc.nat(token.length - 1), fc.constantFrom(...'abcXYZ019_-.'), async (at, character) => {
+      fc.asyncProperty(fc.nat(token.length - 1), fc.constantFrom(...'abcXYZ019_-.'.split('')), async (at, character) => {
         fc.pre(token[at] !== character)
         const changed = token.slice(0, at) + character + token.slice(at + 1)
         // The last character of a signature has bits that no byte needs: another one may spell the same bytes.

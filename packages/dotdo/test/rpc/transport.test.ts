@@ -63,7 +63,7 @@ describe('errors on the wire', () => {
   test('carry name, message, code, retryable and data, and nothing else', () => {
     const error = Object.assign(new DotdoError('X', 'x failed', { data: { n: 1 }, cause: new Error('inside') }), { internal: 'note' })
     const sent = errorForWire(error)
-    expect({ ...sent, message: sent.message, name: sent.name }).toEqual({
+    expect(Object.assign({}, sent, { message: sent.message, name: sent.name })).toEqual({
       name: 'DotdoError',
       message: 'x failed',
       code: 'X',
