@@ -79,7 +79,11 @@ function missing(noun: string, names: PublicNames): object {
 /** The error for a method that an object does not have. */
 export function methodUnknown(noun: string, method: string, names: PublicNames): DotdoError {
   const known = [...names.methods, ...names.getters].sort()
-  return new DotdoError('METHOD_UNKNOWN', `${noun} has no method ${JSON.stringify(method)}. It has: ${known.join(', ') || 'none'}.`, {
-    data: { noun, method, known },
-  })
+  return new DotdoError(
+    'METHOD_UNKNOWN',
+    `${noun} has no method ${JSON.stringify(method)}. It has: ${known.join(', ') || 'none'}. Call one of these, or add it to the definition.`,
+    {
+      data: { noun, method, known },
+    },
+  )
 }

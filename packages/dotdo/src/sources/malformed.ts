@@ -11,14 +11,17 @@ export interface Position {
 /** What a message quotes of the data, at most. */
 export const EXCERPT_CHARACTERS = 80
 
+/** Trying again reads the same bytes, so somebody has to change something. */
+const whatNext = 'Write it anew or leave it out; if it is in another format, say which: { format }.'
+
 /**
  * The error of data that is not what its format says: `SOURCE_MALFORMED`, terminal, because reading it again gives the same bytes.
  * `problem` completes the sentence "address, at place: …"; `excerpt` is cut to {@link EXCERPT_CHARACTERS}.
  */
 export function malformed(address: string, position: Position, problem: string, excerpt = '', cause?: unknown): DotdoError {
   const cut = excerpt.length > EXCERPT_CHARACTERS ? `${excerpt.slice(0, EXCERPT_CHARACTERS)}…` : excerpt
-  const near = cut === '' ? '' : ` Near: ${JSON.stringify(cut)}`
-  return new DotdoError('SOURCE_MALFORMED', `${address}, ${placeOf(position)}: ${problem}.${near}`, {
+  const near = cut === '' ? '' : ` Near: ${JSON.stringify(cut)}.`
+  return new DotdoError('SOURCE_MALFORMED', `${address}, ${placeOf(position)}: ${problem}.${near} ${whatNext}`, {
     data: { source: address, ...position, excerpt: cut },
     ...(cause !== undefined && { cause }),
   })

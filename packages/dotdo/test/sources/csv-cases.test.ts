@@ -188,7 +188,7 @@ describe('a CSV that would lose or change data', () => {
     const { message, data } = read(long) as Failure
     expect(data['excerpt']).toBe(`"${'x'.repeat(79)}…`)
     expect(message).toBe(
-      `s3://b/k.csv, line 2 (byte 4): this row has 1 fields and the header has 2. Near: ${JSON.stringify(data['excerpt'])}`,
+      `s3://b/k.csv, line 2 (byte 4): this row has 1 fields and the header has 2. Near: ${JSON.stringify(data['excerpt'])}. Write it anew or leave it out; if it is in another format, say which: { format }.`,
     )
   })
 

@@ -261,7 +261,9 @@ describe('a source that cannot be read', () => {
 
   it('quotes the place and no more than 80 characters of what is there', () => {
     const at = (excerpt: string) => malformed('x', { bytePosition: 9, line: 2 }, 'it is wrong', excerpt)
-    expect(at('').message).toBe('x, line 2 (byte 9): it is wrong.')
+    expect(at('').message).toBe(
+      'x, line 2 (byte 9): it is wrong. Write it anew or leave it out; if it is in another format, say which: { format }.',
+    )
     expect(at('a'.repeat(80)).data.excerpt).toBe('a'.repeat(80))
     expect(at('a'.repeat(81)).data.excerpt).toBe(`${'a'.repeat(80)}…`)
     expect(malformed('x', { bytePosition: 9, element: 3 }, 'it is wrong').message).toContain('element 3 (byte 9)')
