@@ -7,6 +7,7 @@ const root = join(fileURLToPath(import.meta.url), '..', '..')
 const run = (script: string, args: string[] = []) =>
   spawnSync(process.execPath, [join(root, script), ...args], { cwd: root, stdio: 'inherit' })
 
+console.log('Building the packages: about a minute the first time, a second after that.')
 const build = run('scripts/build.ts')
 if (build.status !== 0) process.exit(build.status ?? 1)
 const start = run('packages/create-dotdo/template/scripts/start.ts', [

@@ -20,8 +20,18 @@ const sql =
 /** Singletons are looked after this often: what the cron trigger does on Cloudflare. */
 const tickMs = 60_000
 
+/** The shards are filled within this time, also on a machine that is busy and after some attempts. */
+const handledMs = 5 * 60_000
+
 /** npm passes on a Ctrl-C that the terminal has sent already: what comes within this time is the same one. */
 const echoMs = 500
+
+const usage = `npm start -- [options]
+  --once      run the pipeline now, then end
+  --clean     begin anew: forget all state
+  --port N    another port than 8787; 0 takes any
+  --config F  another wrangler.toml
+  --state D   another folder for the state`
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -31,8 +41,10 @@ async function main(): Promise<void> {
       port: { type: 'string' },
       config: { type: 'string' },
       state: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
     },
   })
+  if (values.help) return console.log(usage)
   const project = join(dirname(fileURLToPath(import.meta.url)), '..')
   const port = Number(values.port ?? (values.once ? 0 : 8787))
   if (!/^\d+$/.test(values.port ?? '0') || port > 65_535)
@@ -63,13 +75,14 @@ async function main(): Promise<void> {
     await local.app.dotdo.wake()
     await runPipeline(local.app)
     await showAnswers(local.app)
-    console.log(`\n${bold('Page')}  ${cyan(await local.pageLink())}`)
+    console.log(`\n${bold('Page')}  ${cyan(await local.pageLink())}${values.once ? dim('  (npm start serves it; --once ends here)') : ''}`)
   } catch (error) {
     await stop()
     throw error
   }
   if (values.once) return stop()
   console.log(dim('The link opens once, within the hour. Serving; the pipeline runs every day at 02:00 UTC. Ctrl-C stops.'))
+  tellFailures(local.app)
   setInterval(
     () => void local.app.dotdo.wake().catch((error: unknown) => console.error(red(`The app did not answer: ${String(error)}`))),
     tickMs,
@@ -78,17 +91,32 @@ async function main(): Promise<void> {
 
 type App = Awaited<ReturnType<typeof startLocal>>['app']
 
+/** Says when a later run of the pipeline fails: the page has the rest. */
+function tellFailures(app: App): void {
+  app.watch('Pipeline', 'main', {
+    event(event) {
+      if (event.type !== 'run.failed') return
+      const { code, name, message } = event.run.error ?? { name: 'failed', message: 'no reason was given' }
+      console.error(red(`The run ${event.run.runId} failed: ${code ?? name}: ${message}`))
+    },
+  })
+}
+
 /** Triggers the schedule and shows the run until it has ended. */
 async function runPipeline(app: App): Promise<void> {
   const pipeline = app.dotdo.object('Pipeline', 'main')
   const ended = Promise.withResolvers<void>()
-  const handled = Promise.withResolvers<number>()
-  let sentAt = 0
+  const dead = Promise.withResolvers<never>()
+  // Where nobody waits for it yet, it is told later or never.
+  dead.promise.catch(() => {})
   const steps = new LiveSteps()
   let runId: string | undefined
+  // What happens before the run is read as a whole is in what is read.
+  let isRead = false
   const refresh = async () => {
     if (runId === undefined) return
     const run = await pipeline.run(runId)
+    isRead = true
     steps.updateAll(run)
     if (run.status !== 'running') ended.resolve()
   }
@@ -96,12 +124,10 @@ async function runPipeline(app: App): Promise<void> {
   const subscription = app.watch('Pipeline', 'main', {
     refresh: () => (watching.resolve(), void refresh().catch(ended.reject)),
     event(event: LiveEvent) {
-      if ('step' in event && event.runId === runId) steps.update(event.step)
+      if (isRead && 'step' in event && event.runId === runId) steps.update(event.step)
       if ('run' in event && event.run.runId === runId && event.run.status !== 'running') ended.resolve()
-      if (event.type === 'event.sent') sentAt = event.at
-      if (event.type === 'event.delivered' && event.eventType === 'Pipeline.completed') handled.resolve(event.at - sentAt)
       if (event.type === 'event.dead')
-        handled.reject(new StartError(`No shard was filled: ${event.error?.message ?? 'the event was not handled'}`))
+        dead.reject(new StartError(`No shard was filled: ${event.error?.message ?? 'the event was not handled'}`))
     },
   })
   await watching.promise
@@ -116,9 +142,29 @@ async function runPipeline(app: App): Promise<void> {
   summarise(run)
 
   // The run's event lets the shards fetch their share, in a run of its own.
-  const tookMs = await handled.promise
+  const handling = await Promise.race([eventRun(pipeline, run), dead.promise])
   subscription.close()
-  console.log(`${green('Event')} Pipeline.completed handled: shards filled in ${formatMs(tookMs)}`)
+  console.log(`${green('Event')} Pipeline.completed handled: shards filled in ${formatMs(handling.endedAt! - handling.startedAt)}`)
+}
+
+/** The run that handled the event which this run has sent, when it has ended. Looked for, since a live event may be missed. */
+async function eventRun(pipeline: ReturnType<App['dotdo']['object']>, run: RunView): Promise<RunView> {
+  // An event that an earlier start has left behind is handled before it.
+  const sentAfter = run.steps?.at(-1)?.endedAt ?? run.startedAt
+  const giveUpAt = Date.now() + handledMs
+  for (;;) {
+    const runs = await pipeline.runs({ limit: 20 })
+    const found = runs.find(
+      ({ target, startedAt, status }) =>
+        target.kind === 'event' && target.type === 'Pipeline.completed' && startedAt >= sentAfter && status === 'done',
+    )
+    if (found) return found
+    if (Date.now() > giveUpAt)
+      throw new StartError(
+        `Pipeline.completed was not handled within ${handledMs / 60_000} minutes. Start again; npm start -- --clean begins anew.`,
+      )
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
 }
 
 function summarise(run: RunView): void {

@@ -33,19 +33,21 @@ export class LiveSteps {
   }
 
   update(step: StepView): void {
-    const known = this.#steps.get(step.stepId)
-    // Events and views may cross: a step that has ended does not run again.
-    if (known && known.status === 'done' && step.status !== 'done') return
-    this.#steps.set(step.stepId, {
-      ...known,
-      ...step,
-      ...((step.progress ?? known?.progress) ? { progress: { ...known?.progress, ...step.progress } } : {}),
-    })
+    this.#take(step)
     this.#draw()
   }
 
   updateAll(run: RunView): void {
-    for (const step of run.steps ?? []) this.update(step)
+    for (const step of run.steps ?? []) this.#take(step)
+    this.#draw()
+  }
+
+  #take(step: StepView): void {
+    const known = this.#steps.get(step.stepId)
+    // Events and views may cross: a step that has ended does not run again.
+    if (known && known.status === 'done' && step.status !== 'done') return
+    const progress = (step.progress ?? known?.progress) ? { ...known?.progress, ...step.progress } : undefined
+    this.#steps.set(step.stepId, { ...known, ...step, ...(progress && { progress }) })
   }
 
   end(): void {
