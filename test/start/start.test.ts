@@ -106,19 +106,23 @@ describe('npm start', () => {
     for (const pid of workerds) expect(() => process.kill(pid, 0)).toThrow('ESRCH')
   })
 
-  test('stops as well by SIGTERM to itself alone, in the middle of its run', { timeout: 180_000 }, async () => {
-    const { child, output, exit } = start(['--port', '0'])
-    await until(
-      'the run begins',
-      async () => output(),
-      (it) => /^Run {3}/m.test(it),
-      120_000,
-    )
-    const workerds = linux ? workerdsBelow(child.pid) : []
-    child.kill('SIGTERM')
-    expect((await exit).code).toBe(0)
-    for (const pid of workerds) expect(() => process.kill(pid, 0)).toThrow('ESRCH')
-  })
+  test.each(['SIGTERM', 'SIGHUP'] as const)(
+    'stops as well by %s to itself alone, in the middle of its run',
+    { timeout: 180_000 },
+    async (signal) => {
+      const { child, output, exit } = start(['--port', '0'])
+      await until(
+        'the run begins',
+        async () => output(),
+        (it) => /^Run {3}/m.test(it),
+        120_000,
+      )
+      const workerds = linux ? workerdsBelow(child.pid) : []
+      child.kill(signal)
+      expect((await exit).code).toBe(0)
+      for (const pid of workerds) expect(() => process.kill(pid, 0)).toThrow('ESRCH')
+    },
+  )
 })
 
 describe('what cannot begin says so in one message within seconds', () => {

@@ -24,7 +24,7 @@ export function recordSockets(): Recorder {
   let dropping: string | undefined
 
   class Recording extends Original {
-    constructor(url: string | URL, protocols?: string | string[]) {
+    constructor(url: string | URL, protocols?: ConstructorParameters<typeof WebSocket>[1]) {
       super(url, protocols)
       sockets.push(this)
       // The first listener of all: it may keep a message from the others.
@@ -41,7 +41,7 @@ export function recordSockets(): Recorder {
 
     override send(data: Parameters<WebSocket['send']>[0]): void {
       // Telling the other side what is no longer held asks for no answer.
-      if (!String(data).startsWith('["release"')) traffic.push({ path: pathOf(this), way: 'out' })
+      if (typeof data !== 'string' || !data.startsWith('["release"')) traffic.push({ path: pathOf(this), way: 'out' })
       super.send(data)
     }
   }

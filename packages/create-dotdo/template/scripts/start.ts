@@ -56,11 +56,11 @@ async function main(): Promise<void> {
     port,
     clean: values.clean ?? false,
   })
-  // The first Ctrl-C stops in order, a second one at once.
+  // The first Ctrl-C stops in order, a second one at once. A terminal that is closed counts too: it would leave workerd behind.
   let stopping: Promise<void> | undefined
   let interruptedAt = 0
   const stop = () => (stopping ??= local.stop())
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     // wrangler's own listener ends the process at once, with the state still open.
     process.removeAllListeners(signal)
     process.on(signal, () => {
