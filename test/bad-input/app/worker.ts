@@ -1,4 +1,5 @@
 /** An app that takes what it is given, so that the tests can give it what is wrong. */
+import type { R2Bucket, R2PutOptions } from '@cloudflare/workers-types'
 import { DO, extract, IcebergWriter, QueryCoordinator, serve, SqliteScanner } from 'dotdo'
 
 export { DotdoSystem } from 'dotdo'
