@@ -100,7 +100,11 @@ const finalFunctions: Readonly<Record<string, (args: readonly Expr[], value: Eva
   coalesce: firstOf,
   ifnull: firstOf,
   iif: ([test, then, otherwise], value) => (truthOf(value(test!)) ? value(then!) : value(otherwise!)),
-  nullif: ([a, b], value) => (compare('=', value(a!), value(b!), a!, b!) ? null : value(a!)),
+  nullif: ([a, b], value) => {
+    const [first, second] = [value(a!), value(b!)]
+    // A function sees values and not expressions, so no affinity converts them.
+    return first !== null && second !== null && compareCells(first, second) === 0 ? null : first
+  },
   round: ([arg, digits], value) => round(value(arg!), digits ? value(digits) : 0n),
   max: (args, value) => extreme(args, value, 1),
   min: (args, value) => extreme(args, value, -1),

@@ -16,6 +16,8 @@ export interface SqlParser {
 /** The one function that is used of `sqlparser_rs_wasm.js`, after its `initSync({ module })` was called. */
 export interface SqlParserGlue {
   parse_sql(dialect: string, sql: string): unknown
+  /** Makes a fresh instance of the WebAssembly: one that has trapped is broken for good. */
+  restart?(): void
 }
 
 /**
@@ -45,13 +47,24 @@ export function createSqlParser(glue: SqlParserGlue): SqlParser {
       try {
         statements = glue.parse_sql('sqlite', sql)
       } catch (thrown) {
-        throw syntaxError(sql, thrown)
+        if (!isTrap(thrown)) throw syntaxError(sql, thrown)
+        glue.restart?.()
+        throw new DotdoError(
+          'QUERY_TOO_LARGE',
+          `The query, of ${sql.length} characters, is too much for the parser: long chains of operators, such as hundreds of ORs, are nested as deeply as they are long. Use IN with a list, or split it.`,
+          { data: { length: sql.length }, cause: thrown },
+        )
       }
       if (!Array.isArray(statements))
         throw new DotdoError('SQL_SYNTAX', 'The SQL parser answered no list of statements. Check that the vendored parser is version 0.62.')
       return statements
     },
   }
+}
+
+/** Whether the WebAssembly itself gave up (its stack or memory ran out), instead of saying what is wrong with the text. */
+function isTrap(thrown: unknown): boolean {
+  return thrown instanceof RangeError || (thrown instanceof Error && thrown.constructor.name === 'RuntimeError')
 }
 
 /** The parser's own message, with its place moved out of the text into line, column and picture. */

@@ -56,6 +56,7 @@ describe('aliases, positions and names mean what they mean in SQLite', () => {
     "SELECT C, COUNT(*) FROM t GROUP BY C HAVING C = 'x'",
     "SELECT b, COUNT(*) FROM t GROUP BY b HAVING b = '10'",
     'SELECT b, COUNT(*) FROM t GROUP BY b HAVING b > MIN(a) * 8 ORDER BY b',
+    "SELECT nullif('6', CAST(COUNT(*) AS INTEGER)) AS x, nullif(6, COUNT(*)) AS y FROM t",
     "SELECT b, COUNT(*) FROM t GROUP BY b HAVING b IN ('10', COUNT(*) * 10) ORDER BY b",
     "SELECT b, COUNT(*) FROM t GROUP BY b HAVING b BETWEEN '10' AND COUNT(*) * 10 ORDER BY b",
     'SELECT C, COUNT(*) FROM t GROUP BY C HAVING CASE C WHEN COUNT(*) THEN 0 ELSE 1 END ORDER BY C',
