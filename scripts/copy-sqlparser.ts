@@ -4,7 +4,7 @@
  * The package exports only its entry, whose `init()` reads a file or a URL, which workerd has not. So its glue and its `.wasm` are shipped as files of
  * our own, and the Workers entry imports the `.wasm` as a module. The licence (Apache-2.0) goes with them.
  */
-import { copyFileSync, mkdirSync, readFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -21,8 +21,14 @@ if (version !== expected)
     `@guanmingchiu/sqlparser-ts is ${version}; packages/dotdo/src/sql reads the tree of ${expected}. Pin ${expected}, or check read-expr.ts and read-select.ts and change this line.`,
   )
 
+// The glue makes one instance and keeps it. A query that overflows the parser's stack breaks that one for good, so `initSync` may be called again.
+const glue = readFileSync(join(installed, 'wasm', 'sqlparser_rs_wasm.js'), 'utf8')
+const guard = 'function initSync(module) {\n    if (wasm !== undefined) return wasm;\n'
+if (!glue.includes(guard))
+  throw new Error('initSync of @guanmingchiu/sqlparser-ts is not as expected: look at its glue and change this script.')
 for (const folder of folders) {
   mkdirSync(folder, { recursive: true })
-  for (const name of ['sqlparser_rs_wasm.js', 'sqlparser_rs_wasm.d.ts', 'sqlparser_rs_wasm_bg.wasm', 'LICENSE'])
+  writeFileSync(join(folder, 'sqlparser_rs_wasm.js'), glue.replace(guard, 'function initSync(module) {\n'))
+  for (const name of ['sqlparser_rs_wasm.d.ts', 'sqlparser_rs_wasm_bg.wasm', 'LICENSE'])
     copyFileSync(join(installed, 'wasm', name), join(folder, name))
 }

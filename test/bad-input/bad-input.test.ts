@@ -120,6 +120,12 @@ const cases: Record<string, Case> = {
     data: {},
     says: [/JOIN/i, /\^/],
   },
+  'SQL that overflows the parser': {
+    call: () => failure(app.Shard('s').query(`SELECT user_id FROM events WHERE ${Array(800).fill('amount = 1').join(' OR ')}`)),
+    code: 'QUERY_TOO_LARGE',
+    data: {},
+    says: [/characters/, /ORs/, /IN with a list/],
+  },
   'SQL over a column that is not there': {
     call: () => failure(app.Shard('s').query('SELECT wrong FROM events')),
     code: 'COLUMN_UNKNOWN',

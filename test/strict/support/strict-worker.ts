@@ -311,8 +311,13 @@ async function connectInspector(url: URL, alive: URL): Promise<Inspector> {
   }
 
   // workerd has no default context, so an expression must name one. Left enabled, the domain would hold on to logged values.
-  await send('Runtime.enable')
-  await send('Runtime.disable')
+  // The context is told in an event of its own, which may come after the answer.
+  for (let tries = 0; context === undefined && tries < 50; tries++) {
+    await send('Runtime.enable')
+    if (context === undefined) await new Promise((wake) => setTimeout(wake, 100))
+    await send('Runtime.disable')
+  }
+  if (context === undefined) throw new Error('the inspector told of no execution context within 5 s')
   return {
     send,
     async evaluate(expression) {

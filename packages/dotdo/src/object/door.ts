@@ -51,7 +51,7 @@ export class Door extends RpcTarget {
   async redeem(token: string): Promise<{ token: string; expiresAt: number }> {
     const claims = await verifyToken(token, 'once', this.#env.DOTDO_SECRET, clock.now())
     const tokens = this.#links.user('DotdoSystem', 'tokens') as unknown as { redeem(id: string, expiresAt: number): Promise<boolean> }
-    if (!(await tokens.redeem(claims.id ?? token.slice(-43), claims.expiresAt))) {
+    if (!(await tokens.redeem(claims.id!, claims.expiresAt))) {
       throw new DotdoError('TOKEN_USED', 'This one-time link has been used. Open a new one: npm start prints one.')
     }
     const expiresAt = clock.now() + sessionMs

@@ -33,8 +33,8 @@ export class Inspector extends RpcTarget {
   /** Runs, newest first, without their steps. */
   runs(options: { limit?: number; before?: string } = {}): RunView[] {
     return this.#host.journal.runs({
-      limit: Math.min(options.limit ?? 50, 500),
-      ...(options.before !== undefined && { before: options.before }),
+      limit: pageLimit(options),
+      ...(typeof options?.before === 'string' && { before: options.before }),
     })
   }
 
@@ -75,16 +75,22 @@ export class Inspector extends RpcTarget {
 
   /** Events that were sent and are still kept, newest first. */
   events(options: { limit?: number } = {}): EventView[] {
-    return this.#host.outbox.events({ limit: Math.min(options.limit ?? 50, 500) })
+    return this.#host.outbox.events({ limit: pageLimit(options) })
   }
 
   /** Events that a handler never took. */
   deadLetters(options: { limit?: number } = {}): DeadLetter[] {
-    return this.#host.outbox.deadLetters({ limit: Math.min(options.limit ?? 50, 500) })
+    return this.#host.outbox.deadLetters({ limit: pageLimit(options) })
   }
 
   /** Gives a dead letter to its handler again. @throws `DEAD_LETTER_UNKNOWN`, `HANDLER_GONE` */
   replay(deadLetterId: string): void {
     this.#host.outbox.replay(deadLetterId)
   }
+}
+
+/** How many entries a list gives: what was asked for where that is a whole positive number, 50 else, 500 at most. */
+function pageLimit(options: { limit?: number } | null | undefined): number {
+  const limit = options?.limit
+  return typeof limit === 'number' && Number.isInteger(limit) && limit > 0 ? Math.min(limit, 500) : 50
 }

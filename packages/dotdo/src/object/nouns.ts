@@ -29,11 +29,18 @@ export function namespaceOf(noun: string): Namespace | undefined {
   return undefined
 }
 
+/** Whether a namespace is that of the framework's own class, whatever the name that it was exported or bound by. */
+function isOwn(name: string, namespace: Namespace): boolean {
+  if (ownClasses.test(name)) return true
+  const system = (exports as unknown as Record<string, unknown>)['DotdoSystem']
+  return isNamespace(system) && system.idFromName('x').toString() === namespace.idFromName('x').toString()
+}
+
 /** The nouns that exist, sorted. */
 export function nounNames(): string[] {
   const own = Object.entries(exports as unknown as Record<string, unknown>)
   const bound = Object.entries(env as unknown as Record<string, unknown>)
-  const names = [...own, ...bound].flatMap(([name, value]) => (isNamespace(value) && !ownClasses.test(name) ? [name] : []))
+  const names = [...own, ...bound].flatMap(([name, value]) => (isNamespace(value) && !isOwn(name, value) ? [name] : []))
   return [...new Set(names)].sort()
 }
 

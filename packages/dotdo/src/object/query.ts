@@ -13,7 +13,7 @@ let parser: SqlParser | undefined
 function sqlParser(): SqlParser {
   if (!parser) {
     glue.initSync({ module })
-    parser = createSqlParser(glue)
+    parser = createSqlParser({ parse_sql: (dialect, sql) => glue.parse_sql(dialect, sql), restart: () => void glue.initSync({ module }) })
   }
   return parser
 }

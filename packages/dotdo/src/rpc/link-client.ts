@@ -146,8 +146,17 @@ class ClientSession {
     this.#turnEnded()
     const taken = this.#transport.take()
     const frames = this.#withPulls(taken)
-    if (frames.some((frame) => frame[0] !== 'release')) await this.#exchange(frames)
+    if (frames.some((frame) => frame[0] !== 'release')) await this.#sendAll(frames)
     else if (this.#outstanding === 0) await this.#goOn(frames)
+  }
+
+  /** Sends a turn's frames: in one message, or in as few as its limit allows. They take effect in their order. */
+  async #sendAll(frames: Frame[]): Promise<void> {
+    const most = this.#limits.framesPerMessage
+    if (frames.length <= most) return this.#exchange(frames)
+    const messages: Promise<void>[] = []
+    for (let from = 0; from < frames.length; from += most) messages.push(this.#exchange(frames.slice(from, from + most)))
+    await Promise.all(messages)
   }
 
   /** Adds a pull for each call that nothing refers to, and drops pulls of what is due anyway. */
@@ -258,16 +267,19 @@ class ClientSession {
   }
 
   #fail(error: unknown): void {
-    if (error instanceof Error && codeOf(error) === undefined) {
-      const failure = new DotdoError(
-        'OBJECT_UNREACHABLE',
-        `The call did not come back: ${error.message}. It may have taken effect; inside this.do it is tried again.`,
-        { retryable: true, cause: error },
+    if (this.#closed) return
+    const failure = whyLost(error)
+    const lost = this.#pulledHere.size
+    if (lost > 0) {
+      this.#stats.unawaitedFailures += lost
+      this.#ports.unawaitedFailure(
+        new DotdoError(
+          codeOf(failure) ?? 'CALL_FAILED',
+          `${lost} ${lost === 1 ? 'call' : 'calls'} of one message: ${failure instanceof Error ? failure.message : String(failure)}`,
+        ),
       )
-      this.#close(failure)
-    } else {
-      this.#close(error)
     }
+    this.#close(failure)
   }
 
   #close(reason: unknown): void {
@@ -286,4 +298,29 @@ function unawaited(value: unknown): DotdoError {
   const [, name, message, , properties] = Array.isArray(value) ? (value as [string, string, string, unknown, { code?: unknown }?]) : []
   const code = properties?.code
   return new DotdoError(typeof code === 'string' ? code : 'CALL_FAILED', `${name ?? 'Error'}: ${message ?? 'no reason was given'}`)
+}
+
+/** What a message that the platform did not carry means to its calls. Errors with a code are the far end's own and stay as they are. */
+function whyLost(error: unknown): unknown {
+  if (!(error instanceof Error) || codeOf(error) !== undefined) return error
+  // The platform's own words; it tells these apart by nothing else.
+  if (/limited to 32 ?MiB|too large/i.test(error.message)) {
+    return new DotdoError(
+      'MESSAGE_TOO_LARGE',
+      `A message between objects holds at most 32 MiB: ${error.message} Arguments that are too large were never sent; a result that is too large comes from a method that has run. Pass the rows in smaller calls, or write them to a bucket and pass the key.`,
+      { data: { limitBytes: 32 * 1024 * 1024 }, cause: error },
+    )
+  }
+  if (error.name === 'DataCloneError' || /could not (?:be )?(?:serialize|cloned?)/i.test(error.message)) {
+    return new DotdoError(
+      'NOT_SENDABLE',
+      `A value of these calls cannot cross to another object: ${error.message} Pass plain data, capabilities or functions.`,
+      { cause: error },
+    )
+  }
+  return new DotdoError(
+    'OBJECT_UNREACHABLE',
+    `The call did not come back: ${error.message}. It may have taken effect; inside this.do it is tried again.`,
+    { retryable: true, cause: error },
+  )
 }

@@ -34,10 +34,15 @@ export async function verifyToken(token: unknown, kind: Claims['kind'], secret: 
   const key = await hmacKey(secret)
   const match = typeof token === 'string' && token.length < 4096 ? /^(dotdo1\.([\w-]+))\.([\w-]+)$/.exec(token) : null
   if (!match) throw invalid('it has not the form of one')
+  // The last character of a signature has bits that no byte needs: one token is one text.
+  if (base64url(fromBase64url(match[3]!)) !== match[3]) throw invalid('its signature is not of this app')
   const genuine = await crypto.subtle.verify('HMAC', key, fromBase64url(match[3]!), new TextEncoder().encode(match[1]!))
   if (!genuine) throw invalid('its signature is not of this app')
   const claims = JSON.parse(new TextDecoder().decode(fromBase64url(match[2]!))) as Claims
   if (claims.kind !== kind) throw invalid(`it is a '${claims.kind}' token, and a '${kind}' token is needed`)
+  if (!Number.isFinite(claims.expiresAt)) throw invalid('it does not say when it expires')
+  if (kind === 'once' && (typeof claims.id !== 'string' || claims.id === ''))
+    throw invalid('it is to be used once and has no id to be remembered by')
   if (claims.expiresAt <= now) {
     throw new DotdoError(
       'TOKEN_EXPIRED',

@@ -244,6 +244,34 @@ describe('ends of sessions', () => {
     await expect(Promise.resolve(root().echo(1))).rejects.toMatchObject({ code: 'OBJECT_UNREACHABLE', retryable: true })
   })
 
+  test.each([
+    [
+      'Serialized RPC arguments or return values are limited to 32MiB, but the size of this value was: 34000000 bytes.',
+      'MESSAGE_TOO_LARGE',
+    ],
+    ['Could not serialize object of type "Object".', 'NOT_SENDABLE'],
+  ])('%s: trying again cannot help', async (words, code) => {
+    const { root } = open({ carry: () => Promise.reject(new TypeError(words)) })
+    await expect(Promise.resolve(root().echo(1))).rejects.toMatchObject({ code, retryable: false })
+  })
+
+  test('a message that is lost with calls that nobody awaited is told of, once, with their number', async () => {
+    const { root, failures, stats } = open({ carry: () => Promise.reject(new Error('Network connection lost.')) })
+    for (let i = 0; i < 7; i++) void root().echo(i)
+    await turns()
+    expect(failures).toHaveLength(1)
+    expect(failures[0]).toMatchObject({ code: 'OBJECT_UNREACHABLE', message: expect.stringContaining('7 calls') })
+    expect(stats.unawaitedFailures).toBe(7)
+  })
+
+  test('more calls than a message holds leave in several, in their order', async () => {
+    const { root, main, stats } = open({ limits: { framesPerMessage: 100 } })
+    for (let i = 0; i < 250; i++) void root().echo(i)
+    await turns(20)
+    expect(main.log).toEqual(Array.from({ length: 250 }, (_, i) => ['echo', i]))
+    expect(stats.messages - stats.polls).toBe(5)
+  })
+
   test('the link goes on after a lost call', async () => {
     let lost = false
     const { root } = open({ carry: (_, send) => (lost ? send() : ((lost = true), Promise.reject(new Error('lost')))) })

@@ -70,11 +70,7 @@ describe('a token', () => {
       fc.asyncProperty(fc.nat(token.length - 1), fc.constantFrom(...'abcXYZ019_-.'.split('')), async (at, character) => {
         fc.pre(token[at] !== character)
         const changed = token.slice(0, at) + character + token.slice(at + 1)
-        // The last character of a signature has bits that no byte needs: another one may spell the same bytes.
-        const same =
-          Buffer.from(changed.split('.')[2] ?? '', 'base64url').equals(Buffer.from(token.split('.')[2]!, 'base64url')) &&
-          at === token.length - 1
-        if (!same) await expect(verify(changed)).rejects.toMatchObject({ code: 'TOKEN_INVALID' })
+        await expect(verify(changed)).rejects.toMatchObject({ code: 'TOKEN_INVALID' })
       }),
       { numRuns: 200 },
     )
@@ -86,6 +82,13 @@ describe('a token', () => {
       message: expect.stringContaining('DOTDO_SECRET'),
     })
     await expect(verifyToken('dotdo1.e30.AAAA', 'session', bad, now)).rejects.toMatchObject({ code: 'SECRET_MISSING' })
+  })
+
+  test('that says no end, or is to be used once and has no id, is refused', async () => {
+    const endless = await signToken({ kind: 'session' } as Claims, secret)
+    await expect(verify(endless)).rejects.toMatchObject({ code: 'TOKEN_INVALID', message: expect.stringContaining('expires') })
+    const nameless = await signToken({ kind: 'once', expiresAt: now + 1 }, secret)
+    await expect(verify(nameless, 'once')).rejects.toMatchObject({ code: 'TOKEN_INVALID', message: expect.stringContaining('id') })
   })
 
   test('does not appear in the error that refuses it', async () => {
