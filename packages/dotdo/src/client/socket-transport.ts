@@ -8,6 +8,7 @@
 import type { RpcTransport } from 'capnweb'
 import { linkLost } from '../rpc/errors.ts'
 
+/** One WebSocket, opened elsewhere, as the transport of a session. */
 export class SocketTransport implements RpcTransport {
   #socket: WebSocket
   /** What was said before the socket opened; `undefined` from then on. */

@@ -32,6 +32,7 @@ export function rebuiltError(record: ErrorRecord, cause: unknown): Error {
   return Object.defineProperty(fromErrorRecord(record), 'cause', { value: cause, configurable: true, writable: true, enumerable: false })
 }
 
+/** An attempt that took longer than its timeout: `STEP_TIMEOUT`, retryable. */
 export function stepTimeout(runId: string, stepId: string, timeoutMs: number, attempt: number): DotdoError {
   return new DotdoError(
     'STEP_TIMEOUT',
@@ -43,6 +44,7 @@ export function stepTimeout(runId: string, stepId: string, timeoutMs: number, at
   )
 }
 
+/** A step whose attempts were used up by deaths of the object: `STEP_CRASHED`, terminal. */
 export function stepCrashed(runId: string, stepId: string, attempts: number): DotdoError {
   return new DotdoError(
     'STEP_CRASHED',
@@ -53,6 +55,7 @@ export function stepCrashed(runId: string, stepId: string, attempts: number): Do
   )
 }
 
+/** One step id for two functions: `STEP_ID_REUSED`, terminal. `first` and `second` tell the two apart for people. */
 export function stepIdReused(stepId: string, first: string, second: string): DotdoError {
   return new DotdoError(
     'STEP_ID_REUSED',
@@ -63,6 +66,7 @@ export function stepIdReused(stepId: string, first: string, second: string): Dot
   )
 }
 
+/** What every step of a cancelled run gets: `RUN_CANCELLED`, terminal. */
 export function runCancelled(runId: string): DotdoError {
   return new DotdoError('RUN_CANCELLED', `Run '${runId}' was cancelled; nothing more of it runs.`, { data: { runId } })
 }
@@ -75,6 +79,7 @@ export function runFailedElsewhere({ code, name }: ErrorRecord): DotdoError {
   )
 }
 
+/** A step that began, or went on, after its run had ended: `RUN_ENDED`, terminal. */
 export function runEnded(runId: string): DotdoError {
   return new DotdoError(
     'RUN_ENDED',
@@ -83,6 +88,7 @@ export function runEnded(runId: string): DotdoError {
   )
 }
 
+/** A run that was taken up too often without an end: `RUN_CRASHED`, terminal. */
 export function runCrashed(runId: string, resumes: number): DotdoError {
   return new DotdoError(
     'RUN_CRASHED',
@@ -93,6 +99,7 @@ export function runCrashed(runId: string, resumes: number): DotdoError {
   )
 }
 
+/** A run whose arguments could not be stored, after a crash: `RUN_NOT_RESUMABLE`, terminal. */
 export function runNotResumable(runId: string, reason: string): DotdoError {
   return new DotdoError(
     'RUN_NOT_RESUMABLE',
@@ -103,6 +110,7 @@ export function runNotResumable(runId: string, reason: string): DotdoError {
   )
 }
 
+/** The result of a run that has none yet: `RUN_NOT_ENDED`, retryable. */
 export function runUnderWay(runId: string): DotdoError {
   return new DotdoError('RUN_NOT_ENDED', `Run '${runId}' has no result yet: it is still running. Await it, or ask again later.`, {
     data: { runId },

@@ -137,6 +137,7 @@ export class RunTable {
   }
 }
 
+/** A row as the journal tells of it to its callers. */
 export function toRunRecord(row: RunRow): RunRecord {
   return {
     runId: row.run_id,
@@ -150,6 +151,7 @@ export function toRunRecord(row: RunRow): RunRecord {
 }
 
 // What the readers below cast was written by this room, and migrations guard its version.
+/** What a row says started its run. */
 export function readTarget(row: RunRow): RunTarget {
   return JSON.parse(row.target) as RunTarget
 }

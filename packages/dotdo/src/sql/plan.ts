@@ -55,6 +55,7 @@ export interface GroupsPlan extends PlanBase {
   distinct: boolean
 }
 
+/** How a query is split: what each shard runs, and what the coordinator does with the answers. */
 export type Plan = RowsPlan | GroupsPlan
 
 /**

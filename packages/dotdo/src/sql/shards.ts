@@ -144,7 +144,7 @@ export function openShards(scanners: readonly (Scanner | Promise<Scanner>)[], pl
   return scanners.map((scanner, shard) => new ShardScan(shard, scanner, request, plan, cancellation))
 }
 
-/** The failure of one shard, with the error it had. Retryable where that is. */
+/** A shard that did not answer: `SHARD_FAILED`, with its number and its error; retryable as that is. */
 export function shardFailed(shard: number, thrown: unknown): DotdoError {
   const error = toErrorRecord(thrown)
   // An overflow is a fact about the data, not a failure of the shard that met it.
