@@ -198,7 +198,7 @@ export function historyOf(now: number): { runs: RunView[]; schedules: ScheduleVi
       rows: 1_200_000,
       bytes: 7_216_329,
     },
-    { name: 'analytics.sessions', location: 's3://lake/analytics/sessions-11aa22bb' },
+    { name: 'analytics.sessions', location: 's3://lake/analytics/sessions-11aa22bb', files: 0, rows: 0, bytes: 0 },
   ]
   return { runs, schedules, tables }
 }

@@ -1,10 +1,23 @@
 /** `dotdo/client`: connect to an app from a browser or from Node. */
 export { connect, redeem } from './client/connect.ts'
 export type { AnyApp, AppStub, Connection, ConnectionStatus, ConnectOptions } from './client/connect.ts'
-export type { AppDescription, InspectorStub, ObjectDescription, OperatorStub, TableOverview } from './client/operator.ts'
+export type { InspectorStub, OperatorStub } from './client/operator.ts'
 export type { LiveListener, LiveSubscription } from './client/watch.ts'
 export { codeOf, DotdoError } from './base/errors.ts'
 export type { ErrorRecord } from './base/errors.ts'
-export type { LiveEvent, Progress, RunStatus, RunTarget, RunView, ScheduleView, StepStatus, StepView, ValuePreview } from './base/views.ts'
+export type {
+  AppDescription,
+  LiveEvent,
+  ObjectDescription,
+  Progress,
+  RunStatus,
+  RunTarget,
+  RunView,
+  ScheduleView,
+  StepStatus,
+  StepView,
+  TableOverview,
+  ValuePreview,
+} from './base/views.ts'
 export { formatMs } from './base/durations.ts'
 export type { Pending, Remote } from './rpc/remote.ts'

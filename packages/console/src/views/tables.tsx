@@ -53,9 +53,9 @@ function TableCard({ table }: { table: TableOverview }) {
         <code>{name}</code>
       </h2>
       <dl class="facts">
-        <Fact label="Rows">{rows === undefined ? '–' : count(rows)}</Fact>
-        <Fact label="Files">{files === undefined ? '–' : count(files)}</Fact>
-        <Fact label="Size">{size === undefined ? '–' : bytes(size)}</Fact>
+        <Fact label="Rows">{count(rows)}</Fact>
+        <Fact label="Files">{count(files)}</Fact>
+        <Fact label="Size">{bytes(size)}</Fact>
         <Fact label="Committed">
           {committedAt === undefined ? (
             'never'

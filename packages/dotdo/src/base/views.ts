@@ -76,6 +76,37 @@ export interface ScheduleView {
   lastRunId?: string
 }
 
+/** What an app is made of. */
+export interface AppDescription {
+  nouns: string[]
+  /** Objects that live without being called, by noun. */
+  singletons: Record<string, string[]>
+}
+
+/** What one object is: its name, and what of it can be reached. */
+export interface ObjectDescription {
+  noun: string
+  name: string
+  /** Public methods and getters. */
+  methods: string[]
+  getters: string[]
+}
+
+/** A table of the app's catalog: where it is, and what its current snapshot holds. */
+export interface TableOverview {
+  /** Levels joined by dots, such as `analytics.events`. */
+  name: string
+  location: string
+  /** Absent where nothing has been written. */
+  snapshotId?: number
+  /** Epoch milliseconds of the snapshot. */
+  committedAt?: number
+  files: number
+  rows: number
+  /** Bytes of the data files. */
+  bytes: number
+}
+
 /** One thing that happened in an object, as live subscribers receive it. `seq` counts up within one object without gaps. */
 export type LiveEvent = { seq: number; at: number } & (
   | { type: 'run.started' | 'run.resumed' | 'run.done' | 'run.failed' | 'run.cancelled'; run: RunView }

@@ -1,34 +1,6 @@
 /** The operator's view of an app, as a client holds it. */
-import type { RunView, ScheduleView } from '../base/views.ts'
+import type { AppDescription, ObjectDescription, RunView, ScheduleView, TableOverview } from '../base/views.ts'
 import type { Pending } from '../rpc/remote.ts'
-
-/** What an app is made of. */
-export interface AppDescription {
-  nouns: string[]
-  /** Objects that live without being called, by noun. */
-  singletons: Record<string, string[]>
-}
-
-/** What one object is. */
-export interface ObjectDescription {
-  noun: string
-  name: string
-  methods: string[]
-  getters: string[]
-}
-
-/** A table of the app's catalog. */
-export interface TableOverview {
-  /** Levels joined by dots, such as `analytics.events`. */
-  name: string
-  location: string
-  snapshotId?: number
-  /** Epoch milliseconds of the snapshot. */
-  committedAt?: number
-  files?: number
-  rows?: number
-  bytes?: number
-}
 
 /** Everything that an operator may see and do. Each call answers with what the server's class of the same name documents. */
 export interface OperatorStub {

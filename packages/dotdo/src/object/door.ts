@@ -4,7 +4,7 @@
  */
 import { RpcTarget, type RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
-import type { TableOverview } from '../iceberg/overview.ts'
+import type { AppDescription, TableOverview } from '../base/views.ts'
 import { appOptions } from './app.ts'
 import { bucketBindings } from './buckets.ts'
 import { nounNames, requireNamespace, type Links } from './nouns.ts'
@@ -14,13 +14,6 @@ import { signToken, verifyToken } from '../rpc/tokens.ts'
 /** How long a session token, a one-time link and a ticket to watch are good for. */
 export const sessionMs = 12 * 3_600_000
 const ticketMs = 60_000
-
-/** What {@link Operator.describe} tells. */
-export interface AppDescription {
-  nouns: string[]
-  /** Objects that live without being called, by noun. */
-  singletons: Record<string, string[]>
-}
 
 /** The part of the Worker's bindings that the framework reads. */
 export interface DoorEnv {

@@ -1,20 +1,11 @@
 /** What an operator may see and do of one object. A capability of its own: holding a stub of the object's methods does not give it. */
 import { RpcTarget } from 'capnweb'
-import type { RunView, ScheduleView } from '../base/views.ts'
+import type { ObjectDescription, RunView, ScheduleView } from '../base/views.ts'
 import type { DeadLetter, EventView } from '../events/event.ts'
 import type { ObjectHost } from './host.ts'
 
 /** How many instants a schedule's view tells ahead. */
 const instantsAhead = 5
-
-/** What stands in {@link Inspector.describe}. */
-export interface ObjectDescription {
-  noun: string
-  name: string
-  /** Public methods and getters. */
-  methods: string[]
-  getters: string[]
-}
 
 /** The operator's capability on one object. Its methods answer with plain views. */
 export class Inspector extends RpcTarget {

@@ -208,6 +208,12 @@ export class QueryCoordinator {
 
   /** Reads, binds and plans. `fresh` tells that the tables were described for this very query. */
   async #plan(sql: string, params: Parameters, cancellation: Cancellation): Promise<{ plan: Plan; fresh: boolean }> {
+    if (typeof sql !== 'string') {
+      throw new DotdoError(
+        'SQL_INVALID',
+        `A query is a text; this one is ${sql === null ? 'null' : `a ${typeof sql}`}. Write query('SELECT …', parameters).`,
+      )
+    }
     const statement = readSelect(this.#options.parser, sql, params)
     const source = new Source(sql)
     if (this.#tables) {

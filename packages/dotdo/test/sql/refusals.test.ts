@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { DotdoError } from '../../src/base/errors.ts'
 import { QueryCoordinator } from '../../src/sql/coordinator.ts'
-import { MAX_SQL_LENGTH } from '../../src/sql/parser.ts'
+import { createSqlParser, MAX_SQL_LENGTH } from '../../src/sql/parser.ts'
 import { parser } from './support/parser.ts'
 import { World } from './support/shards.ts'
 
@@ -166,6 +166,27 @@ describe('text that does not parse', () => {
     expect(await failure(`SELECT ${Array.from({ length: 600 }, (_, i) => `a + ${i} AS x${i}`).join(', ')} FROM t`)).toMatchObject({
       code: 'QUERY_TOO_LARGE',
     })
+  })
+
+  test.each([null, undefined, 5, {}, ['SELECT 1']])('%j is no query', async (sql) => {
+    expect(await failure(sql as never)).toMatchObject({ code: 'SQL_INVALID', message: expect.stringContaining("query('SELECT") })
+  })
+
+  test('a trap of the parser is told as too large, and the parser is started again', async () => {
+    // WebAssembly's own class, by its name: the lane of pure rooms has no types of it.
+    class RuntimeError extends Error {}
+    let restarts = 0
+    const trapping = createSqlParser({
+      parse_sql: () => {
+        throw new RuntimeError('memory access out of bounds')
+      },
+      restart: () => void restarts++,
+    })
+    await expect(new QueryCoordinator(world.scanners, { parser: trapping }).query('SELECT a FROM t')).rejects.toMatchObject({
+      code: 'QUERY_TOO_LARGE',
+      data: { length: 15 },
+    })
+    expect(restarts).toBe(1)
   })
 
   test('the parser works on after it has failed', async () => {
