@@ -112,7 +112,8 @@ export function lineChart(
 
 /** Round numbers from at or below `low` to at or above `high`, about `wanted` of them, at steps of 1, 2 or 5 times a power of ten. */
 export function niceTicks(low: number, high: number, wanted: number): number[] {
-  if (!(high > low)) return niceTicks(Math.min(0, low), Math.max(low, 0) || 1, wanted)
+  // Below this the step between two lines would come out as 0: nothing can be told apart there.
+  if (!(high - low > 1e-300)) return niceTicks(Math.min(0, low), Math.max(low, 0) || 1, wanted)
   const rough = (high - low) / Math.max(1, wanted)
   const power = 10 ** Math.floor(Math.log10(rough))
   const step = power * ([1, 2, 5, 10].find((factor) => power * factor >= rough * 0.999999) ?? 10)

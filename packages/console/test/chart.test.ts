@@ -81,6 +81,20 @@ test('whatever the values, bars and ticks lie within the plot', () => {
   )
 })
 
+test('values too small to be told apart are drawn as if there were none', () => {
+  const { bars, ticks } = barChart(
+    [
+      { s: 'a', n: -Number.MIN_VALUE },
+      { s: 'b', n: Number.MIN_VALUE },
+    ],
+    's',
+    'n',
+    { width: 60, rowHeight: 24 },
+  )
+  expect(bars).toHaveLength(2)
+  expect(ticks.map(({ value }) => value)).toEqual([0])
+})
+
 test('a line goes in the order of time, from the left edge to the right, and leaves out what is unknown', () => {
   const rows = [
     { d: '2026-11-03', n: 10 },
