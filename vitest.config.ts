@@ -14,6 +14,8 @@ import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+/** Property tests draw the cases of one seed. */
+const setupFiles = [at('test/support/seeded.ts')]
 const workerdConfig = at('packages/dotdo/test/object/wrangler.toml')
 
 /** A lane in Node that starts processes of its own: one file at a time, since ports, memory and two cores are shared. */
@@ -24,6 +26,7 @@ function node(name: string, include: string[], exclude: string[] = []): TestProj
       include,
       exclude: ['**/node_modules/**', ...exclude],
       fileParallelism: false,
+      setupFiles,
       testTimeout: 120_000,
       hookTimeout: 120_000,
     },
@@ -84,6 +87,7 @@ export default defineConfig({
           exclude: ['packages/dotdo/test/object/**'],
           // A property test may run on a loaded machine: the end is for what hangs, not for what is slow.
           testTimeout: 60_000,
+          setupFiles,
         },
       },
       workerd,
