@@ -39,13 +39,14 @@ function exportsOf(entry: string): { name: string; file: string }[] {
   const text = readFileSync(join(source, entry), 'utf8')
   const lists = [...text.matchAll(/^export (?:type )?\{([^}]+)\} from '([^']+)'/gm)]
   return lists.flatMap(([, names, from]) =>
-    names!.split(',').map((name) => ({
-      name: name
+    // A list over several lines ends with a comma.
+    names!.split(',').flatMap((part) => {
+      const name = part
         .replace(/\btype /, '')
         .replace(/ as .*/s, '')
-        .trim(),
-      file: relative(source, join(source, dirname(entry), from!)),
-    })),
+        .trim()
+      return name === '' ? [] : [{ name, file: relative(source, join(source, dirname(entry), from!)) }]
+    }),
   )
 }
 
