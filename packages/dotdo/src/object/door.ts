@@ -20,6 +20,17 @@ export interface DoorEnv {
   DOTDO_SECRET?: string
 }
 
+/**
+ * The one check of who may enter, by whichever way: the app's own where it brings one, else a session token signed with its secret.
+ * @throws `TOKEN_INVALID`, `TOKEN_EXPIRED`, `SECRET_MISSING`
+ */
+export async function requireSession(token: string, env: DoorEnv): Promise<void> {
+  const { authenticate } = appOptions()
+  if (!authenticate) await verifyToken(token, 'session', env.DOTDO_SECRET, clock.now())
+  else if (!(await authenticate(token, env)))
+    throw new DotdoError('TOKEN_INVALID', 'The token is not valid: the app refused it. Ask the app for a new one.')
+}
+
 /** The way in: all that a client without a token can reach. */
 export class Door extends RpcTarget {
   readonly #env: DoorEnv
@@ -33,10 +44,7 @@ export class Door extends RpcTarget {
 
   /** The app, for whoever holds a token. @throws `TOKEN_INVALID`, `TOKEN_EXPIRED` */
   async authenticate(token: string): Promise<App> {
-    const { authenticate } = appOptions()
-    if (!authenticate) await verifyToken(token, 'session', this.#env.DOTDO_SECRET, clock.now())
-    else if (!(await authenticate(token, this.#env)))
-      throw new DotdoError('TOKEN_INVALID', 'The token is not valid: the app refused it. Ask the app for a new one.')
+    await requireSession(token, this.#env)
     return makeApp(this.#env, this.#links)
   }
 

@@ -3,12 +3,10 @@ import { DotdoError } from '../base/errors.ts'
 import type { CatalogClient, ObjectStore } from '../iceberg/ports.ts'
 import { serveRest } from '../iceberg/rest.ts'
 import { serveS3 } from '../iceberg/s3-endpoint.ts'
-import { appOptions } from './app.ts'
 import { addressName, bucketBindings } from './buckets.ts'
+import { requireSession } from './door.ts'
 import type { ServeEnv } from './serve.ts'
 import type { Links } from './nouns.ts'
-import { clock } from './platform.ts'
-import { verifyToken } from '../rpc/tokens.ts'
 
 /**
  * `/iceberg/v1/…` for the app's first bucket, `/iceberg/<bucket>/v1/…` for any. Asks for a session token, as `Authorization: Bearer`.
@@ -16,9 +14,7 @@ import { verifyToken } from '../rpc/tokens.ts'
  */
 export async function serveCatalog(request: Request, url: URL, env: ServeEnv, links: Links): Promise<Response> {
   const token = /^Bearer (.+)$/i.exec(request.headers.get('authorization') ?? '')?.[1] ?? ''
-  const { authenticate } = appOptions()
-  if (!authenticate) await verifyToken(token, 'session', env.DOTDO_SECRET, clock.now())
-  else if (!(await authenticate(token, env))) throw new DotdoError('TOKEN_INVALID', 'The token is not valid: the app refused it.')
+  await requireSession(token, env)
 
   const below = url.pathname.slice('/iceberg'.length)
   const named = /^\/(?!v1(?:\/|$))([^/]+)(\/.*)$/.exec(below)
