@@ -4,6 +4,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { RunTarget } from '../base/views.ts'
+import type { Origin } from '../rpc/origin.ts'
 import type { Execution } from '../journal/execution.ts'
 
 /** One call of user code in one object. */
@@ -12,6 +13,8 @@ export interface CallContext {
   readonly host: object
   readonly target: RunTarget
   readonly args: unknown[]
+  /** Who called, where it was a call over a link. */
+  readonly origin?: Origin
   /** The run, or the scope of the step, that the code is in. Absent until a call from outside begins its first step. */
   execution?: Execution | undefined
   /** What the call returned, where that is a promise: how the run ends that a step of it begins. */

@@ -18,11 +18,13 @@ import type { RunInvocation } from '../journal/ports.ts'
 import type { StepFunction, StepOptions } from '../journal/step-options.ts'
 import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import { LinkServer } from '../rpc/link-server.ts'
+import type { Origin } from '../rpc/origin.ts'
 import { methodUnknown, reachClass } from '../rpc/reach.ts'
 import { Scheduler } from '../schedule/scheduler.ts'
 import type { Firing } from '../schedule/firing.ts'
 import { currentContext, inContext, type CallContext } from './context.ts'
 import { cloneFields, type Shape } from './definition.ts'
+import { frameworkNames, frameworkOf } from './framework.ts'
 import { Inspector } from './inspector.ts'
 import { Live } from './live.ts'
 import { Links } from './nouns.ts'
@@ -63,7 +65,7 @@ export class ObjectHost {
     this.shape = shape
     this.store = sqlStore(ctx.storage)
     this.live = new Live(ctx, clock.now())
-    this.links = new Links(linkPorts(this.label, (work) => ctx.waitUntil(work)))
+    this.links = new Links(linkPorts(this.label, (work) => ctx.waitUntil(work), this))
     const sync = () => ctx.storage.sync()
     const observe = this.live.emit.bind(this.live)
     this.journal = new Journal({
@@ -96,9 +98,12 @@ export class ObjectHost {
     })
     this.wake = new Wake(ctx.storage, [() => this.scheduler.nextWakeMs(), () => this.journal.nextWakeMs(), () => this.outbox.nextWakeMs()])
     this.self = makeSelf(this, cloneFields(shape))
-    const Reach = reachClass(noun, shape.names)
-    const reach = new Reach(this.self, (method, args, work) => this.enter(method, args, work))
-    this.#userLink = new LinkServer(() => reach, { endOfTurn, timer })
+    const Reach = reachClass(noun, shape.names, frameworkNames)
+    const enter = this.enter.bind(this)
+    this.#userLink = new LinkServer((origin) => new Reach({ self: this.self, enter, origin, framework: frameworkOf(this, origin) }), {
+      endOfTurn,
+      timer,
+    })
     this.#inspectLink = new LinkServer(() => new Inspector(this), { endOfTurn, timer })
     this.#ready = ctx.blockConcurrencyWhile(() => this.#start())
     // The platform resets an object whose start failed; here the failure is only kept for those who wait for it.
@@ -132,8 +137,8 @@ export class ObjectHost {
   }
 
   /** A call from outside of a public method. Returns what the method returns, as it is: a stub stays a stub. */
-  enter(method: string, args: unknown[], work: () => unknown): unknown {
-    const context: CallContext = { host: this, target: { kind: 'method', name: method }, args }
+  enter(method: string, args: unknown[], work: () => unknown, origin: Origin = { depth: 1 }): unknown {
+    const context: CallContext = { host: this, target: { kind: 'method', name: method }, args, origin }
     const result = inContext(context, work)
     if (!isThenable(result)) return result
     context.outcome = result

@@ -2,7 +2,8 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import type { Clock, Random, SqlRow, SqlValue, Store } from '../base/ports.ts'
 import type { LinkClientPorts } from '../rpc/link-client.ts'
-import { detached } from './context.ts'
+import type { Caller } from '../rpc/origin.ts'
+import { currentContext, detached } from './context.ts'
 
 /** The clock of the platform. It stands still while code runs and moves with I/O. */
 export const clock: Clock = { now: () => Date.now() }
@@ -74,10 +75,13 @@ export const endOfTurn = (then: () => void): void => void setImmediate(then)
 
 /**
  * The calling end of links for one owner: an object's instance, or one request of a Worker.
+ * @param owner as logs name it; an object's label
+ * @param host the object whose code calls; a Worker's request has none
  * @param keepAlive `waitUntil` of the owner: without it a stateless Worker loses messages that its turn has not sent yet
  */
-export function linkPorts(owner: string, keepAlive: (work: Promise<unknown>) => void): LinkClientPorts {
+export function linkPorts(owner: string, keepAlive: (work: Promise<unknown>) => void, host?: object): LinkClientPorts {
   return {
+    caller: () => callerOf(owner, host),
     endOfTurn,
     keepAlive,
     timer,
@@ -85,4 +89,11 @@ export function linkPorts(owner: string, keepAlive: (work: Promise<unknown>) => 
     detached,
     unawaitedFailure: (error) => console.warn(`${owner}: a call that nobody awaited failed: ${error.code}: ${error.message}`),
   }
+}
+
+/** Whose code calls now: the context of the object's own call, run or event, or none. */
+function callerOf(owner: string, host: object | undefined): Caller {
+  const context = currentContext()
+  if (!host || context?.host !== host) return { context: undefined, origin: { depth: 1, ...(host && { caller: owner }) } }
+  return { context, origin: { ...context.origin, depth: (context.origin?.depth ?? 0) + 1, caller: owner } }
 }

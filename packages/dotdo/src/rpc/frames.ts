@@ -4,6 +4,8 @@
  * argument of one native call, and what the session has to say to them travels back as that call's result.
  */
 
+import type { Origin } from './origin.ts'
+
 /** Version of the envelope. A peer refuses another one with `LINK_VERSION`. */
 export const linkVersion = 1
 
@@ -18,6 +20,8 @@ export interface LinkMessage {
   /** Counts up from 0 within the session: the order in which messages take effect. */
   seq: number
   frames: Frame[]
+  /** Who calls: said by the message that opens the session. */
+  origin?: Origin
   /** The caller exports something (a callback, a promise of another session) and will have more to say: answer at once. */
   duplex?: true
   /** Other sessions of this caller that it is done with. */

@@ -3,19 +3,17 @@
  *
  * A {@link Link} leads to one object; a turn's calls on it share one capnweb session, whose frames leave together when the turn ends.
  *
- * Owns the sessions that are open. Invariants:
- * 1. All frames of one turn leave in one message; a message that would only tell of releases is not sent.
- * 2. Every call that nothing else refers to is pulled when its turn ends, awaited or not: it is delivered, and its failure is known.
- * 3. While an answer is outstanding, exactly one poll hangs at the receiver.
- * 4. A session of an ended turn stays usable while something may refer to it, and is dropped when idle.
+ * Owns the sessions of the turn that runs now. Invariants:
+ * 1. Calls of one context share a session, and calls of two never do: the receiver knows on whose behalf it works.
+ * 2. A session is entered only in the turn that opened it, except through what its calls have given.
  */
-import { RpcSession, RpcStub, RpcTarget } from 'capnweb'
-import { codeOf, DotdoError } from '../base/errors.ts'
-import { errorForWire, linkLost } from './errors.ts'
-import { FrameTransport } from './frame-transport.ts'
-import { linkVersion, type Frame, type LinkPeer, type LinkReply } from './frames.ts'
+import { RpcStub, RpcTarget } from 'capnweb'
+import type { DotdoError } from '../base/errors.ts'
+import { ClientSession } from './client-session.ts'
+import type { LinkPeer } from './frames.ts'
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
-import { referredCalls } from './references.ts'
+import type { Caller } from './origin.ts'
+import { frameworkPrefix } from './reach.ts'
 import type { LinkStats } from './stats.ts'
 
 /** What the calling end needs of its surroundings. */
@@ -26,6 +24,8 @@ export interface LinkClientPorts {
   keepAlive(work: Promise<unknown>): void
   /** Runs `then` after `delayMs`; the result cancels it. */
   timer(delayMs: number, then: () => void): () => void
+  /** Whose code calls now. Messages are split by it. */
+  caller(): Caller
   /** A new session's name, unguessable. */
   newSession(): string
   /** Runs `work` outside of whatever context the caller is in, so that a session carries nobody's. */
@@ -40,7 +40,8 @@ export class Link {
   #ports: LinkClientPorts
   #limits: LinkLimits
   #stats: LinkStats
-  #current: ClientSession | undefined
+  /** The sessions of the turn that runs now, by whose code calls. */
+  #current = new Map<object | undefined, ClientSession>()
   /** Sessions that are over at this end and may be kept at the other: told with the next message. */
   #ended: string[] = []
 
@@ -63,6 +64,8 @@ export class Link {
     const target = new Proxy(new Forwarder(), {
       get(forwarder, property) {
         if (typeof property !== 'string') return Reflect.get(forwarder, property)
+        // The framework's own names are not for whoever holds a stub.
+        if (property.startsWith(frameworkPrefix)) return undefined
         return Reflect.get(link.#main(), property)
       },
     })
@@ -70,257 +73,27 @@ export class Link {
   }
 
   #main(): object {
-    this.#current ??= this.#ports.detached(() => {
-      const session = new ClientSession(this.#peer(), this.#ports, this.#stats, this.#limits, this.#ended, () => {
-        if (this.#current === session) this.#current = undefined
+    const { context, origin } = this.#ports.caller()
+    let session = this.#current.get(context)
+    if (!session) {
+      const opened = this.#ports.detached(() => {
+        const turnEnded = () => {
+          if (this.#current.get(context) === opened) this.#current.delete(context)
+        }
+        return new ClientSession({
+          peer: this.#peer(),
+          ports: this.#ports,
+          stats: this.#stats,
+          limits: this.#limits,
+          ended: this.#ended,
+          origin,
+          turnEnded,
+        })
       })
-      return session
-    })
-    return this.#current.main
+      this.#current.set(context, (session = opened))
+    }
+    return session.main
   }
 }
 
 class Forwarder extends RpcTarget {}
-
-class ClientSession {
-  readonly main: object
-  #id: string
-  #peer: LinkPeer
-  #ports: LinkClientPorts
-  #limits: LinkLimits
-  #stats: LinkStats
-  #ended: string[]
-  #transport: FrameTransport
-  #session: RpcSession
-  #turnEnded: () => void
-  #flushScheduled = false
-  #seq = 0
-  #nextReply = 0
-  #early = new Map<number, LinkReply>()
-  #outstanding = 0
-  #closed = false
-  /** Numbers that capnweb will give to the next calls of ours, and those whose answers are due. */
-  #nextCall = 1
-  #awaited = new Set<number>()
-  /** Calls that were pulled by the link and not by the user. */
-  #pulledHere = new Set<number>()
-  /** Releases of answered calls, oldest first. */
-  #held: Frame[] = []
-  #cancelIdle: (() => void) | undefined
-
-  constructor(peer: LinkPeer, ports: LinkClientPorts, stats: LinkStats, limits: LinkLimits, ended: string[], turnEnded: () => void) {
-    this.#ended = ended
-    this.#peer = peer
-    this.#ports = ports
-    this.#stats = stats
-    this.#limits = limits
-    this.#turnEnded = turnEnded
-    this.#id = ports.newSession()
-    this.#transport = new FrameTransport((frame) => this.#onFrame(frame))
-    this.#session = new RpcSession(this.#transport, undefined, { onSendError: errorForWire })
-    this.main = this.#session.getRemoteMain()
-    // Opened and then not used (a property was only looked at): the turn ends all the same.
-    this.#scheduleFlush()
-  }
-
-  #onFrame(frame: Frame): void {
-    // Releases never make a message of their own (invariant 1).
-    if (frame[0] !== 'release' && frame[0] !== 'abort') this.#scheduleFlush()
-  }
-
-  #scheduleFlush(): void {
-    if (this.#flushScheduled || this.#closed) return
-    this.#flushScheduled = true
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#ports.keepAlive(promise)
-    this.#ports.endOfTurn(() => {
-      this.#flushScheduled = false
-      this.#flush().then(resolve, (error: unknown) => {
-        this.#fail(error)
-        resolve()
-      })
-    })
-  }
-
-  async #flush(): Promise<void> {
-    this.#turnEnded()
-    const taken = this.#transport.take()
-    const frames = this.#withPulls(taken)
-    if (frames.some((frame) => frame[0] !== 'release')) await this.#sendAll(frames)
-    else if (this.#outstanding === 0) await this.#goOn(frames)
-  }
-
-  /** Sends a turn's frames: in one message, or in as few as its limit allows. They take effect in their order. */
-  async #sendAll(frames: Frame[]): Promise<void> {
-    const most = this.#limits.framesPerMessage
-    if (frames.length <= most) return this.#exchange(frames)
-    const messages: Promise<void>[] = []
-    for (let from = 0; from < frames.length; from += most) messages.push(this.#exchange(frames.slice(from, from + most)))
-    await Promise.all(messages)
-  }
-
-  /** Adds a pull for each call that nothing refers to, and drops pulls of what is due anyway. */
-  #withPulls(taken: Frame[]): Frame[] {
-    const pushed: number[] = []
-    const asked = new Set<number>()
-    for (const [kind, id] of taken) {
-      if (kind === 'push') pushed.push(this.#nextCall++)
-      else if (kind === 'pipe') this.#nextCall++
-      else if (kind === 'stream') this.#awaited.add(this.#nextCall++)
-      else if (kind === 'pull') asked.add(id as number)
-    }
-    this.#stats.calls += pushed.length
-    const unasked = pushed.filter((id) => !asked.has(id))
-    const referred = unasked.length > 0 ? referredCalls(taken, unasked) : undefined
-    const frames = this.#withoutReleases(taken).filter(([kind, id]) => !(kind === 'pull' && this.#awaited.has(id as number)))
-    for (const id of asked) {
-      this.#awaited.add(id)
-      this.#pulledHere.delete(id)
-    }
-    for (const id of unasked) {
-      if (referred!.has(id)) continue
-      frames.push(['pull', id])
-      this.#awaited.add(id)
-      this.#pulledHere.add(id)
-    }
-    return frames
-  }
-
-  /**
-   * Holds back the releases of answered calls. capnweb releases a call when its answer is there, and yet names it by its number when its promise
-   * becomes an argument later: the receiver would find nothing there. The oldest go when too many are held.
-   */
-  #withoutReleases(taken: Frame[]): Frame[] {
-    const frames: Frame[] = []
-    for (const frame of taken) {
-      if (frame[0] === 'release' && (frame[1] as number) > 0) this.#held.push(frame)
-      else frames.push(frame)
-    }
-    const surplus = this.#held.length - this.#limits.answersKept
-    return surplus > 0 ? [...this.#held.splice(0, surplus), ...frames] : frames
-  }
-
-  async #exchange(frames: Frame[]): Promise<void> {
-    this.#cancelIdle?.()
-    this.#cancelIdle = undefined
-    this.#outstanding++
-    this.#stats.messages++
-    if (frames.length === 0) this.#stats.polls++
-    let reply: LinkReply
-    try {
-      const exportsSomething = this.#seq === 0 && this.#session.getStats().exports > 1
-      reply = await this.#peer.send({
-        version: linkVersion,
-        session: this.#id,
-        seq: this.#seq++,
-        frames,
-        ...(exportsSomething && { duplex: true as const }),
-        ...(this.#ended.length > 0 && { ended: this.#ended.splice(0) }),
-      })
-    } catch (error) {
-      this.#outstanding--
-      this.#fail(error)
-      return
-    }
-    this.#outstanding--
-    this.#early.set(reply.seq, reply)
-    for (let next = this.#early.get(this.#nextReply); next; next = this.#early.get(this.#nextReply)) {
-      this.#early.delete(this.#nextReply++)
-      this.#take(next)
-    }
-    // What the answers set going (a user's continuation, a callback) runs first: it may have more to say.
-    await new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))
-    if (this.#closed || this.#outstanding > 0 || this.#flushScheduled) return
-    if (!reply.open) this.#close(linkLost('the object had nothing left that this reference could lead to'))
-    else await this.#goOn(this.#withPulls(this.#transport.take()))
-  }
-
-  /**
-   * Nothing is on its way and there is nothing new to say: asks on for answers that are due, or lets the session rest. A turn whose flush turned
-   * out empty ends here too: the exchange before it has left it the asking (invariant 3).
-   */
-  async #goOn(frames: Frame[]): Promise<void> {
-    if (this.#closed) return
-    if (this.#awaited.size > 0 || this.#session.getStats().exports > 1) await this.#exchange(frames)
-    else this.#settle()
-  }
-
-  #take(reply: LinkReply): void {
-    for (const [kind, id, value] of reply.frames) {
-      if (kind !== 'resolve' && kind !== 'reject') continue
-      this.#awaited.delete(id as number)
-      if (this.#pulledHere.delete(id as number) && kind === 'reject') {
-        this.#stats.unawaitedFailures++
-        this.#ports.unawaitedFailure(unawaited(value))
-      }
-    }
-    this.#transport.deliver(reply.frames)
-  }
-
-  /** Nothing is on its way: the session ends now if nothing can refer to it, and when it was idle for long otherwise. */
-  #settle(): void {
-    if (this.#closed || this.#outstanding > 0) return
-    const { imports, exports } = this.#session.getStats()
-    if (imports <= 1 && exports <= 1) this.#close(linkLost('its turn is over'))
-    else
-      this.#cancelIdle ??= this.#ports.timer(this.#limits.idleMs, () => this.#close(linkLost(`it was idle for ${this.#limits.idleMs} ms`)))
-  }
-
-  #fail(error: unknown): void {
-    if (this.#closed) return
-    const failure = whyLost(error)
-    const lost = this.#pulledHere.size
-    if (lost > 0) {
-      this.#stats.unawaitedFailures += lost
-      this.#ports.unawaitedFailure(
-        new DotdoError(
-          codeOf(failure) ?? 'CALL_FAILED',
-          `${lost} ${lost === 1 ? 'call' : 'calls'} of one message: ${failure instanceof Error ? failure.message : String(failure)}`,
-        ),
-      )
-    }
-    this.#close(failure)
-  }
-
-  #close(reason: unknown): void {
-    if (this.#closed) return
-    this.#closed = true
-    this.#turnEnded()
-    this.#cancelIdle?.()
-    // What was never told of needs no end; a list that nobody fetches is short, because the other end forgets by itself.
-    if (this.#seq > 0 && this.#ended.length < 100) this.#ended.push(this.#id)
-    this.#transport.fail(reason)
-  }
-}
-
-/** A failure as the wire tells it: `['error', name, message, stack?, properties?]`. */
-function unawaited(value: unknown): DotdoError {
-  const [, name, message, , properties] = Array.isArray(value) ? (value as [string, string, string, unknown, { code?: unknown }?]) : []
-  const code = properties?.code
-  return new DotdoError(typeof code === 'string' ? code : 'CALL_FAILED', `${name ?? 'Error'}: ${message ?? 'no reason was given'}`)
-}
-
-/** What a message that the platform did not carry means to its calls. Errors with a code are the far end's own and stay as they are. */
-function whyLost(error: unknown): unknown {
-  if (!(error instanceof Error) || codeOf(error) !== undefined) return error
-  // The platform's own words; it tells these apart by nothing else.
-  if (/limited to 32 ?MiB|too large/i.test(error.message)) {
-    return new DotdoError(
-      'MESSAGE_TOO_LARGE',
-      `A message between objects holds at most 32 MiB: ${error.message} Arguments that are too large were never sent; a result that is too large comes from a method that has run. Pass the rows in smaller calls, or write them to a bucket and pass the key.`,
-      { data: { limitBytes: 32 * 1024 * 1024 }, cause: error },
-    )
-  }
-  if (error.name === 'DataCloneError' || /could not (?:be )?(?:serialize|cloned?)/i.test(error.message)) {
-    return new DotdoError(
-      'NOT_SENDABLE',
-      `A value of these calls cannot cross to another object: ${error.message} Pass plain data, capabilities or functions.`,
-      { cause: error },
-    )
-  }
-  return new DotdoError(
-    'OBJECT_UNREACHABLE',
-    `The call did not come back: ${error.message}. It may have taken effect; inside this.do it is tried again.`,
-    { retryable: true, cause: error },
-  )
-}

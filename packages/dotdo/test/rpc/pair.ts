@@ -23,6 +23,7 @@ export function pair(
     endOfTurn: (then) => void setImmediate(then),
     keepAlive: () => {},
     timer,
+    caller: () => ({ context: undefined, origin: { depth: 1 } }),
     newSession: () => `s${sessions++}`,
     detached: (work) => work(),
     unawaitedFailure: (error) => failures.push(error),

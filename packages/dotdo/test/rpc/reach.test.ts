@@ -21,7 +21,7 @@ const self = {
 
 function reach(enter: Enter = (_, __, work) => work()) {
   const Reach = reachClass('Counter', { methods: ['add'], getters: ['doubled'] })
-  const target = new Reach(Object.create(self, { total: { value: 0, writable: true } }) as object, enter)
+  const target = new Reach({ self: Object.create(self, { total: { value: 0, writable: true } }) as object, enter })
   return {
     target,
     root: () =>

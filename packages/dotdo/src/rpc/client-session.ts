@@ -1,0 +1,248 @@
+/**
+ * One capnweb session at the calling end of a link: the frames of a turn, and what becomes of them.
+ *
+ * Owns the session, its numbering of messages and calls, and the releases that are held back. Invariants:
+ * 1. All frames of one turn leave in one message; a message that would only tell of releases is not sent.
+ * 2. Every call that nothing else refers to is pulled when its turn ends, awaited or not: it is delivered, and its failure is known.
+ * 3. While an answer is outstanding, exactly one poll hangs at the receiver.
+ * 4. A session of an ended turn stays usable while something may refer to it, and is dropped when idle.
+ */
+import { RpcSession } from 'capnweb'
+import { codeOf, DotdoError } from '../base/errors.ts'
+import { errorForWire, linkLost } from './errors.ts'
+import { FrameTransport } from './frame-transport.ts'
+import { linkVersion, type Frame, type LinkPeer, type LinkReply } from './frames.ts'
+import type { LinkLimits } from './limits.ts'
+import type { LinkClientPorts } from './link-client.ts'
+import type { Origin } from './origin.ts'
+import { unawaited, whyLost } from './lost.ts'
+import { referredCalls } from './references.ts'
+import type { LinkStats } from './stats.ts'
+
+/** What a session is made of. */
+export interface ClientSessionOptions {
+  peer: LinkPeer
+  ports: LinkClientPorts
+  stats: LinkStats
+  limits: LinkLimits
+  /** Sessions of the same link that are over at this end: told with the next message. */
+  ended: string[]
+  origin: Origin
+  /** Called when no more of this turn's calls may enter. */
+  turnEnded: () => void
+}
+
+/** The calling end of one session; see the head of this file for what it owns. */
+export class ClientSession {
+  readonly main: object
+  #id: string
+  #peer: LinkPeer
+  #ports: LinkClientPorts
+  #limits: LinkLimits
+  #origin: Origin
+  #stats: LinkStats
+  #ended: string[]
+  #transport: FrameTransport
+  #session: RpcSession
+  #turnEnded: () => void
+  #flushScheduled = false
+  #seq = 0
+  #nextReply = 0
+  #early = new Map<number, LinkReply>()
+  #outstanding = 0
+  #closed = false
+  /** Numbers that capnweb will give to the next calls of ours, and those whose answers are due. */
+  #nextCall = 1
+  #awaited = new Set<number>()
+  /** Calls that were pulled by the link and not by the user. */
+  #pulledHere = new Set<number>()
+  /** Releases of answered calls, oldest first. */
+  #held: Frame[] = []
+  #cancelIdle: (() => void) | undefined
+
+  constructor({ peer, ports, stats, limits, ended, origin, turnEnded }: ClientSessionOptions) {
+    this.#ended = ended
+    this.#peer = peer
+    this.#ports = ports
+    this.#stats = stats
+    this.#limits = limits
+    this.#origin = origin
+    this.#turnEnded = turnEnded
+    this.#id = ports.newSession()
+    this.#transport = new FrameTransport((frame) => this.#onFrame(frame))
+    this.#session = new RpcSession(this.#transport, undefined, { onSendError: errorForWire })
+    this.main = this.#session.getRemoteMain()
+    // Opened and then not used (a property was only looked at): the turn ends all the same.
+    this.#scheduleFlush()
+  }
+
+  #onFrame(frame: Frame): void {
+    // Releases never make a message of their own (invariant 1).
+    if (frame[0] !== 'release' && frame[0] !== 'abort') this.#scheduleFlush()
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushScheduled || this.#closed) return
+    this.#flushScheduled = true
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#ports.keepAlive(promise)
+    this.#ports.endOfTurn(() => {
+      this.#flushScheduled = false
+      this.#flush().then(resolve, (error: unknown) => {
+        this.#fail(error)
+        resolve()
+      })
+    })
+  }
+
+  async #flush(): Promise<void> {
+    this.#turnEnded()
+    const taken = this.#transport.take()
+    const frames = this.#withPulls(taken)
+    if (frames.some((frame) => frame[0] !== 'release')) await this.#sendAll(frames)
+    else if (this.#outstanding === 0) await this.#goOn(frames)
+  }
+
+  /** Sends a turn's frames: in one message, or in as few as its limit allows. They take effect in their order. */
+  async #sendAll(frames: Frame[]): Promise<void> {
+    const most = this.#limits.framesPerMessage
+    if (frames.length <= most) return this.#exchange(frames)
+    const messages: Promise<void>[] = []
+    for (let from = 0; from < frames.length; from += most) messages.push(this.#exchange(frames.slice(from, from + most)))
+    await Promise.all(messages)
+  }
+
+  /** Adds a pull for each call that nothing refers to, and drops pulls of what is due anyway. */
+  #withPulls(taken: Frame[]): Frame[] {
+    const pushed: number[] = []
+    const asked = new Set<number>()
+    for (const [kind, id] of taken) {
+      if (kind === 'push') pushed.push(this.#nextCall++)
+      else if (kind === 'pipe') this.#nextCall++
+      else if (kind === 'stream') this.#awaited.add(this.#nextCall++)
+      else if (kind === 'pull') asked.add(id as number)
+    }
+    this.#stats.calls += pushed.length
+    const unasked = pushed.filter((id) => !asked.has(id))
+    const referred = unasked.length > 0 ? referredCalls(taken, unasked) : undefined
+    const frames = this.#withoutReleases(taken).filter(([kind, id]) => !(kind === 'pull' && this.#awaited.has(id as number)))
+    for (const id of asked) {
+      this.#awaited.add(id)
+      this.#pulledHere.delete(id)
+    }
+    for (const id of unasked) {
+      if (referred!.has(id)) continue
+      frames.push(['pull', id])
+      this.#awaited.add(id)
+      this.#pulledHere.add(id)
+    }
+    return frames
+  }
+
+  /**
+   * Holds back the releases of answered calls. capnweb releases a call when its answer is there, and yet names it by its number when its promise
+   * becomes an argument later: the receiver would find nothing there. The oldest go when too many are held.
+   */
+  #withoutReleases(taken: Frame[]): Frame[] {
+    const frames: Frame[] = []
+    for (const frame of taken) {
+      if (frame[0] === 'release' && (frame[1] as number) > 0) this.#held.push(frame)
+      else frames.push(frame)
+    }
+    const surplus = this.#held.length - this.#limits.answersKept
+    return surplus > 0 ? [...this.#held.splice(0, surplus), ...frames] : frames
+  }
+
+  async #exchange(frames: Frame[]): Promise<void> {
+    this.#cancelIdle?.()
+    this.#cancelIdle = undefined
+    this.#outstanding++
+    this.#stats.messages++
+    if (frames.length === 0) this.#stats.polls++
+    let reply: LinkReply
+    try {
+      const exportsSomething = this.#seq === 0 && this.#session.getStats().exports > 1
+      reply = await this.#peer.send({
+        version: linkVersion,
+        session: this.#id,
+        seq: this.#seq++,
+        frames,
+        ...(this.#seq === 1 && { origin: this.#origin }),
+        ...(exportsSomething && { duplex: true as const }),
+        ...(this.#ended.length > 0 && { ended: this.#ended.splice(0) }),
+      })
+    } catch (error) {
+      this.#outstanding--
+      this.#fail(error)
+      return
+    }
+    this.#outstanding--
+    this.#early.set(reply.seq, reply)
+    for (let next = this.#early.get(this.#nextReply); next; next = this.#early.get(this.#nextReply)) {
+      this.#early.delete(this.#nextReply++)
+      this.#take(next)
+    }
+    // What the answers set going (a user's continuation, a callback) runs first: it may have more to say.
+    await new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))
+    if (this.#closed || this.#outstanding > 0 || this.#flushScheduled) return
+    if (!reply.open) this.#close(linkLost('the object had nothing left that this reference could lead to'))
+    else await this.#goOn(this.#withPulls(this.#transport.take()))
+  }
+
+  /**
+   * Nothing is on its way and there is nothing new to say: asks on for answers that are due, or lets the session rest. A turn whose flush turned
+   * out empty ends here too: the exchange before it has left it the asking (invariant 3).
+   */
+  async #goOn(frames: Frame[]): Promise<void> {
+    if (this.#closed) return
+    if (this.#awaited.size > 0 || this.#session.getStats().exports > 1) await this.#exchange(frames)
+    else this.#settle()
+  }
+
+  #take(reply: LinkReply): void {
+    for (const [kind, id, value] of reply.frames) {
+      if (kind !== 'resolve' && kind !== 'reject') continue
+      this.#awaited.delete(id as number)
+      if (this.#pulledHere.delete(id as number) && kind === 'reject') {
+        this.#stats.unawaitedFailures++
+        this.#ports.unawaitedFailure(unawaited(value))
+      }
+    }
+    this.#transport.deliver(reply.frames)
+  }
+
+  /** Nothing is on its way: the session ends now if nothing can refer to it, and when it was idle for long otherwise. */
+  #settle(): void {
+    if (this.#closed || this.#outstanding > 0) return
+    const { imports, exports } = this.#session.getStats()
+    if (imports <= 1 && exports <= 1) this.#close(linkLost('its turn is over'))
+    else
+      this.#cancelIdle ??= this.#ports.timer(this.#limits.idleMs, () => this.#close(linkLost(`it was idle for ${this.#limits.idleMs} ms`)))
+  }
+
+  #fail(error: unknown): void {
+    if (this.#closed) return
+    const failure = whyLost(error)
+    const lost = this.#pulledHere.size
+    if (lost > 0) {
+      this.#stats.unawaitedFailures += lost
+      this.#ports.unawaitedFailure(
+        new DotdoError(
+          codeOf(failure) ?? 'CALL_FAILED',
+          `${lost} ${lost === 1 ? 'call' : 'calls'} of one message: ${failure instanceof Error ? failure.message : String(failure)}`,
+        ),
+      )
+    }
+    this.#close(failure)
+  }
+
+  #close(reason: unknown): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#turnEnded()
+    this.#cancelIdle?.()
+    // What was never told of needs no end; a list that nobody fetches is short, because the other end forgets by itself.
+    if (this.#seq > 0 && this.#ended.length < 100) this.#ended.push(this.#id)
+    this.#transport.fail(reason)
+  }
+}

@@ -1,0 +1,34 @@
+/** What a failure of the carrier means to the calls that it carried. */
+import { codeOf, DotdoError } from '../base/errors.ts'
+
+/** A failure as the wire tells it: `['error', name, message, stack?, properties?]`. */
+export function unawaited(value: unknown): DotdoError {
+  const [, name, message, , properties] = Array.isArray(value) ? (value as [string, string, string, unknown, { code?: unknown }?]) : []
+  const code = properties?.code
+  return new DotdoError(typeof code === 'string' ? code : 'CALL_FAILED', `${name ?? 'Error'}: ${message ?? 'no reason was given'}`)
+}
+
+/** What a message that the platform did not carry means to its calls. Errors with a code are the far end's own and stay as they are. */
+export function whyLost(error: unknown): unknown {
+  if (!(error instanceof Error) || codeOf(error) !== undefined) return error
+  // The platform's own words; it tells these apart by nothing else.
+  if (/limited to 32 ?MiB|too large/i.test(error.message)) {
+    return new DotdoError(
+      'MESSAGE_TOO_LARGE',
+      `A message between objects holds at most 32 MiB: ${error.message} Arguments that are too large were never sent; a result that is too large comes from a method that has run. Pass the rows in smaller calls, or write them to a bucket and pass the key.`,
+      { data: { limitBytes: 32 * 1024 * 1024 }, cause: error },
+    )
+  }
+  if (error.name === 'DataCloneError' || /could not (?:be )?(?:serialize|cloned?)/i.test(error.message)) {
+    return new DotdoError(
+      'NOT_SENDABLE',
+      `A value of these calls cannot cross to another object: ${error.message} Pass plain data, capabilities or functions.`,
+      { cause: error },
+    )
+  }
+  return new DotdoError(
+    'OBJECT_UNREACHABLE',
+    `The call did not come back: ${error.message}. It may have taken effect; inside this.do it is tried again.`,
+    { retryable: true, cause: error },
+  )
+}
