@@ -10,6 +10,8 @@ import { execute, root, runParts, type Part } from './support/parts.ts'
 // compile against the built library without a reference to it: so they come after it, in a build of their own.
 const others = [
   'packages/dotdo/test/object',
+  'packages/dotdo/bench',
+  'packages/dotdo/bench/rpc/worker',
   'packages/create-dotdo/src',
   'packages/create-dotdo/template',
   'packages/console',
