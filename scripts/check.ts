@@ -19,6 +19,7 @@ const others = [
   'test/seed',
   'test/golden/app',
   'test/types',
+  'test/workers',
   'test/strict/support/fixture',
   'docs',
 ].filter((folder) => existsSync(join(root, folder, 'tsconfig.json')))

@@ -7,6 +7,13 @@ export interface AppOptions {
   sources?: SourceDeclarations
   /** Objects that must live without being called, by noun: their schedules run from the first deploy on. */
   singletons?: Readonly<Record<string, readonly string[]>>
+  /**
+   * Nouns whose objects live in other Workers: `{ Stage: 'STAGES' }` says which service binding reaches them. That Worker exports `DotdoEntrypoint`.
+   * A noun of the Worker's own, or one with a Durable Object binding, goes before.
+   */
+  services?: Readonly<Record<string, string>>
+  /** Which of its nouns this Worker offers to others through `DotdoEntrypoint`. Default: all that it exports. */
+  offers?: readonly string[]
   /** Whether a token opens the app. Default: signed tokens of the app's own secret. Resolve to `false`, or throw, to refuse. */
   authenticate?: (token: string, env: unknown) => boolean | Promise<boolean>
 }

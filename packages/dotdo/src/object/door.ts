@@ -7,7 +7,7 @@ import { DotdoError } from '../base/errors.ts'
 import type { AppDescription, TableOverview } from '../base/views.ts'
 import { appOptions } from './app.ts'
 import { bucketBindings } from './buckets.ts'
-import { nounNames, requireNamespace, type Links } from './nouns.ts'
+import { livePath, nounNames, requireAppNoun, type Links } from './nouns.ts'
 import { clock } from './platform.ts'
 import { signToken, verifyToken } from '../rpc/tokens.ts'
 
@@ -85,11 +85,6 @@ function appNoun(links: Links, noun: string, name: string): RpcStub<Record<strin
   return links.user(noun, name)
 }
 
-/** The framework's own objects are no nouns of the app. */
-function requireAppNoun(noun: string): void {
-  if (!nounNames().includes(noun)) requireNamespace(noun.startsWith('Dotdo') ? `${noun} (reserved)` : noun)
-}
-
 /** The operator's view: what the page and the command line work with. */
 export class Operator extends RpcTarget {
   readonly #env: DoorEnv
@@ -122,7 +117,7 @@ export class Operator extends RpcTarget {
     requireAppNoun(noun)
     const object = `${noun}/${name}`
     const ticket = await signToken({ kind: 'watch', object, expiresAt: clock.now() + ticketMs }, this.#env.DOTDO_SECRET)
-    return `/live/${encodeURIComponent(noun)}/${encodeURIComponent(name)}?ticket=${ticket}`
+    return `${livePath(noun, name)}?ticket=${ticket}`
   }
 
   /** The tables of the app's catalog with their current snapshots. */

@@ -1,15 +1,36 @@
-/** Finds objects by noun: the Worker's own exports first, then its bindings. */
+/**
+ * Finds objects by noun: the Worker's own exports first, then its bindings to classes of other Workers, then the services of other Workers
+ * that `serve({ services })` names.
+ */
 import { env, exports } from 'cloudflare:workers'
 import type { RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import { Link, type LinkClientPorts } from '../rpc/link-client.ts'
 import { newLinkStats, type LinkStats } from '../rpc/stats.ts'
+import { appOptions } from './app.ts'
 
-/** What every object of dotdo answers to natively: its two link methods. */
+/** What every object of dotdo answers to natively: its two link methods, and requests for its live events. */
 export interface LinkedObject {
   dotdoLink(message: LinkMessage): Promise<LinkReply>
   dotdoInspect(message: LinkMessage): Promise<LinkReply>
+  fetch(request: Request): Promise<Response>
+}
+
+/** What a service of another Worker answers to natively: the same, for each of the objects behind it. See `entrypoint.ts`. */
+export interface LinkedService {
+  dotdoLink(noun: string, name: string, message: LinkMessage): Promise<LinkReply>
+  dotdoInspect(noun: string, name: string, message: LinkMessage): Promise<LinkReply>
+  fetch(request: Request): Promise<Response>
+}
+
+/**
+ * The way to one object, as plain data around a native stub: it can be an argument of a native call, also to another Worker, and leads to
+ * the object after that call has ended. `at` says which of its objects, where the stub is a service.
+ */
+export interface ObjectAddress {
+  stub: unknown
+  at?: readonly [noun: string, name: string]
 }
 
 type Namespace = DurableObjectNamespace
@@ -17,51 +38,102 @@ type Namespace = DurableObjectNamespace
 /** Classes of the framework itself: not nouns of the app. */
 const ownClasses = /^Dotdo[A-Z]/
 
-/** The namespace of a noun, or `undefined`. A binding is found by the noun itself or in capitals: `Stage`, `STAGE`. */
-export function namespaceOf(noun: string): Namespace | undefined {
-  const own = (exports as unknown as Record<string, unknown>)[noun]
-  if (isNamespace(own)) return own
-  const bindings = env as unknown as Record<string, unknown>
-  for (const name of [noun, noun.replace(/(?<=[a-z0-9])(?=[A-Z])/g, '_').toUpperCase()]) {
-    const bound = bindings[name]
-    if (isNamespace(bound)) return bound
-  }
-  return undefined
-}
-
-/** Whether a namespace is that of the framework's own class, whatever the name that it was exported or bound by. */
-function isOwn(name: string, namespace: Namespace): boolean {
-  if (ownClasses.test(name)) return true
-  const system = (exports as unknown as Record<string, unknown>)['DotdoSystem']
-  return isNamespace(system) && system.idFromName('x').toString() === namespace.idFromName('x').toString()
-}
-
-/** The nouns that exist, sorted. */
-export function nounNames(): string[] {
-  const own = Object.entries(exports as unknown as Record<string, unknown>)
-  const bound = Object.entries(env as unknown as Record<string, unknown>)
-  const names = [...own, ...bound].flatMap(([name, value]) => (isNamespace(value) && !isOwn(name, value) ? [name] : []))
-  return [...new Set(names)].sort()
-}
-
-/** The namespace of a noun. @throws `NOUN_UNKNOWN` with those that exist */
-export function requireNamespace(noun: string): Namespace {
-  const namespace = namespaceOf(noun)
-  if (namespace) return namespace
-  const known = nounNames()
-  throw new DotdoError(
-    'NOUN_UNKNOWN',
-    `There is no noun ${JSON.stringify(noun)}. This Worker knows: ${known.join(', ') || 'none'}. Export the class by that name, with a migration in wrangler.toml, or bind it.`,
-    {
-      data: { noun, known },
-    },
-  )
-}
+/** What the Worker itself exports, by name. */
+const own = (): Record<string, unknown> => exports as unknown as Record<string, unknown>
+const bindings = (): Record<string, unknown> => env as unknown as Record<string, unknown>
 
 /** Whether a value is a namespace of objects: the Worker's own exports are callable loopbacks, bindings are not, and both carry the tag. */
 export function isNamespace(value: unknown): value is Namespace {
   return Object.prototype.toString.call(value).endsWith('DurableObjectNamespace]')
 }
+
+/** Whether a value is a service binding. */
+const isService = (value: unknown): value is LinkedService => Object.prototype.toString.call(value) === '[object Fetcher]'
+
+/** The namespace of a noun, or `undefined`. A binding is found by the noun itself or in capitals: `Stage`, `STAGE`. */
+function namespaceOf(noun: string): Namespace | undefined {
+  const found = [own()[noun], bindings()[noun], bindings()[noun.replace(/(?<=[a-z0-9])(?=[A-Z])/g, '_').toUpperCase()]]
+  return found.find(isNamespace)
+}
+
+/** The noun that a binding stands for: `DATA_STAGE` is `DataStage`, and a name that is a noun already stays. */
+function nounOfBinding(name: string): string {
+  return /^[A-Z0-9]+(?:_[A-Z0-9]+)*$/.test(name) && name.length > 1
+    ? name.toLowerCase().replace(/(?:^|_)([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+    : name
+}
+
+/** Whether a namespace is that of the framework's own class, whatever the name that it was exported or bound by. */
+function isOwn(name: string, namespace: Namespace): boolean {
+  if (ownClasses.test(name)) return true
+  const system = own()['DotdoSystem']
+  return isNamespace(system) && system.idFromName('x').toString() === namespace.idFromName('x').toString()
+}
+
+function namespacesIn(values: Record<string, unknown>): string[] {
+  return Object.entries(values).flatMap(([name, value]) => (isNamespace(value) && !isOwn(name, value) ? [name] : []))
+}
+
+/** The nouns that the Worker exports itself, sorted. */
+export function ownNouns(): string[] {
+  return namespacesIn(own()).sort()
+}
+
+/** The nouns that can be called, sorted: exported, bound, and behind services. */
+export function nounNames(): string[] {
+  const names = [...ownNouns(), ...namespacesIn(bindings()).map(nounOfBinding), ...Object.keys(appOptions().services ?? {})]
+  return [...new Set(names)].sort()
+}
+
+/** The error for a noun that there is not; `known` are those that there are. */
+export function nounUnknown(noun: string, known: readonly string[]): DotdoError {
+  return new DotdoError(
+    'NOUN_UNKNOWN',
+    `There is no noun ${JSON.stringify(noun)}. This Worker knows: ${known.join(', ') || 'none'}. Export the class by that name, with a migration in wrangler.toml, bind it, or name the service that has it: serve({ services }).`,
+    { data: { noun, known } },
+  )
+}
+
+/** Finds a noun once; the result gives the way to each of its objects. @throws `NOUN_UNKNOWN` with the nouns that exist; `SERVICE_INVALID` */
+export function placeOf(noun: string): (name: string) => ObjectAddress {
+  const namespace = namespaceOf(noun)
+  if (namespace) return (name) => ({ stub: namespace.getByName(name) })
+  const binding = appOptions().services?.[noun]
+  if (binding === undefined) throw nounUnknown(noun, nounNames())
+  const service = bindings()[binding]
+  if (isService(service)) return (name) => ({ stub: service, at: [noun, name] })
+  throw new DotdoError(
+    'SERVICE_INVALID',
+    `serve({ services }) says that the noun ${JSON.stringify(noun)} is behind the binding ${binding}, but ${service === undefined ? 'this Worker has no binding of that name' : 'that binding is no service'}. ${addService(binding)}`,
+    { data: { noun, binding } },
+  )
+}
+
+/** What wrangler.toml has to say for a service to be found. */
+export const addService = (binding: string): string =>
+  `In its wrangler.toml, [[services]] has binding = "${binding}", service = the other Worker's name, and entrypoint = "DotdoEntrypoint", which that Worker exports.`
+
+/** A noun that clients may name. The framework's own objects are none, whatever they are exported as. @throws `NOUN_UNKNOWN` */
+export function requireAppNoun(noun: string): void {
+  const namespace = namespaceOf(noun)
+  if (ownClasses.test(noun) || (namespace && isOwn(noun, namespace))) throw nounUnknown(`${noun} (reserved)`, nounNames())
+  placeOf(noun)
+}
+
+/** The object at an address: calls to one behind a service name it. */
+export function objectAt({ stub, at }: ObjectAddress): LinkedObject {
+  if (!at) return stub as LinkedObject
+  const [noun, name] = at
+  const service = stub as LinkedService
+  return {
+    dotdoLink: (message) => service.dotdoLink(noun, name, message),
+    dotdoInspect: (message) => service.dotdoInspect(noun, name, message),
+    fetch: (request) => service.fetch(new Request(new URL(livePath(noun, name), request.url), request)),
+  }
+}
+
+/** Where, at a Worker and at its entrypoint, the live events of an object are. */
+export const livePath = (noun: string, name: string): string => `/live/${encodeURIComponent(noun)}/${encodeURIComponent(name)}`
 
 /** How many objects one owner keeps a link to. The one used longest ago is forgotten first; it costs a new native stub to come back. */
 const linksPerOwner = 1000
@@ -86,7 +158,7 @@ export class Links {
     return this.#link('dotdoInspect', noun, name).root()
   }
 
-  #link(method: keyof LinkedObject, noun: string, name: string): Link {
+  #link(method: 'dotdoLink' | 'dotdoInspect', noun: string, name: string): Link {
     if (typeof name !== 'string' || name.length === 0 || name.length > 1024) {
       throw new DotdoError(
         'INVALID_NAME',
@@ -101,11 +173,11 @@ export class Links {
     if (link) {
       this.#links.delete(key)
     } else {
-      const namespace = requireNamespace(noun)
+      const place = placeOf(noun)
       link = new Link(
         () => {
-          const stub = namespace.getByName(name) as unknown as LinkedObject
-          return { send: (message) => stub[method](message) }
+          const object = objectAt(place(name))
+          return { send: (message) => object[method](message) }
         },
         this.#ports,
         this.stats,

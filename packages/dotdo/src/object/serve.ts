@@ -4,7 +4,7 @@ import { codeOf, DotdoError } from '../base/errors.ts'
 import { errorForWire } from '../rpc/errors.ts'
 import { configureApp, type AppOptions } from './app.ts'
 import { Door, wakeSingletons, type DoorEnv } from './door.ts'
-import { Links, requireNamespace } from './nouns.ts'
+import { Links, objectAt, placeOf } from './nouns.ts'
 import { clock, linkPorts } from './platform.ts'
 import { serveCatalog, serveBucket } from './tables.ts'
 import { verifyToken } from '../rpc/tokens.ts'
@@ -65,7 +65,7 @@ async function watch(request: Request, url: URL, env: ServeEnv): Promise<Respons
   const claims = await verifyToken(url.searchParams.get('ticket'), 'watch', env.DOTDO_SECRET, clock.now())
   if (noun === undefined || name === undefined || claims.object !== `${noun}/${name}`)
     return new Response('The ticket is for another object.\n', { status: 403 })
-  return await requireNamespace(noun).getByName(name).fetch(request)
+  return await objectAt(placeOf(noun)(name)).fetch(request)
 }
 
 /** One segment of a path. @throws `INVALID_NAME` for one that is not percent-encoded UTF-8 */

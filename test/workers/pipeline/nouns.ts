@@ -1,0 +1,145 @@
+/** The nouns that put stages together. The same code finds them in its own Worker, by bindings, or behind a service. */
+import { DO, IcebergWriter, QueryCoordinator } from 'dotdo'
+import type { Row } from '../stages/nouns.ts'
+
+const shards = ['a', 'b', 'c']
+
+export const Warehouse = DO.extend({
+  iceberg: null as IcebergWriter | null,
+  init() {
+    this.iceberg = new IcebergWriter({ bucket: this.env.R2_BUCKET, namespace: 'two', tableName: this.id })
+  },
+  async load(rows: Row[]): Promise<number> {
+    const receipt = await this.do(
+      () => this.iceberg!.write(rows.map((row) => ({ type: 'sale', entityId: row.user, payload: row, ts: 1_000 * row.id }))),
+      { stepId: 'load' },
+    )
+    return receipt.rows
+  },
+  async rows() {
+    return (await this.iceberg!.snapshot())?.rows ?? 0
+  },
+})
+
+export const Pipeline = DO.extend({
+  /** The whole product: a source, two stages, a table, and a query over shards. */
+  async everything() {
+    const rows = this.Source('events').extract()
+    const clean = this.Stage('clean').run(rows)
+    const enriched = this.Stage('enrich').run(clean)
+    const loaded = this.Warehouse('sales').load(enriched)
+    const filled = shards.map((id, index) => this.Shard(id).fill(enriched, index, shards.length))
+    const counts: number[] = await Promise.all(filled)
+    const coordinator = new QueryCoordinator(shards.map((id) => this.Shard(id).scanner()))
+    const [rowsLoaded, users] = await Promise.all([
+      loaded as Promise<number>,
+      coordinator.query('SELECT user, COUNT(*) AS n, SUM(amount) AS amount FROM events GROUP BY user ORDER BY user'),
+    ])
+    return { rows: rowsLoaded, filled: counts, users, stages: ((await enriched) as Row[])[0]!.stages }
+  },
+
+  /** A chain of `depth` calls, each on what the one before it gives. */
+  async chain(depth: number) {
+    let stage = this.Stage('chain 0')
+    for (let i = 1; i < depth; i++) stage = stage.next(`chain 0`)
+    return await stage.double(depth)
+  },
+  /** One object, `depth` calls, each with the answer of the one before it as an argument. */
+  async nested(depth: number) {
+    const stage = this.Stage('nested')
+    let n = stage.double(1)
+    for (let i = 1; i < depth; i++) n = stage.add(n, 1)
+    return await n
+  },
+  /** A graph in which two results are used twice. */
+  async shared() {
+    const stage = this.Stage('shared')
+    const two = stage.double(1)
+    const four = stage.add(two, two)
+    const six = stage.add(four, two)
+    return await Promise.all([two, four, six, stage.add(four, six)])
+  },
+  async mapped(length: number) {
+    const stage = this.Stage('mapped')
+    return await stage.list(length).map((n: number) => stage.double(n))
+  },
+  /** Rows that go from one object to another, and are only named here. */
+  async handed(count: number) {
+    return ((await this.Stage('handed').run(this.Source('handed').extract(count))) as Row[]).length
+  },
+
+  async add(a: number, b: number) {
+    return await this.Stage('plain').add(a, b)
+  },
+  async readName() {
+    return await this.Stage('named').name
+  },
+  async cursor() {
+    const cursor = this.Source('cursor').cursor()
+    return [await cursor.take(2), await cursor.take(1)]
+  },
+  async callback(count: number) {
+    const done: number[] = []
+    const rows = await this.Source('callback').extract(count)
+    return { rows: await this.Stage('callback').report(rows, (id: number) => done.push(id)), done }
+  },
+  async ordered(count: number) {
+    const stage = this.Stage(`ordered ${count}`)
+    for (let i = 0; i < count; i++) void stage.note(i)
+    return await stage.notes()
+  },
+  forget(value: string) {
+    void this.Stage('forgotten').note(value)
+  },
+  async forgotten() {
+    return await this.Stage('forgotten').notes()
+  },
+  async bytes(length: number) {
+    const bytes = (await this.Source('bytes').bytes(length)) as Uint8Array
+    return [bytes.constructor.name, bytes.length, bytes.at(-1)]
+  },
+  async streamed(pieces: number, pieceBytes: number) {
+    const stream = (await this.Source('stream').stream(pieces, pieceBytes)) as AsyncIterable<Uint8Array>
+    let bytes = 0
+    for await (const piece of stream) bytes += piece.length
+    return bytes
+  },
+  async streamedTo(pieces: number, pieceBytes: number) {
+    const stream = new ReadableStream({
+      pull(controller) {
+        if (pieces-- > 0) controller.enqueue(new Uint8Array(pieceBytes))
+        else controller.close()
+      },
+    })
+    return await this.Stage('stream').length(stream)
+  },
+  async fail() {
+    return await this.Source('dry').fail()
+  },
+  async missing() {
+    return await this.Source('events').nothing()
+  },
+  async nowhere() {
+    return await this.Nowhere('x').go()
+  },
+  async vault() {
+    return await this.Vault('x').notes()
+  },
+  /** The fast answer must not wait for the slow one. */
+  async slowAndFast() {
+    const order: string[] = []
+    await Promise.all([
+      this.Source('slow').slow(150).then(() => order.push('slow')),
+      this.Source('slow').times().then(() => order.push('fast')),
+    ])
+    return order
+  },
+  /** What a stateless entrypoint gives, not yet there, as an argument to an object. */
+  async rateNow() {
+    return await this.Stage('rates').double(this.env.RATES.slow())
+  },
+  /** The entrypoint itself as an argument. */
+  async ratePassedOn() {
+    return await this.Stage('rates').rate(this.env.RATES)
+  },
+})
