@@ -52,7 +52,10 @@ function arrival(envelope: Envelope, to: string, method: string): Arrival {
   const caller = envelope.origin?.caller
   if (caller !== undefined && envelope.session !== undefined) callers.set(envelope.session, caller)
   const from = caller ?? callers.get(envelope.session ?? '') ?? 'a Worker'
-  const what = (JSON.stringify(envelope.frames ?? envelope, (_, value) => (typeof value === 'bigint' ? String(value) : value)) ?? '').slice(0, 2000)
+  const what = (JSON.stringify(envelope.frames ?? envelope, (_, value) => (typeof value === 'bigint' ? String(value) : value)) ?? '').slice(
+    0,
+    2000,
+  )
   return { from, to, method, frames: envelope.frames?.length ?? 1, what }
 }
 

@@ -129,8 +129,12 @@ export const Pipeline = DO.extend({
   async slowAndFast() {
     const order: string[] = []
     await Promise.all([
-      this.Source('slow').slow(150).then(() => order.push('slow')),
-      this.Source('slow').times().then(() => order.push('fast')),
+      this.Source('slow')
+        .slow(150)
+        .then(() => order.push('slow')),
+      this.Source('slow')
+        .times()
+        .then(() => order.push('fast')),
     ])
     return order
   },

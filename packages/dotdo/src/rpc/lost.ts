@@ -12,6 +12,14 @@ export function unawaited(value: unknown): DotdoError {
 export function whyLost(error: unknown): unknown {
   if (!(error instanceof Error) || codeOf(error) !== undefined) return error
   // The platform's own words; it tells these apart by nothing else.
+  const method = /does not implement (?:the method )?"(dotdo\w*)"/.exec(error.message)?.[1]
+  if (method !== undefined) {
+    return new DotdoError(
+      'LINK_VERSION',
+      `The other end does not speak this link: it has no ${method}. Deploy both Workers with the same release of dotdo; a Durable Object binding has to be of a class that DO.extend made, and a service binding needs entrypoint = "DotdoEntrypoint".`,
+      { data: { method }, cause: error },
+    )
+  }
   if (/limited to 32 ?MiB|too large/i.test(error.message)) {
     return new DotdoError(
       'MESSAGE_TOO_LARGE',

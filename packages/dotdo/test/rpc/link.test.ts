@@ -250,6 +250,7 @@ describe('ends of sessions', () => {
       'MESSAGE_TOO_LARGE',
     ],
     ['Could not serialize object of type "Object".', 'NOT_SENDABLE'],
+    ['The RPC receiver does not implement the method "dotdoLink".', 'LINK_VERSION'],
   ])('%s: trying again cannot help', async (words, code) => {
     const { root } = open({ carry: () => Promise.reject(new TypeError(words)) })
     await expect(Promise.resolve(root().echo(1))).rejects.toMatchObject({ code, retryable: false })
