@@ -31,7 +31,8 @@ afterAll(async () => {
   await rm(scaffolded, { recursive: true, force: true })
 })
 
-const apps: [string, () => string, RegExp[]][] = [
+/** Each app: its name, its wrangler.toml, its bindings, and a class that it exports. */
+const apps: [string, () => string, RegExp[], string?][] = [
   ['the demo of this repository', () => join(root, 'wrangler.toml'), [/env\.R2_BUCKET \(data-lake\)/, /env\.ASSETS/]],
   ['a new project', () => join(scaffolded, 'wrangler.toml'), [/env\.R2_BUCKET \(data-lake\)/, /env\.ASSETS/]],
   [
@@ -39,9 +40,20 @@ const apps: [string, () => string, RegExp[]][] = [
     () => join(root, 'test/seed/app/wrangler.toml'),
     [/env\.R2_BUCKET \(lake\)/],
   ],
+  ['the stages of two Workers', () => join(root, 'test/workers/stages/wrangler.toml'), [/No bindings found/], 'DotdoEntrypoint'],
+  [
+    'the pipeline of two Workers, joined by service',
+    () => join(root, 'test/workers/pipeline/wrangler.toml'),
+    [/env\.STAGES \(stages#DotdoEntrypoint\)/],
+  ],
+  [
+    'the pipeline of two Workers, joined by binding',
+    () => join(root, 'test/workers/pipeline/binding.toml'),
+    [/env\.SOURCE \(Source, defined in stages\)/, /env\.STAGE \(Stage, defined in stages\)/],
+  ],
 ]
 
-test.each(apps)('%s is bundled for a deploy', async (name, config, bindings) => {
+test.each(apps)('%s is bundled for a deploy', async (name, config, bindings, exported = 'Pipeline') => {
   const out = join(folder.path, name.replaceAll(/\W+/g, '-'))
   const { stdout } = await promisify(execFile)(process.execPath, [wrangler, 'deploy', '--dry-run', '--config', config(), '--outdir', out], {
     cwd: root,
@@ -62,7 +74,7 @@ test.each(apps)('%s is bundled for a deploy', async (name, config, bindings) => 
   )
   // Its objects by name, and the framework's own; the parser's wasm beside it, since none may be compiled at run time.
   expect(entry).toMatch(/export \{[^}]*\bDotdoSystem\b[^}]*\}/s)
-  expect(entry).toMatch(/export \{[^}]*\bPipeline\b[^}]*\}/s)
+  expect(entry).toMatch(new RegExp(`export \\{[^}]*\\b${exported}\\b[^}]*\\}`, 's'))
   expect(files.some((it) => it.endsWith('.wasm'))).toBe(true)
   expect(entry).not.toMatch(/\bnew Function\(|[^.\w]eval\(/)
   // Only what the platform has is left to import.

@@ -6,9 +6,9 @@ import { describe, expect, test } from 'vitest'
 import { root } from '../support/app.ts'
 
 const maxPictureBytes = 200_000
-const pages = [...readdirSync(root), ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)].filter((path) =>
-  path.endsWith('.md'),
-)
+const pages = ['', 'docs/', 'docs/guide/']
+  .flatMap((folder) => readdirSync(join(root, folder)).map((name) => folder + name))
+  .filter((path) => path.endsWith('.md'))
 
 /** What a page refers to by a relative address. */
 function relativeLinks(markdown: string): string[] {

@@ -41,14 +41,16 @@ describe.each(Object.entries(layouts))('%s', (layout, workers) => {
   test('calls, properties, chains, and results as arguments', async () => {
     expect(await pipeline.add(1, 2)).toBe(3)
     expect(await pipeline.readName()).toBe('stage named')
-    expect(await pipeline.chain(10)).toBe(20)
+    expect(await pipeline.chain(10)).toBe(10)
+    expect(await pipeline.passage()).toBe(42)
     expect(await pipeline.nested(10)).toBe(11)
     expect(await pipeline.shared()).toEqual([2, 4, 6, 10])
     expect(await pipeline.handed(1000)).toBe(1000)
   })
 
   test('a map over a result', async () => {
-    expect(await pipeline.mapped(50)).toEqual(Array.from({ length: 50 }, (_, i) => i * 2))
+    expect(await pipeline.mapped(50)).toBe((50 * 49) / 2)
+    expect(await pipeline.mappedBack(50)).toBe(50 * 49)
   })
 
   test('capabilities in results and callbacks as arguments', async () => {

@@ -38,11 +38,15 @@ export const Pipeline = DO.extend({
     return { rows: rowsLoaded, filled: counts, users, stages: ((await enriched) as Row[])[0]!.stages }
   },
 
-  /** A chain of `depth` calls, each on what the one before it gives. */
+  /** A chain of `depth` calls in one object, each on what the one before it gives. */
   async chain(depth: number) {
-    let stage = this.Stage('chain 0')
-    for (let i = 1; i < depth; i++) stage = stage.next(`chain 0`)
-    return await stage.double(depth)
+    let step = this.Stage('chain').step()
+    for (let i = 2; i < depth; i++) step = step.step()
+    return depth === 1 ? await this.Stage('chain').double(1) : ((await step.depth()) as number) + 1
+  },
+  /** Three objects in a row: each gives the next one, which is called before it is there. */
+  async passage() {
+    return await this.Stage('passage 0').next('passage 1').next('passage 2').double(21)
   },
   /** One object, `depth` calls, each with the answer of the one before it as an argument. */
   async nested(depth: number) {
@@ -59,9 +63,18 @@ export const Pipeline = DO.extend({
     const six = stage.add(four, two)
     return await Promise.all([two, four, six, stage.add(four, six)])
   },
+  /** A call on each of many capabilities. */
   async mapped(length: number) {
+    const depths = (await this.Stage('mapped')
+      .steps(length)
+      .map((step: { depth(): number }) => step.depth())) as number[]
+    return depths.reduce((sum, depth) => sum + depth, 0)
+  },
+  /** The same on plain values, with the object itself called for each. */
+  async mappedBack(length: number) {
     const stage = this.Stage('mapped')
-    return await stage.list(length).map((n: number) => stage.double(n))
+    const doubled = (await stage.list(length).map((n: number) => stage.double(n))) as number[]
+    return doubled.reduce((sum, n) => sum + n, 0)
   },
   /** Rows that go from one object to another, and are only named here. */
   async handed(count: number) {

@@ -19,6 +19,21 @@ class Cursor extends RpcTarget {
   }
 }
 
+/** A capability that leads to others of its kind, within one object. */
+class Step extends RpcTarget {
+  readonly #depth: number
+  constructor(depth: number) {
+    super()
+    this.#depth = depth
+  }
+  step(): Step {
+    return new Step(this.#depth + 1)
+  }
+  depth(): number {
+    return this.#depth
+  }
+}
+
 export const Source = DO.extend({
   extracted: 0,
   /** `count` rows, the same ones each time. */
@@ -76,6 +91,14 @@ export const Stage = DO.extend({
   },
   list(length: number) {
     return Array.from({ length }, (_, i) => i)
+  },
+  /** The first of a chain of capabilities of this object. */
+  step() {
+    return new Step(1)
+  },
+  /** Many capabilities in one result. */
+  steps(length: number) {
+    return Array.from({ length }, (_, depth) => new Step(depth))
   },
   /** Another stage, as a capability. */
   next(id: string) {
