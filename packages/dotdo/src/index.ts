@@ -4,8 +4,11 @@ import { patchFetch } from './object/sources.ts'
 patchFetch()
 
 export { DO } from './object/do.ts'
-export type { DurableObjectClass, Reachable } from './object/do.ts'
-export type { Done, DotdoObject, Env, Nouns } from './object/self.ts'
+export type { DurableObjectClass, ObjectOf, Public, Reachable } from './object/do.ts'
+export type { Env } from './object/env.ts'
+export type { BoundNouns, ExportedNouns, Nouns, TypedNouns } from './object/noun-types.ts'
+export type { Done, DotdoObject } from './object/self.ts'
+export type { Argument, Element, Narrowed, Noun, Pending, Received, Remote, Stub } from './rpc/remote.ts'
 export { extract } from './object/sources.ts'
 export { IcebergWriter } from './object/iceberg.ts'
 export { serve } from './object/serve.ts'

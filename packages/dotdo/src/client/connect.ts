@@ -24,11 +24,14 @@ export interface ConnectOptions {
 export type ConnectionStatus = 'connecting' | 'open' | 'lost' | 'closed'
 
 /**
- * An app as a client holds it: a method for each noun, and beside them what every app has. A noun that nobody has typed is `any`: a method from
- * an index signature would be "possibly undefined" where the compiler checks indexed access.
+ * An app as a client holds it: a method for each noun, and beside them what every app has. `App` is the type of the Worker's module, or any type
+ * with a class for each noun. A noun that nobody has typed is `any`: a method from an index signature would be "possibly undefined" where the
+ * compiler checks indexed access.
  */
 export type AppStub<App> = {
-  readonly [Noun in keyof App & Capitalize<string>]: 0 extends 1 & App[Noun] ? Untyped : (name: string) => Remote<App[Noun]>
+  readonly [Noun in Exclude<keyof App & Capitalize<string>, `Dotdo${string}`>]: 0 extends 1 & App[Noun]
+    ? Untyped
+    : (name: string) => Remote<App[Noun]>
 } & Connection
 
 /** What nobody has typed. */
@@ -61,7 +64,7 @@ interface DoorStub {
  * @param url the app's address, `http:`, `https:`, `ws:` or `wss:`; the path is `/rpc` where it says none
  * @throws `INVALID_URL`; each call rejects with `TOKEN_INVALID` or `TOKEN_EXPIRED` where the token opens nothing, `LINK_LOST` where the connection broke
  * @example
- * const app = connect<{ Pipeline: InstanceType<typeof Pipeline> }>('http://127.0.0.1:8787', { token })
+ * const app = connect<{ Pipeline: typeof Pipeline }>('http://127.0.0.1:8787', { token })
  * console.log(await app.Pipeline('main').status())
  */
 export function connect<App = AnyApp>(url: string | URL, options: ConnectOptions): AppStub<App> {

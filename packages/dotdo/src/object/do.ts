@@ -1,20 +1,42 @@
 import { DurableObject, exports } from 'cloudflare:workers'
 import { DotdoError } from '../base/errors.ts'
 import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
+import type { Defines } from '../rpc/remote.ts'
 import { readDefinition, type Shape } from './definition.ts'
 import { ObjectHost } from './host.ts'
 import { isNamespace } from './nouns.ts'
-import type { DotdoObject, Nouns } from './self.ts'
+import type { TypedNouns } from './noun-types.ts'
+import type { DotdoObject } from './self.ts'
 
 /** The public methods of a definition, as a native stub of its class sees them. */
-export type Reachable<T> = {
-  [K in keyof T as K extends 'init' | `_${string}` ? never : T[K] extends (...args: never[]) => unknown ? K : never]: T[K]
+export type Reachable<T> = { [K in keyof T as K extends Hidden ? never : IsReadonly<T, K> extends true ? never : MethodName<T, K>]: T[K] }
+
+/** What of a definition a stub offers: its public methods and its getters, which are what is read-only in it. */
+export type Public<T> = {
+  readonly [K in keyof T as K extends Hidden ? never : IsReadonly<T, K> extends true ? K : MethodName<T, K>]: T[K]
 }
 
 /**
- * The class that {@link DO.extend} makes: a Durable Object class, to be exported by its noun. `InstanceType` of it is what a client is typed by.
+ * `K`, where a method stands there. Names are picked with care not to ask for results: those of two classes that call each other would go round
+ * in a circle. So a getter is told first, by being read-only and without its type, and the result of a method is compared with nothing.
  */
-export type DurableObjectClass<T> = new (ctx: DurableObjectState, env: unknown) => DurableObject & Reachable<T>
+type MethodName<T, K extends keyof T> = T[K] extends (...args: never[]) => void ? K : never
+
+type Hidden = 'init' | `_${string}`
+
+/** Whether a member cannot be written: only then is a record of its name another type without `readonly`. The member's own type is left out of it. */
+type IsReadonly<T, K extends keyof T> =
+  Identical<{ [P in keyof Pick<T, K>]: 0 }, { -readonly [P in keyof Pick<T, K>]: 0 }> extends true ? false : true
+
+type Identical<A, B> = (<X>() => X extends A ? 1 : 2) extends <X>() => X extends B ? 1 : 2 ? true : false
+
+/** An object of a class that {@link DO.extend} made: what a native stub of it offers, and what a stub of dotdo does. */
+export type ObjectOf<T> = DurableObject & Reachable<T> & Defines<Public<T>>
+
+/**
+ * The class that {@link DO.extend} makes: a Durable Object class, to be exported by its noun. Stubs are typed by it: `Remote<typeof Stage>`.
+ */
+export type DurableObjectClass<T> = new (ctx: DurableObjectState, env: unknown) => ObjectOf<T>
 
 /** Where objects come from. */
 export const DO = {
@@ -33,7 +55,7 @@ export const DO = {
    *   },
    * })
    */
-  extend<T extends object>(definition: T & ThisType<T & DotdoObject & Nouns>): DurableObjectClass<T> {
+  extend<T extends object>(definition: T & ThisType<T & DotdoObject & TypedNouns>): DurableObjectClass<T> {
     const shape = readDefinition(definition)
     // Only these names stand on the prototype, so only these can be reached natively.
     class Facade extends DurableObject {

@@ -5,13 +5,8 @@ import { createOn, type On } from '../events/on.ts'
 import type { StepContext, StepOptions } from '../journal/step-options.ts'
 import type { StoredStream } from '../journal/stored-stream.ts'
 import { createAfter, createAt, createEvery, type Every, type Finish } from '../schedule/every.ts'
+import type { Env } from './env.ts'
 import type { ObjectHost } from './host.ts'
-
-/** The names and types of the bindings: fill it in with `declare module 'dotdo' { interface Env { R2_BUCKET: R2Bucket } }`. */
-export interface Env {
-  // oxlint-disable-next-line typescript/no-explicit-any
-  readonly [binding: string]: any
-}
 
 /**
  * What a step gives back. A stream comes back as what was stored of it. What nobody has typed (`response.json()` is `unknown`) is as free as
@@ -47,15 +42,6 @@ export interface DotdoObject {
    * @throws `INVALID_EVENT_TYPE`, `PAYLOAD_TOO_LARGE`, `NOT_STORABLE`, `OUTBOX_FULL`
    */
   send(type: string, payload?: unknown, options?: SendOptions): string
-}
-
-/**
- * Stubs of other objects by noun: `this.Stage('a')`. Calls on one in one turn leave in one message. A noun is `any` and no function, because a
- * function from an index signature would be "possibly undefined" where the compiler checks indexed access.
- */
-export interface Nouns {
-  // oxlint-disable-next-line typescript/no-explicit-any
-  readonly [noun: Capitalize<string>]: any
 }
 
 /** Makes the user's `this` for one object. Nouns exist on it alone: nothing that can be reached from outside has them. */
