@@ -78,6 +78,18 @@ describe.each(Object.entries(layouts))('%s', (layout, workers) => {
     expect(await pipeline.slowAndFast()).toEqual(['fast', 'slow'])
   })
 
+  test('a stateless entrypoint of the user’s, its promises, and what it hands out can be arguments and results: the caller relays', async () => {
+    expect(await pipeline.rateNow()).toEqual([42, 21])
+    expect(await pipeline.ratePart()).toBe(4)
+    const [own, ledger] = [
+      { eur: 1, usd: 2 },
+      { eur: 3, usd: 4 },
+    ]
+    expect(await pipeline.ratePassedOn()).toEqual([own, ledger, ledger, [own, ledger]])
+    expect(await pipeline.rates().current()).toEqual(own)
+    expect(await failure(pipeline.rateBroken())).toMatchObject({ code: 'RATES_CLOSED' })
+  })
+
   test('errors arrive with their code, their data, and whether trying again helps', async () => {
     expect(await failure(pipeline.fail())).toMatchObject({ code: 'SOURCE_DRY', data: { id: 'dry' }, retryable: true })
     expect(await failure(pipeline.missing())).toMatchObject({ code: 'METHOD_UNKNOWN', data: { noun: 'Source', method: 'nothing' } })

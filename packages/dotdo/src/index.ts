@@ -1,7 +1,9 @@
 /** `dotdo`: what an app imports. */
+import { patchNativeStubs } from './object/natives.ts'
 import { patchFetch } from './object/sources.ts'
 
 patchFetch()
+patchNativeStubs()
 
 export { DO } from './object/do.ts'
 export type { DurableObjectClass, ObjectOf, Public, Reachable } from './object/do.ts'

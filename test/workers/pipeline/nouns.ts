@@ -151,12 +151,31 @@ export const Pipeline = DO.extend({
     ])
     return order
   },
-  /** What a stateless entrypoint gives, not yet there, as an argument to an object. */
+  /** What a stateless entrypoint gives, not yet there, as an argument to an object; and again, awaited by the caller too. */
   async rateNow() {
-    return await this.Stage('rates').double(this.env.RATES.slow())
+    const rate = this.env.RATES.slow()
+    return [await this.Stage('rates').double(rate), await rate]
   },
-  /** The entrypoint itself as an argument. */
+  /** A property of it. */
+  async ratePart() {
+    return await this.Stage('rates').double(this.env.RATES.current().usd)
+  },
+  async rateBroken() {
+    return await this.Stage('rates').double(this.env.RATES.broken())
+  },
+  /** The entrypoint itself as an argument, what it handed out, and both within a value. */
   async ratePassedOn() {
-    return await this.Stage('rates').rate(this.env.RATES)
+    const ledger = await this.env.RATES.ledger()
+    const stage = this.Stage('rates')
+    return await Promise.all([
+      stage.rate(this.env.RATES),
+      stage.rate(ledger),
+      stage.rate(this.env.RATES.ledger()),
+      stage.rateAll({ rates: [this.env.RATES, ledger] }),
+    ])
+  },
+  /** The entrypoint as a result, called before it is there by whoever asked for it. */
+  rates() {
+    return this.env.RATES
   },
 })

@@ -1,5 +1,5 @@
 /** The nouns that work on rows: a source, stages and shards. They know nothing of who calls them. */
-import { WorkerEntrypoint } from 'cloudflare:workers'
+import { RpcTarget as NativeTarget, WorkerEntrypoint } from 'cloudflare:workers'
 import { RpcTarget } from 'capnweb'
 import { DO, DotdoError, SqliteScanner } from 'dotdo'
 
@@ -117,6 +117,9 @@ export const Stage = DO.extend({
   async rate(rates: { current(): unknown }) {
     return await rates.current()
   },
+  async rateAll(named: { rates: { current(): unknown }[] }) {
+    return await Promise.all(named.rates.map((it) => it.current()))
+  },
   get name() {
     return `stage ${this.id}`
   },
@@ -137,6 +140,13 @@ export const Shard = DO.extend({
   },
 })
 
+/** What the entrypoint below hands out natively. */
+class Ledger extends NativeTarget {
+  current() {
+    return { eur: 3, usd: 4 }
+  }
+}
+
 /** A stateless entrypoint of the user's own, with nothing of dotdo in it. */
 export class Rates extends WorkerEntrypoint {
   current() {
@@ -145,5 +155,12 @@ export class Rates extends WorkerEntrypoint {
   async slow() {
     await new Promise((resolve) => setTimeout(resolve, 20))
     return 21
+  }
+  async broken(): Promise<never> {
+    await new Promise((resolve) => setTimeout(resolve, 1))
+    throw Object.assign(new Error('no rates today'), { code: 'RATES_CLOSED' })
+  }
+  ledger() {
+    return new Ledger()
   }
 }
