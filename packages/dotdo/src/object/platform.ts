@@ -1,6 +1,7 @@
 /** The ports of the pure rooms over workerd. */
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import type { Clock, Random, SqlRow, SqlValue, Store } from '../base/ports.ts'
+import { redactText } from '../base/redact.ts'
 import type { LinkClientPorts } from '../rpc/link-client.ts'
 import type { Caller } from '../rpc/origin.ts'
 import { currentContext, detached } from './context.ts'
@@ -87,7 +88,7 @@ export function linkPorts(owner: string, keepAlive: (work: Promise<unknown>) => 
     timer,
     newSession: () => crypto.randomUUID(),
     detached,
-    unawaitedFailure: (error) => console.warn(`${owner}: a call that nobody awaited failed: ${error.code}: ${error.message}`),
+    unawaitedFailure: (error) => console.warn(redactText(`${owner}: a call that nobody awaited failed: ${error.code}: ${error.message}`)),
   }
 }
 

@@ -1,6 +1,7 @@
 /** The Worker around the objects: the one address that clients, engines and the page speak to. */
 import { newWorkersRpcResponse } from 'capnweb'
 import { codeOf, DotdoError } from '../base/errors.ts'
+import { redactText } from '../base/redact.ts'
 import { errorForWire } from '../rpc/errors.ts'
 import { configureApp, type AppOptions } from './app.ts'
 import { Door, wakeSingletons, type DoorEnv } from './door.ts'
@@ -85,9 +86,9 @@ function decoded(segment: string): string {
 function refusal(error: unknown): Response {
   const code = codeOf(error)
   if (code === undefined) {
-    console.error(error)
+    console.error(redactText(error instanceof Error ? (error.stack ?? String(error)) : String(error)))
     return Response.json({ code: 'INTERNAL', message: 'The Worker failed. Its log has the reason.' }, { status: 500 })
   }
   const status = /^(?:TOKEN|SECRET)_/.test(code) ? 401 : 400
-  return Response.json({ code, message: (error as Error).message }, { status })
+  return Response.json({ code, message: redactText((error as Error).message) }, { status })
 }
