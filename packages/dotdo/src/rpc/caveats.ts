@@ -86,6 +86,8 @@ export interface UseCounter {
 
 /** One set of caveats, in force. */
 export interface Guard {
+  /** Whether it speaks of names at all: a function has none. */
+  readonly named: boolean
   /** Whether its `where` speaks of this name: what is reached by it is a method then, and its arguments must be seen. */
   looksAt(name: string): boolean
   /** @param args `undefined` where only the name is asked about @throws `CAPABILITY_*` */
@@ -106,6 +108,7 @@ export function guardOf(caveats: ReadCaveats, now: () => number, uses?: UseCount
     if (until !== undefined && now() >= until) throw expired(until)
   }
   return {
+    named: only !== undefined || where !== undefined,
     ends: until !== undefined,
     alive,
     looksAt: (name) => where !== undefined && Object.hasOwn(where, name),

@@ -242,6 +242,7 @@ export class Grants {
       if (this.#rowOf(row.id).revoked_at !== null) throw revoked()
     }
     return {
+      named: own.named,
       ends: true,
       looksAt: (name) => own.looksAt(name),
       alive: () => (here(), own.alive()),

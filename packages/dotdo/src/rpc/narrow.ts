@@ -64,6 +64,7 @@ function isStub(value: unknown): value is object {
 }
 
 function restrictFunction(fn: (...args: unknown[]) => unknown, guard: Guard, ports: NarrowPorts): (...args: unknown[]) => unknown {
+  if (guard.named) throw invalid('only and where', 'speak of methods, and what is narrowed is a function: until and uses hold for one')
   return (...args) => {
     guard.check('', args)
     guard.take()
@@ -138,7 +139,7 @@ function mortal(guards: readonly Guard[]): Guard {
   const alive = () => {
     for (const guard of guards) guard.alive()
   }
-  return { ends: true, alive, looksAt: () => false, check: alive, take: () => {} }
+  return { named: false, ends: true, alive, looksAt: () => false, check: alive, take: () => {} }
 }
 
 /** The answer of a call with each capability in it made mortal. Plain data is copied where something in it changes, and never written to. */

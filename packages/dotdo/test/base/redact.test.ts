@@ -7,7 +7,8 @@ import { signToken } from '../../src/rpc/tokens.ts'
 const token = await signToken({ kind: 'session', expiresAt: 1 }, 'a secret of thirty-two characters')
 const [, claims, signature] = token.split('.') as [string, string, string]
 /** Whether anything of a token's secret parts can be read. */
-const leaks = (text: string) => text.includes(claims.slice(0, 8)) || text.includes(signature.slice(0, 8)) || text.includes(signature.slice(-8))
+const leaks = (text: string) =>
+  text.includes(claims.slice(0, 8)) || text.includes(signature.slice(0, 8)) || text.includes(signature.slice(-8))
 
 describe('a text without tokens', () => {
   test.each([

@@ -147,7 +147,10 @@ test('grants do what the model says, and the object is called exactly as often',
       const start = (): Held => ({ cap: root, layers: [], mortal: [], moves: [] })
       let held = [start()]
       const expected: unknown[] = []
-      const absolute = (given: Given): Given => ({ ...given, ...(given.until !== undefined && { until: clock.now() + given.until * 1000 }) })
+      const absolute = (given: Given): Given => ({
+        ...given,
+        ...(given.until !== undefined && { until: clock.now() + given.until * 1000 }),
+      })
 
       /** Does one thing in both worlds: either both do it, or both refuse, for a reason that the model knows. */
       const both = async <T, M>(real: () => T | Promise<T>, model: () => M): Promise<{ real: T; model: M } | undefined> => {
@@ -187,7 +190,12 @@ test('grants do what the model says, and the object is called exactly as often',
         if (it.kind === 'narrow') {
           const given = absolute(it.given)
           const cap = restrict(from.cap, readGuard(written(given), ports), ports)
-          held.push({ cap, layers: [...from.layers, layerOf(given)], mortal: from.mortal, moves: [...from.moves, { kind: 'narrow', given }] })
+          held.push({
+            cap,
+            layers: [...from.layers, layerOf(given)],
+            mortal: from.mortal,
+            moves: [...from.moves, { kind: 'narrow', given }],
+          })
         }
         if (it.kind === 'save') {
           const given = absolute(it.given)
@@ -195,7 +203,13 @@ test('grants do what the model says, and the object is called exactly as often',
           const done = await both(
             () => grants.issue({ path: from.moves.map(stepOf), caveats: written(given) }),
             () => {
-              const codes = first?.kind === 'restore' ? ended(lineage(first.token).map(({ own }) => own), clock.now()) : new Set<string>()
+              const codes =
+                first?.kind === 'restore'
+                  ? ended(
+                      lineage(first.token).map(({ own }) => own),
+                      clock.now(),
+                    )
+                  : new Set<string>()
               if (codes.size > 0) throw new Refused(codes)
             },
           )
@@ -242,10 +256,10 @@ test('grants do what the model says, and the object is called exactly as often',
   expect(seen.calls).toBeGreaterThan(1000)
   expect(seen.restored).toBeGreaterThan(300)
   expect(seen.derived).toBeGreaterThan(100)
-  expect([...seen.refused].filter(([, count]) => count > 50).map(([code]) => code).sort()).toEqual([
-    'CAPABILITY_DENIED',
-    'CAPABILITY_EXPIRED',
-    'CAPABILITY_REVOKED',
-    'CAPABILITY_USED_UP',
-  ])
+  expect(
+    [...seen.refused]
+      .filter(([, count]) => count > 50)
+      .map(([code]) => code)
+      .sort(),
+  ).toEqual(['CAPABILITY_DENIED', 'CAPABILITY_EXPIRED', 'CAPABILITY_REVOKED', 'CAPABILITY_USED_UP'])
 })

@@ -34,7 +34,11 @@ describe('an argument is what its pattern says', () => {
     [{ prefix: 'a', length: 3 }, ['a', 'abc'], ['abcd', 'b']],
     [{ length: 2 }, ['ab', [1, 2], new Uint8Array(2)], ['abc', [1, 2, 3], new Uint8Array(3), 2, { length: 1 }, null]],
     [{ items: { min: 0 } }, [[], [1, 2]], [[-1], ['a'], [1, undefined], { 0: 1 }, 'ab', Array(1)]],
-    [{ fields: { id: 7 } }, [{ id: 7 }], [{ id: 8 }, {}, { id: 7, more: 1 }, [], null, 'id', Object.create({ id: 7 }), new Map([['id', 7]])]],
+    [
+      { fields: { id: 7 } },
+      [{ id: 7 }],
+      [{ id: 8 }, {}, { id: 7, more: 1 }, [], null, 'id', Object.create({ id: 7 }), new Map([['id', 7]])],
+    ],
     [{ fields: { id: 7 }, others: true }, [{ id: 7 }, { id: 7, more: 1 }], [{ more: 1 }]],
     [{ fields: { at: { fields: { x: { max: 1 } } } } }, [{ at: { x: 0 } }], [{ at: { x: 2 } }, { at: 0 }, { at: { x: 0, y: 0 } }]],
     [{ fields: { id: { optional: true, in: [7] } } }, [{}, { id: 7 }, { id: undefined }], [{ id: 8 }]],
@@ -73,7 +77,12 @@ describe('an argument is what its pattern says', () => {
     expect(matches({ items: 1 }, many.slice(0, 1000))).toBe(true)
     expect(matches({ items: 1 }, many)).toBe(false)
     const hostile: Pattern = { items: { either: Array.from({ length: 900 }, (_, i) => `no ${i}`) } }
-    expect(matches(hostile, Array.from({ length: 1_000_000 }, () => 'x'))).toBe(false)
+    expect(
+      matches(
+        hostile,
+        Array.from({ length: 1_000_000 }, () => 'x'),
+      ),
+    ).toBe(false)
     const wide = Object.fromEntries(Array.from({ length: maxMatchSteps + 10 }, (_, i) => [`k${i}`, 1]))
     expect(matches({ fields: { k0: 1 } }, wide)).toBe(false)
   })
@@ -130,7 +139,10 @@ const { value, pattern } = fc.letrec<{ value: unknown; pattern: Pattern }>((tie)
       { requiredKeys: ['length'] },
     ),
     fc.record({ items: tie('pattern') }),
-    fc.record({ fields: fc.dictionary(fc.constantFrom('x', 'y', 'z'), tie('pattern')), others: fc.constant(true as const) }, { requiredKeys: ['fields'] }),
+    fc.record(
+      { fields: fc.dictionary(fc.constantFrom('x', 'y', 'z'), tie('pattern')), others: fc.constant(true as const) },
+      { requiredKeys: ['fields'] },
+    ),
     fc.record({ either: fc.array(tie('pattern'), { minLength: 1, maxLength: 3 }) }),
   ) as fc.Arbitrary<Pattern>,
 }))
@@ -174,7 +186,9 @@ describe('a pattern that means nothing is refused with its place', () => {
     ['__proto__ as a field', [{ fields: JSON.parse('{"__proto__":1}') as object }], 'where.run[0].fields'],
   ]
   test.each(invalid)('%s', (_, patterns, path) => {
-    expect(() => read(patterns)).toThrow(expect.objectContaining({ code: 'INVALID_CAVEAT', data: expect.objectContaining({ path }) as object }))
+    expect(() => read(patterns)).toThrow(
+      expect.objectContaining({ code: 'INVALID_CAVEAT', data: expect.objectContaining({ path }) as object }),
+    )
   })
 
   test('more patterns, values or levels than there may be', () => {
