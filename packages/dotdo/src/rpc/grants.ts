@@ -49,7 +49,7 @@ export interface GrantPorts extends NarrowPorts {
   clock: Clock
   random: Random
   /** SHA-256 of a text, in hexadecimal. */
-  sha256(text: string): string
+  sha256: (text: string) => string
   mac: Mac
   /** The object that these are the grants of. */
   issuer: Issuer
@@ -124,8 +124,18 @@ export class Grants {
     this.#sql(
       `INSERT INTO dotdo_grants (id, token_hash, path, caveats, holder, label, by, parent, created_at, expires_at, uses_left, over_at)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      ...[id, sha256(token), encodePath(steps), encodeValue(own), holder ? JSON.stringify(storeHolder(holder, id, sha256)) : null],
-      ...[label ?? null, by ?? null, parent ?? null, now, own.until ?? null, usesLeft, own.until ?? null],
+      id,
+      sha256(token),
+      encodePath(steps),
+      encodeValue(own),
+      holder ? JSON.stringify(storeHolder(holder, id, sha256)) : null,
+      label ?? null,
+      by ?? null,
+      parent ?? null,
+      now,
+      own.until ?? null,
+      usesLeft,
+      own.until ?? null,
     )
     return token
   }

@@ -38,8 +38,8 @@ describe('a saved capability', () => {
   test('is what was saved, with its arguments, each time it is restored', async () => {
     const from = world()
     const token = from.grants.issue({ path: [['part', ['p']]] })
-    expect(await (await restored(from, token)).read(1)).toBe('root.p 1')
-    expect(await (await restored(from, token)).read(2)).toBe('root.p 2')
+    expect((await restored(from, token)).read(1)).toBe('root.p 1')
+    expect((await restored(from, token)).read(2)).toBe('root.p 2')
   })
 
   test('is found again by an object that was restarted, and by no other object', async () => {
@@ -68,8 +68,8 @@ describe('a saved capability', () => {
 
   test('can be reached through promises, getters of data, and lists', async () => {
     const from = world()
-    const token = from.grants.issue({ path: [['parts', []], ['list'], ['0' as string]] })
-    expect(await (await restored(from, token)).read(1)).toBe('root.0 1')
+    const token = from.grants.issue({ path: [['parts', []], ['list'], ['0']] })
+    expect((await restored(from, token)).read(1)).toBe('root.0 1')
   })
 
   test('can be a function', async () => {
@@ -171,7 +171,7 @@ describe('revoking', () => {
         ],
       })
     const cap = await restored(from, token)
-    expect(await cap.read(1)).toMatch(/^root\.1\..*15 1$/)
+    expect(cap.read(1)).toMatch(/^root\.1\..*15 1$/)
     expect(await failure(() => from.grants.issue({ path: [['dotdo:restore', [token]]] }))).toMatchObject({ code: 'NOT_SAVABLE' })
     from.grants.revoke(first)
     expect(() => cap.read(1)).toThrow(expect.objectContaining({ code: 'CAPABILITY_REVOKED' }))
@@ -222,7 +222,7 @@ describe('a token that is not genuine', () => {
     if (typeof token === 'string') expect(error.message).not.toContain(token.slice(7, 27))
   })
   test('the genuine one is taken', async () => {
-    expect(await (await restored(from, genuine)).read(1)).toBe('root 1')
+    expect((await restored(from, genuine)).read(1)).toBe('root 1')
   })
 })
 
@@ -231,7 +231,7 @@ describe('a holder', () => {
   test('who knows the secret, and nobody else, restores it', async () => {
     const from = world()
     const token = from.grants.issue({ path: [], holder: { secret } })
-    expect(await (await restored(from, token, { secret })).read(1)).toBe('root 1')
+    expect((await restored(from, token, { secret })).read(1)).toBe('root 1')
     for (const wrong of [undefined, {}, { secret: 'another of sixteen' }, { secret: 1 }, secret, { object: 'A/b' }, null])
       expect(await codeOfFailure(() => restored(from, token, wrong))).toBe('HOLDER_REFUSED')
   })
@@ -239,7 +239,7 @@ describe('a holder', () => {
   test('that is an object is who calls, and not who somebody says it is', async () => {
     const from = world()
     const token = from.grants.issue({ path: [], holder: { object: 'Report/daily' } })
-    expect(await (await restored(from, token, undefined, 'Report/daily')).read(1)).toBe('root 1')
+    expect((await restored(from, token, undefined, 'Report/daily')).read(1)).toBe('root 1')
     expect(await codeOfFailure(() => restored(from, token, { object: 'Report/daily' }))).toBe('HOLDER_REFUSED')
     expect(await codeOfFailure(() => restored(from, token, { object: 'Report/daily' }, 'Report/weekly'))).toBe('HOLDER_REFUSED')
   })
@@ -250,7 +250,7 @@ describe('a holder', () => {
     const path = [['dotdo:restore', [token, { secret }]]] as const
     const derived = from.grants.issue({ path })
     expect(await codeOfFailure(() => restored(from, derived))).toBe('HOLDER_REFUSED')
-    expect(await (await restored(from, derived, { secret })).read(1)).toBe('root 1')
+    expect((await restored(from, derived, { secret })).read(1)).toBe('root 1')
     expect(await codeOfFailure(() => from.grants.issue({ path, holder: { object: 'A/b' } }))).toBe('INVALID_CAVEAT')
     expect(await codeOfFailure(() => from.grants.issue({ path: [['dotdo:restore', [token]]] }))).toBe('HOLDER_REFUSED')
   })
