@@ -107,6 +107,14 @@ export class Operator extends RpcTarget {
     return this.#links.inspector(noun, name)
   }
 
+  /**
+   * The same app for calls that belong to a trace of the client's: https://www.w3.org/TR/trace-context/. Over HTTP the headers of that name do the same
+   * for all calls of a batch; a socket has no headers in a browser, and lasts longer than a trace.
+   */
+  traced(traceparent: string, tracestate?: string): App {
+    return makeApp(this.#env, this.#links.within({ traceparent, ...(tracestate !== undefined && { tracestate }) }))
+  }
+
   /** Makes sure that the singletons live, so that their schedules run. */
   async wake(): Promise<void> {
     await wakeSingletons(this.#links)

@@ -8,6 +8,8 @@ import { Door, wakeSingletons, type DoorEnv } from './door.ts'
 import { Links, objectAt, placeOf } from './nouns.ts'
 import { clock, linkPorts } from './platform.ts'
 import { serveCatalog, serveBucket } from './tables.ts'
+import { originOf, tracingOf } from './tracing.ts'
+import type { Origin } from '../rpc/origin.ts'
 import { verifyToken } from '../rpc/tokens.ts'
 
 /** What the framework reads of the Worker's bindings. */
@@ -41,9 +43,12 @@ export function serve(options: AppOptions = {}): AppHandler {
     async fetch(request, env, ctx) {
       const url = new URL(request.url)
       const [, room] = url.pathname.split('/')
-      const links = () => new Links(linkPorts('the Worker', (work) => ctx.waitUntil(work)))
+      const keepAlive = (work: Promise<unknown>) => ctx.waitUntil(work)
+      const tracing = tracingOf('the Worker', env, keepAlive)
+      const links = (origin = originOf(request)) => new Links(linkPorts('the Worker', keepAlive, undefined, origin), tracing)
+      const rpc = (origin?: Origin) => newWorkersRpcResponse(request, new Door(env, links(origin)), { onSendError: errorForWire })
       try {
-        if (room === 'rpc') return await newWorkersRpcResponse(request, new Door(env, links()), { onSendError: errorForWire })
+        if (room === 'rpc') return await (tracing ? tracing.served(request, originOf(request), rpc) : rpc())
         if (room === 'live') return await watch(request, url, env)
         if (room === 'iceberg') return await serveCatalog(request, url, env, links())
         if (room === 'buckets') return await serveBucket(request, url, env)
