@@ -37,7 +37,7 @@ export class Tracing {
   /** A span below the one that `origin` names, or the root of a new trace where it names none. */
   start(name: string, kind: SpanKind, origin: Origin, attributes: Attributes): SentSpan {
     const span = this.#tracer.start({ name, kind, parent: parseTrace(origin), attributes })
-    return { origin: { ...origin, ...formatTrace(span.trace) }, end: span.end }
+    return { origin: { ...origin, ...formatTrace(span.trace) }, end: (outcome) => span.end(outcome) }
   }
 
   /** The span of a call of a method of the owner, an object. */
