@@ -22,9 +22,9 @@ export interface Kit {
   /** What is known of the link. */
   traits: Traits
   /** The root stub of an object that nobody has used yet, over a link of its own. */
-  open(): Promise<Far>
+  open: () => Promise<Far>
   /** Lets everything that is on its way arrive. */
-  settle(): Promise<void>
+  settle: () => Promise<void>
 }
 
 /** How a link differs from the others by its nature. */

@@ -10,8 +10,8 @@ import { newWorld } from './world.ts'
 /** A link as the suite runs over it. */
 export interface TestLink {
   traits: Traits
-  open(): Promise<Far>
-  settle(): Promise<void>
+  open: () => Promise<Far>
+  settle: () => Promise<void>
   /** Ends what the harness itself holds, and throws where something else is still there. */
   end(): Promise<void>
 }

@@ -89,9 +89,10 @@ export const refusedValues: Record<string, () => unknown> = {
   'a RegExp': () => /x/,
   'a symbol': () => Symbol('x'),
   'an object without a prototype': () => Object.create(null) as unknown,
-  'an object of a class': () => new (class Point {
-    x = 1
-  })(),
+  'an object of a class': () =>
+    new (class Point {
+      x = 1
+    })(),
   'an object that inherits': () => Object.create({ a: 1 }) as unknown,
   'a list of a class': () => new (class Rows extends Array {})(),
   'a date of a class': () => new (class Day extends Date {})(),

@@ -207,7 +207,8 @@ export const worldDefinition = {
   async collect(stream: ReadableStream<unknown>) {
     return await collected(stream)
   },
-  wrapped: (stream: ReadableStream<unknown>) => ({ deep: [stream] }),
+  streamIn: (count: number) => ({ deep: [worldDefinition.stream(count)] }),
+  collectIn: async ({ deep }: { deep: ReadableStream<unknown>[] }) => await collected(deep[0]!),
   /** Has a stream and does not read it, until it is released. */
   async hold(this: State, stream: ReadableStream<unknown>) {
     await gate(this, 'hold').promise
@@ -287,7 +288,9 @@ export function newWorld(): RpcTarget {
   const isMethod = ([, it]: [string, PropertyDescriptor]) => typeof it.value === 'function'
   const isGetter = ([, it]: [string, PropertyDescriptor]) => it.get !== undefined
   const names = (which: (entry: [string, PropertyDescriptor]) => boolean) => descriptors.filter(which).map(([name]) => name)
-  const fields = descriptors.filter((entry) => !isMethod(entry) && !isGetter(entry)).map(([name, it]) => [name, structuredClone(it.value) as unknown])
+  const fields = descriptors
+    .filter((entry) => !isMethod(entry) && !isGetter(entry))
+    .map(([name, it]) => [name, structuredClone(it.value) as unknown])
   const self = Object.assign(Object.create(worldDefinition) as object, Object.fromEntries(fields))
   const Reach = reachClass('World', {
     methods: names(isMethod).filter((name) => !name.startsWith('_')),

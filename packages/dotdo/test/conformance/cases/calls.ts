@@ -204,7 +204,10 @@ turns('calls that nobody awaits are delivered in their order', async ({ open, se
   for (let i = 0; i < 50; i++) void world.note(i)
   await settle()
   await eventually('the notes', async () => (await world.noted()).length === 50)
-  same(await world.noted(), Array.from({ length: 50 }, (_, i) => i))
+  same(
+    await world.noted(),
+    Array.from({ length: 50 }, (_, i) => i),
+  )
 })
 turns('a call that was not awaited gives its answer later, and does not run again', async ({ open, settle }) => {
   const world = await open()
@@ -278,7 +281,10 @@ order('a lone call that is slow to start does not fall behind the next turn’s'
 order('calls on a promise arrive as they were made', async ({ open }) => {
   const world = await open()
   using counter = world.counterLater(0)
-  same(await Promise.all([counter.increment(1), counter.increment(10), counter.increment(100), counter.increment(1000)]), [1, 11, 111, 1111])
+  same(
+    await Promise.all([counter.increment(1), counter.increment(10), counter.increment(100), counter.increment(1000)]),
+    [1, 11, 111, 1111],
+  )
 })
 order('a getter is read when it is awaited, and sees what was called before that', async ({ open }) => {
   const world = await open()

@@ -91,7 +91,10 @@ callbacks('may take their time', ['callbacks'], async ({ open }) => {
 callbacks('are called as often as the far end likes, in its order', ['callbacks'], async ({ open }) => {
   const world = await open()
   const seen: number[] = []
-  same(await world.callEach((n: number) => seen.push(n), 20), Array.from({ length: 20 }, (_, i) => i + 1))
+  same(
+    await world.callEach((n: number) => seen.push(n), 20),
+    Array.from({ length: 20 }, (_, i) => i + 1),
+  )
   same(
     seen,
     Array.from({ length: 20 }, (_, i) => i),

@@ -6,6 +6,9 @@ export const errorCases: Case[] = []
 
 const errors = grouped(errorCases, 'errors')
 
+/** Without telling the compiler, which would then forget that anything may be asked of it. */
+const isError = (it: Far): boolean => it instanceof Error
+
 const thrownBy = async (call: Far): Promise<Far> => {
   try {
     await call
@@ -42,7 +45,7 @@ errors('lose what cannot be sent, and arrive all the same', async ({ open }) => 
   const world = await open()
   for (const kind of ['unsendable', 'circular'] as const) {
     const error = await thrownBy(world.fail(kind))
-    must(error instanceof Error, 'an error')
+    must(isError(error), 'an error')
     same([error.message, error.code], [failures[kind]().message, (failures[kind]() as Far).code])
   }
 })
@@ -59,7 +62,8 @@ errors('leave their cause at home: it may hold what is nobody else’s business'
 })
 errors('that gather others arrive', async ({ open }) => {
   const world = await open()
-  same((await thrownBy(world.fail('gathered'))).message, 'gathered')
+  const { message, errors: parts } = await thrownBy(world.fail('gathered'))
+  same([message, ...parts.map((it: Error) => it.message)], ['gathered', 'a', 'b'])
 })
 errors('of a user’s class keep their message', async ({ open }) => {
   const world = await open()
@@ -75,7 +79,7 @@ for (const kind of ['text', 'null', 'undefined', 'object'] as const) {
 errors('as values are values', async ({ open }) => {
   const world = await open()
   const [one, two] = await world.errors()
-  must(one instanceof TypeError && two instanceof Error, 'errors')
+  must(one instanceof TypeError && isError(two), 'errors')
   same([one.message, two.message, two.code], ['one', 'two', 'TWO'])
 })
 errors('of an argument’s error are values there', async ({ open }) => {

@@ -21,10 +21,20 @@ readable('as arguments give their chunks', ['streams'], async ({ open }) => {
 })
 readable('inside of arguments and results are streams', ['streams', 'remote'], async ({ open }) => {
   const world = await open()
-  const { deep } = await world.wrapped(streamOf([1, 2]))
-  same(await collected(deep[0]), [1, 2])
+  const { deep } = await world.streamIn(2)
+  same(await collected(deep[0]), [0, 1])
+  same(await world.collectIn({ deep: [streamOf([1, 2])] }), [1, 2])
 })
-for (const name of ['undefined', 'a date', 'bytes', 'a big integer', 'a list of everything', 'an error with a code', 'NaN', 'a list that looks like a call']) {
+for (const name of [
+  'undefined',
+  'a date',
+  'bytes',
+  'a big integer',
+  'a list of everything',
+  'an error with a code',
+  'NaN',
+  'a list that looks like a call',
+]) {
   readable(`carry ${name}`, ['streams'], async ({ open }) => {
     const world = await open()
     same(await collected(await world.streamOf(name)), [sampleOf(name), 'end'])

@@ -30,8 +30,9 @@ const odd = grouped(valueCases, 'values that are odd')
 
 odd('holes of a list arrive as undefined', async ({ open }) => {
   const world = await open()
-  const sparse = [1, 2, 3]
-  delete sparse[1]
+  const sparse: number[] = []
+  sparse[0] = 1
+  sparse[2] = 3
   same(await world.shown(sparse), '[1, undefined, 3]')
 })
 odd('one object in two places arrives as two', async ({ open }) => {
@@ -43,7 +44,9 @@ odd('one object in two places arrives as two', async ({ open }) => {
 })
 odd('names that all objects have never become somebody’s own', ['remote'], async ({ open }) => {
   const world = await open()
-  const tricky = JSON.parse('{"a": 1, "__proto__": {"polluted": true}, "toJSON": "x", "hasOwnProperty": 1, "constructor": 2, "toString": 3}')
+  const tricky = JSON.parse(
+    '{"a": 1, "__proto__": {"polluted": true}, "toJSON": "x", "hasOwnProperty": 1, "constructor": 2, "toString": 3}',
+  )
   same(await world.shown(tricky), '{"a": 1}')
   const answer = await world.echo(tricky)
   same(answer, { a: 1 })
