@@ -11,6 +11,7 @@ import { meteredPeer } from '../rpc/metered-peer.ts'
 import { formatTrace, parseTrace, type TraceHeaders } from '../rpc/trace.ts'
 import { newLinkStats, sumStats, type LinkStats } from '../rpc/stats.ts'
 import { appOptions } from './app.ts'
+import { livePath } from './live-path.ts'
 import type { Tracing } from './tracing.ts'
 
 /** What every object of dotdo answers to natively: its two link methods, and requests for its live events. */
@@ -101,7 +102,8 @@ export function nounUnknown(noun: string, known: readonly string[]): DotdoError 
 export function placeOf(noun: string): (name: string) => ObjectAddress {
   const namespace = namespaceOf(noun)
   if (namespace) return (name) => ({ stub: namespace.getByName(name) })
-  const binding = appOptions().services?.[noun]
+  const services = appOptions().services ?? {}
+  const binding = Object.hasOwn(services, noun) ? services[noun] : undefined
   if (binding === undefined) throw nounUnknown(noun, nounNames())
   const service = bindings()[binding]
   if (isService(service)) return (name) => ({ stub: service, at: [noun, name] })
@@ -134,9 +136,6 @@ export function objectAt({ stub, at }: ObjectAddress): LinkedObject {
     fetch: (request) => service.fetch(new Request(new URL(livePath(noun, name), request.url), request)),
   }
 }
-
-/** Where, at a Worker and at its entrypoint, the live events of an object are. */
-export const livePath = (noun: string, name: string): string => `/live/${encodeURIComponent(noun)}/${encodeURIComponent(name)}`
 
 /** How many objects one owner keeps a link to. The one used longest ago is forgotten first; it costs a new native stub to come back. */
 const linksPerOwner = 1000

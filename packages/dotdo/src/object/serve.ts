@@ -1,10 +1,11 @@
 /** The Worker around the objects: the one address that clients, engines and the page speak to. */
 import { newWorkersRpcResponse } from 'capnweb'
-import { codeOf, DotdoError } from '../base/errors.ts'
+import { codeOf } from '../base/errors.ts'
 import { redactText } from '../base/redact.ts'
 import { errorForWire } from '../rpc/errors.ts'
 import { configureApp, type AppOptions } from './app.ts'
 import { Door, wakeSingletons, type DoorEnv } from './door.ts'
+import { objectOfPath } from './live-path.ts'
 import { Links, objectAt, placeOf } from './nouns.ts'
 import { clock, linkPorts } from './platform.ts'
 import { serveCatalog, serveBucket } from './tables.ts'
@@ -67,24 +68,11 @@ export function serve(options: AppOptions = {}): AppHandler {
 async function watch(request: Request, url: URL, env: ServeEnv): Promise<Response> {
   if (request.headers.get('upgrade') !== 'websocket')
     return new Response('Connect with a WebSocket.\n', { status: 426, headers: { upgrade: 'websocket' } })
-  const [noun, name] = url.pathname.split('/').slice(2).map(decoded)
+  const watched = objectOfPath(url.pathname)
   const claims = await verifyToken(url.searchParams.get('ticket'), 'watch', env.DOTDO_SECRET, clock.now())
-  if (noun === undefined || name === undefined || claims.object !== `${noun}/${name}`)
+  if (!watched || claims.object !== `${watched.noun}/${watched.name}`)
     return new Response('The ticket is for another object.\n', { status: 403 })
-  return await objectAt(placeOf(noun)(name)).fetch(request)
-}
-
-/** One segment of a path. @throws `INVALID_NAME` for one that is not percent-encoded UTF-8 */
-function decoded(segment: string): string {
-  try {
-    return decodeURIComponent(segment)
-  } catch (cause) {
-    throw new DotdoError(
-      'INVALID_NAME',
-      `${JSON.stringify(segment)} is no name of a noun or an object: it is not percent-encoded UTF-8. Take the address from dotdo.watch(noun, name).`,
-      { data: { segment }, cause },
-    )
-  }
+  return await objectAt(placeOf(watched.noun)(watched.name)).fetch(request)
 }
 
 /** Errors of the way in, for clients that speak HTTP. What went wrong inside is the log's matter and not the caller's. */
