@@ -8,8 +8,8 @@ export function livePath(noun: string, name: string): string {
 
 /** The object of such a path, or `undefined` for another path. @throws `INVALID_NAME` for a segment that is not percent-encoded UTF-8 */
 export function objectOfPath(path: string): { noun: string; name: string } | undefined {
-  const [, room, noun, name] = path.split('/')
-  return room === 'live' && noun && name ? { noun: decoded(noun), name: decoded(name) } : undefined
+  const [, room, noun, name] = path.split('/').map(decoded)
+  return room === 'live' && noun && name ? { noun, name } : undefined
 }
 
 function decoded(segment: string): string {
