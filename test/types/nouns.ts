@@ -106,6 +106,8 @@ export const Caller = DO.extend({
     // A list that is not there yet has no elements and no length.
     // @ts-expect-error await it first
     void this.Stage('a').names().length
+    // @ts-expect-error await it first
+    void this.Stage('a').names()[0]
   },
 
   async capabilities() {
@@ -166,5 +168,8 @@ export const Caller = DO.extend({
     claim<Same<typeof this.env.GREETING, string>>(true)
     claim<Same<typeof this.env.R2_BUCKET, R2Bucket>>(true)
     claim<IsAny<typeof this.env.UNDECLARED>>(true)
+    // The platform's own stub of a bound class has its methods too.
+    const native = this.env.COLD_STORE.getByName('a').freeze([{ id: 'x' }])
+    claim<Same<Awaited<typeof native>, number>>(true)
   },
 })
