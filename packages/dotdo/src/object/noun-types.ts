@@ -12,7 +12,7 @@
  * These types pick by name and never by what a name stands for. The class of a noun is typed by its methods, and those call nouns: to look at
  * all classes in order to say which are nouns would make each class a part of its own type.
  */
-import type { Defines, Noun, Remote } from '../rpc/remote.ts'
+import type { Defines, Noun, Remote, Shape } from '../rpc/remote.ts'
 import type { Env } from './env.ts'
 
 /**
@@ -32,8 +32,11 @@ export type TypedNouns = NounsOf<Cloudflare.MainModule> & BoundNouns & Nouns
 
 /** The classes that a module exports by a capital name, as nouns. Those of the framework are not nouns of the app. */
 export type NounsOf<Module> = {
-  readonly [K in keyof Module as K extends Capitalize<string> ? Exclude<K, `Dotdo${string}`> : never]: Noun<Module[K]>
+  readonly [K in keyof Module as K extends Capitalize<string> ? Exclude<K, `Dotdo${string}`> : never]: Noun<Module[K], Exported<K, Module>>
 }
+
+/** An object of the class that a module exports by a name. An interface, so that an editor shows that name and not the whole definition. */
+export interface Exported<Name extends keyof Module, Module> extends Defines<Shape<Module[Name]>> {}
 
 /** The classes that are bound: by the noun itself or by its capitals, `FlightShard` or `FLIGHT_SHARD`. An export of the name comes first. */
 export type BoundNouns = {
