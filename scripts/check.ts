@@ -19,7 +19,6 @@ const others = [
   'test/seed',
   'test/golden/app',
   'test/types',
-  'test/types/bare',
   'test/workers',
   'test/strict/support/fixture',
   'docs',

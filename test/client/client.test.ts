@@ -364,15 +364,43 @@ describe('frames made by hand', () => {
     ['no JSON', 'x'],
     ['no list', '7'],
     ['an unknown frame', '["explode",1]'],
-    ['a call of nothing', '["push",["pipeline",99,["add"],[1]]]'],
-    ['deep nesting', `["push",${'['.repeat(5000)}${']'.repeat(5000)}]`],
+    ['an answer to nothing', '["resolve",99,1]'],
+    ['a release of nothing', '["release",99,1]'],
   ])('that are %s end their session, and others go on', async (_, frame) => {
     const socket = new WebSocket(new URL('/rpc', running.url).href.replace('http', 'ws'))
     const ended = new Promise((end) => socket.addEventListener('close', end))
     await new Promise((opened) => socket.addEventListener('open', opened))
     socket.send(frame)
-    await ended
+    const { reason } = (await ended) as CloseEvent
+    expect(reason).toMatch(/^FRAME_INVALID: /)
     expect(await app.Counter('others').value).toBe(0)
+  })
+
+  test.each([
+    ['a call of nothing', ['pipeline', 99, ['add'], [1]], 'REFERENCE_GONE'],
+    ['deep nesting', JSON.parse(`${'['.repeat(5000)}${']'.repeat(5000)}`) as unknown[], 'LINK_LIMIT'],
+  ])('that are %s are refused alone, and their session goes on', async (_, expression, code) => {
+    const socket = new WebSocket(new URL('/rpc', running.url).href.replace('http', 'ws'))
+    const answers: unknown[][] = []
+    const both = Promise.withResolvers<void>()
+    socket.addEventListener('message', ({ data }) => {
+      if (answers.push(JSON.parse(String(data)) as unknown[]) === 2) both.resolve()
+    })
+    await new Promise((opened) => socket.addEventListener('open', opened))
+    for (const frame of [
+      ['push', expression],
+      ['pull', 1],
+      ['push', ['pipeline', 0, ['authenticate'], ['no token']]],
+      ['pull', 2],
+    ])
+      socket.send(JSON.stringify(frame))
+    await both.promise
+    socket.close()
+    const codes = answers.map(([kind, id, error]) => [kind, id, (error as [string, string, string, null, { code: string }])[4].code])
+    expect(codes.sort()).toEqual([
+      ['reject', 1, code],
+      ['reject', 2, 'TOKEN_INVALID'],
+    ])
   })
 })
 

@@ -23,10 +23,6 @@ export class Counter extends RpcTarget {
   add(n: number) {
     return (this.#count += n)
   }
-
-  _hidden() {
-    return 1
-  }
 }
 
 /** A tree: a type that is inside of itself. */

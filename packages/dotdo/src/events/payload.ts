@@ -1,6 +1,5 @@
 import { encodeValue } from '../base/codec.ts'
 import { DotdoError } from '../base/errors.ts'
-import { redactText } from '../base/redact.ts'
 import type { ValuePreview } from '../base/views.ts'
 
 /** How much of a payload a list shows, in characters of its stored form. */
@@ -21,9 +20,9 @@ export function encodePayload(type: string, payload: unknown, limitBytes: number
   return text
 }
 
-/** What lists show of a stored payload: its text without the letter that names the form, cut at {@link previewLength}, and without tokens. */
+/** What lists show of a stored payload: its text without the letter that names the form, cut at {@link previewLength}. */
 export function previewOf(stored: string, size: number): ValuePreview {
-  return { text: redactText(stored.slice(1, previewLength + 1)), sizeBytes: size - 1 }
+  return { text: stored.slice(1, previewLength + 1), sizeBytes: size - 1 }
 }
 
 /** Length in UTF-8. */

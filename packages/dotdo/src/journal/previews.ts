@@ -1,5 +1,4 @@
 import { decodeValue } from '../base/codec.ts'
-import { redactText } from '../base/redact.ts'
 import type { ValuePreview } from '../base/views.ts'
 import { cutAt, utf8Length } from './pieces.ts'
 
@@ -77,8 +76,6 @@ function printAll<T>(items: Iterable<T>, open: string, close: string, out: Outpu
   put(out, close)
 }
 
-/** Tokens are taken out before the text is cut: what a cut leaves of one is no longer known as one. */
-function cut(whole: string): string {
-  const text = redactText(whole)
+function cut(text: string): string {
   return text.length <= previewChars ? text : `${text.slice(0, cutAt(text, previewChars - 1))}…`
 }

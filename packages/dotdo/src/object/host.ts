@@ -22,15 +22,15 @@ import type { Origin } from '../rpc/origin.ts'
 import { methodUnknown, reachClass } from '../rpc/reach.ts'
 import { Scheduler } from '../schedule/scheduler.ts'
 import type { Firing } from '../schedule/firing.ts'
+import { appOptions } from './app.ts'
 import { currentContext, inContext, type CallContext } from './context.ts'
 import { cloneFields, type Shape } from './definition.ts'
 import { frameworkNames, frameworkOf } from './framework.ts'
 import { Inspector } from './inspector.ts'
 import { Live } from './live.ts'
 import { Links } from './nouns.ts'
-import { clock, endOfTurn, linkPorts, random, sleep, sqlStore, timer, zstd } from './platform.ts'
+import { clock, endOfTurn, linkPorts, random, receivingPorts, sleep, sqlStore, zstd } from './platform.ts'
 import { makeSelf } from './self.ts'
-import { tracingOf, type Tracing } from './tracing.ts'
 import { Wake } from './wake.ts'
 
 /** How long runs that have ended are kept. */
@@ -50,8 +50,6 @@ export class ObjectHost {
   readonly live: Live
   readonly links: Links
   readonly wake: Wake
-  /** Absent where the app keeps no traces. */
-  readonly tracing: Tracing | undefined
   /** The user's `this`. */
   readonly self: object
   #userLink: LinkServer
@@ -68,9 +66,7 @@ export class ObjectHost {
     this.shape = shape
     this.store = sqlStore(ctx.storage)
     this.live = new Live(ctx, clock.now())
-    const keepAlive = (work: Promise<unknown>) => ctx.waitUntil(work)
-    this.tracing = tracingOf(this.label, env, keepAlive)
-    this.links = new Links(linkPorts(this.label, keepAlive, this), this.tracing)
+    this.links = new Links(linkPorts(this.label, (work) => ctx.waitUntil(work), this))
     const sync = () => ctx.storage.sync()
     const observe = this.live.emit.bind(this.live)
     this.journal = new Journal({
@@ -82,7 +78,7 @@ export class ObjectHost {
       observe,
       compression: zstd,
       execute: (run, execution) => this.#execute(run, execution),
-      enter: (execution, work) => this.#enterStep(execution, work),
+      enter: (execution, work) => inContext({ ...this.#context(), execution }, work),
     })
     this.scheduler = new Scheduler({
       store: this.store,
@@ -105,11 +101,13 @@ export class ObjectHost {
     this.self = makeSelf(this, cloneFields(shape))
     const Reach = reachClass(noun, shape.names, frameworkNames)
     const enter = this.enter.bind(this)
-    this.#userLink = new LinkServer((origin) => new Reach({ self: this.self, enter, origin, framework: frameworkOf(this, origin) }), {
-      endOfTurn,
-      timer,
-    })
-    this.#inspectLink = new LinkServer(() => new Inspector(this), { endOfTurn, timer })
+    const limits = appOptions().limits?.link
+    this.#userLink = new LinkServer(
+      (origin) => new Reach({ self: this.self, enter, origin, framework: frameworkOf(this, origin) }),
+      receivingPorts,
+      limits,
+    )
+    this.#inspectLink = new LinkServer(() => new Inspector(this), receivingPorts, limits)
     this.#ready = ctx.blockConcurrencyWhile(() => this.#start())
     // The platform resets an object whose start failed; here the failure is only kept for those who wait for it.
     this.#ready.catch(() => {})
@@ -143,12 +141,6 @@ export class ObjectHost {
 
   /** A call from outside of a public method. Returns what the method returns, as it is: a stub stays a stub. */
   enter(method: string, args: unknown[], work: () => unknown, origin: Origin = { depth: 1 }): unknown {
-    const span = this.tracing?.called(this.noun, this.label, method, origin)
-    if (!span) return this.#enter(method, args, work, origin)
-    return this.tracing!.around(span, () => this.#enter(method, args, work, span.origin))
-  }
-
-  #enter(method: string, args: unknown[], work: () => unknown, origin: Origin): unknown {
     const context: CallContext = { host: this, target: { kind: 'method', name: method }, args, origin }
     const result = inContext(context, work)
     if (!isThenable(result)) return result
@@ -234,23 +226,12 @@ export class ObjectHost {
 
   async #execute(run: RunInvocation, execution: Execution): Promise<unknown> {
     await this.#ready
-    // Whatever started it is over: a schedule's firing, an event's delivery and a run that is taken up again begin a trace of their own.
-    const span = this.tracing?.run(this.label, run)
-    const context: CallContext = { host: this, target: run.target, args: run.args, execution, ...(span && { origin: span.origin }) }
-    const work = () => inContext(context, () => this.#find(run.target)(...run.args))
+    const context: CallContext = { host: this, target: run.target, args: run.args, execution }
     try {
-      return await (span ? this.tracing!.around(span, work, true) : work())
+      return await inContext(context, () => this.#find(run.target)(...run.args))
     } finally {
       this.wake.changed()
     }
-  }
-
-  /** A step's function, in a context of its own. */
-  #enterStep<T>(execution: Execution, work: () => T): T {
-    const context = this.#context()
-    const span = this.tracing?.step(execution, context.origin ?? { depth: 0 })
-    if (!span) return inContext({ ...context, execution }, work)
-    return this.tracing!.around(span, () => inContext({ ...context, execution, origin: span.origin }, work), true)
   }
 
   #find(target: RunTarget): (...args: unknown[]) => unknown {

@@ -1,5 +1,4 @@
 /** Live events of one object, to whoever watches over a WebSocket that the object owns and that lets it sleep. */
-import { redactText } from '../base/redact.ts'
 import type { LiveEvent, LiveEventBody } from '../base/views.ts'
 
 /** Watchers of one object, at most. */
@@ -26,8 +25,7 @@ export class Live {
     const sockets = this.#ctx.getWebSockets('live')
     if (sockets.length === 0) return
     const message: LiveEvent = { seq, at: Date.now(), ...event }
-    // Addresses in a step's progress are the user's text: what they carry as a token is shown to nobody.
-    const text = redactText(JSON.stringify(message))
+    const text = JSON.stringify(message)
     for (const socket of sockets) {
       try {
         socket.send(text)

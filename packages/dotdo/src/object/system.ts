@@ -14,7 +14,8 @@ import type { TableOverview } from '../base/views.ts'
 import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import { LinkServer } from '../rpc/link-server.ts'
 import { addressName, bucketBindings } from './buckets.ts'
-import { clock, endOfTurn, random, sqlStore, timer } from './platform.ts'
+import { appOptions } from './app.ts'
+import { clock, random, receivingPorts, sqlStore } from './platform.ts'
 
 /** Versioned, like every stored table: see `migrate`. */
 const tokenTables = [['CREATE TABLE dotdo_used_tokens (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID']]
@@ -31,10 +32,8 @@ export class DotdoSystem extends DurableObject {
     const store = sqlStore(ctx.storage)
     const [role, binding] = (ctx.id.name ?? '').split(' ')
     let main: RpcTarget | undefined
-    this.#link = new LinkServer(() => (main ??= role === 'catalog' ? new CatalogTarget(store, binding ?? '') : new TokensTarget(store)), {
-      endOfTurn,
-      timer,
-    })
+    const open = () => (main ??= role === 'catalog' ? new CatalogTarget(store, binding ?? '') : new TokensTarget(store))
+    this.#link = new LinkServer(open, receivingPorts, appOptions().limits?.link)
   }
 
   dotdoLink(message: LinkMessage): Promise<LinkReply> {

@@ -1,25 +1,16 @@
 import { DotdoError, toErrorRecord } from '../base/errors.ts'
+import type { Frame } from './frames.ts'
 
 /**
- * What of an error crosses a link: name, message, `code`, `retryable`, `data`, its own properties, and the errors that it gathers. Stacks
- * and causes stay at home: they tell of what is inside. Given to capnweb as `onSendError`, which leaves out what cannot be sent.
+ * What of an error crosses a link: name, message, `code`, `retryable`, `data`. Stacks and causes stay at home, and so does whatever else
+ * somebody hung on it. Given to capnweb as `onSendError`.
  */
 export function errorForWire(error: Error): Error {
   const record = toErrorRecord(error)
   const sent = new Error(record.message)
-  Object.assign(sent, ownProperties(error), record)
+  Object.assign(sent, record)
   delete sent.stack
   return sent
-}
-
-/** What somebody hung on an error. Accessors are not asked: a failure must be told, whatever they would do. */
-function ownProperties(error: Error): Record<string, unknown> {
-  const own: Record<string, unknown> = {}
-  for (const [name, it] of Object.entries(Object.getOwnPropertyDescriptors(error))) {
-    // Those of an AggregateError are not enumerable.
-    if ('value' in it && (it.enumerable || name === 'errors') && name !== 'stack' && name !== 'cause') own[name] = it.value
-  }
-  return own
 }
 
 /** The error for a call whose session is gone: evicted with its object, expired, or closed. */
@@ -34,13 +25,15 @@ export function linkLost(reason: string): DotdoError {
   )
 }
 
-/** The error for a limit of a link that was passed. */
-export function overLimit(limit: string, value: number, bound: number): DotdoError {
-  return new DotdoError(
-    'LINK_LIMIT',
-    `This message passes the limit ${limit}: ${value} is more than ${bound}. Split the work into more turns or smaller calls.`,
-    {
-      data: { limit, value, bound },
-    },
-  )
+/** The frame that answers a call with an error, without capnweb: as it would send it. */
+export function errorFrame(id: number, error: Error): Frame {
+  const { name, message, ...properties } = toErrorRecord(error)
+  return ['reject', id, ['error', name, message, null, encoded(properties)]]
+}
+
+/** Plain data as capnweb writes it at every level of encoding: a list stands in a list of its own. */
+function encoded(value: unknown): unknown {
+  if (Array.isArray(value)) return [value.map(encoded)]
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, encoded(part)]))
 }

@@ -9,8 +9,9 @@
  *    be on its way; one that is retained is dropped when idle.
  */
 import { DotdoError } from '../base/errors.ts'
-import { linkLost, overLimit } from './errors.ts'
+import { linkLost } from './errors.ts'
 import { linkVersion, type LinkMessage, type LinkReply } from './frames.ts'
+import type { MapMeter } from './map-meter.ts'
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
 import type { Origin } from './origin.ts'
 import { ServerSession } from './server-session.ts'
@@ -21,6 +22,8 @@ export interface LinkServerPorts {
   endOfTurn(then: () => void): void
   /** Runs `then` after `delayMs`; the result cancels it. */
   timer(delayMs: number, then: () => void): () => void
+  /** Counts what `.map`s cost: the isolate's one. */
+  mapMeter?: MapMeter
 }
 
 /** The receiving end of all links to one object; see the head of this file for what it owns. */
@@ -55,13 +58,12 @@ export class LinkServer {
         { data: { version: message?.version } },
       )
     }
-    if (message.frames.length > this.#limits.framesPerMessage)
-      throw overLimit('framesPerMessage', message.frames.length, this.#limits.framesPerMessage)
     for (const ended of message.ended ?? []) this.#drop(ended)
     let session = this.#sessions.get(message.session)
     if (!session) {
       if (message.seq !== 0) throw linkLost('the object was restarted, or the session was idle for too long')
-      session = new ServerSession(this.#main(message.origin ?? { depth: 1 }), this.#ports, this.#limits)
+      const origin = message.origin ?? { depth: 1 }
+      session = new ServerSession(this.#main(origin), this.#ports, this.#limits, origin.caller ?? 'a Worker')
       this.#sessions.set(message.session, session)
     }
     try {
@@ -83,7 +85,7 @@ export class LinkServer {
     this.#sweep = this.#ports.timer(graceMs, () => {
       this.#sweep = undefined
       for (const [id, session] of this.#sessions) {
-        session.idleSweeps++
+        session.sweep(graceMs)
         // One sweep more than the time: the first may come right after the traffic.
         if (session.idleSweeps > (session.isRetained ? idleMs / graceMs : 1)) this.#drop(id)
       }

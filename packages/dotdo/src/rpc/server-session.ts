@@ -2,7 +2,8 @@
  * One capnweb session at the receiving end of a link. Invariants 1 to 3 of `link-server.ts` are kept here.
  */
 import { RpcSession } from 'capnweb'
-import { errorForWire, linkLost, overLimit } from './errors.ts'
+import { errorForWire, linkLost } from './errors.ts'
+import { FrameGuard } from './frame-guard.ts'
 import { FrameTransport } from './frame-transport.ts'
 import type { Frame, LinkMessage, LinkReply } from './frames.ts'
 import type { LinkLimits } from './limits.ts'
@@ -23,16 +24,19 @@ export class ServerSession {
   #draining = false
   #drained: Promise<void> = Promise.resolve()
   #failure: { error: unknown } | undefined
-  /** Calls that were pushed and not released: whether their answer was asked for, and how long the chain is that they end. */
-  #calls = new Map<number, { pulled: boolean; depth: number }>()
-  #nextCall = 1
+  #guard: FrameGuard
+  /** Counts up with each sweep: the clock that overdue answers are told by, in milliseconds. */
+  #ageMs = 0
   #duplex = false
   #closed = false
 
-  constructor(main: unknown, ports: LinkServerPorts, limits: LinkLimits) {
+  /** @param caller who opened the session, as errors of limits name it */
+  constructor(main: unknown, ports: LinkServerPorts, limits: LinkLimits, caller: string) {
     this.#ports = ports
     this.#limits = limits
+    this.#guard = new FrameGuard({ limits, meter: ports.mapMeter, caller })
     this.#transport = new FrameTransport((frame) => {
+      this.#guard.sent(frame)
       if (frame[0] === 'abort') this.#failure ??= { error: linkLost('a frame could not be understood') }
       this.#hanging?.()
     })
@@ -49,9 +53,7 @@ export class ServerSession {
     this.#expected++
     this.#hanging?.()
     if (message.duplex) this.#duplex = true
-    this.#note(message.frames)
-    if (this.#calls.size > this.#limits.callsPerSession) throw overLimit('callsPerSession', this.#calls.size, this.#limits.callsPerSession)
-    this.#transport.deliver(message.frames)
+    this.#transport.deliver(this.#looked(message.frames))
     const next = this.#early.get(this.#expected)
     this.#early.delete(this.#expected)
     next?.()
@@ -68,6 +70,26 @@ export class ServerSession {
     this.idleSweeps = 0
     if (this.#failure && frames.length === 0) throw this.#failure.error
     return { seq: this.#replies++, frames, pending: this.#draining, open: this.isRetained }
+  }
+
+  /** A sweep's time has passed. Answers that are overdue become errors. */
+  sweep(afterMs: number): void {
+    this.idleSweeps++
+    this.#ageMs += afterMs
+    for (const frame of this.#guard.overdue(this.#ageMs)) this.#transport.send(frame)
+  }
+
+  /** The frames that capnweb may see. What is answered without it leaves with the reply. @throws `LINK_LIMIT`, `FRAME_INVALID`: the session is over */
+  #looked(frames: Frame[]): Frame[] {
+    try {
+      const looked = this.#guard.look(frames, this.#ageMs)
+      for (const answer of looked.answers) this.#transport.send(answer)
+      return looked.frames
+    } catch (error) {
+      this.#failure ??= { error }
+      this.close()
+      throw error
+    }
   }
 
   close(): void {
@@ -117,30 +139,8 @@ export class ServerSession {
   get isRetained(): boolean {
     if (this.#failure) return false
     if (this.#draining || this.#duplex) return true
-    for (const { pulled } of this.#calls.values()) if (!pulled) return true
+    if (this.#guard.hasUnpulled) return true
     // Exports beyond the main one and the callers' own calls are capabilities that results carried.
-    return this.#session.getStats().exports > 1 + this.#calls.size
-  }
-
-  /** Keeps count of the caller's calls, by capnweb's rule that pushes, streams and pipes are numbered as they come. */
-  #note(frames: Frame[]): void {
-    for (const [kind, subject] of frames) {
-      if (kind === 'push') this.#calls.set(this.#nextCall++, { pulled: false, depth: this.#depthOf(subject) })
-      else if (kind === 'pipe') this.#calls.set(this.#nextCall++, { pulled: true, depth: 0 })
-      else if (kind === 'stream') this.#nextCall++
-      else if (kind === 'release') this.#calls.delete(subject as number)
-      else if (kind === 'pull') {
-        const call = this.#calls.get(subject as number)
-        if (call) call.pulled = true
-      }
-    }
-  }
-
-  /** How many calls deep a pushed expression is: one more than the call it starts from. @throws `LINK_LIMIT` */
-  #depthOf(expression: unknown): number {
-    const parent = Array.isArray(expression) ? this.#calls.get(expression[1] as number) : undefined
-    const depth = (parent?.depth ?? 0) + 1
-    if (depth > this.#limits.chainDepth) throw overLimit('chainDepth', depth, this.#limits.chainDepth)
-    return depth
+    return this.#session.getStats().exports > 1 + this.#guard.calls
   }
 }

@@ -293,9 +293,10 @@ describe('what is not a message', () => {
 
   test('frames that are not frames end their session and no other', async () => {
     const { server, root } = open()
-    const reply = await server.accept({ version: 1, session: 'hostile', seq: 0, frames: [['nonsense', 1]] })
-    expect(reply.open).toBe(false)
-    expect(reply.frames[0]![0]).toBe('abort')
+    await expect(server.accept({ version: 1, session: 'hostile', seq: 0, frames: [['nonsense', 1]] })).rejects.toMatchObject({
+      code: 'FRAME_INVALID',
+      message: expect.stringContaining('nonsense 1'),
+    })
     expect(await root().echo('still here')).toBe('still here')
   })
 

@@ -2,6 +2,7 @@ import { Link, type LinkClientPorts } from '../../src/rpc/link-client.ts'
 import { LinkServer, type LinkServerPorts } from '../../src/rpc/link-server.ts'
 import type { LinkMessage, LinkPeer, LinkReply } from '../../src/rpc/frames.ts'
 import type { LinkLimits } from '../../src/rpc/limits.ts'
+import type { MapMeter } from '../../src/rpc/map-meter.ts'
 import { newLinkStats } from '../../src/rpc/stats.ts'
 
 const timer = (delayMs: number, then: () => void) => {
@@ -12,9 +13,17 @@ const timer = (delayMs: number, then: () => void) => {
 /** Two ends of a link in one process. Messages are structured-cloned as native RPC does, and can be watched, delayed, lost or refused by `carry`. */
 export function pair(
   main: unknown,
-  options: { limits?: Partial<LinkLimits>; carry?: (message: LinkMessage, send: () => Promise<LinkReply>) => Promise<LinkReply> } = {},
+  options: {
+    limits?: Partial<LinkLimits>
+    mapMeter?: MapMeter
+    carry?: (message: LinkMessage, send: () => Promise<LinkReply>) => Promise<LinkReply>
+  } = {},
 ) {
-  const serverPorts: LinkServerPorts = { endOfTurn: (then) => void setImmediate(then), timer }
+  const serverPorts: LinkServerPorts = {
+    endOfTurn: (then) => void setImmediate(then),
+    timer,
+    ...(options.mapMeter && { mapMeter: options.mapMeter }),
+  }
   const server = new LinkServer(() => main, serverPorts, options.limits)
   const failures: Error[] = []
   const stats = newLinkStats()

@@ -1,0 +1,126 @@
+/** Where clients speak capnweb to the Worker: over a WebSocket for live work, or as one batch by POST. Both are guarded by `rpc/`. */
+import { codeOf, DotdoError } from '../base/errors.ts'
+import { FairShares } from '../rpc/fair-share.ts'
+import type { Frame } from '../rpc/frames.ts'
+import { defaultClientLimits, overLimit, type ClientLimits } from '../rpc/limits.ts'
+import { ServedClient } from '../rpc/served-client.ts'
+import { frameInvalid } from '../rpc/value-guard.ts'
+import { appOptions } from './app.ts'
+import { endOfTurn, mapMeter, timer } from './platform.ts'
+
+/** The clients of this isolate share it. Holds no client that does nothing. */
+const shares = new FairShares()
+
+/** The limits of clients of this app. */
+export const clientLimits = (): ClientLimits => ({ ...defaultClientLimits, ...appOptions().limits?.client })
+
+/**
+ * Serves one request of a client: opens its socket, or answers its batch.
+ * @param main makes the capability that it starts from
+ * @throws `LINK_LIMIT`, `FRAME_INVALID` for a batch that is none: nothing of a session that ended so is answered
+ */
+export async function serveClient(request: Request, main: () => unknown): Promise<Response> {
+  if (request.method === 'POST') {
+    const text = await answerBatch(request, main())
+    return new Response(text, { headers: { 'access-control-allow-origin': '*' } })
+  }
+  if (request.headers.get('upgrade')?.toLowerCase() === 'websocket') return openSocket(main())
+  return new Response('Calls come over a WebSocket, or as one batch by POST: use dotdo/client.\n', {
+    status: 405,
+    headers: { allow: 'POST' },
+  })
+}
+
+/** The session of one WebSocket. It ends with the socket, and the socket with it. */
+function openSocket(main: unknown): Response {
+  const { 0: client, 1: server } = new WebSocketPair()
+  server.accept()
+  const served = new ServedClient(main, clientLimits(), {
+    send: (text) => server.send(text),
+    ended: (reason) => closeSocket(server, reason),
+    endOfTurn,
+    timer,
+    mapMeter,
+    shares,
+  })
+  server.addEventListener('message', ({ data }) => served.received(data))
+  server.addEventListener('close', () => served.gone())
+  server.addEventListener('error', () => served.gone())
+  return new Response(null, { status: 101, webSocket: client })
+}
+
+/** Most bytes of a close frame's reason: RFC 6455, section 5.5. */
+const maxReasonBytes = 123
+
+/** Closes a socket with a reason that begins with the code. */
+function closeSocket(socket: WebSocket, reason: Error): void {
+  const code = codeOf(reason)!
+  const limit = reason instanceof DotdoError && typeof reason.data['limit'] === 'string' ? ` ${reason.data['limit']}` : ''
+  const text = new TextEncoder().encode(`${code}${limit}: ${reason.message}`).subarray(0, maxReasonBytes)
+  // Numbers of RFC 6455, section 7.4.1: too big, invalid, against the policy.
+  const number = limit === ' messageBytes' ? 1009 : code === 'FRAME_INVALID' ? 1007 : code === 'LINK_LIMIT' ? 1008 : 1011
+  try {
+    // A character that was cut in two is left out.
+    socket.close(number, new TextDecoder().decode(text, { stream: true }))
+  } catch (error) {
+    if (code !== 'LINK_LOST') throw error
+    // The client has closed it already.
+  }
+}
+
+async function answerBatch(request: Request, main: unknown): Promise<string> {
+  const limits = clientLimits()
+  const frames = framesOf(await readText(request, limits.messageBytes))
+  const out: string[] = []
+  let failure: Error | undefined
+  const answers = new Set<number>()
+  for (const frame of frames) if (Array.isArray(frame) && (frame[0] === 'resolve' || frame[0] === 'reject')) answers.add(frame[1] as number)
+  const served = new ServedClient(
+    main,
+    limits,
+    { send: (text) => void out.push(text), ended: (reason) => (failure = reason), endOfTurn, timer, mapMeter },
+    { answers },
+  )
+  try {
+    await served.batch(frames)
+  } catch (error) {
+    throw failure ?? error
+  }
+  const text = out.join('\n')
+  served.gone()
+  return text
+}
+
+/** A batch is one frame a line. @throws `FRAME_INVALID` */
+function framesOf(text: string): Frame[] {
+  if (text === '') return []
+  try {
+    return text.split('\n').map((line) => JSON.parse(line) as Frame)
+  } catch {
+    throw frameInvalid('a line is not JSON', text)
+  }
+}
+
+/** Reads a body that may be larger than it says, or than is allowed. @throws `LINK_LIMIT`, `FRAME_INVALID` */
+async function readText(request: Request, most: number): Promise<string> {
+  const announced = Number(request.headers.get('content-length') ?? 0)
+  if (announced > most) throw overLimit('messageBytes', announced, most, 'a client')
+  if (!request.body) return ''
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })
+  let text = ''
+  let bytes = 0
+  for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
+    bytes += chunk.byteLength
+    if (bytes > most) throw overLimit('messageBytes', bytes, most, 'a client')
+    text += decodeBody(decoder, chunk, true)
+  }
+  return text + decodeBody(decoder, new Uint8Array(), false)
+}
+
+function decodeBody(decoder: TextDecoder, chunk: Uint8Array, stream: boolean): string {
+  try {
+    return decoder.decode(chunk, { stream })
+  } catch {
+    throw frameInvalid('it is not UTF-8', '')
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * Counts what the `.map`s of capnweb cost while they run, and stops one that costs too much.
+ *
+ * A `.map` is replayed for each element in one piece, without a pause, and a `.map` in a `.map` multiplies: nothing can be seen of that in the
+ * frame, which does not say how long the lists will be. But capnweb asks for two things while it replays, and both are public: it takes a
+ * `slice` of the recorded instructions for each element, and it reads `DEFAULT_LIMITS.maxDepth` for each value that it makes. So the slice of
+ * a metered recording says whose `.map` runs, and the reading counts.
+ *
+ * Owns the budget that is being spent now. Invariants:
+ * 1. What runs in one go with a metered recording is charged to its budget, however deep the `.map`s in it stand.
+ * 2. What cannot be told (a `.map` in a `.map` whose list came later, a `.map` of this isolate's own code on a value that is there) is charged
+ *    to a budget that all such share, anew in each turn of the event loop.
+ * 3. A budget that is used up ends the `.map` that used it up with a {@link LimitError}; nothing else fails.
+ */
+import { DEFAULT_LIMITS, type RpcLimits } from 'capnweb'
+import { defaultClientLimits, overLimit, type SessionLimits } from './limits.ts'
+
+/** What the `.map`s of one message may cost. */
+export class MapBudget {
+  #limits: Pick<SessionLimits, 'mapFanOut' | 'mapSteps'>
+  #caller: string | undefined
+  #elements = 0
+  #steps = 0
+
+  constructor(limits: Pick<SessionLimits, 'mapFanOut' | 'mapSteps'>, caller?: string) {
+    this.#limits = limits
+    this.#caller = caller
+  }
+
+  /** @throws `LINK_LIMIT` */
+  element(): void {
+    if (++this.#elements > this.#limits.mapFanOut) throw overLimit('mapFanOut', this.#elements, this.#limits.mapFanOut, this.#caller)
+  }
+
+  /** @throws `LINK_LIMIT` */
+  step(): void {
+    if (++this.#steps > this.#limits.mapSteps) throw overLimit('mapSteps', this.#steps, this.#limits.mapSteps, this.#caller)
+  }
+
+  /** Values made so far: what a client's turn is charged with. */
+  get steps(): number {
+    return this.#steps
+  }
+}
+
+/** The meter of one isolate; see the head of this file. */
+export class MapMeter {
+  #turn: () => unknown
+  #now: unknown
+  #current: MapBudget | undefined
+  #shared: MapBudget | undefined
+  #limits: Pick<SessionLimits, 'mapFanOut' | 'mapSteps'>
+
+  /**
+   * @param turn tells one turn of the event loop from another: it gives the same value all through one
+   * @param limits of what cannot be told whose it is
+   */
+  constructor(turn: () => unknown, limits: Pick<SessionLimits, 'mapFanOut' | 'mapSteps'> = defaultClientLimits) {
+    this.#turn = turn
+    this.#limits = limits
+  }
+
+  /** Begins to count. One meter counts at a time; the result gives capnweb its own limits back. */
+  install(limits: RpcLimits = DEFAULT_LIMITS): () => void {
+    const own = { ...limits }
+    let copying = false
+    Object.defineProperties(limits, {
+      // A session copies the limits when it is made, in the order of their names: that is no step, and must not fail.
+      maxBigIntDigits: {
+        get: () => {
+          copying = true
+          return own.maxBigIntDigits
+        },
+      },
+      maxDepth: {
+        get: () => {
+          if (!copying) this.#step()
+          copying = false
+          return own.maxDepth
+        },
+      },
+    })
+    return () => {
+      for (const name of ['maxBigIntDigits', 'maxDepth'] as const)
+        Object.defineProperty(limits, name, { value: own[name], writable: true, enumerable: true, configurable: true })
+    }
+  }
+
+  /** Charges what these instructions do to a budget. The list stays as it is: what is added to it is neither sent nor copied. */
+  meter(instructions: unknown[], budget: MapBudget): void {
+    const slice = (...range: [number?, number?]) => {
+      this.#enter(budget)
+      budget.element()
+      return Array.prototype.slice.apply(instructions, range) as unknown[]
+    }
+    Object.defineProperty(instructions, 'slice', { value: slice, enumerable: false, configurable: true })
+  }
+
+  #enter(budget: MapBudget): void {
+    // One list is mapped in one go, so the next microtask is after it (invariant 1).
+    if (this.#current === undefined) queueMicrotask(() => (this.#current = undefined))
+    this.#current = budget
+  }
+
+  #step(): void {
+    if (this.#current) return this.#current.step()
+    const now = this.#turn()
+    if (!this.#shared || now !== this.#now) this.#shared = new MapBudget(this.#limits)
+    this.#now = now
+    this.#shared.step()
+  }
+}
