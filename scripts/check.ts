@@ -19,6 +19,7 @@ const others = [
   'test/seed',
   'test/golden/app',
   'test/types',
+  'test/types/bare',
   'test/workers',
   'test/strict/support/fixture',
   'docs',

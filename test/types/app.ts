@@ -23,6 +23,10 @@ export class Counter extends RpcTarget {
   add(n: number) {
     return (this.#count += n)
   }
+
+  _hidden() {
+    return 1
+  }
 }
 
 /** A tree: a type that is inside of itself. */

@@ -22,6 +22,15 @@ export async function client(): Promise<void> {
   claim<IsAny<(typeof runs)[number]['status']>>(false)
   app.close()
 
+  // The whole app, as its module has it: nobody lists its nouns.
+  const whole = connect<typeof import('./app.ts')>('http://127.0.0.1:8787', { token: 'of a session' })
+  const doubled = await whole.Pipeline('main').getStage(0).run([1])
+  claim<Same<typeof doubled, number[]>>(true)
+  // @ts-expect-error a batch is of numbers
+  void whole.Pipeline('main').getStage(0).run('1')
+  // @ts-expect-error the framework's own class is no noun of the app
+  whole.DotdoSystem('main')
+
   // An app that nobody has typed can be called all the same.
   const untyped = connect('http://127.0.0.1:8787', { token: 'of a session' })
   const rows = await untyped.Pipeline('main').query('SELECT 1')

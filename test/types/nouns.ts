@@ -1,12 +1,12 @@
 /** What `this.Noun(id)` is: compiled by `npm run check types`, never run. */
-import { DO, type Noun, type Pending, type Remote } from 'dotdo'
+import { DO, type Noun, type NounsOf, type Pending, type Remote } from 'dotdo'
 import type { Counter, Row, Stage, Tree } from './app.ts'
 import type { Courier } from './elsewhere.ts'
 import { claim, type IsAny, type Same } from './same.ts'
 
 declare module 'dotdo' {
-  // A noun that a service of another Worker has: one line.
-  interface Nouns {
+  // What a service of another Worker offers, in one line; and one noun alone.
+  interface Nouns extends NounsOf<typeof import('./service.ts')> {
     readonly Courier: Noun<typeof Courier>
   }
 }
@@ -106,6 +106,8 @@ export const Caller = DO.extend({
     // A list that is not there yet has no elements and no length.
     // @ts-expect-error await it first
     void this.Stage('a').names().length
+    // @ts-expect-error await it first
+    void this.Stage('a').names()[0]
   },
 
   async capabilities() {
@@ -116,6 +118,8 @@ export const Caller = DO.extend({
     claim<Same<typeof counter, Remote<Counter>>>(true)
     const count = await counter.count
     claim<Same<typeof count, number>>(true)
+    // @ts-expect-error a private name
+    void counter._hidden
     const copy = counter.dup()
     claim<Same<typeof copy, Remote<Counter>>>(true)
 
@@ -144,7 +148,11 @@ export const Caller = DO.extend({
     claim<Same<typeof bytes, Uint8Array<ArrayBuffer> | null>>(true)
     // @ts-expect-error no such method over there
     void this.ColdStore('a').melt()
-    // By a line of its own.
+    // By a line of its own, alone and with all that its Worker offers.
+    const sailed = await this.Ferry('a').sail(this.Courier('a').carry('x'))
+    claim<Same<typeof sailed, string[]>>(true)
+    const arrived = await this.Ferry('a').back().harbour()
+    claim<Same<typeof arrived, 'harbour'>>(true)
     const carried = await this.Courier('a').carry('x')
     claim<Same<typeof carried, string[]>>(true)
     // A noun that nobody has declared is free, and so is a binding whose class nobody has named.
@@ -160,5 +168,8 @@ export const Caller = DO.extend({
     claim<Same<typeof this.env.GREETING, string>>(true)
     claim<Same<typeof this.env.R2_BUCKET, R2Bucket>>(true)
     claim<IsAny<typeof this.env.UNDECLARED>>(true)
+    // The platform's own stub of a bound class has its methods too.
+    const native = this.env.COLD_STORE.getByName('a').freeze([{ id: 'x' }])
+    claim<Same<Awaited<typeof native>, number>>(true)
   },
 })

@@ -8,7 +8,7 @@ patchNativeStubs()
 export { DO } from './object/do.ts'
 export type { DurableObjectClass, ObjectOf, Public, Reachable } from './object/do.ts'
 export type { Env } from './object/env.ts'
-export type { BoundNouns, ExportedNouns, Nouns, TypedNouns } from './object/noun-types.ts'
+export type { BoundNouns, Exported, Nouns, NounsOf, TypedNouns } from './object/noun-types.ts'
 export type { Done, DotdoObject } from './object/self.ts'
 export type { Argument, Element, Narrowed, Noun, Pending, Received, Remote, Stub } from './rpc/remote.ts'
 export { extract } from './object/sources.ts'

@@ -1,3 +1,5 @@
+import { redactData, redactText } from './redact.ts'
+
 /** Plain, structured-clonable facts of an error: the values that its message speaks of. */
 export type ErrorData = Record<string, unknown>
 
@@ -45,7 +47,7 @@ export interface ErrorRecord {
 
 /**
  * Reads any thrown value into the form that is stored and sent. Stacks and causes stay at home. Never throws: what cannot be read (no
- * text, accessors that throw) becomes an error that says so, because recording a failure must not fail.
+ * text, accessors that throw) becomes an error that says so, because recording a failure must not fail. Tokens in it are redacted.
  */
 export function toErrorRecord(thrown: unknown): ErrorRecord {
   try {
@@ -56,11 +58,11 @@ export function toErrorRecord(thrown: unknown): ErrorRecord {
 }
 
 function readError(thrown: unknown): ErrorRecord {
-  if (!isErrorLike(thrown)) return { name: 'Error', message: String(thrown) }
-  const record: ErrorRecord = { name: String(thrown.name), message: String(thrown.message) }
+  if (!isErrorLike(thrown)) return { name: 'Error', message: redactText(String(thrown)) }
+  const record: ErrorRecord = { name: redactText(String(thrown.name)), message: redactText(String(thrown.message)) }
   if (typeof thrown.code === 'string') record.code = thrown.code
   if (typeof thrown.retryable === 'boolean') record.retryable = thrown.retryable
-  if (isPlainObject(thrown.data)) record.data = thrown.data
+  if (isPlainObject(thrown.data)) record.data = redactData(thrown.data)
   return record
 }
 

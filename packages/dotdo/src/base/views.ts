@@ -107,6 +107,34 @@ export interface TableOverview {
   bytes: number
 }
 
+/** One capability that an object has handed out as a token. The token itself nobody has but those who were given it. Instants are epoch milliseconds. */
+export interface GrantView {
+  /** The object that issued it, where it is revoked. */
+  noun: string
+  name: string
+  id: string
+  /** What its issuer noted of it. */
+  label?: string
+  /** The calls that lead to the capability from the object, such as `getThing(1)`; empty for the object itself. */
+  path: string
+  /** What it was narrowed to when it was saved. */
+  caveats: { only?: string[]; until?: number; uses?: number; where?: Record<string, unknown[]> }
+  /** `revoked`, `expired` and `used up` may be those of the grant that it was made from. */
+  status: 'live' | 'revoked' | 'expired' | 'used up'
+  /** The fewest that are left, where uses are counted. */
+  usesLeft?: number
+  /** Who alone may restore it: whoever knows a secret, or one object as `Noun/name`. */
+  holder?: 'secret' | { object: string }
+  /** The object that asked for it, as `Noun/name`. */
+  by?: string
+  /** The grant that it was made from, and ends with. */
+  parent?: string
+  createdAt: number
+  /** To the minute. */
+  usedAt?: number
+  revokedAt?: number
+}
+
 /** One thing that happened in an object, as live subscribers receive it. `seq` counts up within one object without gaps. */
 export type LiveEvent = { seq: number; at: number } & (
   | { type: 'run.started' | 'run.resumed' | 'run.done' | 'run.failed' | 'run.cancelled'; run: RunView }

@@ -1,5 +1,6 @@
 import { encodeValue } from '../base/codec.ts'
 import { DotdoError } from '../base/errors.ts'
+import { redactText } from '../base/redact.ts'
 import type { ValuePreview } from '../base/views.ts'
 
 /** How much of a payload a list shows, in characters of its stored form. */
@@ -20,9 +21,9 @@ export function encodePayload(type: string, payload: unknown, limitBytes: number
   return text
 }
 
-/** What lists show of a stored payload: its text without the letter that names the form, cut at {@link previewLength}. */
+/** What lists show of a stored payload: its text without the letter that names the form, cut at {@link previewLength}, and without tokens. */
 export function previewOf(stored: string, size: number): ValuePreview {
-  return { text: stored.slice(1, previewLength + 1), sizeBytes: size - 1 }
+  return { text: redactText(stored.slice(1, previewLength + 1)), sizeBytes: size - 1 }
 }
 
 /** Length in UTF-8. */

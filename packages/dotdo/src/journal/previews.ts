@@ -1,4 +1,5 @@
 import { decodeValue } from '../base/codec.ts'
+import { redactText } from '../base/redact.ts'
 import type { ValuePreview } from '../base/views.ts'
 import { cutAt, utf8Length } from './pieces.ts'
 
@@ -76,6 +77,8 @@ function printAll<T>(items: Iterable<T>, open: string, close: string, out: Outpu
   put(out, close)
 }
 
-function cut(text: string): string {
+/** Tokens are taken out before the text is cut: what a cut leaves of one is no longer known as one. */
+function cut(whole: string): string {
+  const text = redactText(whole)
   return text.length <= previewChars ? text : `${text.slice(0, cutAt(text, previewChars - 1))}…`
 }

@@ -1,5 +1,6 @@
 import { decodeValue } from '../base/codec.ts'
 import { DotdoError } from '../base/errors.ts'
+import { redactText } from '../base/redact.ts'
 import type { Store } from '../base/ports.ts'
 import type { ValuePreview } from '../base/views.ts'
 import type { Compression } from './ports.ts'
@@ -109,7 +110,7 @@ export class ValueStore {
 
   /** What people see of a column. Never reads chunks. */
   preview(text: string): ValuePreview {
-    if (text[0] === 'u') return { text: `(not stored: ${text.slice(1)})`, sizeBytes: 0 }
+    if (text[0] === 'u') return { text: redactText(`(not stored: ${text.slice(1)})`), sizeBytes: 0 }
     if (text[0] !== 'r') return previewInline(text)
     const { preview, sizeBytes, rows } = readRef(text)
     return { text: preview, sizeBytes, ...(rows !== undefined && { rows }) }

@@ -1,6 +1,8 @@
 /** What the app says of itself, once, when its entry is evaluated. One Worker is one app: this is the one state that a module keeps. */
+import { DotdoError } from '../base/errors.ts'
 import type { AppLimits } from '../rpc/limits.ts'
 import type { SourceDeclarations } from '../sources/ports.ts'
+import type { TraceOptions } from './tracing.ts'
 
 /** What `serve({...})` takes, and what the file of a one-file app may export beside its default. */
 export interface AppOptions {
@@ -19,12 +21,22 @@ export interface AppOptions {
   limits?: AppLimits
   /** Whether a token opens the app. Default: signed tokens of the app's own secret. Resolve to `false`, or throw, to refuse. */
   authenticate?: (token: string, env: unknown) => boolean | Promise<boolean>
+  /** Where the spans of the app's calls, runs and steps go. Default: none are made, and a trace that comes with a call is passed on. */
+  traces?: TraceOptions
 }
 
 let current: AppOptions = {}
 
-/** Called by `serve` and by the one-file entry. */
+/** Called by `serve` and by the one-file entry. @throws `TRACES_INVALID` */
 export function configureApp(options: AppOptions): void {
+  const { traces } = options
+  const sample = traces?.sample ?? 1
+  if (traces && (typeof traces.export !== 'function' || !(sample >= 0 && sample <= 1)))
+    throw new DotdoError(
+      'TRACES_INVALID',
+      `serve({ traces }) takes a function export(batch) and a share to sample from 0 to 1, not ${typeof traces.export} and ${sample}.`,
+      { data: { export: typeof traces.export, sample } },
+    )
   current = options
 }
 

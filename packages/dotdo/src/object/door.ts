@@ -7,7 +7,8 @@ import { DotdoError } from '../base/errors.ts'
 import type { AppDescription, TableOverview } from '../base/views.ts'
 import { appOptions } from './app.ts'
 import { bucketBindings } from './buckets.ts'
-import { livePath, nounNames, requireAppNoun, type Links } from './nouns.ts'
+import { livePath } from './live-path.ts'
+import { nounNames, requireAppNoun, type Links } from './nouns.ts'
 import { clock } from './platform.ts'
 import { signToken, verifyToken } from '../rpc/tokens.ts'
 
@@ -105,6 +106,14 @@ export class Operator extends RpcTarget {
   object(noun: string, name: string): RpcStub<Record<string, never>> {
     requireAppNoun(noun)
     return this.#links.inspector(noun, name)
+  }
+
+  /**
+   * The same app for calls that belong to a trace of the client's: https://www.w3.org/TR/trace-context/. Over HTTP the headers of that name do the same
+   * for all calls of a batch; a socket has no headers in a browser, and lasts longer than a trace.
+   */
+  traced(traceparent: string, tracestate?: string): App {
+    return makeApp(this.#env, this.#links.within({ traceparent, ...(tracestate !== undefined && { tracestate }) }))
   }
 
   /** Makes sure that the singletons live, so that their schedules run. */

@@ -21,6 +21,7 @@ const handler: AppHandler = serve({
   ...optional('services'),
   ...optional('offers'),
   ...optional('authenticate'),
+  ...optional('traces'),
   ...optional('limits'),
 })
 export default handler

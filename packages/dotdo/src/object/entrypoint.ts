@@ -2,6 +2,7 @@
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import { appOptions } from './app.ts'
+import { objectOfPath } from './live-path.ts'
 import { nounUnknown, objectAt, ownNouns, placeOf, type LinkedObject, type LinkedService } from './nouns.ts'
 
 /**
@@ -29,10 +30,10 @@ export class DotdoEntrypoint extends WorkerEntrypoint implements LinkedService {
 
   /** A WebSocket with the live events of one object, at `/live/<noun>/<name>`. Who may watch, the calling Worker has checked. */
   override async fetch(request: Request): Promise<Response> {
-    const [, room, noun, name] = new URL(request.url).pathname.split('/').map(decodeURIComponent)
-    if (room !== 'live' || !noun || !name || request.headers.get('upgrade') !== 'websocket')
-      return new Response('This entrypoint serves other Workers of dotdo.\n', { status: 404 })
-    return await offered(noun, name).fetch(request)
+    const isWatch = request.headers.get('upgrade') === 'websocket'
+    const watched = isWatch ? objectOfPath(new URL(request.url).pathname) : undefined
+    if (!watched) return new Response('This entrypoint serves other Workers of dotdo.\n', { status: 404 })
+    return await offered(watched.noun, watched.name).fetch(request)
   }
 }
 

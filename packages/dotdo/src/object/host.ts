@@ -31,6 +31,7 @@ import { Live } from './live.ts'
 import { Links } from './nouns.ts'
 import { clock, endOfTurn, linkPorts, random, receivingPorts, sleep, sqlStore, zstd } from './platform.ts'
 import { makeSelf } from './self.ts'
+import { tracingOf, type Tracing } from './tracing.ts'
 import { Wake } from './wake.ts'
 
 /** How long runs that have ended are kept. */
@@ -50,6 +51,8 @@ export class ObjectHost {
   readonly live: Live
   readonly links: Links
   readonly wake: Wake
+  /** Absent where the app keeps no traces. */
+  readonly tracing: Tracing | undefined
   /** The user's `this`. */
   readonly self: object
   #userLink: LinkServer
@@ -66,7 +69,9 @@ export class ObjectHost {
     this.shape = shape
     this.store = sqlStore(ctx.storage)
     this.live = new Live(ctx, clock.now())
-    this.links = new Links(linkPorts(this.label, (work) => ctx.waitUntil(work), this))
+    const keepAlive = (work: Promise<unknown>) => ctx.waitUntil(work)
+    this.tracing = tracingOf(this.label, env, keepAlive)
+    this.links = new Links(linkPorts(this.label, keepAlive, this), this.tracing)
     const sync = () => ctx.storage.sync()
     const observe = this.live.emit.bind(this.live)
     this.journal = new Journal({
@@ -78,7 +83,7 @@ export class ObjectHost {
       observe,
       compression: zstd,
       execute: (run, execution) => this.#execute(run, execution),
-      enter: (execution, work) => inContext({ ...this.#context(), execution }, work),
+      enter: (execution, work) => this.#enterStep(execution, work),
     })
     this.scheduler = new Scheduler({
       store: this.store,
@@ -141,6 +146,12 @@ export class ObjectHost {
 
   /** A call from outside of a public method. Returns what the method returns, as it is: a stub stays a stub. */
   enter(method: string, args: unknown[], work: () => unknown, origin: Origin = { depth: 1 }): unknown {
+    const span = this.tracing?.called(this.noun, this.label, method, origin)
+    if (!span) return this.#enter(method, args, work, origin)
+    return this.tracing!.around(span, () => this.#enter(method, args, work, span.origin))
+  }
+
+  #enter(method: string, args: unknown[], work: () => unknown, origin: Origin): unknown {
     const context: CallContext = { host: this, target: { kind: 'method', name: method }, args, origin }
     const result = inContext(context, work)
     if (!isThenable(result)) return result
@@ -226,12 +237,23 @@ export class ObjectHost {
 
   async #execute(run: RunInvocation, execution: Execution): Promise<unknown> {
     await this.#ready
-    const context: CallContext = { host: this, target: run.target, args: run.args, execution }
+    // Whatever started it is over: a schedule's firing, an event's delivery and a run that is taken up again begin a trace of their own.
+    const span = this.tracing?.run(this.label, run)
+    const context: CallContext = { host: this, target: run.target, args: run.args, execution, ...(span && { origin: span.origin }) }
+    const work = () => inContext(context, () => this.#find(run.target)(...run.args))
     try {
-      return await inContext(context, () => this.#find(run.target)(...run.args))
+      return await (span ? this.tracing!.around(span, work, true) : work())
     } finally {
       this.wake.changed()
     }
+  }
+
+  /** A step's function, in a context of its own. */
+  #enterStep<T>(execution: Execution, work: () => T): T {
+    const context = this.#context()
+    const span = this.tracing?.step(execution, context.origin ?? { depth: 0 })
+    if (!span) return inContext({ ...context, execution }, work)
+    return this.tracing!.around(span, () => inContext({ ...context, execution, origin: span.origin }, work), true)
   }
 
   #find(target: RunTarget): (...args: unknown[]) => unknown {

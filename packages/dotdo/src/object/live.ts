@@ -1,4 +1,5 @@
 /** Live events of one object, to whoever watches over a WebSocket that the object owns and that lets it sleep. */
+import { redactText } from '../base/redact.ts'
 import type { LiveEvent, LiveEventBody } from '../base/views.ts'
 
 /** Watchers of one object, at most. */
@@ -25,7 +26,8 @@ export class Live {
     const sockets = this.#ctx.getWebSockets('live')
     if (sockets.length === 0) return
     const message: LiveEvent = { seq, at: Date.now(), ...event }
-    const text = JSON.stringify(message)
+    // Addresses in a step's progress are the user's text: what they carry as a token is shown to nobody.
+    const text = redactText(JSON.stringify(message))
     for (const socket of sockets) {
       try {
         socket.send(text)

@@ -12,28 +12,31 @@
  * These types pick by name and never by what a name stands for. The class of a noun is typed by its methods, and those call nouns: to look at
  * all classes in order to say which are nouns would make each class a part of its own type.
  */
-import type { Defines, Noun, Remote } from '../rpc/remote.ts'
+import type { Defines, Noun, Remote, Shape } from '../rpc/remote.ts'
 import type { Env } from './env.ts'
 
 /**
- * Stubs of other objects by noun: `this.Stage('a')`. Calls on one in one turn leave in one message. A noun that nothing declares is `any`, and no
- * function, because a function from an index signature would be "possibly undefined" where the compiler checks indexed access. A noun of
- * another Worker is typed by its binding, or by a line of its own:
- * `declare module 'dotdo' { interface Nouns { readonly Stage: Noun<typeof import('../stages/src/index').Stage> } }`.
+ * Nouns that are declared by hand, and every other: a noun that nothing declares is `any`, and no function, because a function from an index
+ * signature would be "possibly undefined" where the compiler checks indexed access. What a service of another Worker offers is one line:
+ * `declare module 'dotdo' { interface Nouns extends NounsOf<typeof import('../stages/src/index')> {} }`.
  */
 export interface Nouns {
   readonly [noun: Capitalize<string>]: Untyped
 }
 
-/** Every noun of the Worker, as it stands on `this`: its own exports, then its bindings, then what else is declared. */
-export type TypedNouns = ExportedNouns & BoundNouns & Nouns
+/**
+ * Every noun of the Worker, as it stands on `this`: its own exports, then its bindings, then what else is declared. `this.Stage('a')` is a stub;
+ * calls on one in one turn leave in one message.
+ */
+export type TypedNouns = NounsOf<Cloudflare.MainModule> & BoundNouns & Nouns
 
-/** The classes that the Worker's own module exports by a capital name. Those of the framework are not nouns of the app. */
-export type ExportedNouns = {
-  readonly [K in keyof Cloudflare.MainModule as K extends Capitalize<string> ? Exclude<K, `Dotdo${string}`> : never]: Noun<
-    Cloudflare.MainModule[K]
-  >
+/** The classes that a module exports by a capital name, as nouns. Those of the framework are not nouns of the app. */
+export type NounsOf<Module> = {
+  readonly [K in keyof Module as K extends Capitalize<string> ? Exclude<K, `Dotdo${string}`> : never]: Noun<Module[K], Exported<K, Module>>
 }
+
+/** An object of the class that a module exports by a name. An interface, so that an editor shows that name and not the whole definition. */
+export interface Exported<Name extends keyof Module, Module> extends Defines<Shape<Module[Name]>> {}
 
 /** The classes that are bound: by the noun itself or by its capitals, `FlightShard` or `FLIGHT_SHARD`. An export of the name comes first. */
 export type BoundNouns = {

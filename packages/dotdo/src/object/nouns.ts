@@ -7,8 +7,12 @@ import type { RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import { Link, type LinkClientPorts } from '../rpc/link-client.ts'
-import { newLinkStats, type LinkStats } from '../rpc/stats.ts'
+import { meteredPeer } from '../rpc/metered-peer.ts'
+import { formatTrace, parseTrace, type TraceHeaders } from '../rpc/trace.ts'
+import { newLinkStats, sumStats, type LinkStats } from '../rpc/stats.ts'
 import { appOptions } from './app.ts'
+import { livePath } from './live-path.ts'
+import type { Tracing } from './tracing.ts'
 
 /** What every object of dotdo answers to natively: its two link methods, and requests for its live events. */
 export interface LinkedObject {
@@ -98,7 +102,8 @@ export function nounUnknown(noun: string, known: readonly string[]): DotdoError 
 export function placeOf(noun: string): (name: string) => ObjectAddress {
   const namespace = namespaceOf(noun)
   if (namespace) return (name) => ({ stub: namespace.getByName(name) })
-  const binding = appOptions().services?.[noun]
+  const services = appOptions().services ?? {}
+  const binding = Object.hasOwn(services, noun) ? services[noun] : undefined
   if (binding === undefined) throw nounUnknown(noun, nounNames())
   const service = bindings()[binding]
   if (isService(service)) return (name) => ({ stub: service, at: [noun, name] })
@@ -132,20 +137,34 @@ export function objectAt({ stub, at }: ObjectAddress): LinkedObject {
   }
 }
 
-/** Where, at a Worker and at its entrypoint, the live events of an object are. */
-export const livePath = (noun: string, name: string): string => `/live/${encodeURIComponent(noun)}/${encodeURIComponent(name)}`
-
 /** How many objects one owner keeps a link to. The one used longest ago is forgotten first; it costs a new native stub to come back. */
 const linksPerOwner = 1000
 
 /** The links that one owner (an object's instance, a request) has open, by noun and name. */
 export class Links {
-  readonly stats: LinkStats = newLinkStats()
-  #links = new Map<string, Link>()
+  #links = new Map<string, { link: Link; stats: LinkStats }>()
+  /** Of links that are forgotten. */
+  #before: LinkStats = newLinkStats()
   #ports: LinkClientPorts
+  #tracing: Tracing | undefined
 
-  constructor(ports: LinkClientPorts) {
+  /** @param tracing of the owner, where the app keeps traces */
+  constructor(ports: LinkClientPorts, tracing?: Tracing) {
     this.#ports = ports
+    this.#tracing = tracing
+  }
+
+  /** The same way to objects, within another trace; one that cannot be read begins anew with each message. */
+  within(headers: TraceHeaders): Links {
+    const trace = parseTrace(headers)
+    const ports = this.#ports
+    const caller = () => ({ context: undefined, origin: { ...ports.caller().origin, ...(trace && formatTrace(trace)) } })
+    return new Links({ ...ports, caller }, this.#tracing)
+  }
+
+  /** What all links of this owner have done so far. */
+  get stats(): LinkStats {
+    return sumStats([this.#before, ...Array.from(this.#links.values(), ({ stats }) => stats)])
   }
 
   /** A stub of the user's methods of an object. @throws `NOUN_UNKNOWN`, `INVALID_NAME` */
@@ -169,23 +188,28 @@ export class Links {
       )
     }
     const key = `${method} ${noun} ${name}`
-    let link = this.#links.get(key)
-    if (link) {
+    let known = this.#links.get(key)
+    if (known) {
       this.#links.delete(key)
     } else {
       const place = placeOf(noun)
-      link = new Link(
-        () => {
-          const object = objectAt(place(name))
-          return { send: (message) => object[method](message) }
-        },
-        this.#ports,
-        this.stats,
-        appOptions().limits?.link,
-      )
-      if (this.#links.size >= linksPerOwner) this.#links.delete(this.#links.keys().next().value!)
+      const stats = newLinkStats()
+      // What an operator looks at is no part of what the app does.
+      const trace = method === 'dotdoLink' ? this.#tracing?.sentTo(noun, name) : undefined
+      const peer = () => {
+        const object = objectAt(place(name))
+        return meteredPeer({ send: (message) => object[method](message) }, stats, trace)
+      }
+      known = { link: new Link(peer, this.#ports, stats, appOptions().limits?.link), stats }
+      if (this.#links.size >= linksPerOwner) this.#forgetOldest()
     }
-    this.#links.set(key, link)
-    return link
+    this.#links.set(key, known)
+    return known.link
+  }
+
+  #forgetOldest(): void {
+    const [key, { stats }] = this.#links.entries().next().value!
+    this.#links.delete(key)
+    this.#before = sumStats([this.#before, stats])
   }
 }

@@ -1,10 +1,11 @@
 /** The ports of the pure rooms over workerd. */
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import type { Clock, Random, SqlRow, SqlValue, Store } from '../base/ports.ts'
+import { redactText } from '../base/redact.ts'
 import type { LinkClientPorts } from '../rpc/link-client.ts'
 import type { LinkServerPorts } from '../rpc/link-server.ts'
 import { MapMeter } from '../rpc/map-meter.ts'
-import type { Caller } from '../rpc/origin.ts'
+import type { Caller, Origin } from '../rpc/origin.ts'
 import { currentContext, detached } from './context.ts'
 
 /** The clock of the platform. It stands still while code runs and moves with I/O. */
@@ -87,22 +88,28 @@ export const receivingPorts: LinkServerPorts = { endOfTurn, timer, mapMeter }
  * @param owner as logs name it; an object's label
  * @param host the object whose code calls; a Worker's request has none
  * @param keepAlive `waitUntil` of the owner: without it a stateless Worker loses messages that its turn has not sent yet
+ * @param request on whose behalf a Worker's request calls
  */
-export function linkPorts(owner: string, keepAlive: (work: Promise<unknown>) => void, host?: object): LinkClientPorts {
+export function linkPorts(
+  owner: string,
+  keepAlive: (work: Promise<unknown>) => void,
+  host?: object,
+  request: Origin = { depth: 1 },
+): LinkClientPorts {
   return {
-    caller: () => callerOf(owner, host),
+    caller: () => callerOf(owner, host, request),
     endOfTurn,
     keepAlive,
     timer,
     newSession: () => crypto.randomUUID(),
     detached,
-    unawaitedFailure: (error) => console.warn(`${owner}: a call that nobody awaited failed: ${error.code}: ${error.message}`),
+    unawaitedFailure: (error) => console.warn(redactText(`${owner}: a call that nobody awaited failed: ${error.code}: ${error.message}`)),
   }
 }
 
 /** Whose code calls now: the context of the object's own call, run or event, or none. */
-function callerOf(owner: string, host: object | undefined): Caller {
+function callerOf(owner: string, host: object | undefined, request: Origin): Caller {
   const context = currentContext()
-  if (!host || context?.host !== host) return { context: undefined, origin: { depth: 1, ...(host && { caller: owner }) } }
+  if (!host || context?.host !== host) return { context: undefined, origin: host ? { depth: 1, caller: owner } : request }
   return { context, origin: { ...context.origin, depth: (context.origin?.depth ?? 0) + 1, caller: owner } }
 }

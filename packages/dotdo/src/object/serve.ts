@@ -1,11 +1,15 @@
 /** The Worker around the objects: the one address that clients, engines and the page speak to. */
-import { codeOf, DotdoError } from '../base/errors.ts'
+import { codeOf } from '../base/errors.ts'
+import { redactText } from '../base/redact.ts'
 import { configureApp, type AppOptions } from './app.ts'
 import { serveClient } from './client-link.ts'
 import { Door, wakeSingletons, type DoorEnv } from './door.ts'
+import { objectOfPath } from './live-path.ts'
 import { Links, objectAt, placeOf } from './nouns.ts'
 import { clock, linkPorts } from './platform.ts'
 import { serveCatalog, serveBucket } from './tables.ts'
+import { originOf, tracingOf } from './tracing.ts'
+import type { Origin } from '../rpc/origin.ts'
 import { verifyToken } from '../rpc/tokens.ts'
 
 /** What the framework reads of the Worker's bindings. */
@@ -39,9 +43,12 @@ export function serve(options: AppOptions = {}): AppHandler {
     async fetch(request, env, ctx) {
       const url = new URL(request.url)
       const [, room] = url.pathname.split('/')
-      const links = () => new Links(linkPorts('the Worker', (work) => ctx.waitUntil(work)))
+      const keepAlive = (work: Promise<unknown>) => ctx.waitUntil(work)
+      const tracing = tracingOf('the Worker', env, keepAlive)
+      const links = (origin = originOf(request)) => new Links(linkPorts('the Worker', keepAlive, undefined, origin), tracing)
+      const rpc = (origin?: Origin) => serveClient(request, () => new Door(env, links(origin)))
       try {
-        if (room === 'rpc') return await serveClient(request, () => new Door(env, links()))
+        if (room === 'rpc') return await (tracing ? tracing.served(request, originOf(request), rpc) : rpc())
         if (room === 'live') return await watch(request, url, env)
         if (room === 'iceberg') return await serveCatalog(request, url, env, links())
         if (room === 'buckets') return await serveBucket(request, url, env)
@@ -60,33 +67,20 @@ export function serve(options: AppOptions = {}): AppHandler {
 async function watch(request: Request, url: URL, env: ServeEnv): Promise<Response> {
   if (request.headers.get('upgrade') !== 'websocket')
     return new Response('Connect with a WebSocket.\n', { status: 426, headers: { upgrade: 'websocket' } })
-  const [noun, name] = url.pathname.split('/').slice(2).map(decoded)
+  const watched = objectOfPath(url.pathname)
   const claims = await verifyToken(url.searchParams.get('ticket'), 'watch', env.DOTDO_SECRET, clock.now())
-  if (noun === undefined || name === undefined || claims.object !== `${noun}/${name}`)
+  if (!watched || claims.object !== `${watched.noun}/${watched.name}`)
     return new Response('The ticket is for another object.\n', { status: 403 })
-  return await objectAt(placeOf(noun)(name)).fetch(request)
-}
-
-/** One segment of a path. @throws `INVALID_NAME` for one that is not percent-encoded UTF-8 */
-function decoded(segment: string): string {
-  try {
-    return decodeURIComponent(segment)
-  } catch (cause) {
-    throw new DotdoError(
-      'INVALID_NAME',
-      `${JSON.stringify(segment)} is no name of a noun or an object: it is not percent-encoded UTF-8. Take the address from dotdo.watch(noun, name).`,
-      { data: { segment }, cause },
-    )
-  }
+  return await objectAt(placeOf(watched.noun)(watched.name)).fetch(request)
 }
 
 /** Errors of the way in, for clients that speak HTTP. What went wrong inside is the log's matter and not the caller's. */
 function refusal(error: unknown): Response {
   const code = codeOf(error)
   if (code === undefined) {
-    console.error(error)
+    console.error(redactText(error instanceof Error ? (error.stack ?? String(error)) : String(error)))
     return Response.json({ code: 'INTERNAL', message: 'The Worker failed. Its log has the reason.' }, { status: 500 })
   }
   const status = /^(?:TOKEN|SECRET)_/.test(code) ? 401 : 400
-  return Response.json({ code, message: (error as Error).message }, { status })
+  return Response.json({ code, message: redactText((error as Error).message) }, { status })
 }

@@ -2,15 +2,25 @@ import { DotdoError, toErrorRecord } from '../base/errors.ts'
 import type { Frame } from './frames.ts'
 
 /**
- * What of an error crosses a link: name, message, `code`, `retryable`, `data`. Stacks and causes stay at home, and so does whatever else
- * somebody hung on it. Given to capnweb as `onSendError`.
+ * What of an error crosses a link: name, message, `code`, `retryable`, `data`, its own properties, and the errors that it gathers. Stacks
+ * and causes stay at home: they tell of what is inside. Given to capnweb as `onSendError`, which leaves out what cannot be sent.
  */
 export function errorForWire(error: Error): Error {
   const record = toErrorRecord(error)
   const sent = new Error(record.message)
-  Object.assign(sent, record)
+  Object.assign(sent, ownProperties(error), record)
   delete sent.stack
   return sent
+}
+
+/** What somebody hung on an error. Accessors are not asked: a failure must be told, whatever they would do. */
+function ownProperties(error: Error): Record<string, unknown> {
+  const own: Record<string, unknown> = {}
+  for (const [name, it] of Object.entries(Object.getOwnPropertyDescriptors(error))) {
+    // Those of an AggregateError are not enumerable.
+    if ('value' in it && (it.enumerable || name === 'errors') && name !== 'stack' && name !== 'cause') own[name] = it.value
+  }
+  return own
 }
 
 /** The error for a call whose session is gone: evicted with its object, expired, or closed. */

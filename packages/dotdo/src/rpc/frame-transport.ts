@@ -1,5 +1,6 @@
 import type { RpcTransportWithCustomEncoding } from 'capnweb'
 import type { Frame } from './frames.ts'
+import { ownBytes } from './own-bytes.ts'
 
 /**
  * One end of a capnweb session whose frames somebody else carries.
@@ -23,7 +24,7 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
 
   /** Called by the session. */
   send(message: unknown): void {
-    const frame = message as Frame
+    const frame = ownBytes(message as Frame)
     this.#outgoing.push(frame)
     // A session that aborts reads no more.
     if (frame[0] === 'abort') this.#becomeIdle()

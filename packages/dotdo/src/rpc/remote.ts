@@ -54,8 +54,8 @@ export type Pending<T> = Promise<Received<T>> & IsRecorded<T> & Pipelined<T>
 export type Element<T> = IsRecorded<T> & Pipelined<T>
 
 /** A noun, as it stands on `this`: `this.Stage('a')` is a stub of the object of that name. `Class` is what the noun is exported as. */
-export type Noun<Class> = Class extends abstract new (...args: never[]) => Defines<unknown>
-  ? (id: string) => Remote<InstanceType<Class>>
+export type Noun<Class, Instance = Class> = Class extends abstract new (...args: never[]) => Defines<unknown>
+  ? (id: string) => Remote<Instance>
   : Untyped
 
 /** The names of what can be called or read on a stub. */
@@ -73,7 +73,7 @@ export type Narrowed<C, Only extends string> = C extends IsStub<infer T> | IsRec
 export type Received<T> = [Live<T>] extends [never] ? T : ReceivedLive<T>
 
 /** What can be passed where a method takes a `T`: a value, a promise of one (of this object, of another, or local), in parts too. */
-export type Argument<T> = 0 extends 1 & T ? Untyped : Given<T> | PromiseLike<Given<T>> | IsRecorded<Given<T>>
+export type Argument<T> = Given<T> | PromiseLike<Given<T>> | IsRecorded<Given<T>>
 
 /** What nobody has typed. */
 // oxlint-disable-next-line typescript/no-explicit-any
@@ -96,8 +96,12 @@ type Value =
   | { getSetCookie: AnyFunction }
   | { readonly href: string; readonly searchParams: object }
 
-/** What `T` offers: of a class, what its instances do; of a class of `DO.extend`, what the definition lets out. */
-type Shape<T> = T extends abstract new (...args: never[]) => infer Instance ? Shape<Instance> : T extends Defines<infer Public> ? Public : T
+/** What `T` offers to a stub: of a class, what its instances do; of a class of `DO.extend`, what the definition lets out. */
+export type Shape<T> = T extends abstract new (...args: never[]) => infer Instance
+  ? Shape<Instance>
+  : T extends Defines<infer Public>
+    ? Public
+    : T
 
 /** The members of a stub. Names are told apart by name alone; what begins with `_`, and what a stub has of its own, is out of reach. */
 type Members<S> = { readonly [K in keyof S as K extends string ? Exclude<K, `_${string}` | OwnNames> : never]: Member<S[K]> }

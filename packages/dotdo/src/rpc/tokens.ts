@@ -1,5 +1,6 @@
 /**
- * Signed tokens: what `authenticate` takes where the app brings no check of its own.
+ * Signed tokens: what `authenticate` takes where the app brings no check of its own. (Tokens of saved capabilities have the same form and are
+ * in `capability-token.ts`.)
  *
  * A token is `dotdo1.<claims>.<signature>`: claims as base64url JSON, HMAC-SHA-256 of the part before the signature by the secret in
  * `DOTDO_SECRET`. A token is a secret: it is never logged, and an error does not repeat it.
@@ -61,24 +62,34 @@ function invalid(reason: string): DotdoError {
   )
 }
 
-async function hmacKey(secret: string | undefined): Promise<CryptoKey> {
+/** The secret, where the app has one. @throws `SECRET_MISSING` */
+export function requireSecret(secret: string | undefined): string {
   if (typeof secret !== 'string' || secret.length < 16) {
     throw new DotdoError(
       'SECRET_MISSING',
       'This app has no secret to check tokens with. Set DOTDO_SECRET (16 characters or more: wrangler secret put DOTDO_SECRET), or give serve() an authenticate function.',
     )
   }
-  return crypto.subtle.importKey('raw', new TextEncoder().encode(secret), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign', 'verify'])
+  return secret
 }
 
-function base64url(bytes: Uint8Array): string {
+async function hmacKey(secret: string | undefined): Promise<CryptoKey> {
+  return crypto.subtle.importKey('raw', new TextEncoder().encode(requireSecret(secret)), { name: 'HMAC', hash: 'SHA-256' }, false, [
+    'sign',
+    'verify',
+  ])
+}
+
+/** Bytes as text that fits into an address: RFC 4648, section 5, without padding. */
+export function base64url(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes))
     .replaceAll('+', '-')
     .replaceAll('/', '_')
     .replaceAll('=', '')
 }
 
-function fromBase64url(text: string): Uint8Array<ArrayBuffer> {
+/** Reads what {@link base64url} wrote. @throws `TOKEN_INVALID` */
+export function fromBase64url(text: string): Uint8Array<ArrayBuffer> {
   try {
     return Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (character) => character.charCodeAt(0))
   } catch (cause) {

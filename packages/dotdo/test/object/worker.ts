@@ -2,7 +2,7 @@
 import { RpcTarget } from 'capnweb'
 import { DO, DotdoError, extract, IcebergWriter, serve } from '../../src/index.ts'
 
-export { DotdoSystem } from '../../src/index.ts'
+export { DotdoEntrypoint, DotdoSystem } from '../../src/index.ts'
 
 /** What happened, outside of any object: tests look here. */
 export const log: unknown[] = []

@@ -60,8 +60,8 @@ describe('the transport', () => {
 })
 
 describe('errors on the wire', () => {
-  test('carry name, message, code, retryable and data, and nothing else', () => {
-    const error = Object.assign(new DotdoError('X', 'x failed', { data: { n: 1 }, cause: new Error('inside') }), { internal: 'note' })
+  test('carry name, message, code, retryable, data and own properties, and neither stack nor cause', () => {
+    const error = Object.assign(new DotdoError('X', 'x failed', { data: { n: 1 }, cause: new Error('inside') }), { status: 404 })
     const sent = errorForWire(error)
     expect(Object.assign({}, sent, { message: sent.message, name: sent.name })).toEqual({
       name: 'DotdoError',
@@ -69,9 +69,24 @@ describe('errors on the wire', () => {
       code: 'X',
       retryable: false,
       data: { n: 1 },
+      status: 404,
     })
     expect(sent.stack).toBeUndefined()
     expect(sent.cause).toBeUndefined()
+  })
+  test('whose properties cannot be read are told of all the same', () => {
+    const error = Object.defineProperty(new Error('told'), 'status', {
+      enumerable: true,
+      get() {
+        throw new Error('do not look')
+      },
+    })
+    expect(errorForWire(error)).toMatchObject({ message: 'told' })
+    expect(errorForWire(error)).not.toHaveProperty('status')
+  })
+  test('that gather others carry them', () => {
+    const sent = errorForWire(new AggregateError([new RangeError('a')], 'gathered')) as AggregateError
+    expect(sent).toMatchObject({ name: 'AggregateError', message: 'gathered', errors: [expect.objectContaining({ message: 'a' })] })
   })
   test('of others keep their name', () => {
     expect(errorForWire(new RangeError('too far'))).toMatchObject({ name: 'RangeError', message: 'too far' })

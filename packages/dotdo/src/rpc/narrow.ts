@@ -1,0 +1,167 @@
+/**
+ * A capability that does less than the one it stands before.
+ *
+ * A {@link Restricted} owns nothing but its guards. Invariants:
+ * 1. A call runs only when every guard has admitted it, and no guard counts a call that another one refuses.
+ * 2. Narrowing only narrows: guards are added and never taken away, and the capability behind is not reachable by any name.
+ * 3. What a call answers with is as mortal as the capability: where that can expire or be revoked, capabilities in the answer end with it.
+ *    A stub of another object that is narrowed, or stands in such an answer, is checked at each call made on it; what that object answers
+ *    with is its own.
+ */
+import { RpcStub, RpcTarget } from 'capnweb'
+import { guardOf, readCaveats, type Guard, type ReadCaveats, type UseCounter } from './caveats.ts'
+import { invalid } from './patterns.ts'
+import { isPublicName } from './reach.ts'
+
+/** What narrowing needs of its surroundings. */
+export interface NarrowPorts {
+  now(): number
+  /** Counts uses. The same key counts together, so that a reference that is narrowed anew in each turn has its uses once. */
+  counter(uses: number, key: string | undefined): UseCounter
+}
+
+/** What narrowed capabilities answer to beside the names of what they narrow. */
+export const narrowName = 'dotdo:narrow'
+
+/** The guard of caveats that somebody else wrote. @throws `INVALID_CAVEAT` */
+export function readGuard(caveats: unknown, ports: NarrowPorts, key?: string): Guard {
+  return guardFrom(readCaveats(caveats, ports.now()), ports, key)
+}
+
+/** The guard of caveats that were read. */
+export function guardFrom(read: ReadCaveats, ports: NarrowPorts, key?: string): Guard {
+  return guardOf(read, () => ports.now(), read.uses === undefined ? undefined : ports.counter(read.uses, key))
+}
+
+/** A counter that lives as long as whoever holds it. */
+export function countedHere(uses: number): UseCounter {
+  let left = uses
+  return { left: () => left, take: () => void left-- }
+}
+
+/**
+ * Narrows a capability of this isolate: an `RpcTarget`, a stub, or a function.
+ * @param owned whether the capability behind ends when the narrowed one is disposed of
+ * @throws `INVALID_CAVEAT` for what is no capability, and for a function with caveats that speak of names
+ */
+export function restrict(cap: unknown, guard: Guard, ports: NarrowPorts, owned = false): RpcTarget | ((...args: unknown[]) => unknown) {
+  if (cap instanceof Restricted) return Restricted.more(cap, guard, owned)
+  if (cap instanceof RpcTarget || isStub(cap)) return new Restricted(cap, [guard], ports, owned)
+  if (typeof cap === 'function') return restrictFunction(cap as (...args: unknown[]) => unknown, guard, ports)
+  throw invalid(
+    'what is narrowed',
+    `is no capability but ${cap === null ? 'null' : `a ${typeof cap}`}: an RpcTarget, a stub or a function can be`,
+  )
+}
+
+/** Whether a value is a capability: something that crosses a link as a reference. */
+export function isCapability(value: unknown): boolean {
+  return value instanceof RpcTarget || isStub(value) || typeof value === 'function'
+}
+
+function isStub(value: unknown): value is object {
+  return value instanceof RpcStub
+}
+
+function restrictFunction(fn: (...args: unknown[]) => unknown, guard: Guard, ports: NarrowPorts): (...args: unknown[]) => unknown {
+  if (guard.named) throw invalid('only and where', 'speak of methods, and what is narrowed is a function: until and uses hold for one')
+  return (...args) => {
+    guard.check('', args)
+    guard.take()
+    return guard.ends ? through(fn(...args), mortal([guard]), ports) : fn(...args)
+  }
+}
+
+/** The capability of invariants 1 to 3. */
+class Restricted extends RpcTarget {
+  readonly #target: object
+  readonly #guards: readonly Guard[]
+  readonly #ports: NarrowPorts
+  readonly #owned: boolean
+
+  constructor(target: object, guards: readonly Guard[], ports: NarrowPorts, owned: boolean) {
+    super()
+    this.#target = target
+    this.#guards = guards
+    this.#ports = ports
+    this.#owned = owned
+  }
+
+  /** Guards of one capability are kept in one list: invariant 1 holds for all of them together. */
+  static more(cap: Restricted, guard: Guard, owned: boolean): Restricted {
+    return new Restricted(cap.#target, [...cap.#guards, guard], cap.#ports, owned && cap.#owned)
+  }
+
+  /** What a peer gets of a name: capnweb asks once for each call or read. */
+  static member(cap: Restricted, name: string): unknown {
+    if (name === narrowName)
+      return (caveats: unknown, key?: unknown) =>
+        Restricted.more(cap, readGuard(caveats, cap.#ports, typeof key === 'string' ? key : undefined), false)
+    const target = cap.#target as Record<string, unknown>
+    const isMethod = isStub(target) ? cap.#guards.some((guard) => guard.looksAt(name)) : !isGetter(target, name)
+    // Of a stub nobody can tell a method from a getter; where arguments do not matter, both are asked for in the same way.
+    if (!isMethod) return cap.#admit(name, isStub(target) ? undefined : [], () => target[name])
+    return (...args: unknown[]) => cap.#admit(name, args, () => (target[name] as (...args: unknown[]) => unknown)(...args))
+  }
+
+  #admit(name: string, args: readonly unknown[] | undefined, work: () => unknown): unknown {
+    for (const guard of this.#guards) guard.check(name, args)
+    for (const guard of this.#guards) guard.take()
+    const result = work()
+    const ending = args && this.#guards.filter((guard) => guard.ends)
+    return ending && ending.length > 0 ? through(result, mortal(ending), this.#ports) : result
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#owned) (this.#target as Partial<Disposable>)[Symbol.dispose]?.()
+  }
+}
+
+const members = new Proxy(Object.create(RpcTarget.prototype) as object, {
+  get(base, property, receiver) {
+    if (typeof property === 'string' && receiver instanceof Restricted && (property === narrowName || isPublicName(property)))
+      return Restricted.member(receiver, property)
+    return Reflect.get(base, property, receiver) as unknown
+  },
+})
+Object.setPrototypeOf(Restricted.prototype, members)
+
+function isGetter(target: object, name: string): boolean {
+  for (let at: object | null = target; at !== null; at = Object.getPrototypeOf(at) as object | null) {
+    const found = Object.getOwnPropertyDescriptor(at, name)
+    if (found) return found.get !== undefined
+  }
+  return false
+}
+
+/** A guard that admits everything for as long as these do. */
+function mortal(guards: readonly Guard[]): Guard {
+  const alive = () => {
+    for (const guard of guards) guard.alive()
+  }
+  return { named: false, ends: true, alive, looksAt: () => false, check: alive, take: () => {} }
+}
+
+/** The answer of a call with each capability in it made mortal. Plain data is copied where something in it changes, and never written to. */
+function through(value: unknown, guard: Guard, ports: NarrowPorts, seen = new Map<object, unknown>()): unknown {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return value
+  if (isThenable(value)) return value.then((it) => through(it, guard, ports))
+  if (isCapability(value)) return restrict(value, guard, ports, true)
+  const isList = Array.isArray(value)
+  if (!isList && Object.getPrototypeOf(value) !== Object.prototype) return value
+  if (seen.has(value)) return seen.get(value)
+  seen.set(value, value)
+  let copy: Record<string, unknown> | unknown[] | undefined
+  for (const [key, member] of isList ? value.entries() : Object.entries(value)) {
+    const changed = through(member, guard, ports, seen)
+    if (changed === member) continue
+    copy ??= isList ? [...(value as unknown[])] : { ...value }
+    ;(copy as Record<string | number, unknown>)[key] = changed
+  }
+  if (copy) seen.set(value, copy)
+  return copy ?? value
+}
+
+function isThenable(value: object): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown }).then === 'function'
+}

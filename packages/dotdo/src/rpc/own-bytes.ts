@@ -1,0 +1,40 @@
+import type { Frame } from './frames.ts'
+
+/**
+ * Makes a frame its own: bytes and dates in it are copied, in place.
+ *
+ * A frame leaves when its turn ends, and capnweb hands bytes and dates over as the very objects of the user, who may write to them in
+ * between: a buffer that is filled anew for each call would arrive with the last filling every time. And a view of a few bytes would
+ * bring the whole of its buffer along, because that is what a structured clone of a view holds: bytes that are none of the receiver's
+ * business. Everything else of a frame has been built by capnweb for this frame alone.
+ *
+ * @param frame as capnweb's encoding `structuredClonable` gives it: bytes are `['bytes', view, …]`, a user's list is a list in a list
+ */
+export function ownBytes(frame: Frame): Frame {
+  own(frame)
+  return frame
+}
+
+function own(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) {
+    const parts = value as unknown[]
+    // A copy of exactly these bytes. A Buffer becomes what it arrives as.
+    if (parts[0] === 'bytes' && parts[1] instanceof Uint8Array) parts[1] = new Uint8Array(parts[1])
+    else for (let i = 0; i < parts.length; i++) parts[i] = own(parts[i])
+    return value
+  }
+  if (value instanceof Date) return new Date(value)
+  if (Object.getPrototypeOf(value) === Object.prototype) {
+    const object = value as Record<string, unknown>
+    for (const key in object) {
+      const part = object[key]
+      // Only what changes is written, and a key such as `__proto__` is never one of these.
+      if (typeof part === 'object' && part !== null) {
+        const owned = own(part)
+        if (owned !== part) object[key] = owned
+      }
+    }
+  }
+  return value
+}

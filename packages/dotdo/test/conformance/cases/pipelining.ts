@@ -1,0 +1,287 @@
+/** Calls on what is not there yet, promises as arguments, and `.map`. */
+import { RpcPromise, RpcStub } from 'capnweb'
+import { eventually, grouped, must, refused, same, type Case, type Far } from '../kit.ts'
+import { Counter } from '../world.ts'
+
+export const pipeliningCases: Case[] = []
+
+const chains = grouped(pipeliningCases, 'chains')
+
+chains('a result is called before it is there', async ({ open }) => {
+  const world = await open()
+  using counter = world.counter(4)
+  same(await counter.increment(), 5)
+})
+chains('a result is called twice before it is there', async ({ open }) => {
+  const world = await open()
+  using counter = world.counter(4)
+  same(await Promise.all([counter.increment(), counter.increment(4)]), [5, 9])
+})
+chains('a result that comes late is called before it is there', async ({ open }) => {
+  const world = await open()
+  using counter = world.counterLater(1)
+  same(await counter.increment(2), 3)
+})
+chains('ten deep answer as one', async ({ open }) => {
+  const world = await open()
+  let end: Far = world.counter(0)
+  const links: Far[] = [end]
+  for (let i = 0; i < 9; i++) links.push((end = end.plus(1)))
+  same(await end.value, 9)
+  for (const it of links) it[Symbol.dispose]()
+})
+chains('go on through objects and functions of a result', async ({ open }) => {
+  const world = await open()
+  using nested = world.nested()
+  same(await Promise.all([nested.name, nested.deep.counter.increment(), nested.deep.double(21)]), ['nest', 6, 42])
+})
+chains('a function that a call returns is called before it is there', async ({ open }) => {
+  const world = await open()
+  using double = world.doubler()
+  same(await double(4), 8)
+})
+chains('an error in the middle reaches everything after it, and nothing before', async ({ open }) => {
+  const world = await open()
+  using counter = world.counter(1)
+  using broken = counter.break()
+  using after = broken.plus(1)
+  await refused(() => after.value, /the counter broke/)
+  same(await counter.value, 1)
+})
+chains('an intermediate can be awaited as well', ['later'], async ({ open }) => {
+  const world = await open()
+  const pending = world.counter(3)
+  const value = pending.increment()
+  using counter = await pending
+  same(await value, 4)
+  same(await counter.increment(), 5)
+})
+
+const args = grouped(pipeliningCases, 'promises as arguments')
+
+args('a result is an argument of the same object’s method', async ({ open }) => {
+  const world = await open()
+  using squared = world.square(2)
+  same(await world.square(squared), 16)
+})
+args('one result is an argument of several', async ({ open }) => {
+  const world = await open()
+  using list = world.numbers(4)
+  same(await Promise.all([world.sum(list), world.shown(list, list)]), [6, '[0, 1, 2, 3]; [0, 1, 2, 3]'])
+})
+args('a result is taken out of the middle of an argument', async ({ open }) => {
+  const world = await open()
+  using squared = world.square(2)
+  same(await world.shown({ deep: [squared, { squared }] }), '{"deep": [4, {"squared": 4}]}')
+})
+args('a property of a result is an argument', async ({ open }) => {
+  const world = await open()
+  same(await world.greet(world.settings.place.city), 'hello Bern')
+})
+args('a getter is an argument', async ({ open }) => {
+  const world = await open()
+  same(await world.greet(world.label), 'hello world')
+})
+args('results of results are arguments', async ({ open }) => {
+  const world = await open()
+  same(await world.square(world.square(world.square(2))), 256)
+})
+args('a result of another link is an argument', ['callbacks'], async ({ open }) => {
+  const [one, other] = [await open(), await open()]
+  same(await other.sum(one.numbers(4)), 6)
+})
+args('a result of another link is an argument of several', ['callbacks'], async ({ open }) => {
+  const [one, other] = [await open(), await open()]
+  const total = one.add(5)
+  same(await Promise.all([other.square(total), other.shown(total)]), [25, '5'])
+  same(await one.sumOfAll, 5)
+})
+args('two links give arguments to each other', ['callbacks'], async ({ open }) => {
+  const [one, other] = [await open(), await open()]
+  const there = other.square(one.square(2))
+  const back = one.square(other.square(3))
+  same(await Promise.all([there, back]), [16, 81])
+})
+args('a local promise is an argument', ['callbacks'], async ({ open }) => {
+  const world = await open()
+  using local = new RpcPromise(Promise.resolve(6) as Far) as Far
+  same(await world.square(local), 36)
+})
+args('a local promise that comes late is an argument', ['callbacks'], async ({ open }) => {
+  const world = await open()
+  using local = new RpcPromise(new Promise((resolve) => setTimeout(resolve, 30, 6)) as Far) as Far
+  same(await world.square(local), 36)
+})
+args('a result of a local stub is an argument', ['callbacks'], async ({ open }) => {
+  const world = await open()
+  using local = new RpcStub((n: number) => n + 1) as Far
+  same(await world.square(local(5)), 36)
+})
+args('a promise that fails refuses the call that it is an argument of', async ({ open }) => {
+  const world = await open()
+  using failed = world.fail('coded')
+  await refused(() => world.shown(failed), /too far/)
+  same(await world.square(2), 4)
+})
+args('a promise of another link that fails refuses the call', ['callbacks'], async ({ open }) => {
+  const [one, other] = [await open(), await open()]
+  await refused(() => other.shown(one.fail('coded')), /too far/)
+  same(await other.square(2), 4)
+})
+args('an answered promise is an argument in a later turn', async ({ open, settle }) => {
+  const world = await open()
+  const numbers = world.numbers(3)
+  same(await numbers, [0, 1, 2])
+  await settle()
+  same(await world.sum(numbers), 3)
+})
+args('an answered promise of another link is an argument in a later turn', ['callbacks'], async ({ open, settle }) => {
+  const [one, other] = [await open(), await open()]
+  const numbers = one.numbers(3)
+  same(await numbers, [0, 1, 2])
+  await settle()
+  same(await other.sum(numbers), 3)
+})
+args('a capability of another link is an argument, and is called there', ['later', 'callbacks'], async ({ open }) => {
+  const [one, other] = [await open(), await open()]
+  using counter = await one.counter(10)
+  same(await other.increment(counter, 3), 13)
+  same(await counter.value, 13)
+})
+
+const map = grouped(pipeliningCases, 'map')
+
+map('runs once for each of a list', async ({ open }) => {
+  const world = await open()
+  using numbers = world.numbers(4)
+  same(await numbers.map((n: Far) => world.square(n)), [0, 1, 4, 9])
+})
+map('of an empty list runs never', async ({ open }) => {
+  const world = await open()
+  using numbers = world.numbers(0)
+  same(await numbers.map((n: Far) => world.add(n)), [])
+  same(await world.sumOfAll, 0)
+})
+map('of null and undefined runs never and gives the same', async ({ open }) => {
+  const world = await open()
+  using nil = world.nil()
+  using undef = world.undef()
+  same(await Promise.all([nil.map(() => world.add(1)), undef.map(() => world.add(1))]), [null, undefined])
+  same(await world.sumOfAll, 0)
+})
+map('of one value runs once', async ({ open }) => {
+  const world = await open()
+  using n = world.square(3)
+  same(await n.map((it: Far) => world.square(it)), 81)
+})
+map('takes properties of its element, and puts results into what it returns', async ({ open }) => {
+  const world = await open()
+  using rows = world.rows(2)
+  same(await rows.map((row: Far) => ({ id: row.id, told: world.greet(row.name), fixed: [1, { a: 'b' }] })), [
+    { id: 0, told: 'hello row 0', fixed: [1, { a: 'b' }] },
+    { id: 1, told: 'hello row 1', fixed: [1, { a: 'b' }] },
+  ])
+})
+map('calls methods of capabilities', async ({ open }) => {
+  const world = await open()
+  using counters = world.counters([1, 2, 3])
+  same(await counters.map((it: Far) => it.increment(10)), [11, 12, 13])
+})
+map('chains', async ({ open }) => {
+  const world = await open()
+  using counters = world.counters([1, 2])
+  same(await counters.map((it: Far) => it.plus(1).plus(1).value), [3, 4])
+})
+map('nests', async ({ open }) => {
+  const world = await open()
+  using numbers = world.numbers(4)
+  same(await numbers.map((n: Far) => world.numbers(n).map((m: Far) => world.pair(n, m))), [
+    [],
+    [[1, 0]],
+    [
+      [2, 0],
+      [2, 1],
+    ],
+    [
+      [3, 0],
+      [3, 1],
+      [3, 2],
+    ],
+  ])
+})
+map('captures results of the same turn', async ({ open }) => {
+  const world = await open()
+  using numbers = world.numbers(3)
+  using base = world.counter(10)
+  same(await numbers.map((n: Far) => base.increment(n)), [10, 11, 13])
+})
+map('runs its function once, here, and its calls there', async ({ open }) => {
+  const world = await open()
+  let runs = 0
+  using numbers = world.numbers(5)
+  await numbers.map((n: Far) => {
+    runs++
+    return world.add(n)
+  })
+  same([runs, await world.sumOfAll], [1, 10])
+})
+map('has one failing element fail it all, by that element’s error', async ({ open }) => {
+  const world = await open()
+  using numbers = world.numbers(5)
+  await refused(() => numbers.map((n: Far) => world.failAt(n, 3)), /failed at 3/)
+})
+map('of a promise that fails fails by the same', async ({ open }) => {
+  const world = await open()
+  using failed = world.fail('plain')
+  await refused(() => failed.map((it: Far) => world.square(it)), /it broke/)
+})
+map('over a function that waits is refused here', async ({ open }) => {
+  const world = await open()
+  using numbers = world.numbers(2)
+  await refused(() => numbers.map(async (n: Far) => world.square(n)), /async|Promise/)
+  same(await world.square(2), 4)
+})
+map('over a function that makes a capability is refused here', async ({ open }) => {
+  const world = await open()
+  using numbers = world.numbers(2)
+  await refused(() => numbers.map((n: Far) => world.call(() => 1, n)))
+  same(await world.square(2), 4)
+})
+map('captures a stub of the caller', ['callbacks', 'later'], async ({ open }) => {
+  const world = await open()
+  const state = { disposals: 0 }
+  using mine = new RpcStub(new Counter(0, state as Far)) as Far
+  using numbers = world.numbers(4)
+  await numbers.map((n: Far) => mine.increment(n))
+  same(await mine.value, 6)
+})
+map('gives capabilities that work', ['later'], async ({ open }) => {
+  const world = await open()
+  using numbers = world.numbers(3)
+  using counters = await numbers.map((n: Far) => world.counter(n))
+  same(await Promise.all(counters.map((it: Far) => it.increment())), [1, 2, 3])
+})
+map('over a thousand is one answer', async ({ open }) => {
+  const world = await open()
+  using numbers = world.numbers(1000)
+  const answer = await numbers.map((n: Far) => world.square(n))
+  must(answer.length === 1000 && answer[999] === 998_001, 'all of them')
+})
+map('that nobody awaits is delivered', async ({ open, settle }) => {
+  const world = await open()
+  {
+    using numbers = world.numbers(3)
+    const mapped = numbers.map((n: Far) => world.note(n))
+    void mapped
+  }
+  await settle()
+  await eventually('the notes', async () => (await world.noted()).length === 3)
+})
+map('carries bytes and dates in what was recorded', async ({ open }) => {
+  const world = await open()
+  using numbers = world.numbers(2)
+  same(await numbers.map((n: Far) => world.shown(n, Uint8Array.of(1, 2), new Date(5))), [
+    '0; Uint8Array(1 2); Date(5)',
+    '1; Uint8Array(1 2); Date(5)',
+  ])
+})

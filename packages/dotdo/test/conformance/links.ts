@@ -1,0 +1,165 @@
+/** The links that the suite runs over in Node. Each proves after a case that nothing of it is left. */
+import { RpcStub, RpcTarget } from 'capnweb'
+import { Link, type LinkClientPorts } from '../../src/rpc/link-client.ts'
+import { LinkServer } from '../../src/rpc/link-server.ts'
+import type { LinkPeer } from '../../src/rpc/frames.ts'
+import { newLinkStats } from '../../src/rpc/stats.ts'
+import { must, type Far, type Kit, type Traits } from './kit.ts'
+import { newWorld } from './world.ts'
+
+/** A link as the suite runs over it. */
+export interface TestLink {
+  traits: Traits
+  open: () => Promise<Far>
+  settle: () => Promise<void>
+  /** Ends what the harness itself holds, and throws where something else is still there. */
+  end(): Promise<void>
+}
+
+/** The kit of a case over a link. */
+export const kitOf = ({ traits, open, settle }: TestLink): Kit => ({ traits, open, settle })
+
+const settle = async (): Promise<void> => {
+  for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+/** capnweb alone, in one heap: what a stub does without a wire. The reference of all others. */
+export function localLink(): TestLink {
+  const stubs: Far[] = []
+  return {
+    traits: { wire: 'memory', lacks: {} },
+    async open() {
+      const stub = new RpcStub(newWorld()) as Far
+      stubs.push(stub)
+      return stub
+    },
+    settle,
+    async end() {
+      for (const stub of stubs) stub[Symbol.dispose]()
+    },
+  }
+}
+
+/** Timers that go off when the harness lets time pass, so that no case depends on how fast the machine is. */
+export class HeldTime {
+  #now = 0
+  #timers = new Set<{ at: number; then: () => void }>()
+
+  readonly timer = (delayMs: number, then: () => void): (() => void) => {
+    const timer = { at: this.#now + delayMs, then }
+    this.#timers.add(timer)
+    return () => void this.#timers.delete(timer)
+  }
+
+  /** Timers that are set. */
+  get waiting(): number {
+    return this.#timers.size
+  }
+
+  /** Lets `ms` pass: each timer that is due goes off in its order, and what it sets going runs before the next. */
+  async pass(ms: number): Promise<void> {
+    const end = this.#now + ms
+    for (;;) {
+      const [next] = [...this.#timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)
+      if (!next) break
+      this.#timers.delete(next)
+      this.#now = next.at
+      next.then()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    this.#now = end
+  }
+}
+
+/** What holds on the links of the suite. */
+const limits = { graceMs: 1000, idleMs: 20_000 }
+
+/** Two ends in one process, with structured clones in between as native calls make them. Counts what either end holds. */
+export function ends(main: unknown) {
+  const time = new HeldTime()
+  const endOfTurn = (then: () => void) => void setImmediate(then)
+  const server = new LinkServer(() => main, { endOfTurn, timer: time.timer }, limits)
+  let sessions = 0
+  const failures: Error[] = []
+  const ports: LinkClientPorts = {
+    endOfTurn,
+    keepAlive: () => {},
+    timer: time.timer,
+    caller: () => ({ context: undefined, origin: { depth: 1 } }),
+    newSession: () => `s${sessions++}`,
+    detached: (work) => work(),
+    unawaitedFailure: (error) => failures.push(error),
+  }
+  const peer: LinkPeer = {
+    async send(message) {
+      const copy = structuredClone(message)
+      return structuredClone(await server.accept(copy))
+    },
+  }
+  const stats = newLinkStats()
+  const link = new Link(() => peer, ports, stats, limits)
+  return {
+    root: () => link.root() as Far,
+    link,
+    server,
+    stats,
+    failures,
+    time,
+    /** Proves that nothing is left once the link has been idle: no session, and no timer that waits for one. */
+    async empty() {
+      await settle()
+      await time.pass(2 * limits.idleMs + 5 * limits.graceMs)
+      await settle()
+      must(server.openSessions === 0, `${server.openSessions} sessions are left at the receiver`)
+      must(time.waiting === 0, `${time.waiting} timers are left`)
+    },
+  }
+}
+
+/** Each turn opens a session of its own. */
+export function sessionLink(): TestLink {
+  const opened: ReturnType<typeof ends>[] = []
+  return {
+    traits: { wire: 'clone', lacks: {} },
+    async open() {
+      const pair = ends(newWorld())
+      opened.push(pair)
+      return pair.root()
+    },
+    settle,
+    async end() {
+      for (const pair of opened) await pair.empty()
+    },
+  }
+}
+
+/** A world behind another capability, so that a session stays open while its stub is held. */
+class Keeper extends RpcTarget {
+  #world = newWorld()
+  /** A capability that leads to the world. */
+  world() {
+    return this.#world
+  }
+}
+
+/** One session, held open by a capability: every call of a case goes over it. */
+export function leasedLink(): TestLink {
+  const opened: { pair: ReturnType<typeof ends>; world: Far }[] = []
+  return {
+    traits: { wire: 'clone', lacks: {} },
+    async open() {
+      const pair = ends(new Keeper())
+      const world = await pair.root().world()
+      opened.push({ pair, world })
+      return world
+    },
+    settle,
+    async end() {
+      for (const { pair, world } of opened) {
+        must(typeof world[Symbol.dispose] === 'function', 'a stub has a disposer')
+        world[Symbol.dispose]()
+        await pair.empty()
+      }
+    },
+  }
+}

@@ -1,0 +1,210 @@
+/** Narrowed capabilities as a peer meets them: over a link, with promises, chains and hand-made frames. */
+import { RpcStub, RpcTarget } from 'capnweb'
+import { describe, expect, test } from 'vitest'
+import { codeOf } from '../../src/base/errors.ts'
+import { guardOf } from '../../src/rpc/caveats.ts'
+import { countedHere, isCapability, narrowName, readGuard, restrict, type NarrowPorts } from '../../src/rpc/narrow.ts'
+import { reachClass } from '../../src/rpc/reach.ts'
+import { pair, turns } from './pair.ts'
+import { Thing } from './grants-world.ts'
+
+const ports: NarrowPorts = { now: () => 1000, counter: countedHere }
+const narrowed = (cap: unknown, caveats: unknown) => restrict(cap, readGuard(caveats, ports), ports)
+const codeOfFailure = (promise: PromiseLike<unknown>) =>
+  Promise.resolve(promise).then(
+    (value) => ({ value }),
+    (error: unknown) => codeOf(error) ?? String(error),
+  )
+/** A guard that is revoked by hand. */
+function switched() {
+  let on = true
+  const own = guardOf({}, () => 0)
+  const alive = () => {
+    if (!on) throw Object.assign(new Error('off'), { code: 'OFF' })
+  }
+  return { guard: { ...own, ends: true, alive, check: alive }, off: () => void (on = false) }
+}
+
+describe('a narrowed capability over a link', () => {
+  const log: unknown[] = []
+  const over = (cap: unknown) => pair(cap).link.root() as any
+
+  test('calls what it may and reads what it may, and says what it may', async () => {
+    const root = over(narrowed(new Thing('t', log), { only: ['read', 'size'], where: { read: [{ max: 5 }] } }))
+    expect(await root.read(5)).toBe('t 5')
+    expect(await root.size).toBe(3)
+    await expect(Promise.resolve(root.write(1))).rejects.toMatchObject({
+      code: 'CAPABILITY_DENIED',
+      data: { method: 'write', caveat: 'only', only: ['read', 'size'] },
+    })
+    await expect(Promise.resolve(root.read(6))).rejects.toMatchObject({
+      code: 'CAPABILITY_DENIED',
+      data: { method: 'read', caveat: 'where' },
+    })
+    await expect(Promise.resolve(root.read(6))).rejects.not.toThrow(/6/)
+  })
+
+  test('is a link in a chain, and what it answers with can be called before it is there', async () => {
+    const { link, stats } = pair(narrowed(new Thing('t', log), { only: ['part'] }))
+    expect(await (link.root() as any).part('a').part('b').read(1)).toBe('t.a.b 1')
+    expect(stats.messages).toBe(1)
+  })
+
+  test('counts what was admitted, once each, however it is called', async () => {
+    const root = over(narrowed(new Thing('t', log), { uses: 3, only: ['read', 'size', 'fail'] }))
+    expect(await codeOfFailure(root.write(1))).toBe('CAPABILITY_DENIED')
+    const answers: unknown[] = []
+    for (const call of [() => root.read(1), () => root.size, () => root.fail(), () => root.read(4)])
+      answers.push(await codeOfFailure(call()))
+    expect(answers).toEqual([{ value: 't 1' }, { value: 3 }, 'Error: no', 'CAPABILITY_USED_UP'])
+  })
+
+  test.each([
+    ['constructor', ['constructor']],
+    ['the constructor of a method', ['read', 'constructor']],
+    ['a prototype', ['__proto__']],
+    ['a prototype’s prototype', ['__proto__', '__proto__']],
+    ['what it keeps for itself', ['target']],
+    ['the framework', ['dotdo:restore']],
+    ['private members of what is behind', ['#name']],
+  ])('frames made by hand do not walk through it to %s', async (_, path) => {
+    const { server } = pair(narrowed(new Thing('t', log), { only: ['read', 'part'] }))
+    const frames = [['push', ['pipeline', 0, path, []]] as never, ['pull', 1] as never]
+    const reply = await server.accept({ version: 1, session: 's', seq: 0, frames })
+    expect(reply.frames[0]![0]).toBe('reject')
+  })
+
+  test('is narrowed further by whoever holds it, and never widened', async () => {
+    class Giver extends RpcTarget {
+      give() {
+        return narrowed(new Thing('t', log), { only: ['read', 'size'], where: { read: [{ max: 5 }] } })
+      }
+    }
+    const root = await over(new Giver()).give()
+    const less = root[narrowName]({ only: ['read', 'write'], where: { read: [{ min: 5 }] } })
+    expect(await less.read(5)).toBe('t 5')
+    for (const call of [less.read(4), less.read(6), less.write(1), less.size]) expect(await codeOfFailure(call)).toBe('CAPABILITY_DENIED')
+    expect(await codeOfFailure(root[narrowName]({ nothing: 1 }))).toBe('INVALID_CAVEAT')
+    expect(await root.read(1)).toBe('t 1')
+  })
+
+  test('of an object refuses a name that it does not have as the object does', async () => {
+    const Reach = reachClass('Counter', { methods: ['add'], getters: [] })
+    const reach = new Reach({ self: { add: (n: number) => n + 1 }, enter: (_, __, work) => work() })
+    const root = over(narrowed(reach, { uses: 9 }))
+    expect(await root.add(1)).toBe(2)
+    expect(await codeOfFailure(root.subtract(1))).toBe('METHOD_UNKNOWN')
+  })
+
+  test('lets go of what it owns, and of nothing else', async () => {
+    let disposed = 0
+    class Held extends RpcTarget {
+      ping() {
+        return 'pong'
+      }
+      [Symbol.dispose]() {
+        disposed++
+      }
+    }
+    class Giver extends RpcTarget {
+      give() {
+        return new Held()
+      }
+    }
+    const { guard } = switched()
+    const held = await over(restrict(new Giver(), guard, ports)).give()
+    expect(await held.ping()).toBe('pong')
+    held[Symbol.dispose]()
+    await turns()
+    const before = disposed
+    const { link } = pair(narrowed(new Held(), { uses: 9 }))
+    const root = link.root() as any
+    expect(await root.ping()).toBe('pong')
+    expect(disposed).toBe(before)
+  })
+})
+
+describe('what can end takes along what was reached through it', () => {
+  test('in lists, fields, promises, functions, and further down', async () => {
+    const { guard, off } = switched()
+    const cap = restrict(new Thing('t', []), guard, ports) as unknown as Thing
+    const { list } = await cap.parts()
+    const reached = [() => cap.part('a').read(1), () => list[0]!.read(1), () => list[0]!.part('x').read(1), () => cap.reader()(1)]
+    const kept = [cap.part('a'), cap.reader()] as const
+    for (const call of reached) expect(call()).toMatch(/^t/)
+    off()
+    for (const call of [...reached, () => kept[0].read(1), () => kept[1](1)]) expect(call).toThrow(expect.objectContaining({ code: 'OFF' }))
+  })
+
+  test('and leaves data as it is: not copied, not written to', () => {
+    const { guard } = switched()
+    const data = { rows: [1, { at: new Date(5), bytes: new Uint8Array(2) }], shared: [] as unknown[] }
+    data.shared.push(data.shared)
+    const state = { list: [new Thing('x', [])], data }
+    class Holder extends RpcTarget {
+      data() {
+        return data
+      }
+      both() {
+        return state
+      }
+    }
+    const cap = restrict(new Holder(), guard, ports) as unknown as Holder
+    expect(cap.data()).toBe(data)
+    const both = cap.both()
+    expect(both).not.toBe(state)
+    expect(both.data).toBe(data)
+    expect(state.list[0]).toBeInstanceOf(Thing)
+    expect(both.list[0]).not.toBe(state.list[0])
+  })
+
+  test('a capability that cannot end gives what it gives as it is', () => {
+    const thing = new Thing('t', [])
+    expect((narrowed(thing, { only: ['part'] }) as unknown as Thing).part('x')).toBeInstanceOf(Thing)
+  })
+})
+
+describe('a stub of another place', () => {
+  const remote = () => pair(new Thing('far', [])).link.root() as unknown as RpcStub<never>
+  test('is narrowed here: methods and getters, by name, uses and arguments', async () => {
+    const cap = new RpcStub(narrowed(remote(), { only: ['read', 'size', 'part'], uses: 4, where: { read: [1] } })) as any
+    expect(await cap.read(1)).toBe('far 1')
+    expect(await cap.size).toBe(3)
+    expect(await cap.part('a').read(7)).toBe('far.a 7')
+    expect(await codeOfFailure(cap.write(1))).toBe('CAPABILITY_DENIED')
+    expect(await codeOfFailure(cap.read(2))).toBe('CAPABILITY_DENIED')
+    expect(await cap.read(1)).toBe('far 1')
+    expect(await codeOfFailure(cap.read(1))).toBe('CAPABILITY_USED_UP')
+  })
+
+  test('that is answered by what can end ends with it', async () => {
+    const { guard, off } = switched()
+    const stub = remote()
+    class Giver extends RpcTarget {
+      give() {
+        return stub
+      }
+    }
+    const cap = new RpcStub(restrict(new Giver(), guard, ports)) as any
+    const given = cap.give()
+    expect(await given.read(1)).toBe('far 1')
+    off()
+    expect(await codeOfFailure(given.read(1))).toBe('OFF')
+  })
+})
+
+describe('what is no capability', () => {
+  test.each([null, undefined, 1, 'x', {}, [], new Date()])('%o is not narrowed', (value) => {
+    expect(isCapability(value)).toBe(false)
+    expect(() => narrowed(value, {})).toThrow(expect.objectContaining({ code: 'INVALID_CAVEAT' }))
+  })
+
+  test('a function is, by uses and time, and not by names that it does not have', () => {
+    const twice = narrowed((n: number) => n + 1, { uses: 2, until: 2000 }) as (n: number) => number
+    expect([twice(1), twice(2)]).toEqual([2, 3])
+    expect(() => twice(3)).toThrow(expect.objectContaining({ code: 'CAPABILITY_USED_UP' }))
+    expect(() => (narrowed(() => 1, { until: 1000 }) as () => number)()).toThrow(expect.objectContaining({ code: 'CAPABILITY_EXPIRED' }))
+    for (const caveats of [{ only: ['x'] }, { where: { x: [] } }])
+      expect(() => narrowed(() => 1, caveats)).toThrow(expect.objectContaining({ code: 'INVALID_CAVEAT' }))
+  })
+})
