@@ -125,7 +125,7 @@ describe('errors', () => {
     expect((error as Error).message).toMatch(/Counter has no method "explode".*add/)
   })
 
-  test.each(['_hidden', 'init', 'ctx', 'env', 'do', 'send', 'every', 'dotdoLink', 'dotdoInspect', 'fetch', 'alarm', 'total'])(
+  test.each(['_hidden', 'init', 'ctx', 'env', 'do', 'send', 'every', 'dotdoLink', 'dotdoCall', 'fetch', 'alarm', 'total'])(
     '%s is reached by no call',
     async (name) => {
       const answer = await failure((app.Counter('x') as Record<string, (...args: unknown[]) => PromiseLike<unknown>>)[name]!('x'))

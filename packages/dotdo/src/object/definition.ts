@@ -24,7 +24,7 @@ export const frameworkNames: ReadonlySet<string> = new Set([
   'at',
   'ctx',
   'do',
-  'dotdoInspect',
+  'dotdoCall',
   'dotdoLink',
   'env',
   'every',

@@ -1,6 +1,6 @@
 import { DurableObject, exports } from 'cloudflare:workers'
 import { DotdoError } from '../base/errors.ts'
-import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
+import type { LinkAnswer, LinkCall, LinkMessage, LinkReply } from '../rpc/frames.ts'
 import type { Defines } from '../rpc/remote.ts'
 import { readDefinition, type Shape } from './definition.ts'
 import { ObjectHost } from './host.ts'
@@ -74,8 +74,8 @@ export const DO = {
         return this.#host.link(message)
       }
 
-      dotdoInspect(message: LinkMessage): Promise<LinkReply> {
-        return this.#host.inspect(message)
+      dotdoCall(call: LinkCall): Promise<LinkAnswer> {
+        return this.#host.call(call)
       }
 
       override async fetch(request: Request): Promise<Response> {

@@ -1,6 +1,6 @@
 /** The way in for other Workers: what a service binding with `entrypoint = "DotdoEntrypoint"` reaches. */
 import { WorkerEntrypoint } from 'cloudflare:workers'
-import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
+import type { LinkAnswer, LinkCall, LinkMessage, LinkReply } from '../rpc/frames.ts'
 import { appOptions } from './app.ts'
 import { objectOfPath } from './live-path.ts'
 import { nounUnknown, objectAt, ownNouns, placeOf, type LinkedObject, type LinkedService } from './nouns.ts'
@@ -18,14 +18,14 @@ import { nounUnknown, objectAt, ownNouns, placeOf, type LinkedObject, type Linke
  * export default serve({ offers: ['Stage'] })
  */
 export class DotdoEntrypoint extends WorkerEntrypoint implements LinkedService {
-  /** A message for the methods of one object. @throws `NOUN_UNKNOWN` with the nouns that are offered */
+  /** A message for one object: its methods or its inspector. @throws `NOUN_UNKNOWN` with the nouns that are offered */
   dotdoLink(noun: string, name: string, message: LinkMessage): Promise<LinkReply> {
     return offered(noun, name).dotdoLink(message)
   }
 
-  /** A message for the inspector of one object. @throws `NOUN_UNKNOWN` */
-  dotdoInspect(noun: string, name: string, message: LinkMessage): Promise<LinkReply> {
-    return offered(noun, name).dotdoInspect(message)
+  /** A call on one object without a session. @throws `NOUN_UNKNOWN` */
+  dotdoCall(noun: string, name: string, call: LinkCall): Promise<LinkAnswer> {
+    return offered(noun, name).dotdoCall(call)
   }
 
   /** A WebSocket with the live events of one object, at `/live/<noun>/<name>`. Who may watch, the calling Worker has checked. */

@@ -16,7 +16,8 @@ import type { Execution, StepResult } from '../journal/execution.ts'
 import { Journal } from '../journal/journal.ts'
 import type { RunInvocation } from '../journal/ports.ts'
 import type { StepFunction, StepOptions } from '../journal/step-options.ts'
-import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
+import type { LinkAnswer, LinkCall, LinkMessage, LinkReply } from '../rpc/frames.ts'
+import type { LinkClientPorts } from '../rpc/link-client.ts'
 import { LinkServer } from '../rpc/link-server.ts'
 import type { Origin } from '../rpc/origin.ts'
 import { methodUnknown, reachClass } from '../rpc/reach.ts'
@@ -25,11 +26,11 @@ import type { Firing } from '../schedule/firing.ts'
 import { appOptions } from './app.ts'
 import { currentContext, inContext, type CallContext } from './context.ts'
 import { cloneFields, type Shape } from './definition.ts'
-import { frameworkNames, frameworkOf } from './framework.ts'
+import { frameworkOf } from './framework.ts'
 import { Inspector } from './inspector.ts'
 import { Live } from './live.ts'
-import { Links } from './nouns.ts'
-import { clock, endOfTurn, linkPorts, random, receivingPorts, sleep, sqlStore, zstd } from './platform.ts'
+import { Links, linkServerPorts } from './nouns.ts'
+import { clock, endOfTurn, linkPorts, random, sleep, sqlStore, zstd } from './platform.ts'
 import { makeSelf } from './self.ts'
 import { tracingOf, type Tracing } from './tracing.ts'
 import { Wake } from './wake.ts'
@@ -50,6 +51,7 @@ export class ObjectHost {
   readonly outbox: Outbox
   readonly live: Live
   readonly links: Links
+  readonly linkPorts: LinkClientPorts
   readonly wake: Wake
   /** Absent where the app keeps no traces. */
   readonly tracing: Tracing | undefined
@@ -71,7 +73,8 @@ export class ObjectHost {
     this.live = new Live(ctx, clock.now())
     const keepAlive = (work: Promise<unknown>) => ctx.waitUntil(work)
     this.tracing = tracingOf(this.label, env, keepAlive)
-    this.links = new Links(linkPorts(this.label, keepAlive, this), this.tracing)
+    this.linkPorts = linkPorts(this.label, keepAlive, this)
+    this.links = new Links(this.linkPorts, this.tracing)
     const sync = () => ctx.storage.sync()
     const observe = this.live.emit.bind(this.live)
     this.journal = new Journal({
@@ -104,15 +107,17 @@ export class ObjectHost {
     })
     this.wake = new Wake(ctx.storage, [() => this.scheduler.nextWakeMs(), () => this.journal.nextWakeMs(), () => this.outbox.nextWakeMs()])
     this.self = makeSelf(this, cloneFields(shape))
-    const Reach = reachClass(noun, shape.names, frameworkNames)
+    const Reach = reachClass(noun, shape.names)
     const enter = this.enter.bind(this)
     const limits = appOptions().limits?.link
+    const serverPorts = linkServerPorts(this.linkPorts)
     this.#userLink = new LinkServer(
-      (origin) => new Reach({ self: this.self, enter, origin, framework: frameworkOf(this, origin) }),
-      receivingPorts,
+      ({ origin }) => new Reach({ self: this.self, enter, origin }),
+      serverPorts,
       limits,
+      (conversation) => frameworkOf(this, conversation),
     )
-    this.#inspectLink = new LinkServer(() => new Inspector(this), receivingPorts, limits)
+    this.#inspectLink = new LinkServer(() => new Inspector(this), serverPorts, limits)
     this.#ready = ctx.blockConcurrencyWhile(() => this.#start())
     // The platform resets an object whose start failed; here the failure is only kept for those who wait for it.
     this.#ready.catch(() => {})
@@ -165,11 +170,15 @@ export class ObjectHost {
   }
 
   link(message: LinkMessage): Promise<LinkReply> {
-    return this.#ready.then(() => this.#userLink.accept(message))
+    return this.#ready.then(() => this.#linkTo(message).accept(message))
   }
 
-  inspect(message: LinkMessage): Promise<LinkReply> {
-    return this.#ready.then(() => this.#inspectLink.accept(message))
+  call(call: LinkCall): Promise<LinkAnswer> {
+    return this.#ready.then(() => this.#linkTo(call).call(call))
+  }
+
+  #linkTo({ to }: { to?: 'inspector' }): LinkServer {
+    return to === 'inspector' ? this.#inspectLink : this.#userLink
   }
 
   /** `this.do`. @throws `DO_OUTSIDE_RUN`, and what {@link Execution.step} throws */

@@ -5,26 +5,28 @@
 import { env, exports } from 'cloudflare:workers'
 import type { RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
-import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
+import type { LinkAnswer, LinkCall, LinkMessage, LinkPeer, LinkReply } from '../rpc/frames.ts'
 import { Link, type LinkClientPorts } from '../rpc/link-client.ts'
+import type { LinkServerPorts } from '../rpc/link-server.ts'
 import { meteredPeer } from '../rpc/metered-peer.ts'
 import { formatTrace, parseTrace, type TraceHeaders } from '../rpc/trace.ts'
 import { newLinkStats, sumStats, type LinkStats } from '../rpc/stats.ts'
 import { appOptions } from './app.ts'
 import { livePath } from './live-path.ts'
+import { receivingPorts } from './platform.ts'
 import type { Tracing } from './tracing.ts'
 
-/** What every object of dotdo answers to natively: its two link methods, and requests for its live events. */
+/** What every object of dotdo answers to natively: its two link methods, one for sessions and one for calls without, and requests for its live events. */
 export interface LinkedObject {
   dotdoLink(message: LinkMessage): Promise<LinkReply>
-  dotdoInspect(message: LinkMessage): Promise<LinkReply>
+  dotdoCall(call: LinkCall): Promise<LinkAnswer>
   fetch(request: Request): Promise<Response>
 }
 
 /** What a service of another Worker answers to natively: the same, for each of the objects behind it. See `entrypoint.ts`. */
 export interface LinkedService {
   dotdoLink(noun: string, name: string, message: LinkMessage): Promise<LinkReply>
-  dotdoInspect(noun: string, name: string, message: LinkMessage): Promise<LinkReply>
+  dotdoCall(noun: string, name: string, call: LinkCall): Promise<LinkAnswer>
   fetch(request: Request): Promise<Response>
 }
 
@@ -132,8 +134,27 @@ export function objectAt({ stub, at }: ObjectAddress): LinkedObject {
   const service = stub as LinkedService
   return {
     dotdoLink: (message) => service.dotdoLink(noun, name, message),
-    dotdoInspect: (message) => service.dotdoInspect(noun, name, message),
+    dotdoCall: (call) => service.dotdoCall(noun, name, call),
     fetch: (request) => service.fetch(new Request(new URL(livePath(noun, name), request.url), request)),
+  }
+}
+
+/** An object at the end of a link. Other objects reach it by the same address. */
+function peerOf(address: ObjectAddress, to?: 'inspector'): LinkPeer {
+  const object = objectAt(address)
+  return {
+    address,
+    send: (message) => object.dotdoLink(to ? { ...message, to } : message),
+    call: (call) => object.dotdoCall(to ? { ...call, to } : call),
+  }
+}
+
+/** The receiving end of links to one object; what it hands off leaves by links that `ports` make. */
+export function linkServerPorts(ports: LinkClientPorts): LinkServerPorts {
+  return {
+    ...receivingPorts,
+    // A link that is known by its address alone lasts as long as what was handed over refers to it.
+    callAt: (address, name, args) => new Link(() => peerOf(address as ObjectAddress), ports, newLinkStats()).framework(name, args),
   }
 }
 
@@ -169,15 +190,16 @@ export class Links {
 
   /** A stub of the user's methods of an object. @throws `NOUN_UNKNOWN`, `INVALID_NAME` */
   user(noun: string, name: string): RpcStub<Record<string, never>> {
-    return this.#link('dotdoLink', noun, name).root()
+    return this.link(noun, name).root()
   }
 
   /** A stub of the object's inspector: its runs, steps and schedules. @throws `NOUN_UNKNOWN`, `INVALID_NAME` */
   inspector(noun: string, name: string): RpcStub<Record<string, never>> {
-    return this.#link('dotdoInspect', noun, name).root()
+    return this.link(noun, name, 'inspector').root()
   }
 
-  #link(method: 'dotdoLink' | 'dotdoInspect', noun: string, name: string): Link {
+  /** The link to an object. @throws `NOUN_UNKNOWN`, `INVALID_NAME` */
+  link(noun: string, name: string, to?: 'inspector'): Link {
     if (typeof name !== 'string' || name.length === 0 || name.length > 1024) {
       throw new DotdoError(
         'INVALID_NAME',
@@ -187,7 +209,7 @@ export class Links {
         },
       )
     }
-    const key = `${method} ${noun} ${name}`
+    const key = `${to ?? 'object'} ${noun} ${name}`
     let known = this.#links.get(key)
     if (known) {
       this.#links.delete(key)
@@ -195,11 +217,8 @@ export class Links {
       const place = placeOf(noun)
       const stats = newLinkStats()
       // What an operator looks at is no part of what the app does.
-      const trace = method === 'dotdoLink' ? this.#tracing?.sentTo(noun, name) : undefined
-      const peer = () => {
-        const object = objectAt(place(name))
-        return meteredPeer({ send: (message) => object[method](message) }, stats, trace)
-      }
+      const trace = to ? undefined : this.#tracing?.sentTo(noun, name)
+      const peer = () => meteredPeer(peerOf(place(name), to), stats, trace)
       known = { link: new Link(peer, this.#ports, stats, appOptions().limits?.link), stats }
       if (this.#links.size >= linksPerOwner) this.#forgetOldest()
     }

@@ -11,11 +11,12 @@ import { Catalog } from '../iceberg/catalog.ts'
 import { currentSnapshot } from '../iceberg/metadata.ts'
 import type { CatalogClient } from '../iceberg/ports.ts'
 import type { TableOverview } from '../base/views.ts'
-import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
+import type { LinkAnswer, LinkCall, LinkMessage, LinkReply } from '../rpc/frames.ts'
 import { LinkServer } from '../rpc/link-server.ts'
 import { addressName, bucketBindings } from './buckets.ts'
 import { appOptions } from './app.ts'
-import { clock, random, receivingPorts, sqlStore } from './platform.ts'
+import { linkServerPorts } from './nouns.ts'
+import { clock, linkPorts, random, sqlStore } from './platform.ts'
 
 /** Versioned, like every stored table: see `migrate`. */
 const tokenTables = [['CREATE TABLE dotdo_used_tokens (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID']]
@@ -31,13 +32,18 @@ export class DotdoSystem extends DurableObject {
     super(ctx, env)
     const store = sqlStore(ctx.storage)
     const [role, binding] = (ctx.id.name ?? '').split(' ')
+    const ports = linkPorts(`DotdoSystem/${ctx.id.name}`, (work) => ctx.waitUntil(work))
     let main: RpcTarget | undefined
     const open = () => (main ??= role === 'catalog' ? new CatalogTarget(store, binding ?? '') : new TokensTarget(store))
-    this.#link = new LinkServer(open, receivingPorts, appOptions().limits?.link)
+    this.#link = new LinkServer(open, linkServerPorts(ports), appOptions().limits?.link)
   }
 
   dotdoLink(message: LinkMessage): Promise<LinkReply> {
     return this.#link.accept(message)
+  }
+
+  dotdoCall(call: LinkCall): Promise<LinkAnswer> {
+    return this.#link.call(call)
   }
 }
 

@@ -7,21 +7,25 @@
  * 3. While an answer is outstanding, exactly one poll hangs at the receiver.
  * 4. A session of an ended turn stays usable while something may refer to it, and is dropped when idle.
  */
-import { RpcSession } from 'capnweb'
+import { RpcSession, type RpcStub } from 'capnweb'
 import { codeOf, DotdoError } from '../base/errors.ts'
 import { errorForWire, linkLost } from './errors.ts'
 import { FrameTransport } from './frame-transport.ts'
-import { linkVersion, type Frame, type LinkPeer, type LinkReply } from './frames.ts'
+import { linkVersion, type Frame, type LinkCall, type LinkPeer, type LinkReply } from './frames.ts'
 import type { LinkLimits } from './limits.ts'
 import type { LinkClientPorts } from './link-client.ts'
 import type { Origin } from './origin.ts'
-import { unawaited, whyLost } from './lost.ts'
+import { handOffFailure, unawaited, whyLost } from './lost.ts'
+import { frameworkPrefix } from './conversation.ts'
+import { applyPath, type Answer, type Consumer, type Stub } from './ref.ts'
 import { referredCalls } from './references.ts'
 import type { LinkStats } from './stats.ts'
 
 /** What a session is made of. */
 export interface ClientSessionOptions {
-  peer: LinkPeer
+  /** Which link it belongs to. */
+  link: object
+  peer: Pick<LinkPeer, 'send' | 'address'>
   ports: LinkClientPorts
   stats: LinkStats
   limits: LinkLimits
@@ -30,13 +34,16 @@ export interface ClientSessionOptions {
   origin: Origin
   /** Called when no more of this turn's calls may enter. */
   turnEnded: () => void
+  /** The call without a session whose answer opened this one at the far end. */
+  answered?: LinkCall
 }
 
 /** The calling end of one session; see the head of this file for what it owns. */
-export class ClientSession {
-  readonly main: object
+export class ClientSession implements Consumer {
+  readonly main: RpcStub<Record<string, never>>
+  readonly link: object
   #id: string
-  #peer: LinkPeer
+  #peer: Pick<LinkPeer, 'send' | 'address'>
   #ports: LinkClientPorts
   #limits: LinkLimits
   #origin: Origin
@@ -51,6 +58,9 @@ export class ClientSession {
   #early = new Map<number, LinkReply>()
   #outstanding = 0
   #closed = false
+  #targets: Record<string, unknown> | undefined
+  /** Promises of other sessions that are on their way to the far end, by what they are and which part of it. */
+  #handedOff = new WeakMap<Answer, Map<string, Stub>>()
   /** Numbers that capnweb will give to the next calls of ours, and those whose answers are due. */
   #nextCall = 1
   #awaited = new Set<number>()
@@ -60,7 +70,8 @@ export class ClientSession {
   #held: Frame[] = []
   #cancelIdle: (() => void) | undefined
 
-  constructor({ peer, ports, stats, limits, ended, origin, turnEnded }: ClientSessionOptions) {
+  constructor({ link, peer, ports, stats, limits, ended, origin, turnEnded, answered }: ClientSessionOptions) {
+    this.link = link
     this.#ended = ended
     this.#peer = peer
     this.#ports = ports
@@ -68,12 +79,61 @@ export class ClientSession {
     this.#limits = limits
     this.#origin = origin
     this.#turnEnded = turnEnded
-    this.#id = ports.newSession()
+    this.#id = answered?.session ?? ports.newSession()
     this.#transport = new FrameTransport((frame) => this.#onFrame(frame))
     this.#session = new RpcSession(this.#transport, undefined, { onSendError: errorForWire })
-    this.main = this.#session.getRemoteMain()
+    this.main = this.#session.getRemoteMain() as unknown as RpcStub<Record<string, never>>
+    if (answered) return
     // Opened and then not used (a property was only looked at): the turn ends all the same.
     this.#scheduleFlush()
+  }
+
+  /**
+   * Takes up the session that the answer to a call without one has opened: the call is number 1 in it, and what was said of it is `reply`.
+   * @returns the promise of the call, to be called on, and its value
+   */
+  adopt({ method, args }: LinkCall, reply: LinkReply): { stub: Stub; value: PromiseLike<unknown> } {
+    const stub = applyPath(this.main, [method], args && [])
+    const value = (stub as unknown as PromiseLike<unknown>).then((it) => it)
+    // Said and taken in already.
+    this.#transport.take()
+    this.#seq = 1
+    this.#nextCall = 2
+    this.#awaited.add(1)
+    this.#received(reply)
+    void this.#afterAnswers(reply)
+    return { stub, value }
+  }
+
+  /**
+   * Lets the provider of a promise push it to the object at the end of this session, which has been told to expect it: the bytes never come here.
+   * @returns the promise as this session has it; `undefined` for one that lives in no other session
+   */
+  handOff(answer: Answer, path: readonly string[]): Stub | undefined {
+    const key = path.join('.')
+    let taken = this.#handedOff.get(answer)
+    const known = taken?.get(key)
+    if (known) return known
+    // A call that was recorded alone gets its session now.
+    const promise = applyPath(answer.stub(), path, undefined)
+    const provider = answer.session
+    if (!provider || provider === this || provider.#closed) return undefined
+    const ticket = this.#ports.newSession()
+    const accepted = this.framework('accept', [ticket])
+    ;(provider.#targets ??= {})[ticket] = provider.link === this.link ? null : this.#peer.address
+    const provided = provider.framework('provide', [promise, ticket]) as unknown as Promise<unknown>
+    provided.then(undefined, (error: unknown) => {
+      // The receiver waits for what will not come: it is told why.
+      void this.framework('refuse', [ticket, handOffFailure(error)])
+    })
+    if (!taken) this.#handedOff.set(answer, (taken = new Map()))
+    taken.set(key, accepted)
+    return accepted
+  }
+
+  /** Calls a method of the framework at the far end. */
+  framework(name: string, args: unknown[]): Stub {
+    return applyPath(this.main, [frameworkPrefix + name], args)
   }
 
   #onFrame(frame: Frame): void {
@@ -159,6 +219,8 @@ export class ClientSession {
     this.#outstanding++
     this.#stats.messages++
     if (frames.length === 0) this.#stats.polls++
+    const targets = this.#targets
+    this.#targets = undefined
     let reply: LinkReply
     try {
       const exportsSomething = this.#seq === 0 && this.#session.getStats().exports > 1
@@ -168,6 +230,7 @@ export class ClientSession {
         seq: this.#seq++,
         frames,
         ...(this.#seq === 1 && { origin: this.#origin }),
+        ...(targets && { targets }),
         ...(exportsSomething && { duplex: true as const }),
         ...(this.#ended.length > 0 && { ended: this.#ended.splice(0) }),
       })
@@ -177,11 +240,19 @@ export class ClientSession {
       return
     }
     this.#outstanding--
+    this.#received(reply)
+    await this.#afterAnswers(reply)
+  }
+
+  #received(reply: LinkReply): void {
     this.#early.set(reply.seq, reply)
     for (let next = this.#early.get(this.#nextReply); next; next = this.#early.get(this.#nextReply)) {
       this.#early.delete(this.#nextReply++)
       this.#take(next)
     }
+  }
+
+  async #afterAnswers(reply: LinkReply): Promise<void> {
     // What the answers set going (a user's continuation, a callback) runs first: it may have more to say.
     await new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))
     if (this.#closed || this.#outstanding > 0 || this.#flushScheduled) return

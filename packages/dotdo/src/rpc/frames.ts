@@ -20,8 +20,12 @@ export interface LinkMessage {
   /** Counts up from 0 within the session: the order in which messages take effect. */
   seq: number
   frames: Frame[]
+  /** Which of the object's capabilities the session starts from: the user's object where nothing is said. */
+  to?: 'inspector'
   /** Who calls: said by the message that opens the session. */
   origin?: Origin
+  /** By ticket, where the provider of a hand-off pushes its result: addresses as {@link LinkPeer} has them. `null` is the receiver itself. */
+  targets?: Record<string, unknown>
   /** The caller exports something (a callback, a promise of another session) and will have more to say: answer at once. */
   duplex?: true
   /** Other sessions of this caller that it is done with. */
@@ -39,7 +43,29 @@ export interface LinkReply {
   open: boolean
 }
 
-/** The far end of a link: one native call. */
+/** One call, or one property read, on the object itself, of plain data: goes as it is, without a session. */
+export interface LinkCall {
+  version: typeof linkVersion
+  /** Names the session that the answer opens, where it is not plain. */
+  session: string
+  method: string
+  /** Absent for a property read. */
+  args?: unknown[]
+  /** As in {@link LinkMessage}. */
+  to?: 'inspector'
+  origin: Origin
+}
+
+/**
+ * What became of a {@link LinkCall}: a plain value as it is; or, where only a session can carry it (an error, a capability, a stream), the first
+ * reply of the session that the receiver has opened, in which the call is number 1 and its answer asked for.
+ */
+export type LinkAnswer = { value: unknown } | { reply: LinkReply }
+
+/** The far end of a link: native calls. */
 export interface LinkPeer {
   send(message: LinkMessage): Promise<LinkReply>
+  call(call: LinkCall): Promise<LinkAnswer>
+  /** What the platform can pass on to another object so that it reaches this one: see `LinkMessage.targets`. */
+  readonly address: unknown
 }

@@ -1,19 +1,24 @@
 /**
- * The calling end of the session link.
+ * The calling end of links.
  *
- * A {@link Link} leads to one object; a turn's calls on it share one capnweb session, whose frames leave together when the turn ends.
+ * A {@link Link} leads to one object. The first call of a turn is only recorded; when it stays alone and is plain, it goes as one native call, and
+ * else the turn opens a capnweb session, whose frames leave together when the turn ends.
  *
- * Owns the sessions of the turn that runs now. Invariants:
+ * Owns the turns that run now. Invariants:
  * 1. Calls of one context share a session, and calls of two never do: the receiver knows on whose behalf it works.
  * 2. A session is entered only in the turn that opened it, except through what its calls have given.
+ * 3. What goes natively and what goes by a session is accepted, refused and ordered alike: nobody can tell which it was.
  */
 import { RpcStub, RpcTarget } from 'capnweb'
 import type { DotdoError } from '../base/errors.ts'
 import { ClientSession } from './client-session.ts'
-import type { LinkPeer } from './frames.ts'
+import type { LinkCall, LinkPeer } from './frames.ts'
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
-import type { Caller } from './origin.ts'
-import { frameworkPrefix } from './reach.ts'
+import { LoneCall } from './lone-call.ts'
+import type { Caller, Origin } from './origin.ts'
+import { copyPlain, notPlain } from './plain.ts'
+import { frameworkPrefix } from './conversation.ts'
+import { bindCall, isMapping, rootRef, type Answer } from './ref.ts'
 import type { LinkStats } from './stats.ts'
 
 /** What the calling end needs of its surroundings. */
@@ -34,20 +39,22 @@ export interface LinkClientPorts {
   unawaitedFailure(error: DotdoError): void
 }
 
-/** Where a link counts what it does. */
+/** The calling end of the link to one object; see the head of this file for what it owns. */
 export class Link {
-  #peer: () => LinkPeer
+  #open: () => LinkPeer
+  #peer: LinkPeer | undefined
   #ports: LinkClientPorts
   #limits: LinkLimits
   #stats: LinkStats
-  /** The sessions of the turn that runs now, by whose code calls. */
-  #current = new Map<object | undefined, ClientSession>()
+  #root: RpcStub<Record<string, never>> | undefined
+  /** The turn that runs now, by whose code calls. */
+  #turns = new Map<object | undefined, Turn>()
   /** Sessions that are over at this end and may be kept at the other: told with the next message. */
   #ended: string[] = []
 
-  /** @param peer gives the far end; asked once for each session, so that a broken one is replaced */
+  /** @param peer gives the far end; asked again after it has failed */
   constructor(peer: () => LinkPeer, ports: LinkClientPorts, stats: LinkStats, limits: Partial<LinkLimits> = {}) {
-    this.#peer = peer
+    this.#open = peer
     this.#ports = ports
     this.#stats = stats
     this.#limits = { ...defaultLinkLimits, ...limits }
@@ -60,40 +67,173 @@ export class Link {
    * before it is there, and a promise can be an argument.
    */
   root(): RpcStub<Record<string, never>> {
+    return (this.#root ??= rootRef(this))
+  }
+
+  /** Records a call of a method of the object (`args` given) or a read of a property. */
+  record(path: string[], args: unknown[] | undefined): Answer {
+    const turn = this.#turn()
+    if (path.length === 1 && turn.isNew && !isMapping()) {
+      const plain = args && copyPlain(args, true)
+      if (plain !== notPlain) return turn.recordAlone(path[0]!, plain as unknown[] | undefined)
+    }
+    return bindCall(turn.session, turn.session.main, path, args)
+  }
+
+  /**
+   * Calls a method of the framework on the object, now and natively where the arguments are plain. Their bytes are not copied.
+   * @param name without the prefix that it has on the wire
+   */
+  framework(name: string, args: unknown[]): PromiseLike<unknown> {
+    const method = frameworkPrefix + name
+    const turn = this.#turn()
+    const plain = turn.isNew ? copyPlain(args, false) : notPlain
+    if (plain === notPlain) return bindCall(turn.session, turn.session.main, [method], args).value()
+    const lone = turn.recordAlone(method, plain as unknown[])
+    const value = lone.value()
+    turn.leave()
+    return value
+  }
+
+  /** The stub that capnweb is given when the root goes into a value: each call on it enters the turn in which it is made. */
+  forwarder(): RpcStub<Record<string, never>> {
     const link = this
     const target = new Proxy(new Forwarder(), {
       get(forwarder, property) {
         if (typeof property !== 'string') return Reflect.get(forwarder, property)
         // The framework's own names are not for whoever holds a stub.
         if (property.startsWith(frameworkPrefix)) return undefined
-        return Reflect.get(link.#main(), property)
+        return Reflect.get(link.#turn().session.main, property)
       },
     })
     return new RpcStub(target) as unknown as RpcStub<Record<string, never>>
   }
 
-  #main(): object {
+  #turn(): Turn {
     const { context, origin } = this.#ports.caller()
-    let session = this.#current.get(context)
-    if (!session) {
-      const opened = this.#ports.detached(() => {
-        const turnEnded = () => {
-          if (this.#current.get(context) === opened) this.#current.delete(context)
-        }
-        return new ClientSession({
-          peer: this.#peer(),
+    let turn = this.#turns.get(context)
+    if (!turn) {
+      const begun: Turn = new Turn(origin, {
+        call: (call) => this.#use((peer) => peer.call(call)),
+        open: (answered) => this.#session(origin, begun, answered),
+        ended: () => {
+          if (this.#turns.get(context) === begun) this.#turns.delete(context)
+        },
+        ports: this.#ports,
+        stats: this.#stats,
+      })
+      this.#turns.set(context, (turn = begun))
+    }
+    return turn
+  }
+
+  #session(origin: Origin, turn: Turn, answered: LinkCall | undefined): ClientSession {
+    return this.#ports.detached(
+      () =>
+        new ClientSession({
+          link: this,
+          peer: { address: this.#far().address, send: (message) => this.#use((peer) => peer.send(message)) },
           ports: this.#ports,
           stats: this.#stats,
           limits: this.#limits,
           ended: this.#ended,
           origin,
-          turnEnded,
-        })
-      })
-      this.#current.set(context, (session = opened))
+          turnEnded: answered ? () => {} : () => turn.leave(),
+          ...(answered && { answered }),
+        }),
+    )
+  }
+
+  #far(): LinkPeer {
+    return (this.#peer ??= this.#open())
+  }
+
+  /** One native call. Calls on one native stub arrive in their order, so one is kept until it fails: a broken one stays broken. */
+  async #use<T>(work: (peer: LinkPeer) => Promise<T>): Promise<T> {
+    const peer = this.#far()
+    try {
+      return await work(peer)
+    } catch (error) {
+      if (this.#peer === peer) this.#peer = undefined
+      throw error
     }
-    return session.main
   }
 }
 
 class Forwarder extends RpcTarget {}
+
+/** What a turn needs of its link. */
+interface TurnPorts {
+  call: LinkPeer['call']
+  open(answered?: LinkCall): ClientSession
+  ended(): void
+  ports: LinkClientPorts
+  stats: LinkStats
+}
+
+/** The calls of one context on one object in one turn: none yet, one that may stay alone, or a session. */
+class Turn {
+  #origin: Origin
+  #link: TurnPorts
+  #lone: LoneCall | undefined
+  #session: ClientSession | undefined
+  #ended = false
+
+  constructor(origin: Origin, link: TurnPorts) {
+    this.#origin = origin
+    this.#link = link
+  }
+
+  get isNew(): boolean {
+    return !this.#lone && !this.#session
+  }
+
+  /** The turn's session; a call that was recorded alone until now becomes its first. */
+  get session(): ClientSession {
+    if (!this.#session) {
+      this.#session = this.#link.open()
+      this.#lone?.join(this.#session)
+      this.#lone = undefined
+    }
+    return this.#session
+  }
+
+  recordAlone(method: string, args: unknown[] | undefined): LoneCall {
+    const link = this.#link
+    const { ports, stats } = link
+    const origin = this.#origin
+    const lone = new LoneCall(method, args, () => void this.session, {
+      send: (method, args) => {
+        const message = { version: 1 as const, session: ports.newSession(), method, ...(args && { args }), origin }
+        stats.messages++
+        stats.calls++
+        return { message, answer: link.call(message) }
+      },
+      adopt: (message, reply) => {
+        const session = link.open(message)
+        return { session, ...session.adopt(message, reply) }
+      },
+      unawaited: (error) => {
+        stats.unawaitedFailures++
+        ports.unawaitedFailure(error)
+      },
+    })
+    this.#lone = lone
+    const { promise, resolve } = Promise.withResolvers<unknown>()
+    ports.keepAlive(promise)
+    ports.endOfTurn(() => {
+      this.leave()
+      void lone.ended.then(resolve)
+    })
+    return lone
+  }
+
+  /** The turn is over, or its one call goes ahead of it: what comes now belongs to another. */
+  leave(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#link.ended()
+    this.#lone?.leave()
+    this.#lone = undefined
+  }
+}

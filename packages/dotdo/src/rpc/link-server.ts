@@ -5,15 +5,19 @@
  * 1. Messages of a session take effect in the order of their `seq`, whatever order they arrive in.
  * 2. A reply leaves as soon as there is anything to say, and never waits for a slower sibling in the same message.
  * 3. At most one exchange of a session hangs; a newer message releases the older one with what there is.
- * 4. A session to which nothing can refer is dropped when its caller says so, or after a moment of grace, because a message of the caller may
+ * 4. Calls take effect in the order in which they arrive, with and without a session.
+ * 5. A session to which nothing can refer is dropped when its caller says so, or after a moment of grace, because a message of the caller may
  *    be on its way; one that is retained is dropped when idle.
  */
-import { DotdoError } from '../base/errors.ts'
+import { DotdoError, type ErrorRecord } from '../base/errors.ts'
+import { startOf, type Conversation, type FrameworkMethods, type MadeCall } from './conversation.ts'
 import { linkLost } from './errors.ts'
-import { linkVersion, type LinkMessage, type LinkReply } from './frames.ts'
+import { linkVersion, type LinkAnswer, type LinkCall, type LinkMessage, type LinkReply } from './frames.ts'
 import type { MapMeter } from './map-meter.ts'
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
 import type { Origin } from './origin.ts'
+import { Handoffs } from './handoffs.ts'
+import { copyPlain, notPlain } from './plain.ts'
 import { ServerSession } from './server-session.ts'
 
 /** What the receiving end needs of its surroundings. */
@@ -24,21 +28,44 @@ export interface LinkServerPorts {
   timer(delayMs: number, then: () => void): () => void
   /** Counts what `.map`s cost: the isolate's one. */
   mapMeter?: MapMeter
+  /** Calls a framework method on the object at an address that a caller has sent. Without it, results can only be handed off to the object itself. */
+  callAt?(address: unknown, name: string, args: unknown[]): PromiseLike<unknown>
 }
 
 /** The receiving end of all links to one object; see the head of this file for what it owns. */
 export class LinkServer {
   #sessions = new Map<string, ServerSession>()
-  #main: (origin: Origin) => unknown
+  #main: (conversation: Conversation) => object
+  #framework: (conversation: Conversation) => FrameworkMethods
   #ports: LinkServerPorts
+  #handoffs: Handoffs
   #limits: LinkLimits
   #sweep: (() => void) | undefined
+  /** The newest calls without a session, so that one that is delivered twice takes effect once. */
+  #made = new Set<string>()
+  /** Whoever takes effect now or has its place in the line to do so. */
+  #line: Promise<void> | undefined
 
-  /** @param main makes the capability that a new session starts from, for whoever opens it */
-  constructor(main: (origin: Origin) => unknown, ports: LinkServerPorts, limits: Partial<LinkLimits> = {}) {
+  /**
+   * @param main makes the capability that a conversation starts from
+   * @param framework the framework's methods beside those of hand-off, which are here
+   */
+  constructor(
+    main: (conversation: Conversation) => object,
+    ports: LinkServerPorts,
+    limits: Partial<LinkLimits> = {},
+    framework: (conversation: Conversation) => FrameworkMethods = () => ({}),
+  ) {
     this.#main = main
+    this.#framework = framework
+    this.#handoffs = new Handoffs((delayMs, then) => ports.timer(delayMs, then))
     this.#ports = ports
     this.#limits = { ...defaultLinkLimits, ...limits }
+  }
+
+  /** Results on their way that are here or waited for: what a test for leaks looks at. */
+  get openHandoffs(): number {
+    return this.#handoffs.open
   }
 
   /** Sessions that are open: what a test for leaks looks at. */
@@ -51,26 +78,116 @@ export class LinkServer {
    * @throws `LINK_VERSION`, `LINK_LOST` (the message belongs to a session that is not here any more), `LINK_LIMIT`
    */
   async accept(message: LinkMessage): Promise<LinkReply> {
-    if (message?.version !== linkVersion || !Array.isArray(message.frames) || typeof message.session !== 'string') {
-      throw new DotdoError(
-        'LINK_VERSION',
-        `This object speaks link version ${linkVersion}, the caller ${String(message?.version)}. Deploy both Workers with the same release of dotdo.`,
-        { data: { version: message?.version } },
-      )
-    }
+    if (message?.version !== linkVersion || !Array.isArray(message.frames) || typeof message.session !== 'string')
+      throw otherVersion(message)
     for (const ended of message.ended ?? []) this.#drop(ended)
     let session = this.#sessions.get(message.session)
     if (!session) {
       if (message.seq !== 0) throw linkLost('the object was restarted, or the session was idle for too long')
-      const origin = message.origin ?? { depth: 1 }
-      session = new ServerSession(this.#main(origin), this.#ports, this.#limits, origin.caller ?? 'a Worker')
-      this.#sessions.set(message.session, session)
+      session = this.#open(message.session, message.origin, (conversation) => this.#start(conversation))
     }
+    return this.#exchange(session, message)
+  }
+
+  /**
+   * Makes one call, or reads one property, without a session where the answer is plain.
+   * @throws `LINK_VERSION`, `LINK_LOST` for one that was delivered twice
+   */
+  async call(call: LinkCall): Promise<LinkAnswer> {
+    if (call?.version !== linkVersion || typeof call.method !== 'string' || typeof call.session !== 'string') throw otherVersion(call)
+    if (this.#made.has(call.session)) throw linkLost('this message was delivered twice')
+    this.#made.add(call.session)
+    if (this.#made.size > callsRemembered) this.#made.delete(this.#made.values().next().value!)
+    // Whoever came before takes effect before.
+    while (this.#line) await this.#line
+    const main = this.#start({ origin: call.origin ?? { depth: 1 }, gone: never, target: () => undefined }) as Record<string, unknown>
+    let outcome: unknown
+    if (isReachable(main, call.method, call.args !== undefined)) {
+      try {
+        const member = main[call.method]
+        const result = call.args ? Reflect.apply(member as () => unknown, main, call.args) : member
+        const value: unknown = isThenable(result) ? await result : result
+        const plain = copyPlain(value, false)
+        if (plain !== notPlain) return { value: plain }
+        outcome = value
+      } catch (error) {
+        outcome = Promise.reject(error as Error)
+        // It is thrown again by the session that tells it.
+        void (outcome as Promise<never>).catch(() => {})
+      }
+      const done = outcome
+      return {
+        reply: await this.#answerBySession(call, (conversation) =>
+          this.#start(conversation, { method: call.method, member: call.args ? () => done : done }),
+        ),
+      }
+    }
+    // What cannot be reached is refused in capnweb's own words.
+    return { reply: await this.#answerBySession(call, (conversation) => this.#start(conversation)) }
+  }
+
+  #answerBySession(call: LinkCall, main: (conversation: Conversation) => object): Promise<LinkReply> {
+    const session = this.#open(call.session, call.origin, main)
+    const path = ['pipeline', 0, [call.method]]
+    return this.#exchange(session, {
+      version: linkVersion,
+      session: call.session,
+      seq: 0,
+      frames: [
+        // Either it has been made, or it cannot be: its arguments make no difference.
+        ['push', call.args ? [...path, []] : path],
+        ['pull', 1],
+      ],
+    })
+  }
+
+  #open(id: string, origin: Origin = { depth: 1 }, main: (conversation: Conversation) => object): ServerSession {
+    const session = new ServerSession(main, origin, this.#ports, this.#limits)
+    this.#sessions.set(id, session)
+    return session
+  }
+
+  async #exchange(session: ServerSession, message: LinkMessage): Promise<LinkReply> {
     try {
-      return await session.exchange(message)
+      await session.turnOf(message)
+      while (this.#line) await this.#line
+      const taken = session.take(message)
+      const line = taken.then(() => {
+        if (this.#line === line) this.#line = undefined
+      })
+      this.#line = line
+      await taken
+      return await session.reply(message)
     } finally {
       this.#scheduleSweep()
     }
+  }
+
+  #start(conversation: Conversation, made?: MadeCall): object {
+    return startOf(this.#main(conversation), { ...this.#handoffMethods(conversation), ...this.#framework(conversation) }, made)
+  }
+
+  #handoffMethods(conversation: Conversation): FrameworkMethods {
+    return {
+      /** The result that `ticket` stands for, when its provider has brought it. */
+      accept: (ticket: string) => this.#handoffs.accept(ticket, conversation.gone),
+      /** Brings a result of this object to whoever the caller has named for `ticket`. */
+      provide: (value: unknown, ticket: string) => this.#provide(conversation.target(ticket), value, ticket),
+      /** A provider brings what `ticket` stands for. */
+      deliver: (ticket: string, value: unknown) => this.#handoffs.deliver(ticket, value),
+      /** What `ticket` stands for will not come. */
+      refuse: (ticket: string, error: ErrorRecord) => this.#handoffs.refuse(ticket, error),
+    }
+  }
+
+  async #provide(address: unknown, value: unknown, ticket: string): Promise<void> {
+    if (address === null) this.#handoffs.deliver(ticket, value)
+    else if (address !== undefined && this.#ports.callAt) await this.#ports.callAt(address, 'deliver', [ticket, value])
+    else
+      throw new DotdoError(
+        'HANDOFF_UNKNOWN',
+        'A hand-off came without the address that it goes to. Deploy both Workers with the same release of dotdo.',
+      )
   }
 
   #drop(id: string): void {
@@ -92,4 +209,27 @@ export class LinkServer {
       this.#scheduleSweep()
     })
   }
+}
+
+/** A repeated delivery follows the first one closely. */
+const callsRemembered = 1_000
+
+const never = new Promise<never>(() => {})
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return ((typeof value === 'object' && value !== null) || typeof value === 'function') && typeof Reflect.get(value, 'then') === 'function'
+}
+
+function otherVersion(message: { version?: unknown } | undefined): DotdoError {
+  return new DotdoError(
+    'LINK_VERSION',
+    `This object speaks link version ${linkVersion}, the caller ${String(message?.version)}. Deploy both Workers with the same release of dotdo.`,
+    { data: { version: message?.version } },
+  )
+}
+
+/** Whether capnweb would let a session come to this member: one of the prototype, that is no member of every object. */
+function isReachable(main: object, name: string, isCall: boolean): boolean {
+  if (name in Object.prototype || Object.hasOwn(main, name)) return false
+  return !isCall || typeof (main as Record<string, unknown>)[name] === 'function'
 }

@@ -1,5 +1,5 @@
 /** What a failure of the carrier means to the calls that it carried. */
-import { codeOf, DotdoError } from '../base/errors.ts'
+import { codeOf, DotdoError, toErrorRecord, type ErrorRecord } from '../base/errors.ts'
 
 /** A failure as the wire tells it: `['error', name, message, stack?, properties?]`. */
 export function unawaited(value: unknown): DotdoError {
@@ -38,5 +38,22 @@ export function whyLost(error: unknown): unknown {
     'OBJECT_UNREACHABLE',
     `The call did not come back: ${error.message}. It may have taken effect; inside this.do it is tried again.`,
     { retryable: true, cause: error },
+  )
+}
+
+const carrierFailures = new Set(['LINK_LOST', 'OBJECT_UNREACHABLE'])
+
+/** Why a hand-off did not come to be, as its receiver is told: the provider's own failure as it is, and a provider that is gone as `HANDOFF_LOST`. */
+export function handOffFailure(error: unknown): ErrorRecord {
+  const record = toErrorRecord(error)
+  return record.code !== undefined && carrierFailures.has(record.code) ? toErrorRecord(handOffLost(record.message)) : record
+}
+
+/** The error for a result that its provider no longer has. It is not made again by itself. */
+export function handOffLost(reason: string): DotdoError {
+  return new DotdoError(
+    'HANDOFF_LOST',
+    `A result on its way from one object to another is lost: ${reason} Make the call again; inside this.do the step does.`,
+    { retryable: true, data: { reason } },
   )
 }

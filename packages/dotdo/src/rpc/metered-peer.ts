@@ -57,6 +57,22 @@ export function meteredPeer(peer: LinkPeer, stats: LinkStats, trace?: TraceSent)
   }
 
   return {
+    address: peer.address,
+    async call(call) {
+      const span = trace?.(call.origin, call.method)
+      try {
+        const answer = await carry(
+          call.args,
+          () => peer.call(span ? { ...call, origin: span.origin } : call),
+          (it) => ('value' in it ? it.value : it.reply.frames),
+        )
+        span?.end()
+        return answer
+      } catch (error) {
+        span?.end({ error })
+        throw error
+      }
+    },
     async send(message) {
       const sent = begun(message)
       const open = spans.get(message.session)

@@ -11,12 +11,6 @@ import type { Origin } from './origin.ts'
 /** How a call reaches the user's code: the adapter enters the call's context here. Must return what `work` returns, as it is. */
 export type Enter = (method: string, args: unknown[], work: () => unknown, origin: Origin) => unknown
 
-/** What of the framework a link can call, by name: reached as `dotdo:<name>`, which no definition can have. */
-export type FrameworkMethods = Record<string, (...args: never[]) => unknown>
-
-/** What the names of framework methods begin with on the wire. */
-export const frameworkPrefix = 'dotdo:'
-
 /** The public names of a definition, sorted, and which of them are getters. */
 export interface PublicNames {
   methods: string[]
@@ -37,28 +31,20 @@ export interface ReachOptions {
   enter: Enter
   /** Who called, for every call that comes by this capability. */
   origin?: Origin
-  /** What of the framework it can call; see {@link FrameworkMethods}. */
-  framework?: FrameworkMethods
 }
 
 /** Makes the class of capabilities that lead to an object with these public names. One is made for each class, one instance for each object. */
-export function reachClass(
-  noun: string,
-  names: PublicNames,
-  frameworkNames: readonly string[] = [],
-): new (options: ReachOptions) => RpcTarget {
+export function reachClass(noun: string, names: PublicNames): new (options: ReachOptions) => RpcTarget {
   class Reach extends RpcTarget {
     readonly #self: Record<string, unknown>
     readonly #enter: Enter
     readonly #origin: Origin
-    readonly #framework: FrameworkMethods
 
-    constructor({ self, enter, origin, framework }: ReachOptions) {
+    constructor({ self, enter, origin }: ReachOptions) {
       super()
       this.#self = self as Record<string, unknown>
       this.#enter = enter
       this.#origin = origin ?? { depth: 1 }
-      this.#framework = framework ?? {}
     }
 
     static invoke(reach: Reach, name: string, args: unknown[]): unknown {
@@ -67,12 +53,6 @@ export function reachClass(
 
     static read(reach: Reach, name: string): unknown {
       return reach.#enter(name, [], () => reach.#self[name], reach.#origin)
-    }
-
-    static framework(reach: Reach, name: string, args: unknown[]): unknown {
-      const method = reach.#framework[name]
-      if (!method) throw methodUnknown(noun, frameworkPrefix + name, names)
-      return method.apply(reach.#framework, args as never[])
     }
   }
 
@@ -87,13 +67,6 @@ export function reachClass(
     Object.defineProperty(Reach.prototype, name, {
       get(this: Reach) {
         return Reach.read(this, name)
-      },
-    })
-  }
-  for (const name of frameworkNames) {
-    Object.defineProperty(Reach.prototype, frameworkPrefix + name, {
-      value(this: Reach, ...args: unknown[]) {
-        return Reach.framework(this, name, args)
       },
     })
   }

@@ -7,7 +7,9 @@ import { FrameGuard } from './frame-guard.ts'
 import { FrameTransport } from './frame-transport.ts'
 import type { Frame, LinkMessage, LinkReply } from './frames.ts'
 import type { LinkLimits } from './limits.ts'
+import type { Conversation } from './conversation.ts'
 import type { LinkServerPorts } from './link-server.ts'
+import type { Origin } from './origin.ts'
 
 /** The receiving end of one session. */
 export class ServerSession {
@@ -29,21 +31,30 @@ export class ServerSession {
   #ageMs = 0
   #duplex = false
   #closed = false
+  #refused: { error: unknown } | undefined
+  #gone = Promise.withResolvers<never>()
+  #targets = new Map<string, unknown>()
 
   /** @param caller who opened the session, as errors of limits name it */
-  constructor(main: unknown, ports: LinkServerPorts, limits: LinkLimits, caller: string) {
+  constructor(main: (conversation: Conversation) => object, origin: Origin, ports: LinkServerPorts, limits: LinkLimits) {
     this.#ports = ports
     this.#limits = limits
-    this.#guard = new FrameGuard({ limits, meter: ports.mapMeter, caller })
+    this.#guard = new FrameGuard({ limits, meter: ports.mapMeter, caller: origin.caller ?? 'a Worker' })
+    this.#gone.promise.catch(() => {
+      // Most conversations end with nobody waiting to hear of it.
+    })
     this.#transport = new FrameTransport((frame) => {
       this.#guard.sent(frame)
       if (frame[0] === 'abort') this.#failure ??= { error: linkLost('a frame could not be understood') }
       this.#hanging?.()
     })
-    this.#session = new RpcSession(this.#transport, main, { onSendError: errorForWire })
+    this.#session = new RpcSession(this.#transport, main({ origin, gone: this.#gone.promise, target: (ticket) => this.#target(ticket) }), {
+      onSendError: errorForWire,
+    })
   }
 
-  async exchange(message: LinkMessage): Promise<LinkReply> {
+  /** Resolves when it is this message's turn. @throws `LINK_LOST` for one that was delivered twice */
+  async turnOf(message: LinkMessage): Promise<void> {
     this.idleSweeps = 0
     if (message.seq < this.#expected) throw linkLost('this message was delivered twice')
     while (message.seq !== this.#expected) {
@@ -51,14 +62,28 @@ export class ServerSession {
       await new Promise<void>((resolve) => this.#early.set(message.seq, resolve))
     }
     this.#expected++
-    this.#hanging?.()
-    if (message.duplex) this.#duplex = true
-    this.#transport.deliver(this.#looked(message.frames))
     const next = this.#early.get(this.#expected)
     this.#early.delete(this.#expected)
     next?.()
+  }
 
-    await this.#transport.idle()
+  /** Takes in what a message says, in its turn. Resolves when its calls have begun; never rejects. */
+  take(message: LinkMessage): Promise<void> {
+    this.#hanging?.()
+    if (message.duplex) this.#duplex = true
+    for (const ticket in message.targets) this.#targets.set(ticket, message.targets[ticket])
+    try {
+      this.#transport.deliver(this.#looked(message.frames))
+    } catch (error) {
+      this.#refused = { error }
+      return Promise.resolve()
+    }
+    return this.#transport.idle()
+  }
+
+  /** What there is to say to a message that was taken in. @throws `LINK_LIMIT`, `LINK_LOST` */
+  async reply(message: LinkMessage): Promise<LinkReply> {
+    if (this.#refused) throw this.#refused.error
     await this.#drainOrTurn()
     // A duplex caller has more to say before these calls can end, so its first message is never held back.
     const hangs = this.#draining && this.#transport.waiting === 0 && !message.duplex
@@ -94,9 +119,16 @@ export class ServerSession {
 
   close(): void {
     this.#closed = true
+    this.#gone.reject(linkLost('its caller is gone'))
     this.#hanging?.()
     for (const wake of this.#early.values()) wake()
     this.#transport.fail(linkLost('it was closed'))
+  }
+
+  #target(ticket: string): unknown {
+    const address = this.#targets.get(ticket)
+    this.#targets.delete(ticket)
+    return address
   }
 
   /**

@@ -8,7 +8,7 @@
 import { DotdoError } from '../base/errors.ts'
 import { overLimit, type SessionLimits } from './limits.ts'
 import { MapBudget, type MapMeter } from './map-meter.ts'
-import { frameworkPrefix } from './reach.ts'
+import { frameworkPrefix } from './conversation.ts'
 
 /** What one message has cost so far. */
 export interface MessageCost {

@@ -75,7 +75,7 @@ export class HeldTime {
 const limits = { graceMs: 1000, idleMs: 20_000 }
 
 /** Two ends in one process, with structured clones in between as native calls make them. Counts what either end holds. */
-export function ends(main: unknown) {
+export function ends(main: object) {
   const time = new HeldTime()
   const endOfTurn = (then: () => void) => void setImmediate(then)
   const server = new LinkServer(() => main, { endOfTurn, timer: time.timer }, limits)
@@ -95,6 +95,10 @@ export function ends(main: unknown) {
       const copy = structuredClone(message)
       return structuredClone(await server.accept(copy))
     },
+    async call(call) {
+      return structuredClone(await server.call(structuredClone(call)))
+    },
+    address: undefined,
   }
   const stats = newLinkStats()
   const link = new Link(() => peer, ports, stats, limits)

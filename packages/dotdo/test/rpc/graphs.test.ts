@@ -2,9 +2,8 @@
 import fc from 'fast-check'
 import { RpcTarget, type RpcStub } from 'capnweb'
 import { describe, expect, test } from 'vitest'
-import type { LinkMessage, LinkReply } from '../../src/rpc/frames.ts'
 import { SeededRandom } from '../support/fakes.ts'
-import { pair, turns } from './pair.ts'
+import { pair, turns, type Carry } from './pair.ts'
 
 /** A tree of cells: each call is written down in the order in which it took effect. */
 class Cell extends RpcTarget {
@@ -130,7 +129,7 @@ function local(log: string[]): object {
 }
 
 /** Native calls on one stub arrive in the order in which they were made; their answers come late and overtake each other. */
-function jittery(seed: number): (message: LinkMessage, send: () => Promise<LinkReply>) => Promise<LinkReply> {
+function jittery(seed: number): Carry {
   const random = new SeededRandom(seed)
   const wait = async () => {
     for (let n = random.below(4); n > 0; n--) await new Promise((resolve) => setImmediate(resolve))

@@ -27,7 +27,7 @@ function switched() {
 
 describe('a narrowed capability over a link', () => {
   const log: unknown[] = []
-  const over = (cap: unknown) => pair(cap).link.root() as any
+  const over = (cap: object) => pair(cap).link.root() as any
 
   test('calls what it may and reads what it may, and says what it may', async () => {
     const root = over(narrowed(new Thing('t', log), { only: ['read', 'size'], where: { read: [{ max: 5 }] } }))

@@ -1,6 +1,6 @@
+import type { LinkAnswer, LinkCall, LinkMessage, LinkPeer, LinkReply } from '../../src/rpc/frames.ts'
 import { Link, type LinkClientPorts } from '../../src/rpc/link-client.ts'
 import { LinkServer, type LinkServerPorts } from '../../src/rpc/link-server.ts'
-import type { LinkMessage, LinkPeer, LinkReply } from '../../src/rpc/frames.ts'
 import type { LinkLimits } from '../../src/rpc/limits.ts'
 import type { MapMeter } from '../../src/rpc/map-meter.ts'
 import { newLinkStats } from '../../src/rpc/stats.ts'
@@ -10,21 +10,11 @@ const timer = (delayMs: number, then: () => void) => {
   return () => clearTimeout(id)
 }
 
-/** Two ends of a link in one process. Messages are structured-cloned as native RPC does, and can be watched, delayed, lost or refused by `carry`. */
-export function pair(
-  main: unknown,
-  options: {
-    limits?: Partial<LinkLimits>
-    mapMeter?: MapMeter
-    carry?: (message: LinkMessage, send: () => Promise<LinkReply>) => Promise<LinkReply>
-  } = {},
-) {
-  const serverPorts: LinkServerPorts = {
-    endOfTurn: (then) => void setImmediate(then),
-    timer,
-    ...(options.mapMeter && { mapMeter: options.mapMeter }),
-  }
-  const server = new LinkServer(() => main, serverPorts, options.limits)
+/** Watches, delays, loses or refuses what goes over a link: a message of a session, or a call without one (which has no `seq`). */
+export type Carry = <Reply extends LinkReply | LinkAnswer>(message: LinkMessage | LinkCall, send: () => Promise<Reply>) => Promise<Reply>
+
+/** Two ends of a link in one process. Messages are structured-cloned as native RPC does; addresses of objects go over as they are. */
+export function pair(main: object, options: { limits?: Partial<LinkLimits>; mapMeter?: MapMeter; carry?: Carry } = {}) {
   const failures: Error[] = []
   const stats = newLinkStats()
   let sessions = 0
@@ -33,19 +23,37 @@ export function pair(
     keepAlive: () => {},
     timer,
     caller: () => ({ context: undefined, origin: { depth: 1 } }),
-    newSession: () => `s${sessions++}`,
+    newSession: () => `s${sessions++}-${Math.random()}`,
     detached: (work) => work(),
     unawaitedFailure: (error) => failures.push(error),
   }
+  const serverPorts: LinkServerPorts = {
+    endOfTurn: (then) => void setImmediate(then),
+    timer,
+    ...(options.mapMeter && { mapMeter: options.mapMeter }),
+    callAt: (address, name, args) => new Link(() => address as LinkPeer, clientPorts, newLinkStats()).framework(name, args),
+  }
+  const server = new LinkServer(() => main, serverPorts, options.limits)
+  const carry: Carry = options.carry ?? ((_, send) => send())
   const peer: LinkPeer = {
     send(message) {
-      const copy = structuredClone(message)
-      const send = async () => structuredClone(await server.accept(copy))
-      return options.carry ? options.carry(copy, send) : send()
+      const copy = cloned(message)
+      return carry(copy, async () => structuredClone(await server.accept(copy)))
+    },
+    call(call) {
+      const copy = structuredClone(call)
+      return carry(copy, async () => structuredClone(await server.call(copy)))
+    },
+    get address() {
+      return peer
     },
   }
   const link = new Link(() => peer, clientPorts, stats, options.limits)
-  return { link, server, stats, failures }
+  return { link, server, stats, failures, peer }
+}
+
+function cloned({ targets, ...message }: LinkMessage): LinkMessage {
+  return { ...structuredClone(message), ...(targets && { targets }) }
 }
 
 /** The end of a turn, and of a few more. */

@@ -1,10 +1,13 @@
 import { RpcTarget, type RpcStub } from 'capnweb'
 import { expect, test } from 'vitest'
-import type { LinkReply } from '../../src/rpc/frames.ts'
+
 import { pair, turns } from './pair.ts'
 
 class Slow extends RpcTarget {
   gates: PromiseWithResolvers<void>[] = []
+  self(): Slow {
+    return this
+  }
   async next(): Promise<Slow> {
     const gate = Promise.withResolvers<void>()
     this.gates.push(gate)
@@ -18,14 +21,14 @@ test('messages of one session that arrive together are each answered, though bot
   const main = new Slow()
   const together: (() => void)[] = []
   const { link } = pair(main, {
-    carry: async (message, send): Promise<LinkReply> => {
-      if (message.seq > 1) return send()
+    carry: async (message, send) => {
+      if (!('seq' in message) || message.seq > 1) return send()
       await new Promise<void>((arrive) => together.push(arrive))
       return send()
     },
   })
   const root = link.root() as unknown as RpcStub<Slow>
-  const first = root.next()
+  const first = root.self().next()
   await turns()
   const second = first.next()
   await turns()

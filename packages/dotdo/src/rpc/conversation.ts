@@ -1,0 +1,46 @@
+/** One caller's dealings with one object: a session, or a call without one. */
+import type { Origin } from './origin.ts'
+
+/** A conversation, as the capability at its start sees it. */
+export interface Conversation {
+  /** Who opened it. */
+  readonly origin: Origin
+  /** Rejects when it is over. */
+  readonly gone: Promise<never>
+  /** The address that its caller has sent for the ticket of a hand-off, once: `null` for the receiver itself. */
+  target(ticket: string): unknown
+}
+
+/** What of the framework a link can call, by name: reached as `dotdo:<name>`, which no definition can have. */
+export type FrameworkMethods = Record<string, (...args: never[]) => unknown>
+
+/** What the names of framework methods begin with on the wire. */
+export const frameworkPrefix = 'dotdo:'
+
+/** A call that has been made before its session was there: asked for again, it gives what it gave. */
+export interface MadeCall {
+  method: string
+  /** What stands in the member's place: a function for a call, the value for a read. */
+  member: unknown
+}
+
+/** The start of a conversation: an object's capability with the framework's methods beside its own, and the call that has been made already. */
+export function startOf(main: object, framework: FrameworkMethods, made?: MadeCall): object {
+  let call = made
+  return new Proxy(main, {
+    get(target, property) {
+      if (call && property === call.method) {
+        const { member } = call
+        call = undefined
+        return member
+      }
+      if (typeof property === 'string' && property.startsWith(frameworkPrefix)) {
+        const name = property.slice(frameworkPrefix.length)
+        return Object.hasOwn(framework, name) ? framework[name] : undefined
+      }
+      const member: unknown = Reflect.get(target, property, target)
+      // The target's private fields are on itself and not on what stands before it.
+      return typeof member === 'function' ? (...args: unknown[]) => Reflect.apply(member, target, args) as unknown : member
+    },
+  })
+}

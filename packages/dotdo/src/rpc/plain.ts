@@ -1,0 +1,83 @@
+/**
+ * Plain data: the values for which a raw native call and a capnweb session are the same. Exactly these may take the direct path; whatever
+ * else is asked of capnweb, so that both accept and refuse the same.
+ */
+
+/** What {@link copyPlain} answers for a value that is not plain. */
+export const notPlain: unique symbol = Symbol('not plain')
+
+/** Deeper values go by a session: its own limit is the one that holds, and cycles end here. */
+const maxDepth = 64
+
+/**
+ * Copies a value that is plain: primitives, `Date`, `Uint8Array`, lists without holes, and objects whose prototype is `Object.prototype`. Two
+ * places that share one object get two copies, as every other link gives them.
+ *
+ * @param copyBytes whether bytes are copied too: for arguments, which the caller may change before its turn has ended
+ * @returns the copy, or {@link notPlain}
+ */
+export function copyPlain(value: unknown, copyBytes: boolean): unknown {
+  return copy(value, { copyBytes, bytes: [] }, 0)
+}
+
+interface Copying {
+  copyBytes: boolean
+  /** Byte arrays that the copy refers to already: a second one is copied, because a native call would keep the two one. */
+  bytes: Uint8Array[]
+}
+
+function copy(value: unknown, state: Copying, depth: number): unknown {
+  switch (typeof value) {
+    case 'string':
+    case 'number':
+    case 'boolean':
+    case 'undefined':
+    case 'bigint':
+      return value
+    case 'object':
+      break
+    default:
+      return notPlain
+  }
+  if (value === null) return null
+  if (depth >= maxDepth) return notPlain
+  const prototype = Object.getPrototypeOf(value) as unknown
+  if (prototype === Object.prototype) return copyObject(value as Record<string, unknown>, state, depth)
+  if (prototype === Array.prototype) return copyList(value as unknown[], state, depth)
+  if (prototype === Uint8Array.prototype) return copyOfBytes(value as Uint8Array, state)
+  if (prototype === Date.prototype) return new Date(Number(value as Date))
+  return notPlain
+}
+
+function copyObject(object: Record<string, unknown>, state: Copying, depth: number): unknown {
+  const result: Record<string, unknown> = {}
+  for (const key in object) {
+    // capnweb drops these at the receiver.
+    if (key in Object.prototype || key === 'toJSON') return notPlain
+    const part = copy(object[key], state, depth + 1)
+    if (part === notPlain) return notPlain
+    result[key] = part
+  }
+  return result
+}
+
+function copyList(list: unknown[], state: Copying, depth: number): unknown {
+  const result: unknown[] = []
+  for (let i = 0; i < list.length; i++) {
+    const part = copy(list[i], state, depth + 1)
+    if (part === notPlain || (part === undefined && !(i in list))) return notPlain
+    result.push(part)
+  }
+  return result
+}
+
+function copyOfBytes(bytes: Uint8Array, state: Copying): unknown {
+  if (!(bytes.buffer instanceof ArrayBuffer)) return notPlain
+  // A view of a part would take the whole buffer along.
+  const isWhole = bytes.byteLength === bytes.buffer.byteLength
+  if (!state.copyBytes && isWhole && !state.bytes.some((seen) => seen.buffer === bytes.buffer)) {
+    state.bytes.push(bytes)
+    return bytes
+  }
+  return bytes.slice()
+}

@@ -1,0 +1,296 @@
+/**
+ * What a user holds: a reference to an object, to what a call of it will give, or to a property of either.
+ *
+ * A reference is light: a call on it is recorded, and only when capnweb is needed does a real stub stand behind it. It is taken for a stub
+ * everywhere all the same: its prototype is that of capnweb's own, and the one private symbol by which capnweb looks inside a stub is
+ * answered with the inside of the real one. So capnweb's own rules for arguments, results, ownership and `.map` hold for it unchanged.
+ */
+import { RpcPromise, RpcStub } from 'capnweb'
+import { DotdoError } from '../base/errors.ts'
+import type { ClientSession } from './client-session.ts'
+import type { Link } from './link-client.ts'
+import { frameworkPrefix } from './conversation.ts'
+
+/** A stub or a promise of capnweb, of anything. */
+export type Stub = RpcStub<Record<string, never>>
+
+/** What a reference leads to: an answer that is there or will be. */
+export interface Answer {
+  /** Whether it can be awaited. */
+  readonly isPromise: boolean
+  /** The session that it lives in, where there is one by now. */
+  readonly session: ClientSession | undefined
+  /** The value, asked for once however often it is awaited. */
+  value(): Promise<unknown>
+  /** The stub to call on. */
+  stub(): Stub
+  /** The stub to put into a value. */
+  carry(): Stub
+  dispose(): void
+}
+
+/** Who is sending arguments now: references of other objects among them are handed off to it. */
+export interface Consumer {
+  handOff(answer: Answer, path: readonly string[]): Stub | undefined
+}
+
+interface Core {
+  answer: Answer | Root
+  path: readonly string[]
+  /** The value of a property, once it was asked for. */
+  read?: Answer
+}
+
+type Target = (() => void) & { core: Core }
+
+/** The object itself: not awaited, never worn out. */
+class Root {
+  readonly isPromise = false
+  readonly session = undefined
+  readonly link: Link
+
+  constructor(link: Link) {
+    this.link = link
+  }
+}
+
+/** Something of a session: the promise of a call, or a capability that a result carried. */
+class Bound implements Answer {
+  readonly isPromise: boolean
+  readonly session: ClientSession
+  #stub: Stub
+  #value: Promise<unknown> | undefined
+
+  constructor(session: ClientSession, stub: Stub, isPromise: boolean) {
+    this.session = session
+    this.#stub = stub
+    this.isPromise = isPromise
+  }
+
+  value(): Promise<unknown> {
+    return (this.#value ??= (this.#stub as unknown as Promise<unknown>).then((it) => wrapped(this.session, it)))
+  }
+  stub(): Stub {
+    return this.#stub
+  }
+  carry(): Stub {
+    return this.#stub
+  }
+  dispose(): void {
+    this.#stub[Symbol.dispose]()
+  }
+}
+
+/** The symbol by which capnweb looks inside a stub. It is not exported, so a stub that is looked into tells it. */
+const insideOfStub: symbol = (() => {
+  let asked: symbol | undefined
+  const spy = new Proxy(() => {}, {
+    get(_, property) {
+      if (typeof property === 'symbol') asked = property
+      return { pathIfPromise: undefined, hook: { dup: () => undefined } }
+    },
+  })
+  try {
+    Reflect.apply(Reflect.get(RpcStub.prototype, 'dup') as () => void, spy, [])
+  } catch (error) {
+    // What the spy answers is no stub, and need not be: it was asked.
+    void error
+  }
+  if (!asked)
+    throw new DotdoError(
+      'INTERNAL',
+      'This release of capnweb keeps its stubs in another way than dotdo knows. Install the release that dotdo names.',
+    )
+  return asked
+})()
+
+let consumer: Consumer | undefined
+let mapping = 0
+
+/** Whether a `.map` is being recorded: every call is an instruction then, and none may be held back. */
+export function isMapping(): boolean {
+  return mapping > 0
+}
+
+/** The reference of an object. */
+export function rootRef(link: Link): Stub {
+  return refOf({ answer: new Root(link), path: [] })
+}
+
+/** Calls (`args` given) or reads what `path` leads to on a stub of `session`. */
+export function bindCall(session: ClientSession, stub: Stub, path: readonly string[], args: unknown[] | undefined): Answer {
+  const before = consumer
+  consumer = session
+  try {
+    return new Bound(session, applyPath(stub, path, args), true)
+  } finally {
+    consumer = before
+  }
+}
+
+/** Follows a path from a stub, and calls what is there where `args` are given. */
+export function applyPath(stub: Stub, path: readonly string[], args: unknown[] | undefined): Stub {
+  let at = stub
+  for (const name of path) at = Reflect.get(at, name) as unknown as Stub
+  return args ? (at as unknown as (...args: unknown[]) => Stub)(...args) : at
+}
+
+/** A result as its user gets it: a capability comes as a reference, so that what is called on it can be handed off. */
+export function wrapped(session: ClientSession, value: unknown): unknown {
+  return typeof value === 'function' && Object.getPrototypeOf(value) === RpcStub.prototype
+    ? refOf({ answer: new Bound(session, value as unknown as Stub, false), path: [] })
+    : value
+}
+
+/** What stands behind a reference, or `undefined` for any other value. */
+export function coreOf(value: unknown): { answer: Answer | Root; path: readonly string[] } | undefined {
+  return typeof value === 'function' ? cores.get(value) : undefined
+}
+
+const cores = new WeakMap<object, Core>()
+
+function refOf(core: Core): Stub {
+  const target = Object.assign(() => {}, { core }) as Target
+  const ref = new Proxy(target, handler) as unknown as Stub
+  cores.set(ref, core)
+  return ref
+}
+
+const handler: ProxyHandler<Target> = {
+  get({ core }, property) {
+    if (typeof property === 'string') {
+      if (Object.hasOwn(members, property)) return members[property]!(core)
+      if (property in RpcPromise.prototype) return Reflect.get(prototypeOf(core), property) as unknown
+      // The framework's own names are not for whoever holds a stub.
+      if (property.startsWith(frameworkPrefix)) return undefined
+      return refOf({ answer: core.answer, path: [...core.path, property] })
+    }
+    if (property === insideOfStub) return Reflect.get(inside(core), insideOfStub) as unknown
+    if (property === Symbol.dispose && core.path.length === 0) return () => dispose(core)
+    return undefined
+  },
+  apply({ core }, _, args: unknown[]) {
+    return refOf({ answer: call(core, args), path: [] })
+  },
+  getPrototypeOf: ({ core }) => prototypeOf(core),
+  has: (_, property) => typeof property === 'string' || property === insideOfStub || property === Symbol.dispose,
+  ownKeys: () => [],
+  getOwnPropertyDescriptor: () => undefined,
+  construct() {
+    throw new TypeError('A stub cannot be used as a constructor.')
+  },
+  set() {
+    throw new TypeError('A stub has no properties of its own: call a method that sets it.')
+  },
+  defineProperty() {
+    throw new TypeError('A stub has no properties of its own: call a method that sets it.')
+  },
+  deleteProperty() {
+    throw new TypeError('A stub has no properties of its own.')
+  },
+}
+
+/** What a stub answers itself. */
+const members: Readonly<Record<string, (core: Core) => unknown>> = {
+  then: (core) =>
+    isPromise(core)
+      ? (...handlers: Parameters<Promise<unknown>['then']>) =>
+          answerOf(core)
+            .value()
+            .then(...handlers)
+      : undefined,
+  catch: (core) => (isPromise(core) ? (onRejected: () => unknown) => answerOf(core).value().catch(onRejected) : undefined),
+  finally: (core) => (isPromise(core) ? (onFinally: () => void) => answerOf(core).value().finally(onFinally) : undefined),
+  dup: (core) => () => (core.answer instanceof Root && core.path.length === 0 ? refOf(core) : stubOf(core).dup()),
+  onRpcBroken: (core) => (callback: (error: unknown) => void) => stubOf(core).onRpcBroken(callback),
+  map: (core: Core) => (mapper: (value: unknown) => unknown) => {
+    const stub = stubOf(core) as unknown as { map(mapper: (value: unknown) => unknown): Stub }
+    mapping++
+    try {
+      const session = core.answer instanceof Root ? undefined : core.answer.session
+      const result = stub.map(mapper)
+      return session ? refOf({ answer: new Bound(session, result, true), path: [] }) : result
+    } finally {
+      mapping--
+    }
+  },
+  toString: (core: Core) => () => (isPromise(core) ? '[object RpcPromise]' : '[object RpcStub]'),
+}
+
+function isPromise({ answer, path }: Core): boolean {
+  return path.length > 0 || answer.isPromise
+}
+
+function prototypeOf(core: Core): object {
+  return isPromise(core) ? RpcPromise.prototype : RpcStub.prototype
+}
+
+function call({ answer, path }: Core, args: unknown[]): Answer {
+  if (answer instanceof Root) {
+    if (path.length === 0) throw new TypeError('An object is no function: call a method of it.')
+    return answer.link.record([...path], args)
+  }
+  const stub = answer.stub()
+  // A result that came natively is called where it is.
+  return answer.session ? bindCall(answer.session, stub, path, args) : new Local(applyPath(stub, path, args))
+}
+
+/** The answer that a reference's value comes from: a property is read once. */
+function answerOf(core: Core): Answer {
+  if (core.path.length === 0) return core.answer as Answer
+  if (!core.read) {
+    const { answer, path } = core
+    if (answer instanceof Root) core.read = answer.link.record([...path], undefined)
+    else {
+      const stub = applyPath(answer.stub(), path, undefined)
+      core.read = answer.session ? new Bound(answer.session, stub, true) : new Local(stub)
+    }
+  }
+  return core.read
+}
+
+/** The real stub behind a reference. */
+function stubOf(core: Core): Stub {
+  if (core.answer instanceof Root) return core.path.length === 0 ? core.answer.link.forwarder() : answerOf(core).stub()
+  return applyPath(core.answer.stub(), core.path, undefined)
+}
+
+/** The real stub that goes into a value in place of a reference. */
+function inside(core: Core): Stub {
+  if (consumer && isPromise(core)) {
+    const answer = core.answer instanceof Root ? answerOf(core) : core.answer
+    const handed = consumer.handOff(answer, core.answer instanceof Root ? [] : core.path)
+    if (handed) return handed
+  }
+  if (core.answer instanceof Root) return stubOf(core)
+  return applyPath(core.answer.carry(), core.path, undefined)
+}
+
+function dispose(core: Core): void {
+  // The object's own reference is shared by all who ask for it.
+  if (!(core.answer instanceof Root)) core.answer.dispose()
+}
+
+/** What is called on a value that is here. */
+class Local implements Answer {
+  readonly isPromise = true
+  readonly session = undefined
+  #stub: Stub
+
+  constructor(stub: Stub) {
+    this.#stub = stub
+  }
+
+  value(): Promise<unknown> {
+    return this.#stub as unknown as Promise<unknown>
+  }
+  stub(): Stub {
+    return this.#stub
+  }
+  carry(): Stub {
+    return this.#stub
+  }
+  dispose(): void {
+    this.#stub[Symbol.dispose]()
+  }
+}

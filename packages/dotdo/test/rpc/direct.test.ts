@@ -1,0 +1,218 @@
+/** Whether a call goes by a session or natively, nobody can tell but by counting. */
+import { RpcTarget, type RpcStub } from 'capnweb'
+import { describe, expect, test } from 'vitest'
+import { DotdoError } from '../../src/base/errors.ts'
+import { pair, turns, type Carry } from './pair.ts'
+
+class Door extends RpcTarget {
+  opened = 0
+  open() {
+    return ++this.opened
+  }
+}
+
+class Counter extends RpcTarget {
+  log: unknown[] = []
+  #n = 0
+  #door = new Door()
+  add(n: number, ...more: unknown[]) {
+    this.log.push(n, ...more)
+    return (this.#n += n)
+  }
+  get total() {
+    this.log.push('total')
+    return this.#n
+  }
+  get door() {
+    return this.#door
+  }
+  getDoor() {
+    return this.#door
+  }
+  box() {
+    return { door: this.#door, n: 7 }
+  }
+  echo(value: unknown) {
+    return value
+  }
+  async later(ms: number) {
+    for (let i = 0; i < ms; i++) await new Promise((resolve) => setImmediate(resolve))
+    this.log.push(`later ${ms}`)
+    return ms
+  }
+  fail(): never {
+    throw new DotdoError('BROKEN', 'it broke', { data: { part: 7 }, retryable: true })
+  }
+  typeError(): never {
+    throw new TypeError('not so')
+  }
+  say(callback: (text: string) => string) {
+    return callback('said')
+  }
+}
+
+function open(carry?: Carry) {
+  const main = new Counter()
+  const kinds: string[] = []
+  const ends = pair(main, {
+    carry: (message, send) => {
+      kinds.push('frames' in message ? 'session' : 'direct')
+      return carry ? carry(message, send) : send()
+    },
+  })
+  return { main, kinds, root: ends.link.root() as unknown as RpcStub<Counter>, ...ends }
+}
+
+describe('a lone plain call', () => {
+  test('is one native call, and leaves nothing behind', async () => {
+    const { root, kinds, stats, server } = open()
+    expect(await root.add(5)).toBe(5)
+    expect(kinds).toEqual(['direct'])
+    expect(stats).toMatchObject({ messages: 1, calls: 1, polls: 0 })
+    expect(server.openSessions).toBe(0)
+  })
+  test('may be a read of a getter', async () => {
+    const { root, kinds } = open()
+    expect(await root.total).toBe(0)
+    expect(kinds).toEqual(['direct'])
+  })
+  test('runs once, however often it is awaited', async () => {
+    const { root, main } = open()
+    const answer = root.add(5)
+    expect([await answer, await answer, await answer]).toEqual([5, 5, 5])
+    const total = root.total
+    expect([await total, await total]).toEqual([5, 5])
+    expect(main.log).toEqual([5, 'total'])
+  })
+  test('sends what its arguments were when it was made', async () => {
+    const { root } = open()
+    const value = { list: [1], bytes: new Uint8Array([1]) }
+    const answer = root.echo(value)
+    value.list.push(2)
+    value.bytes[0] = 2
+    expect(await answer).toEqual({ list: [1], bytes: new Uint8Array([1]) })
+  })
+  test('gives results that can be disposed', async () => {
+    const { root } = open()
+    using result = (await root.echo({ a: 1 })) as { a: number } & Disposable
+    expect(result).toEqual({ a: 1 })
+    expect(typeof result[Symbol.dispose]).toBe('function')
+  })
+})
+
+describe('a call becomes one of a session', () => {
+  const cases: [string, (root: RpcStub<Counter>) => PromiseLike<unknown>, unknown][] = [
+    ['when another is made in its turn', (root) => Promise.all([root.add(1), root.add(2)]), [1, 3]],
+    ['when its result is called', (root) => root.getDoor().open(), 1],
+    ['when a property of its result is read', (root) => (root.box() as never as { n: Promise<number> }).n, 7],
+    ['when an argument is a callback', (root) => root.say((text) => `${text}!`), 'said!'],
+    ['when an argument is a promise', (root) => root.add(root.add(2) as never), 4],
+    ['when an argument is no plain data', (root) => root.echo(new URL('http://a/b')), new URL('http://a/b')],
+  ]
+  test.each(cases)('%s', async (_, use, expected) => {
+    const { root, kinds, stats } = open()
+    expect(await use(root)).toEqual(expected)
+    expect(kinds[0]).toBe('session')
+    // What a callback answers is a message of its own.
+    expect(stats.messages - stats.polls).toBeLessThanOrEqual(kinds.length === 1 ? 1 : 2)
+  })
+})
+
+describe('an answer that only a session can carry', () => {
+  test('opens one: a capability comes in the same round trip and works on', async () => {
+    const { root, kinds, stats, main } = open()
+    const door = await root.getDoor()
+    expect(stats.messages).toBe(1)
+    expect(kinds).toEqual(['direct'])
+    expect(await door.open()).toBe(1)
+    expect(await door.open()).toBe(2)
+    expect(main.getDoor().opened).toBe(2)
+  })
+  test('may be a value with a capability inside', async () => {
+    const { root } = open()
+    const box = await root.box()
+    expect(box.n).toBe(7)
+    expect(await box.door.open()).toBe(1)
+  })
+  test('may be a getter with a capability', async () => {
+    const { root } = open()
+    const door = await root.door
+    expect(await door.open()).toBe(1)
+  })
+  test('keeps errors as a session keeps them', async () => {
+    const { root, stats } = open()
+    const failure = await Promise.resolve(root.fail()).catch((error: unknown) => error)
+    expect(failure).toMatchObject({ code: 'BROKEN', message: 'it broke', retryable: true, data: { part: 7 } })
+    expect((failure as Error).stack).not.toContain('Counter')
+    expect(await Promise.resolve(root.typeError()).catch((error: unknown) => error)).toBeInstanceOf(TypeError)
+    expect(stats.messages).toBe(2)
+  })
+  test('is asked for in the words of capnweb where there is no such method', async () => {
+    const { root, link } = open()
+    const alone = await Promise.resolve((root as never as { nothing(): Promise<unknown> }).nothing()).catch((error: unknown) => error)
+    const other = link.root() as never as { nothing(): Promise<unknown>; add(n: number): Promise<number> }
+    const [together] = await Promise.allSettled([other.nothing(), other.add(1)])
+    expect(alone).toEqual((together as PromiseRejectedResult).reason)
+  })
+  test('is refused for what every object has', async () => {
+    const { server } = open()
+    for (const method of ['constructor', '__proto__', 'hasOwnProperty', 'toString', 'dotdo:nothing', 'log']) {
+      const answer = await server.call({ version: 1, session: method, method, args: [], origin: { depth: 1 } })
+      expect(answer).not.toHaveProperty('value')
+      expect(JSON.stringify(answer)).toContain('reject')
+    }
+  })
+})
+
+describe('a result that came natively', () => {
+  test('can be called on in a later turn', async () => {
+    const { root } = open()
+    const box = root.box() as never as { n: Promise<number>; door: { open(): Promise<number> } }
+    await turns()
+    expect(await box.n).toBe(7)
+    expect(await box.door.open()).toBe(1)
+  })
+  test('can be an argument of a later call', async () => {
+    const { root } = open()
+    const five = root.add(5)
+    expect(await five).toBe(5)
+    expect(await root.add(five as never)).toBe(10)
+  })
+  test('can be called on while it is under way', async () => {
+    const { root } = open()
+    const door = root.getDoor()
+    // The turn ends, the call leaves; its answer is not there yet.
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(await door.open()).toBe(1)
+  })
+})
+
+describe('order holds', () => {
+  test('between native calls and sessions, turn by turn', async () => {
+    const { root, main, kinds } = open()
+    for (let turn = 0; turn < 30; turn++) {
+      void root.add(turn)
+      if (turn % 3 === 0) void root.add(turn + 0.5)
+      await turns(1)
+    }
+    await turns()
+    expect(main.log).toEqual(main.log.toSorted((a, b) => (a as number) - (b as number)))
+    expect(new Set(kinds)).toEqual(new Set(['direct', 'session']))
+  })
+})
+
+describe('a native call that nobody awaits', () => {
+  test('is delivered, and its failure is told and counted', async () => {
+    const { root, failures, stats } = open()
+    void root.fail()
+    await turns()
+    expect(stats.unawaitedFailures).toBe(1)
+    expect(failures[0]).toMatchObject({ code: 'BROKEN' })
+  })
+  test('and is lost is told of', async () => {
+    const { root, failures } = open(() => Promise.reject(new Error('Network connection lost.')))
+    void root.add(1)
+    await turns()
+    expect(failures[0]).toMatchObject({ code: 'OBJECT_UNREACHABLE' })
+  })
+})
