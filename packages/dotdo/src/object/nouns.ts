@@ -219,7 +219,7 @@ export class Links {
       // What an operator looks at is no part of what the app does.
       const trace = to ? undefined : this.#tracing?.sentTo(noun, name)
       const peer = () => meteredPeer(peerOf(place(name), to), stats, trace)
-      known = { link: new Link(peer, this.#ports, stats, appOptions().limits?.link), stats }
+      known = { link: new Link(peer, this.#ports, stats, appOptions().limits?.link, { noun, name }), stats }
       if (this.#links.size >= linksPerOwner) this.#forgetOldest()
     }
     this.#links.set(key, known)

@@ -118,9 +118,12 @@ export class ClientSession implements Consumer {
     const promise = applyPath(answer.stub(), path, undefined)
     const provider = answer.session
     if (!provider || provider === this || provider.#closed) return undefined
+    const address = provider.link === this.link ? null : this.#peer.address
+    // The far end is known to nobody but its caller, who relays.
+    if (address === undefined) return undefined
     const ticket = this.#ports.newSession()
     const accepted = this.framework('accept', [ticket])
-    ;(provider.#targets ??= {})[ticket] = provider.link === this.link ? null : this.#peer.address
+    ;(provider.#targets ??= {})[ticket] = address
     const provided = provider.framework('provide', [promise, ticket]) as unknown as Promise<unknown>
     provided.then(undefined, (error: unknown) => {
       // The receiver waits for what will not come: it is told why.

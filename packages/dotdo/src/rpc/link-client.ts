@@ -41,6 +41,7 @@ export interface LinkClientPorts {
 
 /** The calling end of the link to one object; see the head of this file for what it owns. */
 export class Link {
+  readonly at: { noun: string; name: string } | undefined
   #open: () => LinkPeer
   #peer: LinkPeer | undefined
   #ports: LinkClientPorts
@@ -52,8 +53,18 @@ export class Link {
   /** Sessions that are over at this end and may be kept at the other: told with the next message. */
   #ended: string[] = []
 
-  /** @param peer gives the far end; asked again after it has failed */
-  constructor(peer: () => LinkPeer, ports: LinkClientPorts, stats: LinkStats, limits: Partial<LinkLimits> = {}) {
+  /**
+   * @param peer gives the far end; asked again after it has failed
+   * @param at what the object is called, for those who save a reference to it
+   */
+  constructor(
+    peer: () => LinkPeer,
+    ports: LinkClientPorts,
+    stats: LinkStats,
+    limits: Partial<LinkLimits> = {},
+    at?: { noun: string; name: string },
+  ) {
+    this.at = at
     this.#open = peer
     this.#ports = ports
     this.#stats = stats

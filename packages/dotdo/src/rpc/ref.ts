@@ -9,6 +9,7 @@ import { RpcPromise, RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import type { ClientSession } from './client-session.ts'
 import type { Link } from './link-client.ts'
+import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
 
 /** A stub or a promise of capnweb, of anything. */
@@ -37,6 +38,8 @@ export interface Consumer {
 interface Core {
   answer: Answer | Root
   path: readonly string[]
+  /** The call that it is the result of. */
+  made?: { of: Core; args: unknown[] }
   /** The value of a property, once it was asked for. */
   read?: Answer
 }
@@ -142,9 +145,47 @@ export function wrapped(session: ClientSession, value: unknown): unknown {
     : value
 }
 
-/** What stands behind a reference, or `undefined` for any other value. */
-export function coreOf(value: unknown): { answer: Answer | Root; path: readonly string[] } | undefined {
-  return typeof value === 'function' ? cores.get(value) : undefined
+/** One step of the way from an object to what a call of it gave: a name, and the arguments where it is a call. */
+export type Step = [name: string, args?: unknown[]]
+
+/** Where a reference leads, as data: an object, and the calls and properties from there on. */
+export interface RefDescription {
+  noun: string
+  name: string
+  path: Step[]
+}
+
+/** How a reference came to be. `undefined` for any other value, and where an argument on the way is no plain data. */
+export function describeRef(value: unknown): RefDescription | undefined {
+  const core = typeof value === 'function' ? cores.get(value) : undefined
+  return core && describe(core)
+}
+
+function describe({ answer, path, made }: Core): RefDescription | undefined {
+  const steps = path.map((name): Step => [name])
+  if (answer instanceof Root) return answer.link.at && { ...answer.link.at, path: steps }
+  const before = made && describe(made.of)
+  const args = made && copyPlain(made.args, true)
+  const called = before?.path.pop()
+  if (!before || !called || args === notPlain) return undefined
+  return { ...before, path: [...before.path, [called[0], args as unknown[]], ...steps] }
+}
+
+/**
+ * Calls a method of the framework on what a reference leads to.
+ * @param name without the prefix that it has on the wire
+ * @returns a reference of what it gives; `undefined` where `value` is no reference
+ */
+export function frameworkOn(value: unknown, name: string, args: unknown[]): Stub | undefined {
+  const core = typeof value === 'function' ? cores.get(value) : undefined
+  if (!core) return undefined
+  const { answer, path } = core
+  const called = [...path, frameworkPrefix + name]
+  if (answer instanceof Root) return refOf({ answer: answer.link.record(called, args), path: [] })
+  return refOf({
+    answer: answer.session ? bindCall(answer.session, answer.stub(), called, args) : new Local(applyPath(answer.stub(), called, args)),
+    path: [],
+  })
 }
 
 const cores = new WeakMap<object, Core>()
@@ -163,14 +204,15 @@ const handler: ProxyHandler<Target> = {
       if (property in RpcPromise.prototype) return Reflect.get(prototypeOf(core), property) as unknown
       // The framework's own names are not for whoever holds a stub.
       if (property.startsWith(frameworkPrefix)) return undefined
-      return refOf({ answer: core.answer, path: [...core.path, property] })
+      const { answer, path, made } = core
+      return refOf({ answer, path: [...path, property], ...(made && { made }) })
     }
     if (property === insideOfStub) return Reflect.get(inside(core), insideOfStub) as unknown
     if (property === Symbol.dispose && core.path.length === 0) return () => dispose(core)
     return undefined
   },
   apply({ core }, _, args: unknown[]) {
-    return refOf({ answer: call(core, args), path: [] })
+    return refOf({ answer: call(core, args), path: [], made: { of: core, args } })
   },
   getPrototypeOf: ({ core }) => prototypeOf(core),
   has: (_, property) => typeof property === 'string' || property === insideOfStub || property === Symbol.dispose,
@@ -180,13 +222,13 @@ const handler: ProxyHandler<Target> = {
     throw new TypeError('A stub cannot be used as a constructor.')
   },
   set() {
-    throw new TypeError('A stub has no properties of its own: call a method that sets it.')
+    throw new TypeError('Properties of a stub cannot be assigned: call a method that sets it.')
   },
   defineProperty() {
-    throw new TypeError('A stub has no properties of its own: call a method that sets it.')
+    throw new TypeError('Properties of a stub cannot be assigned: call a method that sets it.')
   },
   deleteProperty() {
-    throw new TypeError('A stub has no properties of its own.')
+    throw new TypeError('Properties of a stub cannot be deleted: call a method that does.')
   },
 }
 

@@ -2,6 +2,9 @@
 import { RpcTarget, type RpcStub } from 'capnweb'
 import { describe, expect, test } from 'vitest'
 import { DotdoError } from '../../src/base/errors.ts'
+import { Link } from '../../src/rpc/link-client.ts'
+import { describeRef } from '../../src/rpc/ref.ts'
+import { newLinkStats } from '../../src/rpc/stats.ts'
 import { pair, turns, type Carry } from './pair.ts'
 
 class Door extends RpcTarget {
@@ -214,5 +217,30 @@ describe('a native call that nobody awaits', () => {
     void root.add(1)
     await turns()
     expect(failures[0]).toMatchObject({ code: 'OBJECT_UNREACHABLE' })
+  })
+})
+
+describe('a reference', () => {
+  test('tells how it came to be, as data', () => {
+    const { peer } = pair(new Counter())
+    const ports = {
+      endOfTurn: () => {},
+      keepAlive: () => {},
+      timer: () => () => {},
+      newSession: () => 's',
+      detached: <T>(work: () => T) => work(),
+    }
+    const link = new Link(
+      () => peer,
+      { ...ports, caller: () => ({ context: undefined, origin: { depth: 1 } }), unawaitedFailure: () => {} },
+      newLinkStats(),
+      {},
+      { noun: 'Counter', name: 'a' },
+    )
+    const root = link.root() as never as { box(n: number): { door: { open(): unknown } }; say(callback: () => void): object }
+    expect(describeRef(root)).toEqual({ noun: 'Counter', name: 'a', path: [] })
+    expect(describeRef(root.box(1).door.open())).toEqual({ noun: 'Counter', name: 'a', path: [['box', [1]], ['door'], ['open', []]] })
+    expect(describeRef(root.say(() => {}))).toBeUndefined()
+    expect(describeRef({})).toBeUndefined()
   })
 })

@@ -3,7 +3,8 @@ import { RpcStub, RpcTarget } from 'capnweb'
 import { describe, expect, test } from 'vitest'
 import { codeOf } from '../../src/base/errors.ts'
 import { guardOf } from '../../src/rpc/caveats.ts'
-import { countedHere, isCapability, narrowName, readGuard, restrict, type NarrowPorts } from '../../src/rpc/narrow.ts'
+import { countedHere, isCapability, readGuard, restrict, type NarrowPorts } from '../../src/rpc/narrow.ts'
+import { frameworkOn } from '../../src/rpc/ref.ts'
 import { reachClass } from '../../src/rpc/reach.ts'
 import { pair, turns } from './pair.ts'
 import { Thing } from './grants-world.ts'
@@ -81,10 +82,10 @@ describe('a narrowed capability over a link', () => {
       }
     }
     const root = await over(new Giver()).give()
-    const less = root[narrowName]({ only: ['read', 'write'], where: { read: [{ min: 5 }] } })
+    const less = frameworkOn(root, 'narrow', [{ only: ['read', 'write'], where: { read: [{ min: 5 }] } }]) as any
     expect(await less.read(5)).toBe('t 5')
     for (const call of [less.read(4), less.read(6), less.write(1), less.size]) expect(await codeOfFailure(call)).toBe('CAPABILITY_DENIED')
-    expect(await codeOfFailure(root[narrowName]({ nothing: 1 }))).toBe('INVALID_CAVEAT')
+    expect(await codeOfFailure(frameworkOn(root, 'narrow', [{ nothing: 1 }]) as any)).toBe('INVALID_CAVEAT')
     expect(await root.read(1)).toBe('t 1')
   })
 
