@@ -36,7 +36,10 @@ export class Tracing {
 
   /** A span below the one that `origin` names, or the root of a new trace where it names none. */
   start(name: string, kind: SpanKind, origin: Origin, attributes: Attributes): SentSpan {
-    const span = this.#tracer.start({ name, kind, parent: parseTrace(origin), attributes })
+    const parent = parseTrace(origin)
+    // A trace that is not kept goes on as it came. One that would begin here, where none is kept, need not begin.
+    if (parent ? !parent.sampled : this.#tracer.keepsNone) return { origin, end: () => {} }
+    const span = this.#tracer.start({ name, kind, parent, attributes })
     return { origin: { ...origin, ...formatTrace(span.trace) }, end: (outcome) => span.end(outcome) }
   }
 

@@ -112,6 +112,11 @@ export class Tracer {
     this.#limits = { ...defaultTracerLimits, ...limits }
   }
 
+  /** Whether no trace that begins here is kept. */
+  get keepsNone(): boolean {
+    return this.#ratio === 0
+  }
+
   /** Begins a span. In a trace that keeps none, what it gives is the context to go on with, and ending it does nothing. */
   start({ name, kind, parent, remoteParent = kind === 'server', attributes = {} }: SpanStart): ActiveSpan {
     // The decision of a trace's beginning holds for all that follows from it, wherever that is.

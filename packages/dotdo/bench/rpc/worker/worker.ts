@@ -15,7 +15,9 @@ export const Stage: DurableObjectClass<object> = makeStage()
 export const FarStage: DurableObjectClass<object> = far(makeStage())
 export const NativeFarStage: typeof NativeStage = far(NativeStage)
 
-const app = serve()
+/** The share of traces that are kept, where the bench says one. Their export is nobody's. */
+const sample = (env as { SAMPLE?: string }).SAMPLE
+const app = serve(sample === undefined ? {} : { traces: { sample: Number(sample), export: () => undefined } })
 
 export default {
   ...app,
