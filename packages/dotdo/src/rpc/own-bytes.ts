@@ -25,16 +25,13 @@ function own(value: unknown): unknown {
     return value
   }
   if (value instanceof Date) return new Date(value)
-  if (Object.getPrototypeOf(value) === Object.prototype) {
-    const object = value as Record<string, unknown>
-    for (const key in object) {
-      const part = object[key]
-      // Only what changes is written, and a key such as `__proto__` is never one of these.
-      if (typeof part === 'object' && part !== null) {
-        const owned = own(part)
-        if (owned !== part) object[key] = owned
-      }
-    }
+  // A user's key `__proto__` became the prototype when capnweb copied the object. No key of that name ever arrives, and workerd refuses the
+  // whole message for an object whose prototype is its own.
+  if (Object.getPrototypeOf(value) !== Object.prototype) Object.setPrototypeOf(value, Object.prototype)
+  const object = value as Record<string, unknown>
+  for (const key in object) {
+    const part = object[key]
+    if (typeof part === 'object' && part !== null) object[key] = own(part)
   }
   return value
 }

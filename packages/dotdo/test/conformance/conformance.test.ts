@@ -1,7 +1,8 @@
 /** The conformance suite over the links that are made in Node. What each case is about stands in `cases/`. */
 import { describe, test } from 'vitest'
 import { allCases } from './cases/all.ts'
-import { runCase, type Case } from './kit.ts'
+import { notYet } from './cases/pending.ts'
+import { runCase } from './kit.ts'
 import { kitOf, leasedLink, localLink, sessionLink, type TestLink } from './links.ts'
 
 const links: [string, () => TestLink][] = [
@@ -9,12 +10,6 @@ const links: [string, () => TestLink][] = [
   ['the session link', sessionLink],
   ['a leased session', leasedLink],
 ]
-
-/** What the session link is about to learn: a session that is let go of ends, and a root in a recording is the session's own. */
-const notYet = (it: Case): boolean =>
-  it.group === 'map' ||
-  (it.group === 'ends' && /let go|lets go|last one/.test(it.title)) ||
-  /straight back|give capabilities/.test(it.title)
 
 describe.each(links)('over %s', (_, open) => {
   for (const it of allCases

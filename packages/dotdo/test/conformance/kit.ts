@@ -66,11 +66,9 @@ export async function runCase(it: Case, kit: Kit, withinMs = 20_000): Promise<vo
 
 /** Fails when `work` has not ended in time. */
 export async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Mismatch(`still waiting after ${ms} ms`)), ms)
-  })
-  return Promise.race([work, late]).finally(() => clearTimeout(timer))
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Mismatch(`still waiting after ${ms} ms`)), ms)
+  return Promise.race([work, late.promise]).finally(() => clearTimeout(timer))
 }
 
 /** What an assertion throws: never what a link says, so that a refusal is not mistaken for it. */

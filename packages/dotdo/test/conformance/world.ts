@@ -54,8 +54,7 @@ const gate = (world: State, name: string): PromiseWithResolvers<void> => {
   return found
 }
 
-/** The methods and fields of a world, as they are given to `DO.extend`. */
-export const worldDefinition = {
+const definition = {
   total: 0,
   notes: [] as unknown[],
   disposals: 0,
@@ -207,7 +206,7 @@ export const worldDefinition = {
   async collect(stream: ReadableStream<unknown>) {
     return await collected(stream)
   },
-  streamIn: (count: number) => ({ deep: [worldDefinition.stream(count)] }),
+  streamIn: (count: number) => ({ deep: [definition.stream(count)] }),
   collectIn: async ({ deep }: { deep: ReadableStream<unknown>[] }) => await collected(deep[0]!),
   /** Has a stream and does not read it, until it is released. */
   async hold(this: State, stream: ReadableStream<unknown>) {
@@ -259,6 +258,9 @@ export const worldDefinition = {
 
   _private: () => 'not for you',
 }
+
+/** The methods and fields of a world, as they are given to `DO.extend`. Its type is nobody’s business: cases try every name. */
+export const worldDefinition: object = definition
 
 /** A stream of these chunks. */
 export function streamOf<T>(chunks: readonly T[]): ReadableStream<T> {

@@ -4,6 +4,8 @@ import { DO, DotdoError, extract, IcebergWriter, serve } from '../../src/index.t
 
 export { DotdoEntrypoint, DotdoSystem } from '../../src/index.ts'
 
+export { Driver, World } from './conformance-objects.ts'
+
 /** What happened, outside of any object: tests look here. */
 export const log: unknown[] = []
 

@@ -33,6 +33,13 @@ describe('the bytes of a frame', () => {
     expect(ownBytes(['resolve', 1, [['bytes', [['x']]]]])).toEqual(['resolve', 1, [['bytes', [['x']]]]])
   })
 
+  test('an object that was given another prototype by a key `__proto__` is a plain one again', () => {
+    const object = Object.assign(Object.create({ polluted: true }) as object, { a: 1 })
+    const [, , value] = ownBytes(['resolve', 1, object])
+    expect(Object.getPrototypeOf(value)).toBe(Object.prototype)
+    expect(value).toEqual({ a: 1 })
+  })
+
   test('every frame stays what it was', () => {
     const plain = fc.letrec((tie) => ({
       value: fc.oneof(

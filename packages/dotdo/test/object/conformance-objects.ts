@@ -1,0 +1,26 @@
+/** The objects of the conformance suite: a world as an app would define it, and one that runs cases on others. */
+import { DO } from '../../src/index.ts'
+import { allCases } from '../conformance/cases/all.ts'
+import { runCase, type Far } from '../conformance/kit.ts'
+import { worldDefinition } from '../conformance/world.ts'
+
+/** What a case is run on. */
+export const World = DO.extend(worldDefinition)
+
+/** Runs cases from inside of an object, where the far end is another object of the same Worker. */
+export const Driver = DO.extend({
+  async run(title: string): Promise<string> {
+    const it = allCases.find(({ group, title: last }) => `${group}: ${last}` === title)!
+    let opened = 0
+    try {
+      await runCase(it, {
+        traits: { wire: 'clone', lacks: {} },
+        open: async () => this.World(`${title} ${opened++}`) as Far,
+        settle: () => new Promise((resolve) => setTimeout(resolve, 20)),
+      })
+      return 'passed'
+    } catch (error) {
+      return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+    }
+  },
+})
