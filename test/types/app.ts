@@ -1,5 +1,5 @@
 /** The module of a Worker: what stands here is what `this.Noun(id)` knows, and nobody keeps a list of it. */
-import { RpcTarget } from 'cloudflare:workers'
+import { RpcStub, RpcTarget, WorkerEntrypoint } from 'cloudflare:workers'
 import { DO, serve, type Remote } from 'dotdo'
 
 export { DotdoSystem } from 'dotdo'
@@ -26,6 +26,13 @@ export class Counter extends RpcTarget {
 
   _hidden() {
     return 1
+  }
+}
+
+/** Not an object: a stateless entrypoint of the platform's own. */
+export class Rates extends WorkerEntrypoint {
+  async rate(currency: string) {
+    return currency.length
   }
 }
 
@@ -99,6 +106,13 @@ export const Stage = DO.extend({
   async write(stream: ReadableStream<Uint8Array>, name: string) {
     await stream.cancel()
     return name
+  },
+  /** A service of the platform's, called where it arrives. */
+  async rate(rates: Service<typeof Rates>, amount: number) {
+    return (await rates.rate('EUR')) * amount
+  },
+  native() {
+    return new RpcStub(new Counter())
   },
   fail(): never {
     throw new Error('always')

@@ -6,6 +6,8 @@ declare namespace Cloudflare {
   interface Env {
     readonly R2_BUCKET: R2Bucket
     readonly GREETING: string
+    /** A stateless Worker's own entrypoint. */
+    readonly RATES: Service<typeof import('./app.ts').Rates>
     /** Objects of another Worker, by the noun in capitals and by the noun itself. */
     readonly COLD_STORE: DurableObjectNamespace<InstanceType<typeof import('./elsewhere.ts').ColdStore>>
     readonly Archive: DurableObjectNamespace<import('./elsewhere.ts').Archive>

@@ -61,6 +61,18 @@ export const Passer = DO.extend({
     void a.told((row: string) => row)
   },
 
+  async natives() {
+    // What the platform's own calls give, and its services, are arguments as well.
+    const rate = await this.Stage('a').rate(this.env.RATES, this.env.RATES.rate('EUR'))
+    claim<Same<typeof rate, number>>(true)
+    // @ts-expect-error a promise of the platform's of something else
+    void this.Stage('a').run(this.env.RATES.rate('EUR'))
+    const count = await this.Stage('a').native().add(1)
+    claim<IsAny<typeof count>>(false)
+    const adopted = await this.Stage('a').adopt(this.Stage('b').native())
+    claim<Same<typeof adopted, number>>(true)
+  },
+
   async streams() {
     const name = await this.Stage('a').write(this.Stage('b').read(), 'x')
     claim<Same<typeof name, string>>(true)

@@ -42,7 +42,7 @@ export interface Stub<T> extends IsStub<T> {
  * and takes promises for its arguments. `T` is what stands at the far end, as a class or as an instance: `Remote<typeof Stage>`.
  * What nobody has typed stays free.
  */
-export type Remote<T> = Stub<Shape<T>> & Callable<T> & Members<Shape<T>>
+export type Remote<T> = Stub<Shape<T>> & Callable<Shape<T>> & Members<Shape<T>>
 
 /**
  * The result of a call: the promise of a value, on which calls can be made already and which can be an argument at once, of any call, on any
@@ -82,8 +82,12 @@ type Untyped = any
 /** Any function. Its result is not looked at: to ask for it here would make circles. */
 type AnyFunction = (...args: never[]) => void
 
-/** What goes by reference because its class says so, by the marks that the platform and capnweb share. */
-type Capability = { __RPC_TARGET_BRAND: never } | { __DURABLE_OBJECT_BRAND: never } | { __WORKER_ENTRYPOINT_BRAND: never }
+/** What goes by reference because its class says so, or is a stub of other make, by the marks that the platform and capnweb share. */
+type Capability =
+  | { __RPC_TARGET_BRAND: never }
+  | { __DURABLE_OBJECT_BRAND: never }
+  | { __WORKER_ENTRYPOINT_BRAND: never }
+  | { __RPC_STUB_BRAND: unknown }
 
 /** What goes by value and has nothing to be looked into. The last lines are streams, bodies (Blob, Request, Response), Headers and URL. */
 type Value =
@@ -96,12 +100,14 @@ type Value =
   | { getSetCookie: AnyFunction }
   | { readonly href: string; readonly searchParams: object }
 
-/** What `T` offers to a stub: of a class, what its instances do; of a class of `DO.extend`, what the definition lets out. */
+/** What `T` offers to a stub: of a class, what its instances do; of a class of `DO.extend`, what the definition lets out; of a stub, the far end. */
 export type Shape<T> = T extends abstract new (...args: never[]) => infer Instance
   ? Shape<Instance>
   : T extends Defines<infer Public>
     ? Public
-    : T
+    : T extends { __RPC_STUB_BRAND: infer Far }
+      ? Far
+      : T
 
 /** The members of a stub. Names are told apart by name alone; what begins with `_`, and what a stub has of its own, is out of reach. */
 type Members<S> = { readonly [K in keyof S as K extends string ? Exclude<K, `_${string}` | OwnNames> : never]: Member<S[K]> }
