@@ -20,4 +20,4 @@ export type {
   ValuePreview,
 } from './base/views.ts'
 export { formatMs } from './base/durations.ts'
-export type { Pending, Remote } from './rpc/remote.ts'
+export type { Argument, Element, Pending, Received, Remote, Stub } from './rpc/remote.ts'
