@@ -18,12 +18,14 @@ import type { RunInvocation } from '../journal/ports.ts'
 import type { StepFunction, StepOptions } from '../journal/step-options.ts'
 import type { LinkAnswer, LinkCall, LinkMessage, LinkReply } from '../rpc/frames.ts'
 import type { LinkClientPorts } from '../rpc/link-client.ts'
+import { defaultDepthLimits } from '../rpc/limits.ts'
 import { LinkServer } from '../rpc/link-server.ts'
 import type { Origin } from '../rpc/origin.ts'
 import { methodUnknown, reachClass } from '../rpc/reach.ts'
 import { Scheduler } from '../schedule/scheduler.ts'
 import type { Firing } from '../schedule/firing.ts'
 import { appOptions } from './app.ts'
+import { CallDepth } from './call-depth.ts'
 import { currentContext, inContext, type CallContext } from './context.ts'
 import { cloneFields, type Shape } from './definition.ts'
 import { frameworkOf } from './framework.ts'
@@ -59,6 +61,7 @@ export class ObjectHost {
   readonly self: object
   #userLink: LinkServer
   #inspectLink: LinkServer
+  #depth: CallDepth
   #ready: Promise<void>
   /** The newest run of each schedule that is under way in this incarnation. */
   #underWay = new Map<string, { runId: string; ended: Promise<void> }>()
@@ -105,7 +108,13 @@ export class ObjectHost {
       wake: () => this.#pumpSoon(),
       deliver: (event, handler, attempt) => this.#deliver(event, handler, attempt),
     })
-    this.wake = new Wake(ctx.storage, [() => this.scheduler.nextWakeMs(), () => this.journal.nextWakeMs(), () => this.outbox.nextWakeMs()])
+    this.wake = new Wake(ctx.storage, [
+      () => this.scheduler.nextWakeMs(),
+      () => this.journal.nextWakeMs(),
+      () => this.outbox.nextWakeMs(),
+      () => this.#depth.nextWakeMs(),
+    ])
+    this.#depth = new CallDepth({ ...defaultDepthLimits, ...appOptions().limits?.depth }, clock, () => this.wake.changed())
     this.self = makeSelf(this, cloneFields(shape))
     const Reach = reachClass(noun, shape.names)
     const enter = this.enter.bind(this)
@@ -158,10 +167,11 @@ export class ObjectHost {
 
   #enter(method: string, args: unknown[], work: () => unknown, origin: Origin): unknown {
     const context: CallContext = { host: this, target: { kind: 'method', name: method }, args, origin }
-    const result = inContext(context, work)
-    if (!isThenable(result)) return result
-    context.outcome = result
-    return result
+    return this.#depth.enter(origin, () => {
+      const result = inContext(context, work)
+      if (isThenable(result)) context.outcome = result
+      return result
+    })
   }
 
   /** A native call of a public method. @throws `METHOD_UNKNOWN` */
@@ -209,6 +219,7 @@ export class ObjectHost {
   async alarm(): Promise<void> {
     await this.#ready
     this.wake.fired()
+    this.#depth.fired()
     this.ctx.waitUntil(this.#work())
     this.wake.arm()
   }

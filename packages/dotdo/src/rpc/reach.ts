@@ -4,7 +4,7 @@
  * capnweb and native RPC hand out whatever stands on the prototype of an `RpcTarget`. So the target that is exported is not the user's
  * object but one made for it, whose prototype holds a forwarder for each public name.
  */
-import { RpcTarget } from 'capnweb'
+import { RpcPromise, RpcTarget } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import type { Origin } from './origin.ts'
 
@@ -52,7 +52,9 @@ export function reachClass(noun: string, names: PublicNames): new (options: Reac
     }
 
     static read(reach: Reach, name: string): unknown {
-      return reach.#enter(name, [], () => reach.#self[name], reach.#origin)
+      const value = reach.#enter(name, [], () => reach.#self[name], reach.#origin)
+      // capnweb takes a promise as the result of a call, and not as what a getter gives.
+      return value instanceof Promise ? new RpcPromise(value) : value
     }
   }
 

@@ -148,7 +148,32 @@ export const Broken = DO.extend({
   },
 })
 
+/** Calls itself by other names, and tells where it woke. */
+export const Abyss = DO.extend({
+  alarms: 0,
+  async go(n: number): Promise<string> {
+    return n === 0 ? 'end' : `${this.id} ${await this.Abyss(`d${n - 1}`).go(n - 1)}`
+  },
+  async circle(): Promise<string> {
+    return this.Abyss(this.id === 'a' ? 'b' : 'a').circle()
+  },
+  async order(n: number, calls: number): Promise<number[]> {
+    if (n > 0) return this.Abyss(`o${n - 1}`).order(n - 1, calls)
+    const last = this.Abyss('last')
+    await Promise.all(Array.from({ length: calls }, (_, i) => last.note(i)))
+    return last.noted
+  },
+  list: [] as number[],
+  note(n: number) {
+    this.list.push(n)
+  },
+  get noted() {
+    return this.list
+  },
+})
+
 export default serve({
+  limits: { depth: { callDepth: 6, callDepthEnd: 40 } },
   singletons: { Pipeline: ['main'] },
   sources: { 'data-lake': 'R2_BUCKET', users: 's3://data-lake/users/' },
 })

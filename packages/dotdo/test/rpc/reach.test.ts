@@ -42,6 +42,13 @@ describe('what can be reached of an object', () => {
     expect(await root().doubled).toBe(4)
   })
 
+  test('a getter that gives a promise is answered with what that becomes', async () => {
+    const { root } = reach(async (_, __, work) => work())
+    expect(await root().doubled).toBe(0)
+    const failing = reach(() => Promise.reject(new Error('not today')))
+    await expect(Promise.resolve(failing.root().doubled)).rejects.toThrow('not today')
+  })
+
   test('a method that does not exist answers with those that do', async () => {
     await expect(Promise.resolve(reach().root().subtract(1))).rejects.toMatchObject({
       code: 'METHOD_UNKNOWN',
