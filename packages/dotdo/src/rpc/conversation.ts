@@ -1,4 +1,5 @@
 /** One caller's dealings with one object: a session, or a call without one. */
+import { RpcStub } from 'capnweb'
 import type { Origin } from './origin.ts'
 
 /** A conversation, as the capability at its start sees it. */
@@ -39,8 +40,10 @@ export function startOf(main: object, framework: FrameworkMethods, made?: MadeCa
         return Object.hasOwn(framework, name) ? framework[name] : undefined
       }
       const member: unknown = Reflect.get(target, property, target)
-      // The target's private fields are on itself and not on what stands before it.
-      return typeof member === 'function' ? (...args: unknown[]) => Reflect.apply(member, target, args) as unknown : member
+      // The target's private fields are on itself and not on what stands before it. What a getter gives may be a stub, which has no such.
+      return typeof member === 'function' && !(member instanceof RpcStub)
+        ? (...args: unknown[]) => Reflect.apply(member, target, args) as unknown
+        : member
     },
   })
 }

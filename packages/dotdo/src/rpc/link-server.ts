@@ -9,6 +9,7 @@
  * 5. A session to which nothing can refer is dropped when its caller says so, or after a moment of grace, because a message of the caller may
  *    be on its way; one that is retained is dropped when idle.
  */
+import { RpcPromise } from 'capnweb'
 import { DotdoError, type ErrorRecord } from '../base/errors.ts'
 import { startOf, type Conversation, type FrameworkMethods, type MadeCall } from './conversation.ts'
 import { linkLost } from './errors.ts'
@@ -111,9 +112,11 @@ export class LinkServer {
         if (plain !== notPlain) return { value: plain }
         outcome = value
       } catch (error) {
-        outcome = Promise.reject(error as Error)
+        const failed: Promise<never> = Promise.reject(error as Error)
         // It is thrown again by the session that tells it.
-        void (outcome as Promise<never>).catch(() => {})
+        failed.catch(() => {})
+        // As what a property is, capnweb takes promises of its own alone.
+        outcome = call.args ? failed : new RpcPromise(failed)
       }
       const done = outcome
       return {
