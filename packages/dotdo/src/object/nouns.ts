@@ -154,7 +154,7 @@ export function linkServerPorts(ports: LinkClientPorts): LinkServerPorts {
   return {
     ...receivingPorts,
     // A link that is known by its address alone lasts as long as what was handed over refers to it.
-    callAt: (address, name, args) => new Link(() => peerOf(address as ObjectAddress), ports, newLinkStats()).framework(name, args),
+    linkAt: (address) => new Link(() => peerOf(address as ObjectAddress), ports, newLinkStats()),
   }
 }
 

@@ -13,7 +13,7 @@ import { errorForWire, linkLost } from './errors.ts'
 import { FrameTransport } from './frame-transport.ts'
 import { linkVersion, type Frame, type LinkCall, type LinkPeer, type LinkReply } from './frames.ts'
 import type { LinkLimits } from './limits.ts'
-import type { LinkClientPorts } from './link-client.ts'
+import type { Link, LinkClientPorts } from './link-client.ts'
 import type { Origin } from './origin.ts'
 import { handOffFailure, unawaited, whyLost } from './lost.ts'
 import { frameworkPrefix } from './conversation.ts'
@@ -24,13 +24,15 @@ import type { LinkStats } from './stats.ts'
 /** What a session is made of. */
 export interface ClientSessionOptions {
   /** Which link it belongs to. */
-  link: object
+  link: Link
   peer: Pick<LinkPeer, 'send' | 'address'>
   ports: LinkClientPorts
   stats: LinkStats
   limits: LinkLimits
-  /** Sessions of the same link that are over at this end: told with the next message. */
-  ended: string[]
+  /** Says that a session is over at this end, and whether the far end keeps it until it hears of that. */
+  told: (session: string, isKept: boolean) => void
+  /** The sessions of the same link that the next message tells the end of. */
+  ended: () => { ended?: string[] }
   origin: Origin
   /** Called when no more of this turn's calls may enter. */
   turnEnded: () => void
@@ -41,14 +43,15 @@ export interface ClientSessionOptions {
 /** The calling end of one session; see the head of this file for what it owns. */
 export class ClientSession implements Consumer {
   readonly main: RpcStub<Record<string, never>>
-  readonly link: object
+  readonly link: Link
   #id: string
   #peer: Pick<LinkPeer, 'send' | 'address'>
   #ports: LinkClientPorts
   #limits: LinkLimits
   #origin: Origin
   #stats: LinkStats
-  #ended: string[]
+  #told: ClientSessionOptions['told']
+  #endedNow: ClientSessionOptions['ended']
   #transport: FrameTransport
   #session: RpcSession
   #turnEnded: () => void
@@ -58,7 +61,11 @@ export class ClientSession implements Consumer {
   #early = new Map<number, LinkReply>()
   #outstanding = 0
   #closed = false
+  /** Whether the far end keeps the session until it hears of its end. */
+  #isKept = false
   #targets: Record<string, unknown> | undefined
+  /** Other objects that the far end has been given a link to. */
+  #introduced = new Map<Link, Stub>()
   /** Promises of other sessions that are on their way to the far end, by what they are and which part of it. */
   #handedOff = new WeakMap<Answer, Map<string, Stub>>()
   /** Numbers that capnweb will give to the next calls of ours, and those whose answers are due. */
@@ -66,13 +73,14 @@ export class ClientSession implements Consumer {
   #awaited = new Set<number>()
   /** Calls that were pulled by the link and not by the user. */
   #pulledHere = new Set<number>()
-  /** Releases of answered calls, oldest first. */
-  #held: Frame[] = []
+  /** Calls whose answers came in this turn of the event loop: a pull of theirs may still be queued. */
+  #justAnswered = new Set<number>()
   #cancelIdle: (() => void) | undefined
 
-  constructor({ link, peer, ports, stats, limits, ended, origin, turnEnded, answered }: ClientSessionOptions) {
+  constructor({ link, peer, ports, stats, limits, told, ended, origin, turnEnded, answered }: ClientSessionOptions) {
     this.link = link
-    this.#ended = ended
+    this.#told = told
+    this.#endedNow = ended
     this.#peer = peer
     this.#ports = ports
     this.#stats = stats
@@ -110,6 +118,8 @@ export class ClientSession implements Consumer {
    * @returns the promise as this session has it; `undefined` for one that lives in no other session
    */
   handOff(answer: Answer, path: readonly string[]): Stub | undefined {
+    // What is here already is carried from here.
+    if (answer.isHere) return undefined
     const key = path.join('.')
     let taken = this.#handedOff.get(answer)
     const known = taken?.get(key)
@@ -134,14 +144,39 @@ export class ClientSession implements Consumer {
     return accepted
   }
 
+  /** Lets the far end have a link of its own to another object; `undefined` where it could not reach it. */
+  introduce(link: Link): Stub | undefined {
+    if (link === this.link) return this.main.dup()
+    const address = link.address
+    if (address === undefined || this.#peer.address === undefined) return undefined
+    let known = this.#introduced.get(link)
+    if (!known) {
+      const ticket = this.#ports.newSession()
+      ;(this.#targets ??= {})[ticket] = address
+      this.#introduced.set(link, (known = this.framework('meet', [ticket])))
+    }
+    return known
+  }
+
   /** Calls a method of the framework at the far end. */
   framework(name: string, args: unknown[]): Stub {
     return applyPath(this.main, [frameworkPrefix + name], args)
   }
 
   #onFrame(frame: Frame): void {
-    // Releases never make a message of their own (invariant 1).
-    if (frame[0] !== 'release' && frame[0] !== 'abort') this.#scheduleFlush()
+    if (frame[0] === 'abort') return
+    // Releases never make a message of their own (invariant 1), but the last one ends the session.
+    if (frame[0] !== 'release' || this.#isUnreferred) this.#scheduleFlush()
+  }
+
+  /** Whether some result held a capability: what numbers below zero stand for. */
+  get holdsCapabilities(): boolean {
+    return this.#session.getStats().imports > 1
+  }
+
+  get #isUnreferred(): boolean {
+    const { imports, exports } = this.#session.getStats()
+    return imports <= 1 && exports <= 1
   }
 
   #scheduleFlush(): void {
@@ -162,6 +197,7 @@ export class ClientSession implements Consumer {
     this.#turnEnded()
     const taken = this.#transport.take()
     const frames = this.#withPulls(taken)
+    this.#justAnswered.clear()
     if (frames.some((frame) => frame[0] !== 'release')) await this.#sendAll(frames)
     else if (this.#outstanding === 0) await this.#goOn(frames)
   }
@@ -188,8 +224,11 @@ export class ClientSession implements Consumer {
     this.#stats.calls += pushed.length
     const unasked = pushed.filter((id) => !asked.has(id))
     const referred = unasked.length > 0 ? referredCalls(taken, unasked) : undefined
-    const frames = this.#withoutReleases(taken).filter(([kind, id]) => !(kind === 'pull' && this.#awaited.has(id as number)))
+    const frames = taken.filter(
+      ([kind, id]) => !(kind === 'pull' && (this.#awaited.has(id as number) || this.#justAnswered.has(id as number))),
+    )
     for (const id of asked) {
+      if (this.#justAnswered.has(id)) continue
       this.#awaited.add(id)
       this.#pulledHere.delete(id)
     }
@@ -202,20 +241,6 @@ export class ClientSession implements Consumer {
     return frames
   }
 
-  /**
-   * Holds back the releases of answered calls. capnweb releases a call when its answer is there, and yet names it by its number when its promise
-   * becomes an argument later: the receiver would find nothing there. The oldest go when too many are held.
-   */
-  #withoutReleases(taken: Frame[]): Frame[] {
-    const frames: Frame[] = []
-    for (const frame of taken) {
-      if (frame[0] === 'release' && (frame[1] as number) > 0) this.#held.push(frame)
-      else frames.push(frame)
-    }
-    const surplus = this.#held.length - this.#limits.answersKept
-    return surplus > 0 ? [...this.#held.splice(0, surplus), ...frames] : frames
-  }
-
   async #exchange(frames: Frame[]): Promise<void> {
     this.#cancelIdle?.()
     this.#cancelIdle = undefined
@@ -224,6 +249,7 @@ export class ClientSession implements Consumer {
     if (frames.length === 0) this.#stats.polls++
     const targets = this.#targets
     this.#targets = undefined
+    const ended = this.#endedNow()
     let reply: LinkReply
     try {
       const exportsSomething = this.#seq === 0 && this.#session.getStats().exports > 1
@@ -235,7 +261,7 @@ export class ClientSession implements Consumer {
         ...(this.#seq === 1 && { origin: this.#origin }),
         ...(targets && { targets }),
         ...(exportsSomething && { duplex: true as const }),
-        ...(this.#ended.length > 0 && { ended: this.#ended.splice(0) }),
+        ...ended,
       })
     } catch (error) {
       this.#outstanding--
@@ -243,6 +269,7 @@ export class ClientSession implements Consumer {
       return
     }
     this.#outstanding--
+    this.#isKept = reply.open
     this.#received(reply)
     await this.#afterAnswers(reply)
   }
@@ -258,6 +285,7 @@ export class ClientSession implements Consumer {
   async #afterAnswers(reply: LinkReply): Promise<void> {
     // What the answers set going (a user's continuation, a callback) runs first: it may have more to say.
     await new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))
+    if (!this.#flushScheduled) this.#justAnswered.clear()
     if (this.#closed || this.#outstanding > 0 || this.#flushScheduled) return
     if (!reply.open) this.#close(linkLost('the object had nothing left that this reference could lead to'))
     else await this.#goOn(this.#withPulls(this.#transport.take()))
@@ -277,6 +305,7 @@ export class ClientSession implements Consumer {
     for (const [kind, id, value] of reply.frames) {
       if (kind !== 'resolve' && kind !== 'reject') continue
       this.#awaited.delete(id as number)
+      this.#justAnswered.add(id as number)
       if (this.#pulledHere.delete(id as number) && kind === 'reject') {
         this.#stats.unawaitedFailures++
         this.#ports.unawaitedFailure(unawaited(value))
@@ -288,8 +317,7 @@ export class ClientSession implements Consumer {
   /** Nothing is on its way: the session ends now if nothing can refer to it, and when it was idle for long otherwise. */
   #settle(): void {
     if (this.#closed || this.#outstanding > 0) return
-    const { imports, exports } = this.#session.getStats()
-    if (imports <= 1 && exports <= 1) this.#close(linkLost('its turn is over'))
+    if (this.#isUnreferred) this.#close(linkLost('its turn is over'))
     else
       this.#cancelIdle ??= this.#ports.timer(this.#limits.idleMs, () => this.#close(linkLost(`it was idle for ${this.#limits.idleMs} ms`)))
   }
@@ -316,7 +344,7 @@ export class ClientSession implements Consumer {
     this.#turnEnded()
     this.#cancelIdle?.()
     // What was never told of needs no end; a list that nobody fetches is short, because the other end forgets by itself.
-    if (this.#seq > 0 && this.#ended.length < 100) this.#ended.push(this.#id)
+    if (this.#seq > 0) this.#told(this.#id, this.#isKept)
     this.#transport.fail(reason)
   }
 }

@@ -97,8 +97,8 @@ export class Handoffs {
   }
 }
 
-/** A result that lives on after the call that brought it: capabilities in it are the call's, and end with it. */
-function kept(value: unknown): unknown {
+/** A value that lives on after the call that brought it: capabilities in it are the call's, and end with it. */
+export function kept(value: unknown): unknown {
   if (typeof value === 'function') return value instanceof RpcStub ? (value as unknown as { dup(): unknown }).dup() : value
   if (Array.isArray(value)) return value.map(kept)
   if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value

@@ -31,8 +31,6 @@ export interface SessionLimits {
 
 /** The limits of a link between objects: those of its sessions, and how long they are kept. */
 export interface LinkLimits extends SessionLimits {
-  /** Answers of one session that the receiver keeps, newest first, so that their promises can be arguments of later calls. */
-  answersKept: number
   /** How long a session that is retained (a capability in a result, a callback, an intermediate promise) lives without traffic. */
   idleMs: number
   /** How long a session to which nothing refers is kept all the same: a message of its caller may be on its way. */
@@ -91,7 +89,6 @@ export const defaultLinkLimits: LinkLimits = {
   mapInstructions: 1_000,
   mapNesting: 3,
   graphMs: hour,
-  answersKept: 1_000,
   idleMs: 20_000,
   graceMs: 1_000,
   pollMs: 10_000,

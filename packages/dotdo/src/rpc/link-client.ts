@@ -12,13 +12,13 @@
 import { RpcStub, RpcTarget } from 'capnweb'
 import type { DotdoError } from '../base/errors.ts'
 import { ClientSession } from './client-session.ts'
-import type { LinkCall, LinkPeer } from './frames.ts'
+import { linkVersion, type LinkCall, type LinkPeer } from './frames.ts'
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
 import { LoneCall } from './lone-call.ts'
 import type { Caller, Origin } from './origin.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
-import { bindCall, isMapping, rootRef, type Answer } from './ref.ts'
+import { bindCall, mapSession, rootRef, type Answer } from './ref.ts'
 import type { LinkStats } from './stats.ts'
 
 /** What the calling end needs of its surroundings. */
@@ -52,6 +52,7 @@ export class Link {
   #turns = new Map<object | undefined, Turn>()
   /** Sessions that are over at this end and may be kept at the other: told with the next message. */
   #ended: string[] = []
+  #telling = false
 
   /**
    * @param peer gives the far end; asked again after it has failed
@@ -78,13 +79,20 @@ export class Link {
    * before it is there, and a promise can be an argument.
    */
   root(): RpcStub<Record<string, never>> {
-    return (this.#root ??= rootRef(this))
+    const caller = this.#ports.caller()
+    return caller.context ? rootRef(this, caller) : (this.#root ??= rootRef(this, caller))
   }
 
-  /** Records a call of a method of the object (`args` given) or a read of a property. */
-  record(path: string[], args: unknown[] | undefined): Answer {
-    const turn = this.#turn()
-    if (path.length === 1 && turn.isNew && !isMapping()) {
+  /**
+   * Records a call of a method of the object (`args` given) or a read of a property.
+   * @param caller whose reference it is: who calls where the code that runs now is nobody's
+   */
+  record(path: string[], args: unknown[] | undefined, caller?: Caller): Answer {
+    const recorded = mapSession()
+    // Inside a mapper everything is an instruction of it, on what its session can reach.
+    if (recorded) return bindCall(recorded, recorded.introduce(this) ?? this.forwarder(caller), path, args)
+    const turn = this.#turn(caller)
+    if (path.length === 1 && turn.isNew) {
       const plain = args && copyPlain(args, true)
       if (plain !== notPlain) return turn.recordAlone(path[0]!, plain as unknown[] | undefined)
     }
@@ -107,21 +115,22 @@ export class Link {
   }
 
   /** The stub that capnweb is given when the root goes into a value: each call on it enters the turn in which it is made. */
-  forwarder(): RpcStub<Record<string, never>> {
+  forwarder(caller?: Caller): RpcStub<Record<string, never>> {
     const link = this
     const target = new Proxy(new Forwarder(), {
       get(forwarder, property) {
         if (typeof property !== 'string') return Reflect.get(forwarder, property)
         // The framework's own names are not for whoever holds a stub.
         if (property.startsWith(frameworkPrefix)) return undefined
-        return Reflect.get(link.#turn().session.main, property)
+        return Reflect.get(link.#turn(caller).session.main, property)
       },
     })
     return new RpcStub(target) as unknown as RpcStub<Record<string, never>>
   }
 
-  #turn(): Turn {
-    const { context, origin } = this.#ports.caller()
+  #turn(whose?: Caller): Turn {
+    const now = this.#ports.caller()
+    const { context, origin } = now.context === undefined && whose ? whose : now
     let turn = this.#turns.get(context)
     if (!turn) {
       const begun: Turn = new Turn(origin, {
@@ -147,12 +156,38 @@ export class Link {
           ports: this.#ports,
           stats: this.#stats,
           limits: this.#limits,
-          ended: this.#ended,
+          told: (session, isKept) => this.#tell(session, isKept),
+          ended: () => (this.#ended.length > 0 ? { ended: this.#ended.splice(0) } : {}),
           origin,
           turnEnded: answered ? () => {} : () => turn.leave(),
           ...(answered && { answered }),
         }),
     )
+  }
+
+  /**
+   * A session is over at this end. The next message tells of it; where none follows soon and the far end would keep the session, one is sent for
+   * the sake of that.
+   */
+  #tell(session: string, isKept: boolean): void {
+    this.#ended.push(session)
+    if (this.#ended.length > mostEnded) this.#ended.shift()
+    if (!isKept || this.#telling) return
+    this.#telling = true
+    this.#ports.timer(this.#limits.graceMs, () => {
+      this.#telling = false
+      const ended = this.#ended.splice(0)
+      if (ended.length === 0) return
+      this.#stats.messages++
+      const message = { version: linkVersion, session: ended[0]!, seq: 0, frames: [], ended } as const
+      // Nobody waits for it: what is not heard of is dropped when idle.
+      this.#use((peer) => peer.send({ ...message, frames: [] })).then(noop, noop)
+    })
+  }
+
+  /** By what the platform can pass this object on to another. */
+  get address(): unknown {
+    return this.#far().address
   }
 
   #far(): LinkPeer {
@@ -170,6 +205,11 @@ export class Link {
     }
   }
 }
+
+/** How many ends of sessions are told of together; the far end forgets older ones by itself. */
+const mostEnded = 100
+
+function noop(): void {}
 
 class Forwarder extends RpcTarget {}
 
@@ -215,7 +255,7 @@ class Turn {
     const origin = this.#origin
     const lone = new LoneCall(method, args, () => void this.session, {
       send: (method, args) => {
-        const message = { version: 1 as const, session: ports.newSession(), method, ...(args && { args }), origin }
+        const message: LinkCall = { version: linkVersion, session: ports.newSession(), method, ...(args && { args }), origin }
         stats.messages++
         stats.calls++
         return { message, answer: link.call(message) }

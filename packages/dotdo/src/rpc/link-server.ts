@@ -17,6 +17,7 @@ import { linkVersion, type LinkAnswer, type LinkCall, type LinkMessage, type Lin
 import type { MapMeter } from './map-meter.ts'
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
 import type { Origin } from './origin.ts'
+import type { Link } from './link-client.ts'
 import { Handoffs } from './handoffs.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { ServerSession } from './server-session.ts'
@@ -29,8 +30,8 @@ export interface LinkServerPorts {
   timer(delayMs: number, then: () => void): () => void
   /** Counts what `.map`s cost: the isolate's one. */
   mapMeter?: MapMeter
-  /** Calls a framework method on the object at an address that a caller has sent. Without it, results can only be handed off to the object itself. */
-  callAt?(address: unknown, name: string, args: unknown[]): PromiseLike<unknown>
+  /** A link to the object at an address that a caller has sent. Without it, results can only be handed off to the object itself. */
+  linkAt?(address: unknown): Link
 }
 
 /** The receiving end of all links to one object; see the head of this file for what it owns. */
@@ -82,6 +83,8 @@ export class LinkServer {
     if (message?.version !== linkVersion || !Array.isArray(message.frames) || typeof message.session !== 'string')
       throw otherVersion(message)
     for (const ended of message.ended ?? []) this.#drop(ended)
+    // A message that only tells of ends.
+    if (message.frames.length === 0 && message.ended?.includes(message.session)) return { seq: 0, frames: [], pending: false, open: false }
     let session = this.#sessions.get(message.session)
     if (!session) {
       if (message.seq !== 0) throw linkLost('the object was restarted, or the session was idle for too long')
@@ -178,19 +181,24 @@ export class LinkServer {
       provide: (value: unknown, ticket: string) => this.#provide(conversation.target(ticket), value, ticket),
       /** A provider brings what `ticket` stands for. */
       deliver: (ticket: string, value: unknown) => this.#handoffs.deliver(ticket, value),
+      /** The object whose address the caller has sent for `ticket`, by a link of this object's own. */
+      meet: (ticket: string) => this.#meet(conversation, ticket),
       /** What `ticket` stands for will not come. */
       refuse: (ticket: string, error: ErrorRecord) => this.#handoffs.refuse(ticket, error),
     }
   }
 
+  #meet(conversation: Conversation, ticket: string): unknown {
+    const address = conversation.target(ticket)
+    if (address === undefined || !this.#ports.linkAt) throw withoutAddress()
+    // Whatever it is used for is used on behalf of whoever has sent it.
+    return this.#ports.linkAt(address).forwarder({ context: conversation, origin: conversation.origin })
+  }
+
   async #provide(address: unknown, value: unknown, ticket: string): Promise<void> {
     if (address === null) this.#handoffs.deliver(ticket, value)
-    else if (address !== undefined && this.#ports.callAt) await this.#ports.callAt(address, 'deliver', [ticket, value])
-    else
-      throw new DotdoError(
-        'HANDOFF_UNKNOWN',
-        'A hand-off came without the address that it goes to. Deploy both Workers with the same release of dotdo.',
-      )
+    else if (address !== undefined && this.#ports.linkAt) await this.#ports.linkAt(address).framework('deliver', [ticket, value])
+    else throw withoutAddress()
   }
 
   #drop(id: string): void {
@@ -221,6 +229,13 @@ const never = new Promise<never>(() => {})
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return ((typeof value === 'object' && value !== null) || typeof value === 'function') && typeof Reflect.get(value, 'then') === 'function'
+}
+
+function withoutAddress(): DotdoError {
+  return new DotdoError(
+    'HANDOFF_UNKNOWN',
+    'A hand-off came without the address that it goes to. Deploy both Workers with the same release of dotdo.',
+  )
 }
 
 function otherVersion(message: { version?: unknown } | undefined): DotdoError {

@@ -10,7 +10,7 @@ import { codeOf, DotdoError } from '../base/errors.ts'
 import type { ClientSession } from './client-session.ts'
 import type { LinkAnswer, LinkCall, LinkReply } from './frames.ts'
 import { whyLost } from './lost.ts'
-import { applyPath, wrapped, type Answer, type Stub } from './ref.ts'
+import { bindCall, here, wrapped, type Answer, type Stub } from './ref.ts'
 
 /** What a lone call needs of its turn. */
 export interface LoneCallPorts {
@@ -30,13 +30,15 @@ export class LoneCall implements Answer {
   #openSession: () => void
   #ports: LoneCallPorts
   #state: 'recorded' | 'sent' | 'joined' = 'recorded'
-  /** The promise of the call in a session. */
-  #bound: Stub | undefined
-  #pulled: Promise<unknown> | undefined
-  #waiting: Stub | undefined
+  /** What it is as a call of a session. */
+  #joined: Answer | undefined
+  /** Of a call that went natively: the session that its answer has opened, and its promise there. */
   #session: ClientSession | undefined
+  #bound: Stub | undefined
+  #waiting: Stub | undefined
   #settled = Promise.withResolvers<unknown>()
   #isAwaited = false
+  #isHere = false
 
   constructor(method: string, args: unknown[] | undefined, openSession: () => void, ports: LoneCallPorts) {
     this.#method = method
@@ -49,10 +51,9 @@ export class LoneCall implements Answer {
   /** The turn has a session after all: the call becomes its first. */
   join(session: ClientSession): void {
     this.#state = 'joined'
-    this.#session = session
-    this.#bound = applyPath(session.main, [this.#method], this.#args)
+    this.#joined = bindCall(session, session.main, [this.#method], this.#args)
     // From here on the session sees to it that the message leaves and that a failure is told.
-    this.#settled.resolve(this.#isAwaited ? this.#pull() : undefined)
+    this.#settled.resolve(this.#isAwaited ? this.#joined.value() : undefined)
   }
 
   /** The turn is over and this was its only call. */
@@ -69,6 +70,7 @@ export class LoneCall implements Answer {
 
   #take(message: LinkCall, answer: LinkAnswer): void {
     if ('value' in answer) {
+      this.#isHere = true
       this.#settled.resolve(disposable(answer.value))
       return
     }
@@ -76,7 +78,10 @@ export class LoneCall implements Answer {
     this.#session = session
     this.#bound = stub
     value.then(
-      (it) => this.#settled.resolve(wrapped(session, it)),
+      (it) => {
+        this.#isHere = true
+        this.#settled.resolve(wrapped(session, it))
+      },
       (error: unknown) => this.#fail(error),
     )
   }
@@ -90,33 +95,38 @@ export class LoneCall implements Answer {
   }
 
   get session(): ClientSession | undefined {
-    return this.#session
+    return this.#joined ? this.#joined.session : this.#session
+  }
+
+  get isHere(): boolean {
+    return this.#joined ? this.#joined.isHere : this.#isHere
   }
 
   value(): Promise<unknown> {
     this.#isAwaited = true
-    return this.#state === 'joined' ? this.#pull() : this.#settled.promise
-  }
-
-  #pull(): Promise<unknown> {
-    return (this.#pulled ??= (this.#bound as unknown as Promise<unknown>).then((it) => wrapped(this.#session!, it)))
+    return this.#joined ? this.#joined.value() : this.#settled.promise
   }
 
   stub(): Stub {
     if (this.#state === 'recorded') this.#openSession()
+    if (this.#joined) return this.#joined.stub()
     if (this.#bound) return this.#bound
     // It went natively: what is called on its result waits here for the answer, and learns of a failure.
     this.#isAwaited = true
-    const there = this.#settled.promise.then((value) => this.#bound?.dup() ?? value)
-    return (this.#waiting ??= new RpcPromise(there as Promise<never>) as unknown as Stub)
+    this.#waiting ??= new RpcPromise(
+      this.#settled.promise.then((value) => this.#bound?.dup() ?? value) as Promise<never>,
+    ) as unknown as Stub
+    return this.#waiting
   }
 
   carry(): Stub {
-    return this.stub()
+    if (this.#joined) return this.#joined.carry()
+    return this.#isHere ? here(this.#settled.promise) : this.stub()
   }
 
   dispose(): void {
-    ;(this.#bound ?? this.#waiting)?.[Symbol.dispose]()
+    if (this.#joined) this.#joined.dispose()
+    else (this.#bound ?? this.#waiting)?.[Symbol.dispose]()
   }
 }
 

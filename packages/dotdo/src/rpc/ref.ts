@@ -9,6 +9,8 @@ import { RpcPromise, RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import type { ClientSession } from './client-session.ts'
 import type { Link } from './link-client.ts'
+import { kept } from './handoffs.ts'
+import type { Caller } from './origin.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
 
@@ -21,6 +23,8 @@ export interface Answer {
   readonly isPromise: boolean
   /** The session that it lives in, where there is one by now. */
   readonly session: ClientSession | undefined
+  /** Whether its value has come: the far end has forgotten its number by then. */
+  readonly isHere: boolean
   /** The value, asked for once however often it is awaited. */
   value(): Promise<unknown>
   /** The stub to call on. */
@@ -33,6 +37,7 @@ export interface Answer {
 /** Who is sending arguments now: references of other objects among them are handed off to it. */
 export interface Consumer {
   handOff(answer: Answer, path: readonly string[]): Stub | undefined
+  introduce(link: Link): Stub | undefined
 }
 
 interface Core {
@@ -51,9 +56,11 @@ class Root {
   readonly isPromise = false
   readonly session = undefined
   readonly link: Link
+  readonly caller: Caller
 
-  constructor(link: Link) {
+  constructor(link: Link, caller: Caller) {
     this.link = link
+    this.caller = caller
   }
 }
 
@@ -70,6 +77,9 @@ class Bound implements Answer {
     this.isPromise = isPromise
   }
 
+  get isHere(): boolean {
+    return this.isPromise && isAnswered(this.#stub)
+  }
   value(): Promise<unknown> {
     return (this.#value ??= (this.#stub as unknown as Promise<unknown>).then((it) => wrapped(this.session, it)))
   }
@@ -77,11 +87,16 @@ class Bound implements Answer {
     return this.#stub
   }
   carry(): Stub {
-    return this.#stub
+    return this.isHere ? here(this.value()) : this.#stub
   }
   dispose(): void {
     this.#stub[Symbol.dispose]()
   }
+}
+
+/** A value that has come, as a promise of it that capnweb sends from here. */
+export function here(value: Promise<unknown>): Stub {
+  return new RpcPromise(value.then(kept) as Promise<never>) as unknown as Stub
 }
 
 /** The symbol by which capnweb looks inside a stub. It is not exported, so a stub that is looked into tells it. */
@@ -107,17 +122,26 @@ const insideOfStub: symbol = (() => {
   return asked
 })()
 
-let consumer: Consumer | undefined
-let mapping = 0
-
-/** Whether a `.map` is being recorded: every call is an instruction then, and none may be held back. */
-export function isMapping(): boolean {
-  return mapping > 0
+/**
+ * Whether the answer of a call has come. capnweb has released the call's number then, and yet goes on naming the promise by it: the far end
+ * would find nothing there.
+ */
+function isAnswered(promise: Stub): boolean {
+  const { hook } = Reflect.get(promise, insideOfStub) as { hook: { entry?: { resolution?: unknown } } }
+  return hook.entry?.resolution !== undefined
 }
 
-/** The reference of an object. */
-export function rootRef(link: Link): Stub {
-  return refOf({ answer: new Root(link), path: [] })
+let consumer: Consumer | undefined
+let mapping: ClientSession | undefined
+
+/** The session whose `.map` is being recorded. */
+export function mapSession(): ClientSession | undefined {
+  return mapping
+}
+
+/** The reference of an object, for whoever calls now. */
+export function rootRef(link: Link, caller: Caller): Stub {
+  return refOf({ answer: new Root(link, caller), path: [] })
 }
 
 /** Calls (`args` given) or reads what `path` leads to on a stub of `session`. */
@@ -138,11 +162,26 @@ export function applyPath(stub: Stub, path: readonly string[], args: unknown[] |
   return args ? (at as unknown as (...args: unknown[]) => Stub)(...args) : at
 }
 
-/** A result as its user gets it: a capability comes as a reference, so that what is called on it can be handed off. */
+/** A result as its user gets it: capabilities in it come as references, so that what is called on them can be handed off. */
 export function wrapped(session: ClientSession, value: unknown): unknown {
-  return typeof value === 'function' && Object.getPrototypeOf(value) === RpcStub.prototype
-    ? refOf({ answer: new Bound(session, value as unknown as Stub, false), path: [] })
-    : value
+  // Most results hold none, and need not be looked through.
+  return session.holdsCapabilities ? wrappedDeep(session, value) : value
+}
+
+function wrappedDeep(session: ClientSession, value: unknown): unknown {
+  if (typeof value === 'function')
+    return Object.getPrototypeOf(value) === RpcStub.prototype && !cores.has(value)
+      ? refOf({ answer: new Bound(session, value as unknown as Stub, false), path: [] })
+      : value
+  if (typeof value !== 'object' || value === null) return value
+  const prototype = Object.getPrototypeOf(value) as unknown
+  if (prototype !== Object.prototype && prototype !== Array.prototype) return value
+  const parts = value as Record<string, unknown>
+  for (const key in parts) {
+    const part = wrappedDeep(session, parts[key])
+    if (part !== parts[key]) parts[key] = part
+  }
+  return value
 }
 
 /** One step of the way from an object to what a call of it gave: a name, and the arguments where it is a call. */
@@ -181,7 +220,7 @@ export function frameworkOn(value: unknown, name: string, args: unknown[]): Stub
   if (!core) return undefined
   const { answer, path } = core
   const called = [...path, frameworkPrefix + name]
-  if (answer instanceof Root) return refOf({ answer: answer.link.record(called, args), path: [] })
+  if (answer instanceof Root) return refOf({ answer: answer.link.record(called, args, answer.caller), path: [] })
   return refOf({
     answer: answer.session ? bindCall(answer.session, answer.stub(), called, args) : new Local(applyPath(answer.stub(), called, args)),
     path: [],
@@ -247,13 +286,14 @@ const members: Readonly<Record<string, (core: Core) => unknown>> = {
   onRpcBroken: (core) => (callback: (error: unknown) => void) => stubOf(core).onRpcBroken(callback),
   map: (core: Core) => (mapper: (value: unknown) => unknown) => {
     const stub = stubOf(core) as unknown as { map(mapper: (value: unknown) => unknown): Stub }
-    mapping++
+    const session = (core.answer instanceof Root ? answerOf(core) : core.answer).session
+    const before = mapping
+    mapping ??= session
     try {
-      const session = core.answer instanceof Root ? undefined : core.answer.session
       const result = stub.map(mapper)
       return session ? refOf({ answer: new Bound(session, result, true), path: [] }) : result
     } finally {
-      mapping--
+      mapping = before
     }
   },
   toString: (core: Core) => () => (isPromise(core) ? '[object RpcPromise]' : '[object RpcStub]'),
@@ -270,7 +310,7 @@ function prototypeOf(core: Core): object {
 function call({ answer, path }: Core, args: unknown[]): Answer {
   if (answer instanceof Root) {
     if (path.length === 0) throw new TypeError('An object is no function: call a method of it.')
-    return answer.link.record([...path], args)
+    return answer.link.record([...path], args, answer.caller)
   }
   const stub = answer.stub()
   // A result that came natively is called where it is.
@@ -282,7 +322,7 @@ function answerOf(core: Core): Answer {
   if (core.path.length === 0) return core.answer as Answer
   if (!core.read) {
     const { answer, path } = core
-    if (answer instanceof Root) core.read = answer.link.record([...path], undefined)
+    if (answer instanceof Root) core.read = answer.link.record([...path], undefined, answer.caller)
     else {
       const stub = applyPath(answer.stub(), path, undefined)
       core.read = answer.session ? new Bound(answer.session, stub, true) : new Local(stub)
@@ -293,7 +333,7 @@ function answerOf(core: Core): Answer {
 
 /** The real stub behind a reference. */
 function stubOf(core: Core): Stub {
-  if (core.answer instanceof Root) return core.path.length === 0 ? core.answer.link.forwarder() : answerOf(core).stub()
+  if (core.answer instanceof Root) return core.path.length === 0 ? core.answer.link.forwarder(core.answer.caller) : answerOf(core).stub()
   return applyPath(core.answer.stub(), core.path, undefined)
 }
 
@@ -304,7 +344,8 @@ function inside(core: Core): Stub {
     const handed = consumer.handOff(answer, core.answer instanceof Root ? [] : core.path)
     if (handed) return handed
   }
-  if (core.answer instanceof Root) return stubOf(core)
+  if (core.answer instanceof Root && core.path.length === 0) return (consumer ?? mapping)?.introduce(core.answer.link) ?? stubOf(core)
+  if (core.answer instanceof Root) return answerOf(core).carry()
   return applyPath(core.answer.carry(), core.path, undefined)
 }
 
@@ -316,6 +357,7 @@ function dispose(core: Core): void {
 /** What is called on a value that is here. */
 class Local implements Answer {
   readonly isPromise = true
+  readonly isHere = true
   readonly session = undefined
   #stub: Stub
 

@@ -86,7 +86,7 @@ export class ServerSession {
     if (this.#refused) throw this.#refused.error
     await this.#drainOrTurn()
     // A duplex caller has more to say before these calls can end, so its first message is never held back.
-    const hangs = this.#draining && this.#transport.waiting === 0 && !message.duplex
+    const hangs = (this.#draining || (this.#duplex && message.frames.length === 0)) && this.#transport.waiting === 0 && !message.duplex
     if (hangs) {
       await this.#hang()
       await this.#drainOrTurn()

@@ -121,6 +121,13 @@ describe('a result handed from one object to another', () => {
     expect(await W.use(S.capability() as never)).toEqual([1, 2])
     expect(source.ticker.ticks).toBe(2)
   })
+  test('that has come to the caller already is carried from there', async () => {
+    const { S, W, source } = world()
+    const rows = S.extract(2)
+    await rows
+    expect(await W.load(rows as never)).toBe(2)
+    expect(source.extracts).toBe(1)
+  })
   test('can be handed on in a chain', async () => {
     const a = world()
     const b = world()
@@ -137,6 +144,26 @@ describe('a result handed from one object to another', () => {
   })
 })
 
+describe('an object given to another', () => {
+  test('is called by it directly, and not through the caller', async () => {
+    const { S, W, at } = world()
+    const ticker = world()
+    expect(await W.use(ticker.S as never).catch((error: Error) => error.message)).toContain('tick')
+    class Clock extends RpcTarget {
+      n = 0
+      tick() {
+        return ++this.n
+      }
+    }
+    const clock = pair(new Clock())
+    expect(await W.use(clock.link.root() as never)).toEqual([1, 2])
+    // Its two calls went by a link of the warehouse's own.
+    expect(clock.stats.messages).toBe(0)
+    expect(at.warehouse.stats.messages - at.warehouse.stats.polls).toBeLessThanOrEqual(2)
+    void S
+  })
+})
+
 describe('a hand-off that fails', () => {
   test('gives the provider its own failure: the receiver is not called, and the caller is told', async () => {
     const { S, W, warehouse, leaks } = world()
@@ -149,16 +176,19 @@ describe('a hand-off that fails', () => {
     expect(await failure(W.load(S.extract(1) as never))).toMatchObject({ code: 'HANDOFF_LOST', retryable: true })
     expect(warehouse.log).toEqual([])
   })
-  test('because the provider has lost the result since is HANDOFF_LOST, and it is not made again', async () => {
-    let restarted = false
-    const { S, W, source } = world({
-      source: (_, send) => (restarted ? Promise.reject(Object.assign(new Error('gone'), { code: 'LINK_LOST' })) : send()),
-    })
-    const door = S.parts()
-    await door
-    restarted = true
-    expect(await failure(W.values([(door as never as { rows: unknown }).rows]))).toMatchObject({ code: 'HANDOFF_LOST' })
-    expect(source.extracts).toBe(0)
+  test('because the provider is lost while it works is HANDOFF_LOST, and it is not asked again', async () => {
+    const lost = Promise.withResolvers<never>()
+    const { S, W, source, warehouse } = world({ source: (_, send) => Promise.race([send().then(() => lost.promise), lost.promise]) })
+    void S.parts()
+    const rows = S.extract(3)
+    // Under way since an earlier turn.
+    await turns(1)
+    const loaded = failure(W.load(rows as never))
+    await turns(5)
+    lost.reject(new Error('Network connection lost.'))
+    expect(await loaded).toMatchObject({ code: 'HANDOFF_LOST', retryable: true })
+    expect(source.extracts).toBe(1)
+    expect(warehouse.log).toEqual([])
   })
   test('because the receiver is gone fails the call and leaves nothing waiting for ever', async () => {
     const { S, W, source } = world({ warehouse: () => Promise.reject(new Error('Network connection lost.')) })

@@ -309,3 +309,79 @@ describe('what is not a message', () => {
     })
   })
 })
+
+describe('sessions that were let go', () => {
+  class Kept extends RpcTarget {
+    onDispose: () => void
+    constructor(onDispose: () => void) {
+      super()
+      this.onDispose = onDispose
+    }
+    ping() {
+      return 'pong'
+    }
+    [Symbol.dispose]() {
+      this.onDispose()
+    }
+  }
+  class Keeper extends RpcTarget {
+    disposed = 0
+    callback: (() => unknown) | undefined
+    get() {
+      return new Kept(() => this.disposed++)
+    }
+    numbers() {
+      return [1, 2, 3]
+    }
+    square(n: number) {
+      return n * n
+    }
+    keep(callback: (() => unknown) & { dup(): () => unknown }) {
+      this.callback = callback.dup()
+    }
+  }
+
+  test('end when the last capability of theirs is disposed of, without another call', async () => {
+    const keeper = new Keeper()
+    const { link, server } = pair(keeper, { limits: { graceMs: 5, idleMs: 600_000 } })
+    const root = link.root() as unknown as RpcStub<Keeper>
+    {
+      using kept = await root.get()
+      expect(await kept.ping()).toBe('pong')
+      expect(keeper.disposed).toBe(0)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    expect(server.openSessions).toBe(0)
+    expect(keeper.disposed).toBe(1)
+  })
+
+  test('do not ask again and again while only a callback is kept', async () => {
+    const keeper = new Keeper()
+    const { link, stats } = pair(keeper)
+    const root = link.root() as unknown as RpcStub<Keeper>
+    await root.keep((() => 'called') as never)
+    await turns(200)
+    expect(stats.messages).toBeLessThan(5)
+    expect(await keeper.callback!()).toBe('called')
+  })
+
+  test('a map that uses its own object is one message, and one that uses a thousand values too', async () => {
+    const { link, stats } = pair(new Keeper())
+    const root = link.root() as unknown as {
+      numbers(): { map(mapper: (n: never) => unknown): Promise<number[]> }
+      square(n: never): unknown
+    }
+    expect(await root.numbers().map((n) => root.square(n))).toEqual([1, 4, 9])
+    expect(stats.messages).toBe(1)
+  })
+
+  test('an answer that comes while its pull is queued is not asked for again', async () => {
+    const { link, stats } = pair(new Keeper(), { limits: { idleMs: 20 } })
+    const root = link.root() as unknown as RpcStub<Keeper>
+    const both = [root.square(2), root.square(3)]
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(await Promise.all(both)).toEqual([4, 9])
+    await turns(5)
+    expect(stats.messages).toBe(1)
+  })
+})

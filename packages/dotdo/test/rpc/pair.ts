@@ -31,7 +31,7 @@ export function pair(main: object, options: { limits?: Partial<LinkLimits>; mapM
     endOfTurn: (then) => void setImmediate(then),
     timer,
     ...(options.mapMeter && { mapMeter: options.mapMeter }),
-    callAt: (address, name, args) => new Link(() => address as LinkPeer, clientPorts, newLinkStats()).framework(name, args),
+    linkAt: (address) => new Link(() => address as LinkPeer, clientPorts, newLinkStats()),
   }
   const server = new LinkServer(() => main, serverPorts, options.limits)
   const carry: Carry = options.carry ?? ((_, send) => send())
