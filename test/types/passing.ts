@@ -1,6 +1,6 @@
 /** What can be passed to a method of another object, and what `.map` gives: compiled by `npm run check types`, never run. */
 import { RpcTarget } from 'cloudflare:workers'
-import { DO, type Argument, type Narrowed, type Pending, type Remote } from 'dotdo'
+import { DO, type Argument, type MemberOf, type Narrowed, type Pending, type Recordable, type Remote, type Settled } from 'dotdo'
 import { Counter, type Row, type Stage } from './app.ts'
 import { claim, type IsAny, type Same } from './same.ts'
 
@@ -137,6 +137,56 @@ export async function narrowed(
   const local: Narrowed<Counter, 'add'> = pending
   await local.add(1)
 }
+
+declare function narrow<C, const Only extends MemberOf<C> = MemberOf<C>>(cap: C, caveats: { only?: readonly Only[] }): Narrowed<C, Only>
+declare function restore<T>(token: string): Remote<T>
+declare function recording<R>(record: () => Recordable<R>): { send(): Pending<Settled<R>> }
+
+export const Issuer = DO.extend({
+  status(): string {
+    return 'well'
+  },
+  /** Of itself, of another object, of what one hands out. */
+  handOut() {
+    return {
+      own: narrow(this, { only: ['status'] }),
+      stage: narrow(this.Stage('a'), { only: ['run', 'size'] }),
+      counter: narrow(this.Stage('a').counter(), { only: ['add'] }),
+      twice: narrow(narrow(this.Stage('a'), { only: ['run', 'rows'] }), { only: ['rows'] }),
+      free: narrow(this.Elsewhere('a'), { only: ['anything'] }),
+    }
+  },
+  async use() {
+    const { own, stage, counter, twice, free } = this.handOut()
+    claim<Same<Awaited<ReturnType<typeof own.status>>, string>>(true)
+    claim<Same<Awaited<ReturnType<typeof stage.run>>, number[]>>(true)
+    claim<Same<Awaited<ReturnType<typeof counter.add>>, number>>(true)
+    claim<Same<Awaited<ReturnType<typeof twice.rows>>, Row[]>>(true)
+    claim<IsAny<typeof free>>(true)
+    // @ts-expect-error narrowed away
+    void own.handOut()
+    // @ts-expect-error narrowed away
+    void stage.rows()
+    // @ts-expect-error narrowed away by the second
+    void twice.run([1])
+    // @ts-expect-error there is no such member to keep
+    narrow(this.Stage('a'), { only: ['runn'] })
+    // A narrowed stub is one still: it is passed, and what was saved comes back as what it was.
+    await this.Stage('b').adopt(this.Stage('a').counter())
+    const rows = await restore<typeof Stage>('token').rows()
+    claim<Same<typeof rows, Row[]>>(true)
+  },
+  async graphs() {
+    const one = await recording(() => this.Stage('a').run(this.Stage('b').run([1]))).send()
+    claim<Same<typeof one, number[]>>(true)
+    const both = await recording(() => ({ rows: this.Stage('a').rows(), sizes: [this.Stage('a').size, this.Stage('b').size] })).send()
+    claim<Same<typeof both, { rows: Row[]; sizes: number[] }>>(true)
+    // What a graph gives is a result as any other: it can be passed on.
+    await this.ColdStore('w').freeze(recording(() => this.Stage('a').rows()).send())
+    // @ts-expect-error a recording waits for nothing
+    recording(async () => await this.Stage('a').rows())
+  },
+})
 
 claim<Same<Argument<unknown>, unknown>>(true)
 claim<IsAny<Argument<any>>>(true)

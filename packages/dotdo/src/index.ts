@@ -10,7 +10,7 @@ export type { DurableObjectClass, ObjectOf, Public, Reachable } from './object/d
 export type { Env } from './object/env.ts'
 export type { BoundNouns, Exported, Nouns, NounsOf, TypedNouns } from './object/noun-types.ts'
 export type { Done, DotdoObject } from './object/self.ts'
-export type { Argument, Element, Narrowed, Noun, Pending, Received, Remote, Stub } from './rpc/remote.ts'
+export type { Argument, Element, MemberOf, Narrowed, Noun, Pending, Received, Recordable, Remote, Settled, Stub } from './rpc/remote.ts'
 export { extract } from './object/sources.ts'
 export { IcebergWriter } from './object/iceberg.ts'
 export { serve } from './object/serve.ts'

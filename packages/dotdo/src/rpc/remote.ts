@@ -62,9 +62,11 @@ export type Noun<Class, Instance = Class> = Class extends abstract new (...args:
 export type MemberOf<C> = Exclude<keyof C & string, keyof Stub<unknown> | keyof Promise<unknown>>
 
 /** A capability of which only some members are left: what `narrow(cap, { only: ['run'] })` gives. */
-export type Narrowed<C, Only extends string> = C extends IsStub<infer T> | IsRecorded<infer T>
-  ? Stub<T> & Pick<C, Only & keyof C>
-  : Remote<Pick<C, Only & keyof C>>
+export type Narrowed<C, Only extends string> = 0 extends 1 & C
+  ? Untyped
+  : C extends IsStub<infer T> | IsRecorded<infer T>
+    ? Stub<T> & Pick<C, Only & keyof C>
+    : Remote<Pick<C, Only & keyof C>>
 
 /**
  * What the receiver of a value holds. Data is as it was; a capability or a function in it, however deep, is a stub. Data without any keeps its
@@ -153,11 +155,14 @@ interface PendingList<Item, None> {
   map<Result>(each: (element: Element<Item>) => Recordable<Result>): Pending<Settled<Result>[] | None>
 }
 
-/** What a recording may give. An `async` function has no place in one: it would run here, and once. */
-type Recordable<Result> = Result extends IsRecorded<unknown> ? Result : Result extends PromiseLike<unknown> ? never : Result
+/**
+ * What a recording may give, of `.map(element => …)` and of `graph(() => …)`: results that are not there yet, in lists and records too, and
+ * data. An `async` function has no place in one: it would run here, and once.
+ */
+export type Recordable<Result> = Result extends IsRecorded<unknown> ? Result : Result extends PromiseLike<unknown> ? never : Result
 
-/** What a recording stands for: each result in it, settled. Arms as in {@link ReceivedLive}. */
-type Settled<T> = 0 extends 1 & T
+/** What a recording gives when it has run: each result in it, settled. `graph<R>(record: () => Recordable<R>)` is a graph of `Settled<R>`. */
+export type Settled<T> = 0 extends 1 & T
   ? T
   : T extends IsRecorded<infer Result>
     ? Result
