@@ -144,18 +144,36 @@ describe('errors', () => {
 })
 
 describe('a session that breaks', () => {
-  test('is opened again by the next call; what was under way fails as LINK_LOST and is not sent again', async () => {
+  test('is opened again at once where a call has no answer: the call is sent again, and takes effect once', async () => {
     const seen: ConnectionStatus[] = []
     const fragile = connect(running.url, { token: running.token, onStatus: (status) => seen.push(status) })
     await fragile.Counter('fragile').add(1)
-    const underWay = failure(fragile.Counter('fragile').slow(60_000))
+    const underWay = fragile.Counter('fragile').addSlowly(1, 500)
     await wait(50)
     recorder.sockets.at(-1)!.close()
-    expect(await underWay).toMatchObject({ code: 'LINK_LOST', retryable: true })
-    expect(await fragile.Counter('fragile').add(1)).toBe(2)
+    expect(await underWay).toBe(2)
+    expect(await fragile.Counter('fragile').add(1)).toBe(3)
     expect(seen).toEqual(['connecting', 'open', 'lost', 'connecting', 'open'])
     fragile.close()
     expect(seen.at(-1)).toBe('closed')
+  })
+
+  test('is opened again by the next call where none is under way', async () => {
+    const seen: ConnectionStatus[] = []
+    const idle = connect(running.url, { token: running.token, onStatus: (status) => seen.push(status) })
+    await idle.Counter('idle').add(1)
+    recorder.sockets.at(-1)!.close()
+    await until(
+      'the loss is told',
+      async () => seen.at(-1),
+      (it) => it === 'lost',
+      5000,
+    )
+    await wait(400)
+    expect(seen).toEqual(['connecting', 'open', 'lost'])
+    expect(await idle.Counter('idle').add(1)).toBe(2)
+    expect(seen).toEqual(['connecting', 'open', 'lost', 'connecting', 'open'])
+    idle.close()
   })
 
   test('a reference taken from the connection before it broke serves after it', async () => {
@@ -174,9 +192,12 @@ describe('a session that breaks', () => {
     )
   })
 
-  test('an app that is not there fails each call as LINK_LOST', async () => {
-    const nobody = connect('http://127.0.0.1:9', { token: running.token })
+  test('an app that is not there fails each call as LINK_LOST, when it was tried for long enough', async () => {
+    const seen: ConnectionStatus[] = []
+    const nobody = connect('http://127.0.0.1:9', { token: running.token, giveUpMs: 500, onStatus: (status) => seen.push(status) })
     expect(await failure(nobody.Counter('x').value)).toMatchObject({ code: 'LINK_LOST', retryable: true })
+    expect(seen.slice(0, 3)).toEqual(['connecting', 'lost', 'connecting'])
+    expect(seen.at(-1)).toBe('lost')
     expect(await failure(nobody.Counter('x').value)).toMatchObject({ code: 'LINK_LOST' })
     nobody.close()
   })
@@ -204,7 +225,9 @@ describe('live events', () => {
     const subscription = app.watch('Runner', name, {
       event: (event) => events.push(event),
       refresh: () => notes.push('refresh'),
-      lost: (reason, retryMs) => notes.push(`lost, again in ${retryMs} ms`),
+      lost: (_, retryMs) => notes.push(retryMs <= 250 ? 'lost' : `lost, again in ${retryMs} ms`),
+      resumed: () => notes.push('resumed'),
+      ended: (error) => notes.push(`ended: ${codeOf(error)}`),
     })
     await until(
       'the subscription stands',
@@ -267,13 +290,50 @@ describe('live events', () => {
       (it) => it.length === 3,
       10_000,
     )
-    expect(notes).toEqual(['refresh', 'lost, again in 500 ms', 'refresh'])
+    // Nothing happened in between.
+    expect(notes).toEqual(['refresh', 'lost', 'resumed'])
     await runTo('again', events)
     const [first, second] = recorder.of('/live').map((it) => new URL(it.url).searchParams.get('ticket'))
     expect(first).not.toBe(second)
     subscription.close()
     await wait(50)
     expect(recorder.of('/live').every((it) => it.readyState >= WebSocket.CLOSING)).toBe(true)
+  })
+
+  test('that happened while the socket was broken come when it stands again, in their order', async () => {
+    const { events, notes, subscription } = await watching('caught up')
+    await runTo('caught up', events)
+    const other: LiveEvent[] = []
+    const witness = app.watch('Runner', 'caught up', { event: (event) => other.push(event) })
+    await wait(200)
+    recorder.of('/live')[0]!.close()
+    await runTo('caught up', other)
+    await until(
+      'what was missed has come',
+      async () => events,
+      (it) => it.at(-1)?.seq === other.at(-1)?.seq,
+      10_000,
+    )
+    expect(notes).toEqual(['refresh', 'lost', 'resumed'])
+    expect(events.map((it) => it.seq - events[0]!.seq)).toEqual(events.map((_, i) => i))
+    expect(events.slice(-other.length)).toEqual(other)
+    witness.close()
+    subscription.close()
+  })
+
+  test('end where trying again cannot help, and are tried again no more', async () => {
+    const expired = connect(running.url, { token: await sessionToken(running.secret, -1) })
+    const told: string[] = []
+    await new Promise<void>((resolve) => {
+      expired.watch('Runner', 'expired', {
+        event: () => told.push('event'),
+        lost: () => told.push('lost'),
+        ended: (error) => (told.push(codeOf(error)!), resolve()),
+      })
+    })
+    await wait(600)
+    expect(told).toEqual(['TOKEN_EXPIRED'])
+    expired.close()
   })
 })
 

@@ -89,11 +89,9 @@ export function openApi(url: string, token: string, onEnd: () => void): Api {
       watch: (listener) =>
         app.watch(noun, name, {
           ...listener,
-          lost: (reason, retryMs) => {
-            listener.lost?.(reason, retryMs)
-            // A subscription is tried again whatever the reason: one question tells whether it is the session that has ended. Where the app
-            // does not answer at all, the next loss asks again.
-            void guard(() => app.dotdo.describe()).catch(() => undefined)
+          ended: (error) => {
+            listener.ended?.(error)
+            if (endsSession(error)) onEnd()
           },
         }),
     }

@@ -93,7 +93,9 @@ export function useLiveObject(api: Api, noun: string, name: string, runId: strin
     const subscription = object.current!.watch({
       event: (event) => dispatch({ type: 'event', event, receivedAt: Date.now() }),
       refresh: () => (setLink({ status: 'live' }), refresh()),
+      resumed: () => setLink({ status: 'live' }),
       lost: (reason) => setLink({ status: 'lost', reason }),
+      ended: (error) => setLink({ status: 'lost', reason: error instanceof Error ? error.message : String(error) }),
     })
     return () => {
       read.gone = true

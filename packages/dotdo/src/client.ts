@@ -1,6 +1,7 @@
 /** `dotdo/client`: connect to an app from a browser or from Node. */
 export { connect, redeem } from './client/connect.ts'
-export type { AnyApp, AppStub, Connection, ConnectionStatus, ConnectOptions } from './client/connect.ts'
+export type { AnyApp, AppStub, Connection } from './client/connect.ts'
+export type { ConnectionStatus, ConnectOptions, StatusDetail } from './client/options.ts'
 export type { InspectorStub, OperatorStub } from './client/operator.ts'
 export type { LiveListener, LiveSubscription } from './client/watch.ts'
 export { codeOf, DotdoError } from './base/errors.ts'

@@ -24,6 +24,26 @@ export const Counter = DO.extend({
     await new Promise((resolve) => setTimeout(resolve, ms))
     return 'at last'
   },
+  /** Adds at once, and answers after `ms`. */
+  async addSlowly(n: number, ms: number) {
+    const total = (this.total += n)
+    await new Promise((resolve) => setTimeout(resolve, ms))
+    return total
+  },
+  /** Adds where it is kept: an eviction does not undo it. */
+  keep(n: number) {
+    const total = Number(this.ctx.storage.kv.get('kept') ?? 0) + n
+    this.ctx.storage.kv.put('kept', total)
+    return total
+  },
+  async tell(listener: (n: number) => void, ms: number) {
+    await new Promise((resolve) => setTimeout(resolve, ms))
+    listener(this.total)
+  },
+  text(length: number) {
+    this.total++
+    return 'x'.repeat(length)
+  },
   echo(value: unknown) {
     return value
   },

@@ -1,27 +1,13 @@
-/**
- * A client's way to an app, in browsers and in Node.
- *
- * Owns one capnweb session over a WebSocket. Invariants: (1) the session is opened by the first call and again by the first call after it
- * broke; calls that were under way when it broke reject with `LINK_LOST`, and are not sent again; (2) after `close()` every call is refused.
- */
-import { newHttpBatchRpcSession, RpcSession, type RpcStub } from 'capnweb'
+/** A client's way to an app, in browsers and in Node. */
+import { newHttpBatchRpcSession } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
-import { linkLost } from '../rpc/errors.ts'
-import type { Pending, Remote } from '../rpc/remote.ts'
+import type { Remote } from '../rpc/remote.ts'
+import { Connection as Sessions } from './connection.ts'
 import type { OperatorStub } from './operator.ts'
-import { SocketTransport } from './socket-transport.ts'
+import { withDefaults, type ConnectOptions } from './options.ts'
+import { webPorts, type ClientPorts } from './ports.ts'
+import { Recorder } from './recorder.ts'
 import { watch, type LiveListener, type LiveSubscription } from './watch.ts'
-
-/** Options of {@link connect}. */
-export interface ConnectOptions {
-  /** What the app's `authenticate` takes. */
-  token: string
-  /** Told when the connection opens and when it is lost. */
-  onStatus?: (status: ConnectionStatus) => void
-}
-
-/** Where a connection stands. `lost`: it broke, and the next call opens it again. `closed`: for good. */
-export type ConnectionStatus = 'connecting' | 'open' | 'lost' | 'closed'
 
 /**
  * An app as a client holds it: a method for each noun, and beside them what every app has. `App` is the type of the Worker's module, or any type
@@ -42,9 +28,9 @@ type Untyped = any
 export interface Connection {
   /** The operator's view: runs, schedules, events of each object. */
   readonly dotdo: OperatorStub
-  /** Live events of one object, until the subscription is closed. */
+  /** Live events of one object, until the subscription is closed. What is missed while the connection is lost is made up for. */
   watch(noun: string, name: string, listener: LiveListener): LiveSubscription
-  /** Ends the connection. */
+  /** Ends the connection. What has no answer rejects with `LINK_LOST`. */
   close(): void
 }
 
@@ -53,7 +39,6 @@ export interface Connection {
 export type AnyApp = Record<Capitalize<string>, any>
 
 interface DoorStub {
-  authenticate(token: string): Promise<unknown>
   redeem(token: string): Promise<{ token: string; expiresAt: number }>
 }
 
@@ -61,61 +46,60 @@ interface DoorStub {
  * Connects to an app. Nothing is sent before the first call; calls that are made together leave together, and a chain of calls is one
  * round trip: `await connect<App>(url, { token }).Pipeline('main').getStage(0).run(batch)`.
  *
+ * A connection that breaks is opened again. Calls on objects that had no answer are sent again and take effect once: the object knows them by
+ * their keys. Others that were under way reject with `LINK_LOST`: those whose arguments hold functions, stubs or promises, those on something
+ * that another call answered with, and the operator's.
+ *
  * @param url the app's address, `http:`, `https:`, `ws:` or `wss:`; the path is `/rpc` where it says none
- * @throws `INVALID_URL`; each call rejects with `TOKEN_INVALID` or `TOKEN_EXPIRED` where the token opens nothing, `LINK_LOST` where the connection broke
+ * @throws `INVALID_URL`; each call rejects with `TOKEN_INVALID` or `TOKEN_EXPIRED` where the token opens nothing, with `LINK_LOST` where no
+ * connection came about, and with `CALL_INTERRUPTED` or `RESULT_NOT_KEPT` where it was sent again and its answer is lost
  * @example
  * const app = connect<{ Pipeline: typeof Pipeline }>('http://127.0.0.1:8787', { token })
  * console.log(await app.Pipeline('main').status())
  */
 export function connect<App = AnyApp>(url: string | URL, options: ConnectOptions): AppStub<App> {
-  const address = rpcAddress(url, 'ws')
-  let app: RpcStub<Record<string, never>> | undefined
-  let door: RpcStub<Record<string, never>> | undefined
-  let closed = false
-  const subscriptions = new Set<LiveSubscription>()
-  const tell = (status: ConnectionStatus) => options.onStatus?.(status)
+  return connectOver(url, options, webPorts())
+}
 
-  const open = (): RpcStub<Record<string, never>> => {
-    if (closed) throw linkLost('close() was called on this connection')
-    if (app) return app
-    tell('connecting')
-    const socket = new WebSocket(address)
-    socket.addEventListener('open', () => tell('open'))
-    door = new RpcSession(new SocketTransport(socket)).getRemoteMain() as unknown as RpcStub<Record<string, never>>
-    const opened = (door as unknown as DoorStub).authenticate(options.token) as unknown as RpcStub<Record<string, never>>
-    app = opened
-    door.onRpcBroken(() => {
-      if (app !== opened) return
-      app = undefined
-      if (!closed) tell('lost')
-    })
-    return opened
-  }
+/** {@link connect} over ports of one's own. */
+export function connectOver<App = AnyApp>(url: string | URL, options: ConnectOptions, ports: ClientPorts): AppStub<App> {
+  const isBatch = options.transport === 'batch'
+  const address = rpcAddress(url, isBatch ? 'http' : 'ws')
+  const sessions = new Sessions(address, withDefaults(options), ports)
+  const recorder = new Recorder(sessions, ports, { isBatch, onFailure: options.onFailure })
+  const subscriptions = new Set<LiveSubscription>()
+  const inspector = (noun: string, name: string) =>
+    recorder.root({ key: JSON.stringify(['dotdo', noun, name]), take: (app) => app['dotdo']!['object']!(noun, name) })
+  const operator = new Proxy(recorder.root({ key: 'dotdo', take: (app) => app['dotdo']! }), {
+    get: (target, member) => (member === 'object' ? inspector : (Reflect.get(target, member) as unknown)),
+  }) as OperatorStub
 
   const connection: Connection = {
-    get dotdo() {
-      return member(open, 'dotdo') as unknown as OperatorStub
-    },
+    dotdo: operator,
     watch(noun, name, listener) {
-      const subscription = watch(
-        { address: (path) => new URL(path, address).href, ticket: () => connection.dotdo.watch(noun, name) },
-        listener,
-      )
-      subscriptions.add(subscription)
-      return { close: () => (subscriptions.delete(subscription), subscription.close()) }
+      const address = (path: string) => new URL(path, rpcAddress(url, 'ws')).href
+      const subscription = watch({ ...ports, address, ticket: () => operator.watch(noun, name) }, listener)
+      const owned = { close: () => (subscriptions.delete(owned), subscription.close()) }
+      subscriptions.add(owned)
+      return owned
     },
     close() {
-      closed = true
       for (const subscription of subscriptions) subscription.close()
-      door?.[Symbol.dispose]()
-      tell('closed')
+      sessions.close()
     },
   }
   return new Proxy(connection, {
-    get(target, property) {
-      if (typeof property === 'string' && /^[A-Z]/.test(property))
-        return (name: string) => (member(open, property) as (name: string) => unknown)(name)
-      return Reflect.get(target, property) as unknown
+    get(target, noun) {
+      if (typeof noun !== 'string' || !/^[A-Z]/.test(noun)) return Reflect.get(target, noun) as unknown
+      return (name: string) => {
+        const isName = typeof name === 'string'
+        return recorder.root({
+          key: JSON.stringify([noun, isName ? name : typeof name]),
+          take: (app) => app[noun]!(name),
+          // What is no name is refused by the app.
+          ...(isName && { object: { noun, name } }),
+        })
+      }
     },
   }) as AppStub<App>
 }
@@ -127,10 +111,6 @@ export function connect<App = AnyApp>(url: string | URL, options: ConnectOptions
 export async function redeem(url: string | URL, oneTimeToken: string): Promise<{ token: string; expiresAt: number }> {
   const door = newHttpBatchRpcSession(rpcAddress(url, 'http')) as unknown as DoorStub
   return await door.redeem(oneTimeToken)
-}
-
-function member(open: () => RpcStub<Record<string, never>>, name: string): Pending<unknown> | ((...args: never[]) => unknown) {
-  return Reflect.get(open(), name) as Pending<unknown>
 }
 
 function rpcAddress(url: string | URL, scheme: 'ws' | 'http'): string {

@@ -1,44 +1,58 @@
 /**
- * A WebSocket as the carrier of a capnweb session. capnweb has one of its own; this one tells a connection that broke, or never opened, as
- * `LINK_LOST`, which says by `retryable` that the caller may try again.
+ * A WebSocket as the carrier of a capnweb session: the first that opens, of as many as it takes. capnweb has a transport of its own; this one
+ * lets a session wait for its connection, and tells a connection that broke as `LINK_LOST`.
  *
- * Owns the socket, and the messages that wait in either direction. Invariants: (1) messages leave and are handed over in the order they came;
- * (2) after the first failure nothing is sent, and every `receive` rejects with that failure.
+ * Owns the socket, the timer until the next attempt, and the messages that wait in either direction. Invariants: (1) messages leave and are
+ * handed over in the order they came; (2) a socket that has been open is the only one: when it breaks, so does the session; (3) after the
+ * first failure nothing is sent, and every `receive` rejects with that failure.
  */
-import type { RpcTransport } from 'capnweb'
 import { linkLost } from '../rpc/errors.ts'
+import { backoffMs, type ClientPorts } from './ports.ts'
+import type { ClientTransport, TransportEvents } from './transport.ts'
 
-/** One WebSocket, opened elsewhere, as the transport of a session. */
-export class SocketTransport implements RpcTransport {
-  #socket: WebSocket
-  /** What was said before the socket opened; `undefined` from then on. */
-  #waiting: string[] | undefined = []
+/** How long one attempt to open a socket may take. */
+const attemptMs = 10_000
+/** The longest wait between two attempts. */
+const longestRetryMs = 10_000
+/** Close codes by which the server says that it will not take these messages: the same again would fare no better. */
+const refusals = new Set([1002, 1003, 1007, 1008, 1009])
+
+/** The socket of one session. */
+export class SocketTransport implements ClientTransport {
+  isOpen = false
+  openedAt = Infinity
+  mayResend = true
+  waitingChars = 0
+  #address: string
+  #ports: ClientPorts
+  #events: TransportEvents
+  #giveUpAt: number
+  #attempt = 0
+  #socket: WebSocket | undefined
+  #cancel: (() => void) | undefined
+  #waiting: string[] = []
   #received: string[] = []
   #reader: PromiseWithResolvers<string> | undefined
   #failure: unknown
 
-  /** @param socket a new one: its messages are taken from now on */
-  constructor(socket: WebSocket) {
-    this.#socket = socket
-    socket.addEventListener('open', () => {
-      for (const message of this.#waiting ?? []) socket.send(message)
-      this.#waiting = undefined
-    })
-    socket.addEventListener('message', ({ data }) => {
-      if (typeof data === 'string') this.#take(data)
-      else this.#fail(linkLost('the server sent bytes, which are none of this protocol'))
-    })
-    socket.addEventListener('close', ({ code, reason }) => this.#fail(linkLost(reason || `the connection was closed (${code})`)))
-    socket.addEventListener('error', () =>
-      this.#fail(linkLost(`the connection to ${new URL(socket.url).host} ${this.#waiting ? 'could not be opened' : 'broke'}`)),
-    )
+  /** Begins to dial after `delayMs`, and gives up `giveUpMs` later. */
+  constructor(address: string, ports: ClientPorts, events: TransportEvents, delayMs: number, giveUpMs: number) {
+    this.#address = address
+    this.#ports = ports
+    this.#events = events
+    this.#giveUpAt = ports.now() + giveUpMs
+    if (delayMs > 0) this.#cancel = ports.timer(delayMs, () => this.#dial())
+    else this.#dial()
   }
 
   /** Called by the session. */
   send(message: string): void {
     if (this.#failure !== undefined) return
-    if (this.#waiting) this.#waiting.push(message)
-    else this.#socket.send(message)
+    if (this.isOpen) this.#socket!.send(message)
+    else {
+      this.#waiting.push(message)
+      this.waitingChars += message.length
+    }
   }
 
   /** Called by the session, one at a time. */
@@ -52,10 +66,75 @@ export class SocketTransport implements RpcTransport {
 
   /** Called by the session when it ends: on an error of either side, and when nobody holds it any more. */
   abort(reason: unknown): void {
+    // What the session itself gave up is not to be sent again.
+    if (this.#failure === undefined) this.mayResend = false
     this.#fail(reason)
+    this.#cancel?.()
+    this.#close()
+  }
+
+  endOfTurn(): boolean {
+    return false
+  }
+
+  #dial(): void {
+    this.#events.connecting()
+    const socket = this.#ports.socket(this.#address)
+    this.#socket = socket
+    this.#cancel = this.#ports.timer(attemptMs, () => broken(`it did not open within ${attemptMs} ms`))
+    const broken = (reason: string) => {
+      // A socket tells its end twice, by `error` and by `close`.
+      if (this.#socket !== socket || this.#failure !== undefined) return
+      this.#cancel?.()
+      if (this.isOpen) this.#lose(reason)
+      else this.#dialAgain(reason)
+    }
+    socket.addEventListener('open', () => {
+      if (this.#socket !== socket || this.#failure !== undefined) return socket.close()
+      this.#cancel?.()
+      this.isOpen = true
+      this.openedAt = this.#ports.now()
+      for (const message of this.#waiting.splice(0)) socket.send(message)
+      this.waitingChars = 0
+      this.#events.open()
+    })
+    socket.addEventListener('message', ({ data }) => {
+      if (this.#failure !== undefined) return
+      if (typeof data === 'string') this.#take(data)
+      else broken('the server sent bytes, which are none of this protocol')
+    })
+    socket.addEventListener('close', ({ code, reason }) => {
+      if (refusals.has(code)) this.mayResend = false
+      broken(reason || `the connection was closed (${code})`)
+    })
+    socket.addEventListener('error', () =>
+      broken(`the connection to ${new URL(this.#address).host} ${this.isOpen ? 'broke' : 'could not be opened'}`),
+    )
+  }
+
+  #dialAgain(reason: string): void {
+    this.#close()
+    const retryMs = backoffMs(this.#attempt++, this.#ports.random(), longestRetryMs)
+    if (this.#ports.now() + retryMs > this.#giveUpAt) {
+      this.mayResend = false
+      this.#lose(`${reason}, ${this.#attempt} ${this.#attempt === 1 ? 'time' : 'times'}`)
+      return
+    }
+    this.#events.lost(reason, retryMs)
+    this.#cancel = this.#ports.timer(retryMs, () => this.#dial())
+  }
+
+  #lose(reason: string): void {
+    this.isOpen = false
+    this.#close()
+    this.#fail(linkLost(reason))
+  }
+
+  #close(): void {
+    const socket = this.#socket
+    this.#socket = undefined
     // Closing before it is open makes a browser complain in its console; the socket is closed as soon as it stands.
-    if (this.#socket.readyState === this.#socket.CONNECTING) this.#socket.addEventListener('open', () => this.#socket.close())
-    else this.#socket.close()
+    if (socket && socket.readyState !== 0) socket.close()
   }
 
   #take(message: string): void {
@@ -69,6 +148,7 @@ export class SocketTransport implements RpcTransport {
 
   #fail(reason: unknown): void {
     this.#failure ??= reason
+    this.#waiting = []
     this.#reader?.reject(this.#failure)
     this.#reader = undefined
   }

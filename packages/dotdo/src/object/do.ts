@@ -79,7 +79,7 @@ export const DO = {
       }
 
       override async fetch(request: Request): Promise<Response> {
-        if (request.headers.get('upgrade') === 'websocket') return this.#host.live.accept()
+        if (request.headers.get('upgrade') === 'websocket') return this.#host.live.accept(new URL(request.url).searchParams.get('after'))
         return new Response('Objects answer calls, not requests: use dotdo/client.\n', { status: 404 })
       }
 
@@ -93,6 +93,7 @@ export const DO = {
 
       override webSocketClose(socket: WebSocket): void {
         socket.close()
+        this.#host.live.left()
       }
     }
     for (const name of shape.names.methods) {

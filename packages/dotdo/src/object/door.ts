@@ -70,6 +70,20 @@ function makeApp(env: DoorEnv, links: Links): App {
     get dotdo(): Operator {
       return new Operator(env, links)
     }
+
+    /**
+     * Runs a chain of calls on one object, once however often it is sent under this key: how dotdo's own clients call, so that they can send
+     * again what a broken connection has left unanswered.
+     *
+     * @param key unguessable: whoever has it gets the answer. None for a chain of reads, which may be read again.
+     * @param chain `[name, arguments?]` each; a part without arguments is a property
+     * @param ageMs of a repeat: how long ago the first sending was
+     * @throws `NOUN_UNKNOWN`, `INVALID_NAME`, `INVALID_CALL`, `CALL_INTERRUPTED`, `RESULT_NOT_KEPT`, and what the calls throw
+     */
+    call(noun: string, name: string, key: string | null, chain: unknown, ageMs?: number): unknown {
+      requireAppNoun(noun)
+      return links.link(noun, name).framework('keyed', ageMs === undefined ? [key, chain] : [key, chain, ageMs])
+    }
   }
   const nouns = new Proxy(Object.create(RpcTarget.prototype) as object, {
     get(target, property, receiver) {

@@ -6,6 +6,7 @@
  * 2. A schedule's firing and its run's row are one transaction; so are a step's effects in this object's SQLite and its result.
  * 3. Whatever changes when the object wants to be woken ends in `wake.changed()`.
  */
+import type { RpcTarget } from 'capnweb'
 import { DotdoError, toErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
 import type { RunTarget } from '../base/views.ts'
@@ -16,6 +17,7 @@ import type { Execution, StepResult } from '../journal/execution.ts'
 import { Journal } from '../journal/journal.ts'
 import type { RunInvocation } from '../journal/ports.ts'
 import type { StepFunction, StepOptions } from '../journal/step-options.ts'
+import { CallKeys } from '../rpc/call-keys.ts'
 import type { LinkAnswer, LinkCall, LinkMessage, LinkReply } from '../rpc/frames.ts'
 import type { LinkClientPorts } from '../rpc/link-client.ts'
 import { defaultDepthLimits } from '../rpc/limits.ts'
@@ -59,6 +61,8 @@ export class ObjectHost {
   readonly tracing: Tracing | undefined
   /** The user's `this`. */
   readonly self: object
+  /** Makes what a caller can reach of this object. */
+  readonly reachFor: (origin: Origin) => RpcTarget
   #userLink: LinkServer
   #inspectLink: LinkServer
   #depth: CallDepth
@@ -73,7 +77,7 @@ export class ObjectHost {
     this.ctx = ctx
     this.shape = shape
     this.store = sqlStore(ctx.storage)
-    this.live = new Live(ctx, clock.now())
+    this.live = new Live(ctx, this.store, clock)
     const keepAlive = (work: Promise<unknown>) => ctx.waitUntil(work)
     this.tracing = tracingOf(this.label, env, keepAlive)
     this.linkPorts = linkPorts(this.label, keepAlive, this)
@@ -120,8 +124,9 @@ export class ObjectHost {
     const enter = this.enter.bind(this)
     const limits = appOptions().limits?.link
     const serverPorts = linkServerPorts(this.linkPorts)
+    this.reachFor = (origin) => new Reach({ self: this.self, enter, origin })
     this.#userLink = new LinkServer(
-      ({ origin }) => new Reach({ self: this.self, enter, origin }),
+      ({ origin }) => this.reachFor(origin),
       serverPorts,
       limits,
       (conversation) => frameworkOf(this, conversation),
@@ -172,6 +177,12 @@ export class ObjectHost {
       if (isThenable(result)) context.outcome = result
       return result
     })
+  }
+
+  #callKeys: CallKeys | undefined
+  /** The calls of clients, by key. Their tables are made by the first of them: most objects never have any. */
+  get callKeys(): CallKeys {
+    return (this.#callKeys ??= new CallKeys(this.store, clock))
   }
 
   /** A native call of a public method. @throws `METHOD_UNKNOWN` */

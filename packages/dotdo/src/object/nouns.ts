@@ -135,7 +135,13 @@ export function objectAt({ stub, at }: ObjectAddress): LinkedObject {
   return {
     dotdoLink: (message) => service.dotdoLink(noun, name, message),
     dotdoCall: (call) => service.dotdoCall(noun, name, call),
-    fetch: (request) => service.fetch(new Request(new URL(livePath(noun, name), request.url), request)),
+    fetch: (request) => {
+      const url = new URL(request.url)
+      // The ticket is this Worker's matter; what the watcher has seen is the object's.
+      const after = url.searchParams.get('after')
+      const path = livePath(noun, name) + (after === null ? '' : `?after=${encodeURIComponent(after)}`)
+      return service.fetch(new Request(new URL(path, url), request))
+    },
   }
 }
 

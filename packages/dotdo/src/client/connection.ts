@@ -1,0 +1,257 @@
+/**
+ * What stands behind {@link connect}: capnweb sessions, one after the other, and the calls that outlive them.
+ *
+ * Owns the current session and the calls on objects that have no answer. Invariants:
+ * 1. A session is opened by the first call, and again by the first call after it broke; at once where calls are without an answer.
+ * 2. A call on an object leaves under one key, however often: what a broken session has left unanswered goes first on the next one, in the order
+ *    of the calls, at most {@link mostSends} times. Everything else that was under way rejects with `LINK_LOST`.
+ * 3. What waits for a connection is bounded by `offline`, and by `giveUpMs`.
+ * 4. After `close()` every call is refused, and nothing is left to run.
+ */
+import { RpcSession, type RpcStub } from 'capnweb'
+import { codeOf, DotdoError } from '../base/errors.ts'
+import type { ChainLink } from '../rpc/chain.ts'
+import { linkLost } from '../rpc/errors.ts'
+import { BatchTransport } from './batch-transport.ts'
+import type { ConnectionOptions } from './options.ts'
+import { backoffMs, type ClientPorts } from './ports.ts'
+import { SocketTransport } from './socket-transport.ts'
+import type { ClientTransport } from './transport.ts'
+
+/** A stub of capnweb, as far as a client uses one. */
+export type AnyStub = { readonly [member: string | symbol]: AnyStub } & ((...args: unknown[]) => AnyStub) & Disposable & Promise<unknown>
+
+/** A call on an object, from when it leaves until it is answered. */
+export interface KeyedCall {
+  readonly answer: Promise<unknown>
+  /** The promise of the session that it left by last: what later calls can be made on. */
+  readonly stub: AnyStub
+}
+
+interface OpenCall extends KeyedCall {
+  noun: string
+  name: string
+  key: string | null
+  chain: ChainLink[]
+  chars: number
+  settle: PromiseWithResolvers<unknown>
+  stub: AnyStub
+  session: Session | undefined
+  issuedAt: number
+  /** When it may have left for the first time; epoch milliseconds. */
+  firstSentAt?: number
+  sends: number
+}
+
+interface Session {
+  transport: ClientTransport
+  door: RpcStub<Record<string, never>>
+  app: AnyStub
+  /** Stubs of objects that calls were made on, by what they lead to. */
+  roots: Map<string, AnyStub>
+}
+
+/** How often one call is sent, at most. What breaks each session that it is in is not tried for ever. */
+const mostSends = 5
+/** How long a call that may have arrived is sent again: well within the time for which objects remember their calls. */
+const resendMs = 5 * 60_000
+/** Stubs of objects that one session keeps at the server. The one taken first goes first. */
+const mostRoots = 1000
+
+/** One app's sessions; see the head of this file for what it owns. */
+export class Connection {
+  #address: string
+  #options: ConnectionOptions
+  #ports: ClientPorts
+  #session: Session | undefined
+  /** In the order in which they were made. */
+  #unanswered = new Set<OpenCall>()
+  /** Calls that wait for the session to open. */
+  #waiting = 0
+  /** Sessions that were lost since one was open. */
+  #losses = 0
+  #downSince: number | undefined
+  #closed = false
+  #keys: string
+  #nextKey = 0
+
+  constructor(address: string, options: ConnectionOptions, ports: ClientPorts) {
+    this.#address = address
+    this.#options = options
+    this.#ports = ports
+    this.#keys = ports.newKey()
+  }
+
+  /**
+   * Sends a chain of calls on an object, again if need be.
+   * @param isRead nothing but properties: may be read again, and needs no key
+   * @param chars how large its arguments are
+   * @throws `OFFLINE_QUEUE_FULL`, `LINK_LOST`; synchronously, and what capnweb throws for values that it cannot send
+   */
+  call(noun: string, name: string, chain: ChainLink[], isRead: boolean, chars: number): KeyedCall {
+    const settle = Promise.withResolvers<unknown>()
+    const key = isRead ? null : `${this.#keys}.${this.#nextKey++}`
+    const issuedAt = this.#ports.now()
+    const call = {
+      noun,
+      name,
+      key,
+      chain,
+      chars,
+      settle,
+      answer: settle.promise,
+      stub: undefined!,
+      session: undefined,
+      issuedAt,
+      sends: 0,
+    } as OpenCall
+    this.#send(call)
+    this.#unanswered.add(call)
+    return call
+  }
+
+  /**
+   * The stub that calls on an object are made on, which are sent once.
+   * @param key names what it leads to; @param take takes it from the app's stub
+   * @throws `OFFLINE_QUEUE_FULL`, `LINK_LOST`
+   */
+  root(key: string, take: (app: AnyStub) => AnyStub): AnyStub {
+    const { app, roots } = this.#admit(0)
+    let root = roots.get(key)
+    if (!root) {
+      roots.set(key, (root = take(app)))
+      const [first] = roots
+      if (roots.size > mostRoots && first) {
+        roots.delete(first[0])
+        first[1][Symbol.dispose]?.()
+      }
+    }
+    return root
+  }
+
+  /** What was recorded in this turn has been sent. */
+  endOfTurn(): void {
+    if (this.#session?.transport.endOfTurn()) this.#session = undefined
+  }
+
+  /** @throws nothing; a second one does nothing */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    const session = this.#session
+    this.#session = undefined
+    session?.door[Symbol.dispose]()
+    for (const call of this.#unanswered) this.#end(call).reject(closed())
+    this.#options.onStatus?.('closed', {})
+  }
+
+  /** The session for one more call, where there is room for it. */
+  #admit(chars: number): Session {
+    if (this.#closed) throw closed()
+    this.#session ??= this.#open(0)
+    const { transport } = this.#session
+    if (!transport.isOpen) {
+      const { maxCalls, maxBytes } = this.#options.offline
+      if (this.#waiting >= maxCalls || transport.waitingChars + chars > maxBytes) throw queueFull(maxCalls, maxBytes)
+      this.#waiting++
+    }
+    return this.#session
+  }
+
+  #open(delayMs: number): Session {
+    const { onStatus, transport: kind, giveUpMs, token } = this.#options
+    this.#waiting = 0
+    const events = {
+      connecting: () => onStatus?.('connecting', {}),
+      open: () => {
+        this.#waiting = 0
+        this.#losses = 0
+        this.#downSince = undefined
+        onStatus?.('open', {})
+      },
+      lost: (reason: string, retryMs: number) => onStatus?.('lost', { reason, retryMs }),
+    }
+    const resent = this.#unanswered.size > 0
+    const transport =
+      kind === 'batch'
+        ? new BatchTransport(this.#address, this.#ports, events, delayMs)
+        : new SocketTransport(this.#address, this.#ports, events, delayMs, resent ? Math.min(giveUpMs, resendMs) : giveUpMs)
+    const door = new RpcSession(transport).getRemoteMain() as unknown as RpcStub<Record<string, never>>
+    const app = (door as unknown as AnyStub)['authenticate']!(token)
+    const session: Session = { transport, door, app, roots: new Map() }
+    door.onRpcBroken((error: unknown) => this.#lose(session, error))
+    return session
+  }
+
+  #send(call: OpenCall): void {
+    const session = this.#admit(call.chars)
+    const { noun, name, key, chain, firstSentAt } = call
+    const age = firstSentAt === undefined ? [] : [this.#ports.now() - firstSentAt]
+    const stub = session.app['call']!(noun, name, key, chain, ...age)
+    call.session = session
+    call.stub = stub
+    call.sends++
+    stub.then(
+      (value) => this.#end(call).resolve(value),
+      // Of a session that broke: the call is on its way again, or was told already.
+      (error: unknown) => call.session === session && this.#end(call).reject(asLost(error)),
+    )
+  }
+
+  #end(call: OpenCall): PromiseWithResolvers<unknown> {
+    this.#unanswered.delete(call)
+    call.session = undefined
+    return call.settle
+  }
+
+  /** A session has ended: what it left unanswered goes on the next one. */
+  #lose(session: Session, cause: unknown): void {
+    const error = this.#closed ? closed() : asLost(cause)
+    if (this.#session === session) this.#session = undefined
+    const left = [...this.#unanswered].filter((call) => call.session === session)
+    const { transport } = session
+    const now = this.#ports.now()
+    this.#downSince ??= now
+    const goesOn = transport.mayResend && !this.#closed && now - this.#downSince < Math.min(this.#options.giveUpMs, resendMs)
+    const again: OpenCall[] = []
+    for (const call of left) {
+      if (transport.openedAt < Infinity) call.firstSentAt ??= Math.max(call.issuedAt, transport.openedAt)
+      // The others are told by their stubs, which have the error by now, or an answer that came just before.
+      if (goesOn && call.sends < mostSends) again.push(call)
+    }
+    if (!goesOn) this.#downSince = undefined
+    const isBatchEnd = this.#options.transport === 'batch' && left.length === 0
+    const retryMs = again.length > 0 ? backoffMs(this.#losses++, this.#ports.random(), 10_000) : undefined
+    if (!this.#closed && !isBatchEnd)
+      this.#options.onStatus?.('lost', {
+        reason: error instanceof Error ? error.message : String(error),
+        ...(retryMs !== undefined && { retryMs }),
+      })
+    // A status listener may have closed it.
+    if (retryMs === undefined || this.#closed) return
+    this.#session ??= this.#open(retryMs)
+    for (const call of again) {
+      try {
+        this.#send(call)
+      } catch (full) {
+        this.#end(call).reject(full)
+      }
+    }
+  }
+}
+
+const closed = (): DotdoError => linkLost('close() was called on this connection')
+
+/** What the end of a session means to its calls. One that capnweb explains in words of its own is a connection that was lost. */
+export function asLost(error: unknown): unknown {
+  const isCapnwebs = codeOf(error) === undefined && error instanceof Error && /^(?:RPC session was|bad RPC message)/.test(error.message)
+  return isCapnwebs ? linkLost(error.message) : error
+}
+
+function queueFull(maxCalls: number, maxBytes: number): DotdoError {
+  return new DotdoError(
+    'OFFLINE_QUEUE_FULL',
+    `This call was not sent: there is no connection, and no room to wait for one (${maxCalls} calls, ${maxBytes} bytes). Wait for onStatus('open'), or raise offline in the options of connect().`,
+    { retryable: true, data: { maxCalls, maxBytes } },
+  )
+}

@@ -1,0 +1,25 @@
+import type { RpcTransport } from 'capnweb'
+
+/** What carries the messages of one session, and what a connection asks of it. */
+export interface ClientTransport extends RpcTransport {
+  send(message: string): void
+  abort(reason: unknown): void
+  /** Whether messages leave at once; before that they wait. */
+  readonly isOpen: boolean
+  /** When messages began to leave: epoch milliseconds, `Infinity` before. */
+  readonly openedAt: number
+  /** Once it is broken: whether calls without an answer may be sent again elsewhere. Not when the server refused them, and not when nobody is there. */
+  readonly mayResend: boolean
+  /** Characters that wait to be sent. */
+  readonly waitingChars: number
+  /** The turn has ended. `true` where the next turn needs a session of its own. */
+  endOfTurn(): boolean
+}
+
+/** What a connection is told. */
+export interface TransportEvents {
+  connecting(): void
+  open(): void
+  /** It could not be opened, and is tried again after `retryMs`. */
+  lost(reason: string, retryMs: number): void
+}

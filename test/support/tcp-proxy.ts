@@ -1,0 +1,59 @@
+/**
+ * A network between a client and an app, that can be cut.
+ *
+ * Owns: its port and the connections through it. After `stop()` none is left.
+ */
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+
+/** A proxy on a port of its own. */
+export interface TcpProxy {
+  /** The app's address, by way of this proxy. */
+  url: string
+  /** Connections that were made so far. */
+  connections: number
+  /** Breaks all connections, as a network does: no farewell. */
+  cut(): void
+  /** Whether new connections are taken. */
+  isUp: boolean
+  /** Called with each chunk before it is passed on; `false` drops it. */
+  pass: (from: 'client' | 'app', bytes: Buffer) => boolean
+  stop(): Promise<void>
+}
+
+/** Starts a proxy in front of the app at `url`. */
+export async function tcpProxy(url: string): Promise<TcpProxy> {
+  const target = new URL(url)
+  const open = new Set<Socket>()
+  const server = createServer((client) => {
+    if (!proxy.isUp) return void client.resetAndDestroy()
+    proxy.connections++
+    const app = connect(Number(target.port), target.hostname)
+    for (const [socket, other, from] of [
+      [client, app, 'client'],
+      [app, client, 'app'],
+    ] as const) {
+      open.add(socket)
+      socket.setNoDelay(true)
+      socket.on('data', (bytes: Buffer) => void (proxy.pass(from, bytes) && other.write(bytes)))
+      socket.on('end', () => other.end())
+      // What breaks on one side breaks on the other.
+      socket.on('error', () => other.destroy())
+      socket.on('close', () => (open.delete(socket), other.destroy()))
+    }
+  })
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  const proxy: TcpProxy = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    connections: 0,
+    isUp: true,
+    pass: () => true,
+    cut: () => {
+      for (const socket of open) socket.destroy()
+    },
+    stop: () => {
+      proxy.cut()
+      return new Promise((stopped) => server.close(() => stopped()))
+    },
+  }
+  return proxy
+}
