@@ -1,3 +1,4 @@
+import { DotdoError } from '../base/errors.ts'
 import type { Frame } from './frames.ts'
 
 /**
@@ -8,11 +9,19 @@ import type { Frame } from './frames.ts'
  * bring the whole of its buffer along, because that is what a structured clone of a view holds: bytes that are none of the receiver's
  * business. Everything else of a frame has been built by capnweb for this frame alone.
  *
+ * @throws `NOT_SENDABLE` for bytes that are gone; an answer with such is a failed answer instead
  * @param frame as capnweb's encoding `structuredClonable` gives it: bytes are `['bytes', view, …]`, a user's list is a list in a list
  */
 export function ownBytes(frame: Frame): Frame {
-  own(frame)
-  return frame
+  try {
+    own(frame)
+    return frame
+  } catch (error) {
+    // A frame that cannot be sent is the end of its session. An answer need not be: its call alone fails.
+    if (frame[0] !== 'resolve') throw error
+    const { name, message, code, retryable, data } = error as DotdoError
+    return ['reject', frame[1], ['error', name, message, null, { code, retryable, data }]]
+  }
 }
 
 function own(value: unknown): unknown {
@@ -20,7 +29,7 @@ function own(value: unknown): unknown {
   if (Array.isArray(value)) {
     const parts = value as unknown[]
     // A copy of exactly these bytes. A Buffer becomes what it arrives as.
-    if (parts[0] === 'bytes' && parts[1] instanceof Uint8Array) parts[1] = new Uint8Array(parts[1])
+    if (parts[0] === 'bytes' && parts[1] instanceof Uint8Array) parts[1] = copyOf(parts[1])
     else for (let i = 0; i < parts.length; i++) parts[i] = own(parts[i])
     return value
   }
@@ -34,4 +43,13 @@ function own(value: unknown): unknown {
     if (typeof part === 'object' && part !== null) object[key] = own(part)
   }
   return value
+}
+
+function copyOf(bytes: Uint8Array): Uint8Array {
+  if ((bytes.buffer as ArrayBuffer).detached)
+    throw new DotdoError(
+      'NOT_SENDABLE',
+      'Bytes of a call were given away before it: their buffer was transferred to a stream or another thread. Pass a copy: bytes.slice().',
+    )
+  return new Uint8Array(bytes)
 }

@@ -72,7 +72,8 @@ function copyList(list: unknown[], state: Copying, depth: number): unknown {
 }
 
 function copyOfBytes(bytes: Uint8Array, state: Copying): unknown {
-  if (!(bytes.buffer instanceof ArrayBuffer)) return notPlain
+  // Shared memory, and bytes that were given away: a session says what is wrong with them.
+  if (!(bytes.buffer instanceof ArrayBuffer) || bytes.buffer.detached) return notPlain
   // A view of a part would take the whole buffer along.
   const isWhole = bytes.byteLength === bytes.buffer.byteLength
   if (!state.copyBytes && isWhole && !state.bytes.some((seen) => seen.buffer === bytes.buffer)) {

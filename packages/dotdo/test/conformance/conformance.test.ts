@@ -3,11 +3,12 @@ import { describe, test } from 'vitest'
 import { allCases } from './cases/all.ts'
 import { notYet } from './cases/pending.ts'
 import { runCase } from './kit.ts'
-import { kitOf, leasedLink, localLink, sessionLink, type TestLink } from './links.ts'
+import { directLink, kitOf, leasedLink, localLink, sessionLink, type TestLink } from './links.ts'
 
 const links: [string, () => TestLink][] = [
   ['capnweb in one heap', localLink],
-  ['the session link', sessionLink],
+  ['a link: alone where it can be', directLink],
+  ['a session for each turn', sessionLink],
   ['a leased session', leasedLink],
 ]
 

@@ -74,12 +74,21 @@ export class HeldTime {
 /** What holds on the links of the suite. */
 const limits = { graceMs: 1000, idleMs: 20_000 }
 
+/** Sessions are named apart in the whole process: objects call one another as well. */
+let sessions = 0
+
+/** A link whose calls never stay alone: each turn opens a session. */
+export class SessionLink extends Link {
+  override record(path: string[], args: unknown[] | undefined): ReturnType<Link['record']> {
+    void super.record(['nothing'], [])
+    return super.record(path, args)
+  }
+}
+
 /** Two ends in one process, with structured clones in between as native calls make them. Counts what either end holds. */
-export function ends(main: object) {
+export function ends(main: object, Kind: typeof Link = Link) {
   const time = new HeldTime()
   const endOfTurn = (then: () => void) => void setImmediate(then)
-  const server = new LinkServer(() => main, { endOfTurn, timer: time.timer }, limits)
-  let sessions = 0
   const failures: Error[] = []
   const ports: LinkClientPorts = {
     endOfTurn,
@@ -90,18 +99,30 @@ export function ends(main: object) {
     detached: (work) => work(),
     unawaitedFailure: (error) => failures.push(error),
   }
+  const server = new LinkServer(
+    () => main,
+    {
+      endOfTurn,
+      timer: time.timer,
+      callAt: (address, name, args) => new Link(() => address as LinkPeer, ports, newLinkStats(), limits).framework(name, args),
+    },
+    limits,
+  )
   const peer: LinkPeer = {
-    async send(message) {
-      const copy = structuredClone(message)
+    async send({ targets, ...message }) {
+      // Addresses go over as they are; everything else is a copy.
+      const copy = { ...structuredClone(message), ...(targets && { targets }) }
       return structuredClone(await server.accept(copy))
     },
     async call(call) {
       return structuredClone(await server.call(structuredClone(call)))
     },
-    address: undefined,
+    get address() {
+      return peer
+    },
   }
   const stats = newLinkStats()
-  const link = new Link(() => peer, ports, stats, limits)
+  const link = new Kind(() => peer, ports, stats, limits)
   return {
     root: () => link.root() as Far,
     link,
@@ -120,13 +141,18 @@ export function ends(main: object) {
   }
 }
 
-/** Each turn opens a session of its own. */
-export function sessionLink(): TestLink {
+/** A link as objects have it: a lone plain call goes natively, and everything else by a session of its turn. */
+export const directLink = (): TestLink => pairLink(Link)
+
+/** Each turn opens a session of its own, whatever is called in it. */
+export const sessionLink = (): TestLink => pairLink(SessionLink)
+
+function pairLink(Kind: typeof Link): TestLink {
   const opened: ReturnType<typeof ends>[] = []
   return {
     traits: { wire: 'clone', lacks: {} },
     async open() {
-      const pair = ends(newWorld())
+      const pair = ends(newWorld(), Kind)
       opened.push(pair)
       return pair.root()
     },

@@ -40,6 +40,23 @@ describe('the bytes of a frame', () => {
     expect(value).toEqual({ a: 1 })
   })
 
+  test('that were given away fail the one answer that holds them, and refuse the message of a call', () => {
+    const bytes = Uint8Array.of(1)
+    structuredClone(bytes, { transfer: [bytes.buffer] })
+    const [kind, id, error] = ownBytes(['resolve', 7, { list: [[['bytes', bytes]]] }])
+    expect([kind, id]).toEqual(['reject', 7])
+    expect(error).toEqual([
+      'error',
+      'DotdoError',
+      expect.stringContaining('given away'),
+      null,
+      expect.objectContaining({ code: 'NOT_SENDABLE' }),
+    ])
+    expect(() => ownBytes(['push', ['pipeline', 0, ['take'], [['bytes', bytes]]]])).toThrow(
+      expect.objectContaining({ code: 'NOT_SENDABLE' }),
+    )
+  })
+
   test('every frame stays what it was', () => {
     const plain = fc.letrec((tie) => ({
       value: fc.oneof(
