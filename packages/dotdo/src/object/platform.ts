@@ -2,6 +2,7 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import type { Clock, Random, SqlRow, SqlValue, Store } from '../base/ports.ts'
 import { redactText } from '../base/redact.ts'
+import type { BytePipe } from '../rpc/byte-stream.ts'
 import type { LinkClientPorts } from '../rpc/link-client.ts'
 import type { LinkServerPorts } from '../rpc/link-server.ts'
 import { MapMeter } from '../rpc/map-meter.ts'
@@ -76,12 +77,15 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
 /** Runs `then` when the code that runs now and every promise that is ready have run. */
 export const endOfTurn = (then: () => void): void => void setImmediate(then)
 
+/** A pipe for bytes that a native call can carry: the platform's own, whose bytes do not pass through JavaScript on their way. */
+const bytePipe = (): BytePipe => new IdentityTransformStream()
+
 /** Counts what `.map`s cost in this isolate. The clock stands still in a turn, so it tells one turn from another. */
 export const mapMeter = new MapMeter(() => clock.now())
 mapMeter.install()
 
 /** What the receiving end of a link needs of the platform. */
-export const receivingPorts: LinkServerPorts = { endOfTurn, timer, mapMeter }
+export const receivingPorts: LinkServerPorts = { endOfTurn, timer, mapMeter, bytePipe }
 
 /**
  * The calling end of links for one owner: an object's instance, or one request of a Worker.
@@ -101,6 +105,7 @@ export function linkPorts(
     endOfTurn,
     keepAlive,
     timer,
+    bytePipe,
     newSession: () => crypto.randomUUID(),
     detached,
     unawaitedFailure: (error) => console.warn(redactText(`${owner}: a call that nobody awaited failed: ${error.code}: ${error.message}`)),

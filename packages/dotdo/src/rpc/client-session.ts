@@ -88,7 +88,7 @@ export class ClientSession implements Consumer {
     this.#origin = origin
     this.#turnEnded = turnEnded
     this.#id = answered?.session ?? ports.newSession()
-    this.#transport = new FrameTransport((frame) => this.#onFrame(frame))
+    this.#transport = new FrameTransport((frame) => this.#onFrame(frame), ports, limits)
     this.#session = new RpcSession(this.#transport, undefined, { onSendError: errorForWire })
     this.main = this.#session.getRemoteMain() as unknown as RpcStub<Record<string, never>>
     if (answered) return
@@ -218,7 +218,6 @@ export class ClientSession implements Consumer {
     for (const [kind, id] of taken) {
       if (kind === 'push') pushed.push(this.#nextCall++)
       else if (kind === 'pipe') this.#nextCall++
-      else if (kind === 'stream') this.#awaited.add(this.#nextCall++)
       else if (kind === 'pull') asked.add(id as number)
     }
     this.#stats.calls += pushed.length
@@ -258,6 +257,7 @@ export class ClientSession implements Consumer {
         session: this.#id,
         seq: this.#seq++,
         frames,
+        ...this.#transport.streamsOf(frames),
         ...(this.#seq === 1 && { origin: this.#origin }),
         ...(targets && { targets }),
         ...(exportsSomething && { duplex: true as const }),
@@ -297,7 +297,8 @@ export class ClientSession implements Consumer {
    */
   async #goOn(frames: Frame[]): Promise<void> {
     if (this.#closed) return
-    if (this.#awaited.size > 0 || this.#session.getStats().exports > 1) await this.#exchange(frames)
+    // A stream is watched from both ends: a cancel comes by a poll, and so does the news that the other end is gone.
+    if (this.#awaited.size > 0 || this.#session.getStats().exports > 1 || this.#transport.openStreams > 0) await this.#exchange(frames)
     else this.#settle()
   }
 
@@ -311,7 +312,7 @@ export class ClientSession implements Consumer {
         this.#ports.unawaitedFailure(unawaited(value))
       }
     }
-    this.#transport.deliver(reply.frames)
+    this.#transport.deliver(reply.frames, reply.streams)
   }
 
   /** Nothing is on its way: the session ends now if nothing can refer to it, and when it was idle for long otherwise. */

@@ -124,6 +124,8 @@ export class FrameGuard {
     if (kind === 'push' || kind === 'stream' || kind === 'pipe') this.#sent++
     else if (kind === 'resolve' || kind === 'reject') this.#answered(id as number)
     else if (kind === 'release') this.#values.released(id as number)
+    // A pipe ends with the lane of its stream.
+    else if (kind === 'lane-end') this.#remove(id as number)
   }
 
   /** Errors for the calls that have waited too long for their answers: frames to send. What capnweb says of them later comes too late. */
@@ -195,6 +197,13 @@ export class FrameGuard {
         return
       case 'abort':
         if (frame.length < 2) throw frameInvalid('it gives no reason', frame)
+        frames.push(frame)
+        return
+      case 'lane':
+      case 'lane-chunk':
+      case 'lane-end':
+        // Streams of links between objects (stream-lanes.ts). A client's session has none.
+        if (this.#options.stranger || !isWhole(subject)) throw frameInvalid('its kind is not known', frame)
         frames.push(frame)
         return
       default:

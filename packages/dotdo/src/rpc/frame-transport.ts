@@ -1,9 +1,16 @@
 import type { RpcTransportWithCustomEncoding } from 'capnweb'
-import type { Frame } from './frames.ts'
+import type { Frame, StreamsOfFrames } from './frames.ts'
 import { ownBytes } from './own-bytes.ts'
+import type { LinkLimits } from './limits.ts'
+import { StreamLanes, type StreamLanePorts } from './stream-lanes.ts'
+
+/** What a transport needs of its surroundings, for streams. */
+export type TransportPorts = Pick<StreamLanePorts, 'bytePipe' | 'timer'>
 
 /**
  * One end of a capnweb session whose frames somebody else carries.
+ *
+ * Streams leave the frames here and travel beside them (stream-lanes.ts).
  *
  * Owns the frames that wait in either direction. Invariants: (1) frames are delivered to the session in the order of `deliver`; (2) after
  * `fail`, the session sees the error once and nothing more is queued.
@@ -16,18 +23,30 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
   #failure: { error: unknown } | undefined
   #idle: PromiseWithResolvers<void> | undefined
   #onSend: (frame: Frame) => void
+  #lanes: StreamLanes
 
-  /** @param onSend told of every frame that the session wants to send, after it was queued */
-  constructor(onSend: (frame: Frame) => void) {
+  /** @param onSend told of every frame that waits to be carried, after it was queued */
+  constructor(onSend: (frame: Frame) => void, ports: TransportPorts, limits: LinkLimits) {
     this.#onSend = onSend
+    this.#lanes = new StreamLanes({
+      bytePipe: () => ports.bytePipe(),
+      timer: (delayMs, then) => ports.timer(delayMs, then),
+      limits,
+      toWire: (frame) => this.say(frame),
+      toSession: (frame) => this.#hand(frame),
+    })
   }
 
   /** Called by the session. */
-  send(message: unknown): void {
-    const frame = ownBytes(message as Frame)
-    this.#outgoing.push(frame)
+  send(message: unknown): number | void {
     // A session that aborts reads no more.
-    if (frame[0] === 'abort') this.#becomeIdle()
+    if ((message as Frame)[0] === 'abort') this.#becomeIdle()
+    return this.#lanes.fromSession(message as Frame)
+  }
+
+  /** Queues a frame to be carried, as the wire has it. */
+  say(frame: Frame): void {
+    this.#outgoing.push(ownBytes(frame))
     this.#onSend(frame)
   }
 
@@ -45,6 +64,17 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
     return this.#outgoing.length
   }
 
+  /** Streams that are under way: while there are any, both ends keep the session and the caller keeps a poll at the receiver. */
+  get openStreams(): number {
+    return this.#lanes.open
+  }
+
+  /** The native streams to carry along with frames that were taken; each is given once. */
+  streamsOf(frames: Frame[]): { streams: StreamsOfFrames } | undefined {
+    const streams = this.#lanes.streamsOf(frames)
+    return streams && { streams }
+  }
+
   /** Takes the frames that are waiting to be carried. */
   take(): Frame[] {
     const frames = this.#outgoing
@@ -59,20 +89,24 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
     return this.#idle.promise
   }
 
-  /** Hands frames of the other end to the session. */
-  deliver(frames: Frame[]): void {
-    for (const frame of frames) {
-      if (this.#reader) {
-        this.#reader.resolve(frame)
-        this.#reader = undefined
-      } else {
-        this.#incoming.push(frame)
-      }
+  /** Hands frames of the other end to the session, and the native streams that came with them. */
+  deliver(frames: Frame[], streams?: StreamsOfFrames): void {
+    this.#lanes.fromWire(frames, streams)
+  }
+
+  #hand(frame: Frame): void {
+    if (this.#reader) {
+      this.#reader.resolve(frame)
+      this.#reader = undefined
+    } else {
+      this.#incoming.push(frame)
     }
   }
 
   /** Ends the session with an error, which every call that waits for an answer gets. */
   fail(error: unknown): void {
+    // What reads a stream is told before the session goes, which would tell it less.
+    if (!this.#failure) this.#lanes.fail(error)
     this.#failure ??= { error }
     this.#outgoing = []
     this.#reader?.reject(error)

@@ -12,6 +12,9 @@ export const linkVersion = 1
 /** One frame of capnweb, such as `['push', …]`, `['pull', 3]`, `['resolve', 3, …]`. */
 export type Frame = [kind: string, ...rest: unknown[]]
 
+/** The native streams of an envelope, by the number that its `lane` frame names. See stream-lanes.ts. */
+export type StreamsOfFrames = Record<number, ReadableStream<Uint8Array>>
+
 /** What one turn of the caller has to say. An empty message is a poll for late answers. */
 export interface LinkMessage {
   version: typeof linkVersion
@@ -20,6 +23,7 @@ export interface LinkMessage {
   /** Counts up from 0 within the session: the order in which messages take effect. */
   seq: number
   frames: Frame[]
+  streams?: StreamsOfFrames
   /** Which of the object's capabilities the session starts from: the user's object where nothing is said. */
   to?: 'inspector'
   /** Who calls: said by the message that opens the session. */
@@ -37,6 +41,7 @@ export interface LinkReply {
   /** Counts up from 0 within the session: the order in which replies take effect. */
   seq: number
   frames: Frame[]
+  streams?: StreamsOfFrames
   /** Whether calls are still running whose answers the caller awaits: poll for them. */
   pending: boolean
   /** Whether something can refer to the session: a running call, an unpulled promise, a capability, a callback. When not, it ends soon. */

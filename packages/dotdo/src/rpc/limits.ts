@@ -37,6 +37,10 @@ export interface LinkLimits extends SessionLimits {
   graceMs: number
   /** How long a poll for late answers hangs before it is renewed. */
   pollMs: number
+  /** One chunk of a stream, in bytes. Plain bytes above it become several chunks. */
+  streamChunkBytes: number
+  /** How long a stream waits for its reader to take a chunk, before it ends at both sides: a result that nobody reads must not hold two objects. */
+  streamStallMs: number
 }
 
 /** The limits of a client: of its session, and of how much of the isolate one client may have. */
@@ -92,6 +96,8 @@ export const defaultLinkLimits: LinkLimits = {
   idleMs: 20_000,
   graceMs: 1_000,
   pollMs: 10_000,
+  streamChunkBytes: 32 * 1024 * 1024,
+  streamStallMs: 300_000,
 }
 
 /** What holds for clients where nothing else is said: anybody can send anything, and none may take the others' time. */

@@ -11,6 +11,7 @@
  */
 import { RpcStub, RpcTarget } from 'capnweb'
 import type { DotdoError } from '../base/errors.ts'
+import type { BytePipe } from './byte-stream.ts'
 import { ClientSession } from './client-session.ts'
 import { linkVersion, type LinkCall, type LinkPeer } from './frames.ts'
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
@@ -31,6 +32,8 @@ export interface LinkClientPorts {
   timer(delayMs: number, then: () => void): () => void
   /** Whose code calls now. Messages are split by it. */
   caller(): Caller
+  /** A new pipe for the bytes of a stream, which a message can carry. */
+  bytePipe(): BytePipe
   /** A new session's name, unguessable. */
   newSession(): string
   /** Runs `work` outside of whatever context the caller is in, so that a session carries nobody's. */

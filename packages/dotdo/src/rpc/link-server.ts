@@ -12,6 +12,7 @@
 import { RpcPromise } from 'capnweb'
 import { DotdoError, type ErrorRecord } from '../base/errors.ts'
 import { startOf, type Conversation, type FrameworkMethods, type MadeCall } from './conversation.ts'
+import type { BytePipe } from './byte-stream.ts'
 import { linkLost } from './errors.ts'
 import { linkVersion, type LinkAnswer, type LinkCall, type LinkMessage, type LinkReply } from './frames.ts'
 import type { MapMeter } from './map-meter.ts'
@@ -28,6 +29,8 @@ export interface LinkServerPorts {
   endOfTurn(then: () => void): void
   /** Runs `then` after `delayMs`; the result cancels it. */
   timer(delayMs: number, then: () => void): () => void
+  /** A new pipe for the bytes of a stream, which a reply can carry. */
+  bytePipe(): BytePipe
   /** Counts what `.map`s cost: the isolate's one. */
   mapMeter?: MapMeter
   /** A link to the object at an address that a caller has sent. Without it, results can only be handed off to the object itself. */

@@ -26,6 +26,10 @@ export function referredCalls(frames: Frame[], candidates: number[]): Set<number
   }
   // Heads first: most references are chains, and an argument may be megabytes.
   for (const [kind, expression] of frames) if (kind === 'push' && Array.isArray(expression)) refer(expression[1])
-  for (const [kind, expression] of frames) if ((kind === 'push' || kind === 'stream') && open.size > 0) look(expression)
+  for (const [kind, expression, chunk] of frames) {
+    if (open.size === 0) break
+    if (kind === 'push') look(expression)
+    else if (kind === 'lane-chunk') look(chunk)
+  }
   return found
 }

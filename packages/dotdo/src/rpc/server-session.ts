@@ -43,11 +43,12 @@ export class ServerSession {
     this.#gone.promise.catch(() => {
       // Most conversations end with nobody waiting to hear of it.
     })
-    this.#transport = new FrameTransport((frame) => {
+    const onSend = (frame: Frame) => {
       this.#guard.sent(frame)
       if (frame[0] === 'abort') this.#failure ??= { error: linkLost('a frame could not be understood') }
       this.#hanging?.()
-    })
+    }
+    this.#transport = new FrameTransport(onSend, ports, limits)
     this.#session = new RpcSession(this.#transport, main({ origin, gone: this.#gone.promise, target: (ticket) => this.#target(ticket) }), {
       onSendError: errorForWire,
     })
@@ -73,7 +74,7 @@ export class ServerSession {
     if (message.duplex) this.#duplex = true
     for (const ticket in message.targets) this.#targets.set(ticket, message.targets[ticket])
     try {
-      this.#transport.deliver(this.#looked(message.frames))
+      this.#transport.deliver(this.#looked(message.frames), message.streams)
     } catch (error) {
       this.#refused = { error }
       return Promise.resolve()
@@ -86,7 +87,8 @@ export class ServerSession {
     if (this.#refused) throw this.#refused.error
     await this.#drainOrTurn()
     // A duplex caller has more to say before these calls can end, so its first message is never held back.
-    const hangs = (this.#draining || (this.#duplex && message.frames.length === 0)) && this.#transport.waiting === 0 && !message.duplex
+    const maySayMore = this.#draining || this.#transport.openStreams > 0 || (this.#duplex && message.frames.length === 0)
+    const hangs = maySayMore && this.#transport.waiting === 0 && !message.duplex
     if (hangs) {
       await this.#hang()
       await this.#drainOrTurn()
@@ -94,21 +96,21 @@ export class ServerSession {
     const frames = this.#transport.take()
     this.idleSweeps = 0
     if (this.#failure && frames.length === 0) throw this.#failure.error
-    return { seq: this.#replies++, frames, pending: this.#draining, open: this.isRetained }
+    return { seq: this.#replies++, frames, ...this.#transport.streamsOf(frames), pending: this.#draining, open: this.isRetained }
   }
 
   /** A sweep's time has passed. Answers that are overdue become errors. */
   sweep(afterMs: number): void {
     this.idleSweeps++
     this.#ageMs += afterMs
-    for (const frame of this.#guard.overdue(this.#ageMs)) this.#transport.send(frame)
+    for (const frame of this.#guard.overdue(this.#ageMs)) this.#transport.say(frame)
   }
 
   /** The frames that capnweb may see. What is answered without it leaves with the reply. @throws `LINK_LIMIT`, `FRAME_INVALID`: the session is over */
   #looked(frames: Frame[]): Frame[] {
     try {
       const looked = this.#guard.look(frames, this.#ageMs)
-      for (const answer of looked.answers) this.#transport.send(answer)
+      for (const answer of looked.answers) this.#transport.say(answer)
       return looked.frames
     } catch (error) {
       this.#failure ??= { error }
@@ -170,7 +172,7 @@ export class ServerSession {
   /** Whether anything can still refer to this session: a running call, an unpulled promise, a capability, a callback. */
   get isRetained(): boolean {
     if (this.#failure) return false
-    if (this.#draining || this.#duplex) return true
+    if (this.#draining || this.#duplex || this.#transport.openStreams > 0) return true
     if (this.#guard.hasUnpulled) return true
     // Exports beyond the main one and the callers' own calls are capabilities that results carried.
     return this.#session.getStats().exports > 1 + this.#guard.calls

@@ -4,6 +4,8 @@ import { Link, type LinkClientPorts } from '../../src/rpc/link-client.ts'
 import { LinkServer } from '../../src/rpc/link-server.ts'
 import type { LinkPeer } from '../../src/rpc/frames.ts'
 import { newLinkStats } from '../../src/rpc/stats.ts'
+import { bytePipe } from '../rpc/byte-pipe.ts'
+import { carried } from '../rpc/pair.ts'
 import { must, type Far, type Kit, type Traits } from './kit.ts'
 import { newWorld } from './world.ts'
 
@@ -94,6 +96,7 @@ export function ends(main: object, Kind: typeof Link = Link) {
     endOfTurn,
     keepAlive: () => {},
     timer: time.timer,
+    bytePipe,
     caller: () => ({ context: undefined, origin: { depth: 1 } }),
     newSession: () => `s${sessions++}`,
     detached: (work) => work(),
@@ -104,18 +107,18 @@ export function ends(main: object, Kind: typeof Link = Link) {
     {
       endOfTurn,
       timer: time.timer,
+      bytePipe,
       callAt: (address, name, args) => new Link(() => address as LinkPeer, ports, newLinkStats(), limits).framework(name, args),
     },
     limits,
   )
   const peer: LinkPeer = {
-    async send({ targets, ...message }) {
-      // Addresses go over as they are; everything else is a copy.
-      const copy = { ...structuredClone(message), ...(targets && { targets }) }
-      return structuredClone(await server.accept(copy))
+    async send(message) {
+      const copy = carried(message)
+      return carried(await server.accept(copy))
     },
     async call(call) {
-      return structuredClone(await server.call(structuredClone(call)))
+      return carried(await server.call(structuredClone(call)))
     },
     get address() {
       return peer

@@ -3,6 +3,7 @@ import { RpcTarget } from 'capnweb'
 import { DO, DotdoError, extract, IcebergWriter, serve } from '../../src/index.ts'
 
 export { DotdoEntrypoint, DotdoSystem } from '../../src/index.ts'
+export { Streamer } from './streamer.ts'
 
 export { Driver, World } from './conformance-objects.ts'
 

@@ -5,6 +5,7 @@ import { DotdoError } from '../../src/base/errors.ts'
 import { Link } from '../../src/rpc/link-client.ts'
 import { describeRef } from '../../src/rpc/ref.ts'
 import { newLinkStats } from '../../src/rpc/stats.ts'
+import { bytePipe } from './byte-pipe.ts'
 import { pair, turns, type Carry } from './pair.ts'
 
 class Door extends RpcTarget {
@@ -227,6 +228,7 @@ describe('a reference', () => {
       endOfTurn: () => {},
       keepAlive: () => {},
       timer: () => () => {},
+      bytePipe,
       newSession: () => 's',
       detached: <T>(work: () => T) => work(),
     }

@@ -3,8 +3,10 @@ import { DEFAULT_LIMITS, RpcSession, RpcTarget, type RpcStub } from 'capnweb'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { FrameGuard } from '../../src/rpc/frame-guard.ts'
 import { FrameTransport } from '../../src/rpc/frame-transport.ts'
+import type { Frame } from '../../src/rpc/frames.ts'
 import { MapMeter } from '../../src/rpc/map-meter.ts'
 import { defaultLinkLimits, type SessionLimits } from '../../src/rpc/limits.ts'
+import { bytePipe } from './byte-pipe.ts'
 import { pair, turns } from './pair.ts'
 
 class Lists extends RpcTarget {
@@ -42,11 +44,14 @@ const open = (limits: Partial<SessionLimits> = {}) => {
 /** capnweb alone, with the guard before it: what is taken along in a `.map` is called at the receiver. */
 function plain(): RpcStub<Lists> {
   const guard = new FrameGuard({ limits: { ...defaultLinkLimits }, meter, stranger: true })
-  const there: FrameTransport = new FrameTransport((frame) => {
+  const ports = { bytePipe, timer: () => () => {} }
+  const back = (frame: Frame) => {
     guard.sent(frame)
     here.deliver(structuredClone(there.take()))
-  })
-  const here: FrameTransport = new FrameTransport(() => there.deliver(guard.look(structuredClone(here.take())).frames))
+  }
+  const there: FrameTransport = new FrameTransport(back, ports, defaultLinkLimits)
+  const forth = () => there.deliver(guard.look(structuredClone(here.take())).frames)
+  const here: FrameTransport = new FrameTransport(forth, ports, defaultLinkLimits)
   void new RpcSession(there, new Lists())
   return new RpcSession<Lists>(here).getRemoteMain()
 }

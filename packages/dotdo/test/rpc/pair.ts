@@ -3,6 +3,7 @@ import { Link, type LinkClientPorts } from '../../src/rpc/link-client.ts'
 import { LinkServer, type LinkServerPorts } from '../../src/rpc/link-server.ts'
 import type { LinkLimits } from '../../src/rpc/limits.ts'
 import type { MapMeter } from '../../src/rpc/map-meter.ts'
+import { bytePipe } from './byte-pipe.ts'
 import { newLinkStats } from '../../src/rpc/stats.ts'
 
 const timer = (delayMs: number, then: () => void) => {
@@ -22,6 +23,7 @@ export function pair(main: object, options: { limits?: Partial<LinkLimits>; mapM
     endOfTurn: (then) => void setImmediate(then),
     keepAlive: () => {},
     timer,
+    bytePipe,
     caller: () => ({ context: undefined, origin: { depth: 1 } }),
     newSession: () => `s${sessions++}-${Math.random()}`,
     detached: (work) => work(),
@@ -30,6 +32,7 @@ export function pair(main: object, options: { limits?: Partial<LinkLimits>; mapM
   const serverPorts: LinkServerPorts = {
     endOfTurn: (then) => void setImmediate(then),
     timer,
+    bytePipe,
     ...(options.mapMeter && { mapMeter: options.mapMeter }),
     linkAt: (address) => new Link(() => address as LinkPeer, clientPorts, newLinkStats()),
   }
@@ -37,12 +40,12 @@ export function pair(main: object, options: { limits?: Partial<LinkLimits>; mapM
   const carry: Carry = options.carry ?? ((_, send) => send())
   const peer: LinkPeer = {
     send(message) {
-      const copy = cloned(message)
-      return carry(copy, async () => structuredClone(await server.accept(copy)))
+      const copy = carried(message)
+      return carry(copy, async () => carried(await server.accept(copy)))
     },
     call(call) {
       const copy = structuredClone(call)
-      return carry(copy, async () => structuredClone(await server.call(copy)))
+      return carry(copy, async () => carried(await server.call(copy)))
     },
     get address() {
       return peer
@@ -52,8 +55,11 @@ export function pair(main: object, options: { limits?: Partial<LinkLimits>; mapM
   return { link, server, stats, failures, peer }
 }
 
-function cloned({ targets, ...message }: LinkMessage): LinkMessage {
-  return { ...structuredClone(message), ...(targets && { targets }) }
+/** A message or an answer as the far end gets it: data is copied, native streams and addresses of objects go over as they are. */
+export function carried<T extends LinkMessage | LinkReply | LinkAnswer>(message: T): T {
+  if ('reply' in message) return { reply: carried(message.reply) } as T
+  const { streams, targets, ...plain } = message as Partial<LinkMessage>
+  return { ...structuredClone(plain), ...(streams && { streams }), ...(targets && { targets }) } as T
 }
 
 /** The end of a turn, and of a few more. */

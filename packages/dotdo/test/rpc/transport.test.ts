@@ -6,6 +6,7 @@ import { errorForWire, linkLost } from '../../src/rpc/errors.ts'
 import { FrameTransport } from '../../src/rpc/frame-transport.ts'
 import type { Frame, LinkMessage } from '../../src/rpc/frames.ts'
 import { LinkServer } from '../../src/rpc/link-server.ts'
+import { bytePipe } from './byte-pipe.ts'
 import { defaultLinkLimits, type LinkLimits } from '../../src/rpc/limits.ts'
 
 const timer = (delayMs: number, then: () => void) => {
@@ -13,9 +14,11 @@ const timer = (delayMs: number, then: () => void) => {
   return () => clearTimeout(id)
 }
 
+const ports = { bytePipe, timer }
+
 describe('the transport', () => {
   test('gives frames to the session in the order they came, whether it waits or not', async () => {
-    const transport = new FrameTransport(() => {})
+    const transport = new FrameTransport(() => {}, ports, defaultLinkLimits)
     transport.deliver([['a'], ['b']])
     expect(await transport.receive()).toEqual(['a'])
     expect(await transport.receive()).toEqual(['b'])
@@ -27,7 +30,7 @@ describe('the transport', () => {
 
   test('tells of each frame that is sent, and hands all of them over once', () => {
     const told: Frame[] = []
-    const transport = new FrameTransport((frame) => told.push(frame))
+    const transport = new FrameTransport((frame) => told.push(frame), ports, defaultLinkLimits)
     transport.send(['push', 1])
     transport.send(['pull', 1])
     expect(told).toEqual([
@@ -43,12 +46,12 @@ describe('the transport', () => {
   })
 
   test('a failure reaches a session that waits, one that reads on first, and drops what was to be sent', async () => {
-    const waiting = new FrameTransport(() => {})
+    const waiting = new FrameTransport(() => {}, ports, defaultLinkLimits)
     const read = waiting.receive()
     waiting.fail(new Error('gone'))
     await expect(read).rejects.toThrow('gone')
 
-    const behind = new FrameTransport(() => {})
+    const behind = new FrameTransport(() => {}, ports, defaultLinkLimits)
     behind.send(['push', 1])
     behind.deliver([['a']])
     behind.fail(new Error('gone'))
@@ -118,7 +121,7 @@ class Main extends RpcTarget {
 
 function receiving(limits: Partial<LinkLimits> = {}) {
   const main = new Main()
-  const server = new LinkServer(() => main, { endOfTurn: (then) => void setImmediate(then), timer }, limits)
+  const server = new LinkServer(() => main, { endOfTurn: (then) => void setImmediate(then), timer, bytePipe }, limits)
   const message = (seq: number, frames: Frame[], more: Partial<LinkMessage> = {}): LinkMessage => ({
     version: 1,
     session: 's',

@@ -1,0 +1,69 @@
+/** Native streams of bytes, as lanes use them: where they come from, and how they are read in pieces of a size. */
+
+/** A pipe for bytes: what is written to one end is read at the other. A write is taken when its bytes were read, or a little before. */
+export interface BytePipe {
+  /** Must be a stream that the link's carrier can take along; reads with a buffer of one's own must work. */
+  readable: ReadableStream<Uint8Array>
+  writable: WritableStream<Uint8Array>
+}
+
+/** How much is asked for when only a few bytes are needed. */
+const bufferBytes = 65_536
+
+/**
+ * Reads a native stream in pieces of exact sizes. Owns the stream's reader. Invariant: what was read and not asked for yet is `#start` to `#end`
+ * of the buffer.
+ */
+export class ExactReader {
+  #reader: ReadableStreamBYOBReader
+  #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(bufferBytes)
+  #start = 0
+  #end = 0
+
+  constructor(stream: ReadableStream<Uint8Array>) {
+    this.#reader = stream.getReader({ mode: 'byob' })
+  }
+
+  /** A view of the next few bytes, good until the next read; `undefined` when the stream ends before them. At most 64 KiB. */
+  async few(count: number): Promise<Uint8Array | undefined> {
+    if (this.#end - this.#start < count && !(await this.#fill(count))) return undefined
+    const view = this.#buffer.subarray(this.#start, this.#start + count)
+    this.#start += count
+    return view
+  }
+
+  /** The next bytes, in memory of their own; `undefined` when the stream ends before them. */
+  async own(count: number): Promise<Uint8Array | undefined> {
+    const here = Math.min(count, this.#end - this.#start)
+    let piece = new Uint8Array(count)
+    piece.set(this.#buffer.subarray(this.#start, this.#start + here))
+    this.#start += here
+    if (here === count) return piece
+    const missing = count - here
+    // A read into one's own buffer takes the buffer away and gives it back in the answer.
+    const { done, value } = await this.#reader.read(piece.subarray(here), { min: missing })
+    if (done || value.byteLength < missing) return undefined
+    piece = new Uint8Array(value.buffer)
+    return piece
+  }
+
+  /** Lets the stream go: its writer learns that nobody reads any more. */
+  cancel(reason: unknown): void {
+    // The stream may have failed by itself, and that is all there is to say.
+    this.#reader.cancel(reason).catch(() => {})
+  }
+
+  /** Reads on until the buffer has `count` bytes. Answers whether it has. */
+  async #fill(count: number): Promise<boolean> {
+    this.#buffer.copyWithin(0, this.#start, this.#end)
+    this.#end -= this.#start
+    this.#start = 0
+    const missing = count - this.#end
+    const have = this.#end
+    const { done, value } = await this.#reader.read(this.#buffer.subarray(have), { min: missing })
+    if (value) this.#buffer = new Uint8Array(value.buffer)
+    if (done) return false
+    this.#end = have + value.byteLength
+    return value.byteLength >= missing
+  }
+}

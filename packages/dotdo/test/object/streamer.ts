@@ -1,0 +1,72 @@
+/** An object whose methods give and take streams, and tell what became of them. */
+import { DO, DotdoError } from '../../src/index.ts'
+
+/** What the sources of all objects went through, by object. Tests look here. */
+export const sources: Record<string, string[]> = {}
+
+function source(name: string, chunks: Iterator<unknown>): ReadableStream<unknown> {
+  const events = (sources[name] ??= [])
+  return new ReadableStream(
+    {
+      pull(controller) {
+        const { done, value } = chunks.next()
+        if (done) return controller.close()
+        events.push('made')
+        controller.enqueue(value)
+      },
+      cancel: (reason) => void events.push(`cancelled: ${(reason as Error)?.message}`),
+    },
+    { highWaterMark: 0 },
+  )
+}
+
+function* blocks(count: number, size: number): Generator<Uint8Array> {
+  for (let i = 0; i < count; i++) yield new Uint8Array(size).fill(i)
+}
+
+function* rows(count: number): Generator<unknown> {
+  for (let i = 0; i < count; i++) yield { id: i, at: new Date(i), big: BigInt(i), none: undefined }
+}
+
+export const Streamer = DO.extend({
+  blocks(count: number, size: number) {
+    return { stream: source(this.id, blocks(count, size)) }
+  },
+  rows(count: number) {
+    return source(this.id, rows(count))
+  },
+  *_failing(): Generator<unknown> {
+    yield 'one'
+    throw new DotdoError('SOURCE_BROKE', 'the source broke')
+  },
+  failing() {
+    return { stream: source(this.id, this._failing()) }
+  },
+  body(text: string) {
+    return { blob: new Blob([text], { type: 'text/plain' }), response: new Response(text, { status: 201 }) }
+  },
+  async size(stream: ReadableStream<Uint8Array>) {
+    let size = 0
+    for await (const chunk of stream) size += chunk.byteLength
+    return size
+  },
+  async first(stream: ReadableStream) {
+    const reader = stream.getReader()
+    const { value } = await reader.read()
+    await reader.cancel(new Error('one is enough'))
+    return value
+  },
+  async fill(writable: WritableStream, count: number) {
+    const writer = writable.getWriter()
+    for (const row of rows(count)) await writer.write(row)
+    await writer.close()
+  },
+  /** Reads a stream of another object as it comes. */
+  async drain(from: string, count: number, size: number) {
+    const { stream } = await this.Streamer(from).blocks(count, size)
+    return await this.size(stream as ReadableStream<Uint8Array>)
+  },
+  async sizeOfBlob(blob: Blob) {
+    return (await blob.arrayBuffer()).byteLength
+  },
+})
