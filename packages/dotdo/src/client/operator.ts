@@ -1,5 +1,5 @@
 /** The operator's view of an app, as a client holds it. */
-import type { AppDescription, ObjectDescription, RunView, ScheduleView, TableOverview } from '../base/views.ts'
+import type { AppDescription, GrantView, ObjectDescription, RunView, ScheduleView, TableOverview } from '../base/views.ts'
 import type { Pending } from '../rpc/remote.ts'
 
 /** Everything that an operator may see and do. Each call answers with what the server's class of the same name documents. */
@@ -24,4 +24,6 @@ export interface InspectorStub {
   trigger(scheduleId: string): Pending<string>
   pause(scheduleId: string): Pending<void>
   resume(scheduleId: string): Pending<void>
+  grants(options?: { limit?: number }): Pending<GrantView[]>
+  revoke(grantId: string): Pending<boolean>
 }

@@ -5,7 +5,9 @@
 import { RpcTarget, type RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import type { AppDescription, TableOverview } from '../base/views.ts'
+import type { Stub } from '../rpc/ref.ts'
 import { appOptions } from './app.ts'
+import { checked, restoreBy } from './authority.ts'
 import { bucketBindings } from './buckets.ts'
 import { livePath } from './live-path.ts'
 import { nounNames, requireAppNoun, type Links } from './nouns.ts'
@@ -47,6 +49,17 @@ export class Door extends RpcTarget {
   async authenticate(token: string): Promise<App> {
     await requireSession(token, this.#env)
     return makeApp(this.#env, this.#links)
+  }
+
+  /**
+   * What a saved capability's token stands for: the token alone is the authority, and opens nothing else. One that this Worker's secret has not signed
+   * wakes no object.
+   * @throws `TOKEN_INVALID`, `CAPABILITY_EXPIRED`, `SECRET_MISSING`, `NOUN_UNKNOWN`
+   */
+  restore(token: string, holder?: { secret: string }): Stub {
+    const claims = checked(token, () => true)
+    requireAppNoun(claims.noun)
+    return restoreBy(this.#links, claims, token, typeof holder?.secret === 'string' ? { secret: holder.secret } : undefined)
   }
 
   /** Exchanges the token of a one-time link for a session's. @throws `TOKEN_INVALID`, `TOKEN_EXPIRED`, `TOKEN_USED` */

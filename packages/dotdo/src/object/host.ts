@@ -32,6 +32,7 @@ import { currentContext, inContext, type CallContext } from './context.ts'
 import { cloneFields, type Shape } from './definition.ts'
 import { frameworkOf } from './framework.ts'
 import { Inspector } from './inspector.ts'
+import { Issuer } from './issuer.ts'
 import { Live } from './live.ts'
 import { Links, linkServerPorts } from './nouns.ts'
 import { clock, endOfTurn, linkPorts, random, sleep, sqlStore, zstd } from './platform.ts'
@@ -63,6 +64,8 @@ export class ObjectHost {
   readonly self: object
   /** Makes what a caller can reach of this object. */
   readonly reachFor: (origin: Origin) => RpcTarget
+  /** What it hands out. */
+  readonly issuer: Issuer
   #userLink: LinkServer
   #inspectLink: LinkServer
   #depth: CallDepth
@@ -120,6 +123,7 @@ export class ObjectHost {
     ])
     this.#depth = new CallDepth({ ...defaultDepthLimits, ...appOptions().limits?.depth }, clock, () => this.wake.changed())
     this.self = makeSelf(this, cloneFields(shape))
+    this.issuer = new Issuer(this)
     const Reach = reachClass(noun, shape.names)
     const enter = this.enter.bind(this)
     const limits = appOptions().limits?.link

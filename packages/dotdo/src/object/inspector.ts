@@ -1,6 +1,6 @@
 /** What an operator may see and do of one object. A capability of its own: holding a stub of the object's methods does not give it. */
 import { RpcTarget } from 'capnweb'
-import type { ObjectDescription, RunView, ScheduleView } from '../base/views.ts'
+import type { GrantView, ObjectDescription, RunView, ScheduleView } from '../base/views.ts'
 import type { DeadLetter, EventView } from '../events/event.ts'
 import type { ObjectHost } from './host.ts'
 
@@ -72,6 +72,16 @@ export class Inspector extends RpcTarget {
   /** Events that a handler never took. */
   deadLetters(options: { limit?: number } = {}): DeadLetter[] {
     return this.#host.outbox.deadLetters({ limit: pageLimit(options) })
+  }
+
+  /** Capabilities that the object has handed out as tokens, newest first. */
+  grants(options: { limit?: number } = {}): GrantView[] {
+    return this.#host.issuer.grants.list(pageLimit(options))
+  }
+
+  /** Takes back what was handed out, by its id, and all that was made from it. Answers whether it was there and not over. @throws `GRANT_UNKNOWN` */
+  revoke(grantId: string): boolean {
+    return this.#host.issuer.grants.revoke(grantId)
   }
 
   /** Gives a dead letter to its handler again. @throws `DEAD_LETTER_UNKNOWN`, `HANDLER_GONE` */

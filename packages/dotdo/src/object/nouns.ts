@@ -85,6 +85,11 @@ export function ownNouns(): string[] {
   return namespacesIn(own()).sort()
 }
 
+/** Whether a noun is a class of this Worker, so that its objects sign with this Worker's secret. */
+export function isOwnNoun(noun: string): boolean {
+  return isNamespace(own()[noun])
+}
+
 /** The nouns that can be called, sorted: exported, bound, and behind services. */
 export function nounNames(): string[] {
   const names = [...ownNouns(), ...namespacesIn(bindings()).map(nounOfBinding), ...Object.keys(appOptions().services ?? {})]

@@ -1,12 +1,15 @@
 /** The ports of the pure rooms over workerd. */
+import { createHash, createHmac } from 'node:crypto'
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import type { Clock, Random, SqlRow, SqlValue, Store } from '../base/ports.ts'
 import { redactText } from '../base/redact.ts'
 import type { BytePipe } from '../rpc/byte-stream.ts'
+import type { Mac } from '../rpc/capability-token.ts'
 import type { LinkClientPorts } from '../rpc/link-client.ts'
 import type { LinkServerPorts } from '../rpc/link-server.ts'
 import { MapMeter } from '../rpc/map-meter.ts'
 import type { Caller, Origin } from '../rpc/origin.ts'
+import { requireSecret } from '../rpc/tokens.ts'
 import { currentContext, detached } from './context.ts'
 
 /** The clock of the platform. It stands still while code runs and moves with I/O. */
@@ -51,6 +54,17 @@ export const zstd = {
   compress: (bytes: Uint8Array): Uint8Array => zstdCompressSync(bytes, zstdLevel),
   decompress: (bytes: Uint8Array): Uint8Array => zstdDecompressSync(bytes),
 }
+
+/** SHA-256 of a text, in hexadecimal; at once, unlike that of Web Crypto. */
+export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
+
+/** HMAC-SHA-256 of texts by the secret of a Worker; at once. @throws `SECRET_MISSING` when it is asked for one */
+export const macOf =
+  (env: unknown): Mac =>
+  (text) =>
+    createHmac('sha256', requireSecret((env as { DOTDO_SECRET?: string }).DOTDO_SECRET))
+      .update(text)
+      .digest()
 
 /** A timer; the result cancels it. */
 export function timer(delayMs: number, then: () => void): () => void {

@@ -122,7 +122,8 @@ export function guardOf(caveats: ReadCaveats, now: () => number, uses?: UseCount
   }
 }
 
-function expired(until: number): DotdoError {
+/** The error for a capability whose time has run out. */
+export function expired(until: number): DotdoError {
   return new DotdoError(
     'CAPABILITY_EXPIRED',
     `This capability was good until ${new Date(until).toISOString()}. Ask whoever handed it out for a new one.`,

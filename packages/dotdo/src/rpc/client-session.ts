@@ -64,6 +64,7 @@ export class ClientSession implements Consumer {
   /** Whether the far end keeps the session until it hears of its end. */
   #isKept = false
   #targets: Record<string, unknown> | undefined
+  #ofThisTurn: Stub[] = []
   /** Other objects that the far end has been given a link to. */
   #introduced = new Map<Link, Stub>()
   /** Promises of other sessions that are on their way to the far end, by what they are and which part of it. */
@@ -158,6 +159,11 @@ export class ClientSession implements Consumer {
     return known
   }
 
+  /** Lets go of a promise of this session as soon as the turn's calls on it have been said: nothing later can use it. */
+  untilTurnEnds(stub: Stub): void {
+    this.#ofThisTurn.push(stub)
+  }
+
   /** Calls a method of the framework at the far end. */
   framework(name: string, args: unknown[]): Stub {
     return applyPath(this.main, [frameworkPrefix + name], args)
@@ -195,6 +201,7 @@ export class ClientSession implements Consumer {
 
   async #flush(): Promise<void> {
     this.#turnEnded()
+    for (const stub of this.#ofThisTurn.splice(0)) stub[Symbol.dispose]()
     const taken = this.#transport.take()
     const frames = this.#withPulls(taken)
     this.#justAnswered.clear()

@@ -19,7 +19,7 @@ import { LoneCall } from './lone-call.ts'
 import type { Caller, Origin } from './origin.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
-import { bindCall, mapSession, rootRef, type Answer } from './ref.ts'
+import { bindCall, mapSession, rootRef, type Answer, type Start } from './ref.ts'
 import type { LinkStats } from './stats.ts'
 
 /** What the calling end needs of its surroundings. */
@@ -43,8 +43,11 @@ export interface LinkClientPorts {
 }
 
 /** The calling end of the link to one object; see the head of this file for what it owns. */
-export class Link {
+export class Link implements Start {
   readonly at: { noun: string; name: string } | undefined
+  /** It leads to the object itself. */
+  readonly steps: readonly [] = []
+  readonly whole: Link = this
   #open: () => LinkPeer
   #peer: LinkPeer | undefined
   #ports: LinkClientPorts
@@ -84,6 +87,16 @@ export class Link {
   root(): RpcStub<Record<string, never>> {
     const caller = this.#ports.caller()
     return caller.context ? rootRef(this, caller) : (this.#root ??= rootRef(this, caller))
+  }
+
+  /** Who calls now. */
+  caller(): Caller {
+    return this.#ports.caller()
+  }
+
+  /** The session of this turn. @param caller see {@link Link.record} */
+  session(caller?: Caller): ClientSession {
+    return this.#turn(caller).session
   }
 
   /**

@@ -80,7 +80,7 @@ export class LoneCall implements Answer {
     value.then(
       (it) => {
         this.#isHere = true
-        this.#settled.resolve(wrapped(session, it))
+        this.#settled.resolve(wrapped(session, it, this))
       },
       (error: unknown) => this.#fail(error),
     )

@@ -40,29 +40,48 @@ export interface Consumer {
   introduce(link: Link): Stub | undefined
 }
 
+/** What a reference is made of. */
 interface Core {
   answer: Answer | Root
   path: readonly string[]
-  /** The call that it is the result of. */
-  made?: { of: Core; args: unknown[] }
   /** The value of a property, once it was asked for. */
   read?: Answer
 }
 
 type Target = (() => void) & { core: Core }
 
-/** The object itself: not awaited, never worn out. */
+/** Where references begin that never wear out: an object's link, or what a method of the framework gives anew in each turn. */
+export interface Start {
+  /** What the object is called, where it has a name. */
+  readonly at: { noun: string; name: string } | undefined
+  /** What leads to it from the object itself. */
+  readonly steps: readonly Step[]
+  /** The link, where all of the object is meant: it can be given to another object as it is. */
+  readonly whole: Link | undefined
+  /** Records a call (`args` given) or a read. */
+  record(path: string[], args: unknown[] | undefined, caller?: Caller): Answer
+  /** The stub that capnweb is given when it goes into a value. */
+  forwarder(caller?: Caller): Stub
+}
+
+/** What begins there: not awaited, never worn out. */
 class Root {
   readonly isPromise = false
   readonly session = undefined
-  readonly link: Link
+  readonly link: Start
   readonly caller: Caller
 
-  constructor(link: Link, caller: Caller) {
+  constructor(link: Start, caller: Caller) {
     this.link = link
     this.caller = caller
   }
 }
+
+/** How an answer came about: by calling (`args` given) or reading what `of` leads to, or by narrowing it. */
+type Made = { of: Core; args: unknown[] | undefined } | { of: Core; narrow: unknown[] }
+
+/** Kept beside the answers for as long as they are, and not in references: what an answer has brought is described by it as well. */
+const made = new WeakMap<Answer, Made>()
 
 /** Something of a session: the promise of a call, or a capability that a result carried. */
 class Bound implements Answer {
@@ -81,7 +100,7 @@ class Bound implements Answer {
     return this.isPromise && isAnswered(this.#stub)
   }
   value(): Promise<unknown> {
-    return (this.#value ??= (this.#stub as unknown as Promise<unknown>).then((it) => wrapped(this.session, it)))
+    return (this.#value ??= (this.#stub as unknown as Promise<unknown>).then((it) => wrapped(this.session, it, this)))
   }
   stub(): Stub {
     return this.#stub
@@ -140,7 +159,7 @@ export function mapSession(): ClientSession | undefined {
 }
 
 /** The reference of an object, for whoever calls now. */
-export function rootRef(link: Link, caller: Caller): Stub {
+export function rootRef(link: Start, caller: Caller): Stub {
   return refOf({ answer: new Root(link, caller), path: [] })
 }
 
@@ -163,22 +182,27 @@ export function applyPath(stub: Stub, path: readonly string[], args: unknown[] |
 }
 
 /** A result as its user gets it: capabilities in it come as references, so that what is called on them can be handed off. */
-export function wrapped(session: ClientSession, value: unknown): unknown {
+export function wrapped(session: ClientSession, value: unknown, from: Answer): unknown {
   // Most results hold none, and need not be looked through.
-  return session.holdsCapabilities ? wrappedDeep(session, value) : value
+  return session.holdsCapabilities ? wrappedDeep(session, value, from, []) : value
 }
 
-function wrappedDeep(session: ClientSession, value: unknown): unknown {
-  if (typeof value === 'function')
-    return Object.getPrototypeOf(value) === RpcStub.prototype && !cores.has(value)
-      ? refOf({ answer: new Bound(session, value as unknown as Stub, false), path: [] })
-      : value
+/** @param path where the value stands in the result of `from`; lent */
+function wrappedDeep(session: ClientSession, value: unknown, from: Answer, path: string[]): unknown {
+  if (typeof value === 'function') {
+    if (Object.getPrototypeOf(value) !== RpcStub.prototype || cores.has(value)) return value
+    const answer = new Bound(session, value as unknown as Stub, false)
+    made.set(answer, { of: { answer: from, path: [...path] }, args: undefined })
+    return refOf({ answer, path: [] })
+  }
   if (typeof value !== 'object' || value === null) return value
   const prototype = Object.getPrototypeOf(value) as unknown
   if (prototype !== Object.prototype && prototype !== Array.prototype) return value
   const parts = value as Record<string, unknown>
   for (const key in parts) {
-    const part = wrappedDeep(session, parts[key])
+    path.push(key)
+    const part = wrappedDeep(session, parts[key], from, path)
+    path.pop()
     if (part !== parts[key]) parts[key] = part
   }
   return value
@@ -196,18 +220,58 @@ export interface RefDescription {
 
 /** How a reference came to be. `undefined` for any other value, and where an argument on the way is no plain data. */
 export function describeRef(value: unknown): RefDescription | undefined {
-  const core = typeof value === 'function' ? cores.get(value) : undefined
-  return core && describe(core)
+  let at = coreOf(value)
+  const steps: Step[] = []
+  let args: unknown[] | undefined
+  while (at) {
+    const names = [...at.path]
+    if (args) {
+      const method = names.pop()
+      const plain = copyPlain(args, true)
+      // What was called is itself a function that a call gave: it has no name.
+      if (method === undefined || plain === notPlain) return undefined
+      steps.push([method, plain as unknown[]])
+    }
+    while (names.length > 0) steps.push([names.pop()!])
+    if (at.answer instanceof Root) {
+      const { at: object, steps: first } = at.answer.link
+      return object && { ...object, path: [...first, ...steps.reverse()] }
+    }
+    const how: Made | undefined = made.get(at.answer)
+    if (how && 'narrow' in how) steps.push([`${frameworkPrefix}narrow`, how.narrow])
+    args = how && 'args' in how ? how.args : undefined
+    at = how?.of
+  }
+  return undefined
 }
 
-function describe({ answer, path, made }: Core): RefDescription | undefined {
-  const steps = path.map((name): Step => [name])
-  if (answer instanceof Root) return answer.link.at && { ...answer.link.at, path: steps }
-  const before = made && describe(made.of)
-  const args = made && copyPlain(made.args, true)
-  const called = before?.path.pop()
-  if (!before || !called || args === notPlain) return undefined
-  return { ...before, path: [...before.path, [called[0], args as unknown[]], ...steps] }
+/** Where a reference begins, for one that leads to just that. */
+export function startOfRef(value: unknown): Start | undefined {
+  const core = coreOf(value)
+  return core?.path.length === 0 && core.answer instanceof Root ? core.answer.link : undefined
+}
+
+/**
+ * Narrows what a call has given, at the object that gave it and in the message of this turn.
+ * @param args of the framework's method beside the capability: caveats, and under which key uses are counted
+ * @returns `undefined` for what no session leads to
+ */
+export function narrowedRef(value: unknown, args: unknown[]): Stub | undefined {
+  const core = coreOf(value)
+  if (!core) return undefined
+  const answer = answerOf(core)
+  // A call that was recorded alone gets its session now.
+  answer.stub()
+  const { session } = answer
+  if (!session) return undefined
+  const narrowed = bindCall(session, session.main, [`${frameworkPrefix}narrowed`], [value, ...args])
+  made.set(narrowed, { of: core, narrow: args })
+  return refOf({ answer: narrowed, path: [] })
+}
+
+/** What stands behind a reference, or `undefined` for any other value. */
+function coreOf(value: unknown): Core | undefined {
+  return typeof value === 'function' ? cores.get(value) : undefined
 }
 
 /**
@@ -216,7 +280,7 @@ function describe({ answer, path, made }: Core): RefDescription | undefined {
  * @returns a reference of what it gives; `undefined` where `value` is no reference
  */
 export function frameworkOn(value: unknown, name: string, args: unknown[]): Stub | undefined {
-  const core = typeof value === 'function' ? cores.get(value) : undefined
+  const core = coreOf(value)
   if (!core) return undefined
   const { answer, path } = core
   const called = [...path, frameworkPrefix + name]
@@ -243,15 +307,16 @@ const handler: ProxyHandler<Target> = {
       if (property in RpcPromise.prototype) return Reflect.get(prototypeOf(core), property) as unknown
       // The framework's own names are not for whoever holds a stub.
       if (property.startsWith(frameworkPrefix)) return undefined
-      const { answer, path, made } = core
-      return refOf({ answer, path: [...path, property], ...(made && { made }) })
+      return refOf({ answer: core.answer, path: [...core.path, property] })
     }
     if (property === insideOfStub) return Reflect.get(inside(core), insideOfStub) as unknown
     if (property === Symbol.dispose && core.path.length === 0) return () => dispose(core)
     return undefined
   },
   apply({ core }, _, args: unknown[]) {
-    return refOf({ answer: call(core, args), path: [], made: { of: core, args } })
+    const answer = call(core, args)
+    made.set(answer, { of: core, args })
+    return refOf({ answer, path: [] })
   },
   getPrototypeOf: ({ core }) => prototypeOf(core),
   has: (_, property) => typeof property === 'string' || property === insideOfStub || property === Symbol.dispose,
@@ -327,6 +392,7 @@ function answerOf(core: Core): Answer {
       const stub = applyPath(answer.stub(), path, undefined)
       core.read = answer.session ? new Bound(answer.session, stub, true) : new Local(stub)
     }
+    made.set(core.read, { of: { answer, path }, args: undefined })
   }
   return core.read
 }
@@ -344,7 +410,10 @@ function inside(core: Core): Stub {
     const handed = consumer.handOff(answer, core.answer instanceof Root ? [] : core.path)
     if (handed) return handed
   }
-  if (core.answer instanceof Root && core.path.length === 0) return (consumer ?? mapping)?.introduce(core.answer.link) ?? stubOf(core)
+  if (core.answer instanceof Root && core.path.length === 0) {
+    const { whole } = core.answer.link
+    return (whole && (consumer ?? mapping)?.introduce(whole)) ?? stubOf(core)
+  }
   if (core.answer instanceof Root) return answerOf(core).carry()
   return applyPath(core.answer.carry(), core.path, undefined)
 }

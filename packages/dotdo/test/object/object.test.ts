@@ -90,7 +90,7 @@ describe('what can be reached', () => {
   test('a noun that does not exist says which do', async () => {
     const error = await failure(stub('Pipeline', 'p').missingNoun())
     expect(error).toMatchObject({ code: 'NOUN_UNKNOWN', data: { noun: 'Nowhere' } })
-    expect((error as Error).message).toMatch(/Counter, DataStage, .*Pipeline, Stage/)
+    expect((error as Error).message).toMatch(/Counter, DataStage, .*Pipeline, .*Stage/)
   })
   test('a failing init is told with its reason', async () => {
     const error = await failure(stub('Broken', 'b').ping())

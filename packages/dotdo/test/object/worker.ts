@@ -2,6 +2,7 @@
 import { RpcTarget } from 'capnweb'
 import { DO, DotdoError, extract, IcebergWriter, serve } from '../../src/index.ts'
 
+export { Keeper, Shelf } from './authority-app.ts'
 export { DotdoEntrypoint, DotdoSystem } from '../../src/index.ts'
 export { Streamer } from './streamer.ts'
 

@@ -1,0 +1,81 @@
+/**
+ * References that begin with a method of the framework: a restored capability, an object that is narrowed. They never wear out: each turn that
+ * uses one asks for it anew, in the same message, so that one trip is enough and what was revoked in between is seen.
+ */
+import { RpcStub, RpcTarget } from 'capnweb'
+import type { ClientSession } from './client-session.ts'
+import { frameworkPrefix } from './conversation.ts'
+import type { Link } from './link-client.ts'
+import type { Caller } from './origin.ts'
+import { applyPath, bindCall, mapSession, rootRef, type Answer, type Start, type Step, type Stub } from './ref.ts'
+
+/** What a framework method of an object, or of what another such method gave, answers with. */
+export class Reached implements Start {
+  readonly at: Link['at']
+  readonly steps: readonly Step[]
+  /** Less than the object is meant: no other object is given a link of its own. */
+  readonly whole = undefined
+  readonly #from: Link | Reached
+  readonly #method: string
+  readonly #args: readonly unknown[]
+  /** What was asked for in the sessions of turns: once in each. */
+  readonly #stubs = new WeakMap<ClientSession, Stub>()
+
+  /**
+   * @param method of the framework, without its prefix
+   * @param args plain data; kept, because they are sent again
+   */
+  constructor(from: Link | Reached, method: string, args: unknown[]) {
+    this.at = from.at
+    this.steps = [...from.steps, [frameworkPrefix + method, args]]
+    this.#from = from
+    this.#method = frameworkPrefix + method
+    this.#args = args
+  }
+
+  /** The reference to it, for whoever calls now. */
+  root(): Stub {
+    return rootRef(this, this.caller())
+  }
+
+  caller(): Caller {
+    return this.#from.caller()
+  }
+
+  session(caller?: Caller): ClientSession {
+    return this.#from.session(caller)
+  }
+
+  record(path: string[], args: unknown[] | undefined, caller?: Caller): Answer {
+    const recorded = mapSession()
+    // Inside a mapper everything is an instruction of it; what stands here is none, so it is called from here.
+    if (recorded) return bindCall(recorded, this.forwarder(caller), path, args)
+    const session = this.session(caller)
+    return bindCall(session, this.stubIn(session), path, args)
+  }
+
+  /** It, as the session of a turn has it until the turn ends. */
+  stubIn(session: ClientSession): Stub {
+    let stub = this.#stubs.get(session)
+    if (!stub) {
+      const from = this.#from instanceof Reached ? this.#from.stubIn(session) : session.main
+      stub = applyPath(from, [this.#method], [...this.#args])
+      this.#stubs.set(session, stub)
+      session.untilTurnEnds(stub)
+    }
+    return stub
+  }
+
+  forwarder(caller?: Caller): Stub {
+    const target = new Proxy(new Forwarder(), {
+      get: (forwarder, property) => {
+        if (typeof property !== 'string') return Reflect.get(forwarder, property)
+        // The framework's own names are not for whoever holds a stub.
+        return property.startsWith(frameworkPrefix) ? undefined : Reflect.get(this.stubIn(this.session(caller)), property)
+      },
+    })
+    return new RpcStub(target) as unknown as Stub
+  }
+}
+
+class Forwarder extends RpcTarget {}
