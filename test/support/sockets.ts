@@ -11,6 +11,8 @@ export interface Recorder extends Disposable {
    * sent before an answer comes is one trip, in however many frames.
    */
   trips(path: string): number
+  /** Messages that were sent since the last `clear`, counted as trips are: those that only tell what is no longer held are none. */
+  sent(path: string): number
   clear(): void
   /** The next message of these sockets is lost on its way. */
   dropNext(path: string): void
@@ -51,6 +53,7 @@ export function recordSockets(): Recorder {
     sockets,
     of: (path) => sockets.filter((it) => pathOf(it).startsWith(path)),
     trips: (path) => traffic.filter(below(path)).filter(({ way }, i, all) => way === 'in' && all[i - 1]?.way === 'out').length,
+    sent: (path) => traffic.filter(below(path)).filter(({ way }) => way === 'out').length,
     clear: () => {
       traffic = []
     },

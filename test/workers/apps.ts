@@ -34,8 +34,9 @@ export async function startCounted(workers: readonly WorkerOptions[]): Promise<C
       await read('DELETE')
       const answer = await work()
       let count = -1
-      // Late ones (a push from object to object, a poll) belong to the work: a turn with nothing new ends it.
-      for (let seen = (await read('GET')).length; seen !== count; seen = (await read('GET')).length) count = seen
+      // Late ones (a push from object to object, a poll) belong to the work: a look that shows nothing new ends it. What never ends is seen as such.
+      for (let looks = 0, seen = (await read('GET')).length; seen !== count && looks < 100; looks++, seen = (await read('GET')).length)
+        count = seen
       return { answer, arrivals: await read('DELETE') }
     },
     [Symbol.asyncDispose]: () => running.stop(),

@@ -9,12 +9,12 @@ export const Warehouse = DO.extend({
   init() {
     this.iceberg = new IcebergWriter({ bucket: this.env.R2_BUCKET, namespace: 'two', tableName: this.id })
   },
-  async load(rows: Row[]): Promise<number> {
+  async load(rows: Row[]) {
     const receipt = await this.do(
       () => this.iceberg!.write(rows.map((row) => ({ type: 'sale', entityId: row.user, payload: row, ts: 1_000 * row.id }))),
       { stepId: 'load' },
     )
-    return receipt.rows
+    return { rows: receipt.rows, stages: rows[0]?.stages }
   },
   async rows() {
     return (await this.iceberg!.snapshot())?.rows ?? 0
@@ -23,19 +23,19 @@ export const Warehouse = DO.extend({
 
 export const Pipeline = DO.extend({
   /** The whole product: a source, two stages, a table, and a query over shards. */
-  async everything() {
+  async everything(table = 'sales') {
     const rows = this.Source('events').extract()
     const clean = this.Stage('clean').run(rows)
     const enriched = this.Stage('enrich').run(clean)
-    const loaded = this.Warehouse('sales').load(enriched)
+    const loaded = this.Warehouse(table).load(enriched)
     const filled = shards.map((id, index) => this.Shard(id).fill(enriched, index, shards.length))
     const counts: number[] = await Promise.all(filled)
     const coordinator = new QueryCoordinator(shards.map((id) => this.Shard(id).scanner()))
-    const [rowsLoaded, users] = await Promise.all([
-      loaded as Promise<number>,
+    const [load, users] = await Promise.all([
+      loaded as Promise<{ rows: number; stages: string[] }>,
       coordinator.query('SELECT user, COUNT(*) AS n, SUM(amount) AS amount FROM events GROUP BY user ORDER BY user'),
     ])
-    return { rows: rowsLoaded, filled: counts, users, stages: ((await enriched) as Row[])[0]!.stages }
+    return { ...load, filled: counts, users }
   },
 
   /** A chain of `depth` calls in one object, each on what the one before it gives. */
