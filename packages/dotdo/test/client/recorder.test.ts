@@ -1,0 +1,239 @@
+/** What leaves for which code: units that can be resumed, and plain calls of capnweb, in which order. */
+import { RpcTarget } from 'capnweb'
+import { describe, expect, test } from 'vitest'
+import { connectOver } from '../../src/client/connect.ts'
+import type { ConnectOptions } from '../../src/client/options.ts'
+import { webPorts } from '../../src/client/ports.ts'
+
+/** A client whose frames are seen and never answered, unless by `answer`. */
+function client(options: Partial<ConnectOptions> = {}) {
+  const frames: unknown[][] = []
+  const listeners: Record<string, ((event: object) => void)[]> = {}
+  const socket = {
+    readyState: 1,
+    addEventListener: (type: string, listener: (event: object) => void) => void (listeners[type] ??= []).push(listener),
+    send: (text: string) => frames.push(JSON.parse(text) as unknown[]),
+    close: () => {},
+  }
+  const turns: (() => void)[] = []
+  const app = connectOver(
+    'http://app.example',
+    { token: 'token', ...options },
+    {
+      ...webPorts(),
+      socket: () => socket as unknown as WebSocket,
+      newKey: () => 'key',
+      endOfTurn: (then) => void turns.push(then),
+      timer: () => () => {},
+    },
+  )
+  /** Ends the turn, and tells what left: a unit as `key name(args).name`, a plain call as `path(args)`, `?` for an answer that is asked for. */
+  const sent = async () => {
+    await new Promise((resolve) => setImmediate(resolve))
+    for (const turn of turns.splice(0)) turn()
+    for (const listener of listeners['open']?.splice(0) ?? []) listener({})
+    const text = frames.splice(0).flatMap(([kind, body]) => {
+      if (kind === 'pull') return [`? ${String(body)}`]
+      if (kind !== 'push') return []
+      const [, on, path, args] = body as [string, number, string[], unknown[]?]
+      const passed = args?.map(plain)
+      if (path[0] !== 'call') return [`${on}.${path.join('.')}${shown(passed)}`]
+      const [noun, name, key, chain] = passed as [string, string, string | null, [string, unknown[]?][]]
+      return [`${noun}/${name} ${key ?? 'read'}: ${chain.map(([name, args]) => name + shown(args)).join('.')}`]
+    })
+    return text.filter((line) => !line.includes('authenticate'))
+  }
+  const answer = (frame: unknown[]) => {
+    for (const listener of listeners['message'] ?? []) listener({ data: JSON.stringify(frame) })
+    return new Promise((resolve) => setImmediate(resolve))
+  }
+  return { app, sent, answer }
+}
+
+/** A list of the user's stands in a list of its own on the wire. */
+const plain = (value: unknown): unknown => (Array.isArray(value) && Array.isArray(value[0]) ? (value[0] as unknown[]).map(plain) : value)
+const shown = (args: unknown[] | undefined): string => (args ? `(${JSON.stringify(args).slice(1, -1)})` : '')
+
+describe('one unit', () => {
+  test('is a call, a chain of calls, and a property of either; nothing leaves before the turn ends', async () => {
+    const { app, sent } = client()
+    void app.Stage('a').run(1)
+    void app.Pipeline('p').getStage(0).run([1, 2])
+    void app
+      .Pipeline('p')
+      .getStage(1)
+      .label.then(() => {})
+    void app.Stage('a').value.then(() => {})
+    expect(await sent()).toEqual([
+      'Stage/a key.0: run(1)',
+      '? 2',
+      'Pipeline/p key.1: getStage(0).run([1,2])',
+      '? 3',
+      'Pipeline/p key.2: getStage(1).label',
+      '? 4',
+      'Stage/a read: value',
+      '? 5',
+    ])
+  })
+
+  test('holds its arguments as they were when it was made', async () => {
+    const { app, sent } = client()
+    const rows = [{ id: 1 }]
+    const bytes = Uint8Array.of(1, 2)
+    void app.Stage('a').run(rows, bytes)
+    rows[0]!.id = 7
+    rows.push({ id: 8 })
+    bytes[0] = 9
+    expect(await sent()).toEqual(['Stage/a key.0: run([{"id":1}],["bytes","AQI"])', '? 2'])
+  })
+
+  test('is no chain whose middle is awaited, used twice, or passed on: its parts are plain calls', async () => {
+    const { app, sent } = client()
+    const awaited = app.Pipeline('p').getStage(0)
+    void awaited.then(() => {})
+    void awaited.run(1)
+    expect(await sent()).toEqual(['1.Pipeline("p")', '2.getStage(0)', '? 3', '3.run(1)', '? 4'])
+    const twice = app.Pipeline('p').getStage(1)
+    void twice.run(1)
+    void twice.run(2)
+    expect(await sent()).toEqual(['2.getStage(1)', '5.run(1)', '? 6', '5.run(2)', '? 7'])
+    const passed = app.Source('s').extract()
+    void app.Warehouse('w').load(passed)
+    // The rows are not asked for.
+    expect(await sent()).toEqual(['1.Source("s")', '8.extract()', '1.Warehouse("w")', '10.load(["pipeline",9])', '? 11'])
+  })
+
+  test('is no chain with another call on its object in between: calls on one object leave in their order', async () => {
+    const { app, sent } = client()
+    const stage = app.Pipeline('p').getStage(0)
+    void app.Pipeline('p').note('between')
+    void stage.run(1)
+    expect(await sent()).toEqual(['1.Pipeline("p")', '2.getStage(0)', 'Pipeline/p key.0: note("between")', '? 4', '3.run(1)', '? 5'])
+    const other = app.Pipeline('p').getStage(0)
+    void app.Pipeline('q').note('elsewhere')
+    void other.run(1)
+    expect((await sent()).filter((it) => !it.startsWith('?'))).toEqual([
+      'Pipeline/q key.1: note("elsewhere")',
+      'Pipeline/p key.2: getStage(0).run(1)',
+    ])
+  })
+
+  test('is sent once, however often it is awaited, and later too', async () => {
+    const { app, sent, answer } = client()
+    const call = app.Stage('a').run(1)
+    const first = Promise.all([call, call])
+    expect(await sent()).toEqual(['Stage/a key.0: run(1)', '? 2'])
+    await answer(['resolve', 2, 42])
+    expect(await first).toEqual([42, 42])
+    expect(await call).toBe(42)
+    expect(await sent()).toEqual([])
+  })
+
+  test('that has left is the start of plain calls', async () => {
+    const { app, sent } = client()
+    const stage = app.Pipeline('p').getStage(0)
+    expect(await sent()).toEqual(['Pipeline/p key.0: getStage(0)', '? 2'])
+    void stage.run(1)
+    expect(await sent()).toEqual(['2.run(1)', '? 3'])
+  })
+})
+
+describe('a plain call', () => {
+  test('leaves at once, after what was recorded before it: what it passes cannot be kept', async () => {
+    const { app, sent } = client()
+    void app.Stage('a').run(1)
+    void app.Stage('a').each(() => {})
+    void app.Stage('a').take(new (class extends RpcTarget {})())
+    void app.Stage('a').run(2)
+    expect((await sent()).filter((it) => !it.startsWith('?'))).toEqual([
+      'Stage/a key.0: run(1)',
+      '1.Stage("a")',
+      '3.each(["export",-1])',
+      '3.take(["export",-2])',
+      'Stage/a key.1: run(2)',
+    ])
+  })
+
+  test('takes references of other objects, of results and of properties, anywhere in its arguments', async () => {
+    const { app, sent } = client()
+    const rows = app.Source('s').extract()
+    void app.Warehouse('w').load({ rows, from: [app.Source('s')], count: rows.length })
+    expect(await sent()).toEqual([
+      '1.Source("s")',
+      '2.extract()',
+      '1.Warehouse("w")',
+      '4.load({"rows":["pipeline",3],"from":[[["pipeline",2]]],"count":["pipeline",3,["length"]]})',
+      '? 5',
+    ])
+  })
+
+  test('is what `.map` is made of', async () => {
+    const { app, sent } = client()
+    void app
+      .Source('s')
+      .list()
+      .map((it: { id: string }) => it.id)
+      .then(() => {})
+    const [root, list] = await sent()
+    expect([root, list]).toEqual(['1.Source("s")', '2.list()'])
+  })
+
+  test('of the operator is never a unit', async () => {
+    const { app, sent } = client()
+    void app.dotdo.object('Stage', 'a').trigger('nightly')
+    void app.dotdo.describe()
+    expect(await sent()).toEqual(['1.dotdo.object("Stage","a")', '2.trigger("nightly")', '? 3', '1.dotdo.describe()', '? 4'])
+  })
+})
+
+describe('a reference', () => {
+  test('of an object is no promise: awaited, it is itself', async () => {
+    const { app, sent } = client()
+    const stage = app.Stage('a')
+    expect((await stage) === stage).toBe(true)
+    expect(await sent()).toEqual([])
+  })
+
+  test('can be looked at, printed and disposed without a call', async () => {
+    const { app, sent } = client()
+    const stage = app.Stage('a')
+    String(stage)
+    JSON.stringify({ stage })
+    expect(Object.keys(stage)).toEqual([])
+    expect(() => `${stage.value as string}`).not.toThrow()
+    stage[Symbol.dispose]()
+    expect(() => (stage.value = 1)).toThrow(TypeError)
+    expect(await sent()).toEqual([])
+  })
+})
+
+describe('a failure', () => {
+  test('of a call that nobody awaits is told to onFailure, and is no unhandled rejection', async () => {
+    const told: unknown[] = []
+    const { app, sent, answer } = client({ onFailure: (error) => told.push(error) })
+    app.Stage('a').run(1)
+    app.Stage('a').each(() => {})
+    await sent()
+    await answer(['reject', 2, ['error', 'Error', 'one']])
+    await answer(['reject', 4, ['error', 'Error', 'two']])
+    expect(told.map((it) => (it as Error).message)).toEqual(['one', 'two'])
+  })
+
+  test('of a call that is awaited is the caller’s alone', async () => {
+    const told: unknown[] = []
+    const { app, sent, answer } = client({ onFailure: (error) => told.push(error) })
+    const call = Promise.resolve(app.Stage('a').run(1)).catch((error: Error) => error.message)
+    await sent()
+    await answer(['reject', 2, ['error', 'Error', 'mine']])
+    expect(await call).toBe('mine')
+    expect(told).toEqual([])
+  })
+
+  test('to send a value at all rejects that call, and the others of the turn leave', async () => {
+    const { app, sent } = client()
+    const refused = Promise.resolve(app.Stage('a').run(new (class Odd {})())).catch((error: Error) => error.message)
+    void app.Stage('a').run(2)
+    expect(await sent()).toContain('Stage/a key.0: run(2)')
+    expect(await refused).toMatch(/serialize/)
+  })
+})
