@@ -98,7 +98,7 @@ class FakeSocket {
     this.#listeners.push([type, listener])
   }
   tell(type: string, event: object = {}): void {
-    for (const [name, listener] of [...this.#listeners]) if (name === type) listener(event as never)
+    for (const [name, listener] of this.#listeners) if (name === type) listener(event as never)
   }
   send(message: string): void {
     if (this.readyState === 1) this.up.push(message)
