@@ -14,6 +14,8 @@ export interface Arrival {
   method: string
   /** Frames in it, or calls where it is not a session's; 0 is a poll for answers. */
   frames: number
+  /** Of the message and of what it was answered, both as JSON. */
+  bytes: number
   /** What it says, shortened: for whoever looks at a count that is wrong. */
   what: string
 }
@@ -39,8 +41,14 @@ export function counted<Class extends abstract new (...args: never[]) => object>
       Object.defineProperty(Counted.prototype, method, {
         value(this: { ctx: { id?: { name?: string } } }, ...args: unknown[]) {
           const envelope = args.at(-1) as Envelope
-          arrivals.push(arrival(envelope, this.ctx.id ? `${noun}/${this.ctx.id.name}` : noun, method))
-          return carry.apply(this, args)
+          const arrived = arrival(envelope, this.ctx.id ? `${noun}/${this.ctx.id.name}` : noun, method)
+          arrivals.push(arrived)
+          const reply = Promise.resolve(carry.apply(this, args))
+          void reply.then(
+            (it) => (arrived.bytes += textOf(it).length),
+            () => {},
+          )
+          return reply
         },
       })
     }
@@ -52,11 +60,12 @@ function arrival(envelope: Envelope, to: string, method: string): Arrival {
   const caller = envelope.origin?.caller
   if (caller !== undefined && envelope.session !== undefined) callers.set(envelope.session, caller)
   const from = caller ?? callers.get(envelope.session ?? '') ?? 'a Worker'
-  const what = (JSON.stringify(envelope.frames ?? envelope, (_, value) => (typeof value === 'bigint' ? String(value) : value)) ?? '').slice(
-    0,
-    2000,
-  )
-  return { from, to, method, frames: envelope.frames?.length ?? 1, what }
+  const text = textOf(envelope.frames ?? envelope)
+  return { from, to, method, frames: envelope.frames?.length ?? 1, bytes: text.length, what: text.slice(0, 2000) }
+}
+
+function textOf(value: unknown): string {
+  return JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? String(part) : part)) ?? ''
 }
 
 /** An app with `/tally` beside its own paths: GET reads what has arrived since the last DELETE. */

@@ -48,6 +48,11 @@ describe.each(Object.entries(layouts))('%s', (layout, workers) => {
     expect(await pipeline.handed(1000)).toBe(1000)
   })
 
+  test('a result that several objects consume is made once, and a failure of its maker is theirs', async () => {
+    expect(await pipeline.consumed(50)).toEqual({ counts: [50, 50, 50], extracted: 1 })
+    expect(await failure(pipeline.handedFailure())).toMatchObject({ code: 'SOURCE_DRY', data: { id: 'dry' }, retryable: true })
+  })
+
   test('a map over a result', async () => {
     expect(await pipeline.mapped(50)).toBe((50 * 49) / 2)
     expect(await pipeline.mappedBack(50)).toBe(50 * 49)

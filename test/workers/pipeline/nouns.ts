@@ -78,7 +78,17 @@ export const Pipeline = DO.extend({
   },
   /** Rows that go from one object to another, and are only named here. */
   async handed(count: number) {
-    return ((await this.Stage('handed').run(this.Source('handed').extract(count))) as Row[]).length
+    return await this.Stage('handed').count(this.Source('handed').extract(count))
+  },
+  /** One result, several consumers. */
+  async consumed(count: number) {
+    const before = await this.Source('consumed').times()
+    const rows = this.Source('consumed').extract(count)
+    const counts = await Promise.all(['a', 'b', 'c'].map((id) => this.Stage(`consumer ${id}`).count(rows)))
+    return { counts, extracted: (await this.Source('consumed').times()) - before }
+  },
+  async handedFailure() {
+    return await this.Stage('handed').count(this.Source('dry').fail())
   },
 
   async add(a: number, b: number) {

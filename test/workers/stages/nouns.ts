@@ -83,6 +83,9 @@ export const Stage = DO.extend({
   notes() {
     return this.seen
   },
+  count(rows: Row[]) {
+    return rows.length
+  },
   double(n: number) {
     return n * 2
   },
