@@ -1,5 +1,7 @@
 /** `dotdo/client`: connect to an app from a browser or from Node. */
 export { connect, redeem } from './client/connect.ts'
+export { restore } from './client/restore.ts'
+export type { RestoreOptions } from './client/restore.ts'
 export type { AnyApp, AppStub, Connection } from './client/connect.ts'
 export type { ConnectionStatus, ConnectOptions, StatusDetail } from './client/options.ts'
 export type { InspectorStub, OperatorStub } from './client/operator.ts'
@@ -8,6 +10,7 @@ export { codeOf, DotdoError } from './base/errors.ts'
 export type { ErrorRecord } from './base/errors.ts'
 export type {
   AppDescription,
+  GrantView,
   LiveEvent,
   ObjectDescription,
   Progress,

@@ -1,5 +1,5 @@
 /** An app that is small and quick, for the tests of what a client meets. */
-import { DO, DotdoError, extract, serve } from 'dotdo'
+import { DO, DotdoError, extract, save, serve } from 'dotdo'
 
 export { DotdoSystem } from 'dotdo'
 
@@ -46,6 +46,10 @@ export const Counter = DO.extend({
   },
   echo(value: unknown) {
     return value
+  },
+  /** A token for this counter, or for the next one. */
+  async hand(options: object) {
+    return await save(this, options)
   },
   _hidden() {
     return 'not for you'

@@ -1,5 +1,5 @@
 /** The nouns that put stages together. The same code finds them in its own Worker, by bindings, or behind a service. */
-import { DO, IcebergWriter, QueryCoordinator } from 'dotdo'
+import { DO, grants, IcebergWriter, narrow, QueryCoordinator, restore, revoke, save } from 'dotdo'
 import type { Row } from '../stages/nouns.ts'
 
 const shards = ['a', 'b', 'c']
@@ -36,6 +36,24 @@ export const Pipeline = DO.extend({
       coordinator.query('SELECT user, COUNT(*) AS n, SUM(amount) AS amount FROM events GROUP BY user ORDER BY user'),
     ])
     return { ...load, filled: counts, users }
+  },
+
+  /** Saves a stage of whichever Worker has it. */
+  async handOut(stage: string, options: object): Promise<string> {
+    return await save(this.Stage(stage), options)
+  },
+  /** Saves what calls lead to from it. */
+  async handOutStep(stage: string): Promise<string> {
+    return await save(narrow(this.Stage(stage).step(), { only: ['depth'] }))
+  },
+  async useToken(token: string, method: string, ...args: unknown[]): Promise<unknown> {
+    return await restore<any>(token)[method](...args)
+  },
+  async takeBack(token: string): Promise<boolean> {
+    return await revoke(token)
+  },
+  async handedOut(stage: string) {
+    return (await grants(this.Stage(stage))).map(({ noun, name, by, status }) => ({ noun, name, by, status }))
   },
 
   /** A chain of `depth` calls in one object, each on what the one before it gives. */

@@ -1,7 +1,7 @@
 /** A client's way to an app, in browsers and in Node. */
 import { newHttpBatchRpcSession } from 'capnweb'
-import { DotdoError } from '../base/errors.ts'
 import type { Remote } from '../rpc/remote.ts'
+import { rpcAddress } from './address.ts'
 import { Connection as Sessions } from './connection.ts'
 import type { OperatorStub } from './operator.ts'
 import { withDefaults, type ConnectOptions } from './options.ts'
@@ -65,7 +65,11 @@ export function connect<App = AnyApp>(url: string | URL, options: ConnectOptions
 export function connectOver<App = AnyApp>(url: string | URL, options: ConnectOptions, ports: ClientPorts): AppStub<App> {
   const isBatch = options.transport === 'batch'
   const address = rpcAddress(url, isBatch ? 'http' : 'ws')
-  const sessions = new Sessions(address, withDefaults(options), ports)
+  const sessions = new Sessions(
+    address,
+    withDefaults(options, (door) => door['authenticate']!(options.token)),
+    ports,
+  )
   const recorder = new Recorder(sessions, ports, { isBatch, onFailure: options.onFailure })
   const subscriptions = new Set<LiveSubscription>()
   const inspector = (noun: string, name: string) =>
@@ -111,24 +115,4 @@ export function connectOver<App = AnyApp>(url: string | URL, options: ConnectOpt
 export async function redeem(url: string | URL, oneTimeToken: string): Promise<{ token: string; expiresAt: number }> {
   const door = newHttpBatchRpcSession(rpcAddress(url, 'http')) as unknown as DoorStub
   return await door.redeem(oneTimeToken)
-}
-
-function rpcAddress(url: string | URL, scheme: 'ws' | 'http'): string {
-  if (!URL.canParse(url))
-    throw new DotdoError(
-      'INVALID_URL',
-      `${JSON.stringify(String(url))} is no address. Write it whole: connect('https://my-pipeline.example', …).`,
-      { data: { url: String(url) } },
-    )
-  const address = new URL(url)
-  const secure = address.protocol === 'https:' || address.protocol === 'wss:'
-  if (!secure && address.protocol !== 'http:' && address.protocol !== 'ws:') {
-    throw new DotdoError('INVALID_URL', `An app is reached by http, https, ws or wss, not ${address.protocol} (${address.href}).`, {
-      data: { url: address.href },
-    })
-  }
-  address.protocol = `${scheme}${secure ? 's' : ''}:`
-  if (address.pathname === '/') address.pathname = '/rpc'
-  address.hash = ''
-  return address.href
 }

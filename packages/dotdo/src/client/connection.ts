@@ -159,7 +159,7 @@ export class Connection {
   }
 
   #open(delayMs: number): Session {
-    const { onStatus, transport: kind, giveUpMs, token } = this.#options
+    const { onStatus, transport: kind, giveUpMs, enter } = this.#options
     this.#waiting = 0
     const events = {
       connecting: () => onStatus?.('connecting', {}),
@@ -177,7 +177,7 @@ export class Connection {
         ? new BatchTransport(this.#address, this.#ports, events, delayMs)
         : new SocketTransport(this.#address, this.#ports, events, delayMs, resent ? Math.min(giveUpMs, resendMs) : giveUpMs)
     const door = new RpcSession(transport).getRemoteMain() as unknown as RpcStub<Record<string, never>>
-    const app = (door as unknown as AnyStub)['authenticate']!(token)
+    const app = enter(door as unknown as AnyStub)
     const session: Session = { transport, door, app, roots: new Map() }
     door.onRpcBroken((error: unknown) => this.#lose(session, error))
     return session

@@ -1,5 +1,7 @@
 /** What a connection can be told, and what holds where nothing is said. */
 
+import type { AnyStub } from './connection.ts'
+
 /** Where a connection stands. `lost`: it broke; it is opened again by itself where `retryMs` says when, and else by the next call. `closed`: for good. */
 export type ConnectionStatus = 'connecting' | 'open' | 'lost' | 'closed'
 
@@ -32,7 +34,8 @@ export interface ConnectOptions {
 
 /** The same with nothing left open. */
 export interface ConnectionOptions {
-  token: string
+  /** What a session begins with: takes from the app's door what all calls are made on. */
+  enter: (door: AnyStub) => AnyStub
   onStatus: ConnectOptions['onStatus'] | undefined
   offline: { maxCalls: number; maxBytes: number }
   giveUpMs: number
@@ -40,9 +43,12 @@ export interface ConnectionOptions {
 }
 
 /** Fills in what was not said. */
-export function withDefaults({ token, onStatus, offline, giveUpMs, transport }: ConnectOptions): ConnectionOptions {
+export function withDefaults(
+  { onStatus, offline, giveUpMs, transport }: Omit<ConnectOptions, 'token'>,
+  enter: ConnectionOptions['enter'],
+): ConnectionOptions {
   return {
-    token,
+    enter,
     onStatus,
     offline: { maxCalls: offline?.maxCalls ?? 1000, maxBytes: offline?.maxBytes ?? 8 * 1024 * 1024 },
     giveUpMs: giveUpMs ?? 30_000,
