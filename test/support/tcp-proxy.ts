@@ -9,6 +9,8 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 export interface TcpProxy {
   /** The app's address, by way of this proxy. */
   url: string
+  /** Where the app is; an app that was started anew is elsewhere. */
+  target: string
   /** Connections that were made so far. */
   connections: number
   /** Breaks all connections, as a network does: no farewell. */
@@ -22,12 +24,12 @@ export interface TcpProxy {
 
 /** Starts a proxy in front of the app at `url`. */
 export async function tcpProxy(url: string): Promise<TcpProxy> {
-  const target = new URL(url)
   const open = new Set<Socket>()
   const server = createServer((client) => {
     if (!proxy.isUp) return void client.resetAndDestroy()
     proxy.connections++
-    const app = connect(Number(target.port), target.hostname)
+    const { hostname, port } = new URL(proxy.target)
+    const app = connect(Number(port), hostname)
     for (const [socket, other, from] of [
       [client, app, 'client'],
       [app, client, 'app'],
@@ -44,6 +46,7 @@ export async function tcpProxy(url: string): Promise<TcpProxy> {
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
   const proxy: TcpProxy = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    target: url,
     connections: 0,
     isUp: true,
     pass: () => true,

@@ -36,6 +36,11 @@ export const Counter = DO.extend({
     this.ctx.storage.kv.put('kept', total)
     return total
   },
+  async keepSlowly(n: number, ms: number) {
+    this.ctx.storage.kv.put('kept', Number(this.ctx.storage.kv.get('kept') ?? 0) + n)
+    await new Promise((resolve) => setTimeout(resolve, ms))
+    return Number(this.ctx.storage.kv.get('kept'))
+  },
   async tell(listener: (n: number) => void, ms: number) {
     await new Promise((resolve) => setTimeout(resolve, ms))
     listener(this.total)
