@@ -46,6 +46,11 @@ export class FakeObject {
     socket.send(JSON.stringify({ type: 'watching', seq: this.#seq }))
   }
 
+  /** What happened before is remembered no more: whoever comes back has to look. */
+  forget(): void {
+    this.#seq += 1000
+  }
+
   /** Puts a run in the place of the one with its id, or before all others, and tells of it. */
   change(run: RunView, type: 'run.started' | 'run.done' | 'run.failed' | 'run.cancelled'): void {
     const at = this.runs.findIndex(({ runId }) => runId === run.runId)
@@ -78,6 +83,8 @@ export interface FakeApp {
   endSessions(): void
   /** Cuts every connection, as a restart does. */
   cut(): void
+  /** Whether new connections are refused. */
+  isDown: boolean
   close(): Promise<void>
 }
 
@@ -181,6 +188,12 @@ export async function startFakeApp(dist = built, now = Date.now()): Promise<Fake
     get dotdo() {
       return new Operator()
     }
+    /** How a client calls an object. This one keeps no keys: nothing breaks during its calls. */
+    call(noun: 'Pipeline' | 'Report', name: string, _key: string | null, [link]: [[method: 'query' | 'exampleQueries', args?: [string]]]) {
+      const [method, args] = link
+      const object = this[noun](name)
+      return method === 'query' ? object.query(...args!) : object.exampleQueries()
+    }
     Pipeline(name: string) {
       return new UserObject(objects[`Pipeline/${name}`]!)
     }
@@ -217,6 +230,7 @@ export async function startFakeApp(dist = built, now = Date.now()): Promise<Fake
   const sockets = new WebSocketServer({ noServer: true })
   server.on('upgrade', (request, socket, head) => {
     const { pathname } = new URL(request.url ?? '/', 'http://fake')
+    if (app.isDown) return void socket.destroy()
     sockets.handleUpgrade(request, socket, head, (accepted) => {
       const object = objects[decodeURIComponent(pathname.replace('/live/', ''))]
       if (pathname === '/rpc') newWebSocketRpcSession(accepted as unknown as WebSocket, new Door())
@@ -237,7 +251,11 @@ export async function startFakeApp(dist = built, now = Date.now()): Promise<Fake
       return `${url}#token=${token}`
     },
     endSessions: () => void generation++,
-    cut: () => sockets.clients.forEach((socket) => socket.terminate()),
+    isDown: false,
+    cut() {
+      for (const object of Object.values(objects)) object.forget()
+      for (const socket of sockets.clients) socket.terminate()
+    },
     async close() {
       app.cut()
       server.closeAllConnections()

@@ -181,6 +181,7 @@ describe.skipIf((await findChromium()) === undefined)('the page in a browser', (
   test('after a lost connection the page reads what it missed', async () => {
     await enter()
     await seen('Live')
+    app.isDown = true
     app.cut()
     await seen('Reconnecting')
     const { status: _, ...target } = { ...app.pipeline.runs[1]! }
@@ -191,6 +192,7 @@ describe.skipIf((await findChromium()) === undefined)('the page in a browser', (
       target: { kind: 'method', name: 'missedOne' },
       startedAt: Date.now(),
     })
+    app.isDown = false
     await seen('missedOne()')
     await seen('Live')
   })
