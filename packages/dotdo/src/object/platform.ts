@@ -94,8 +94,8 @@ export const endOfTurn = (then: () => void): void => void setImmediate(then)
 /** A pipe for bytes that a native call can carry: the platform's own, whose bytes do not pass through JavaScript on their way. */
 const bytePipe = (): BytePipe => new IdentityTransformStream()
 
-/** Counts what `.map`s cost in this isolate. The clock stands still in a turn, so it tells one turn from another. */
-export const mapMeter = new MapMeter(() => clock.now())
+/** Counts what `.map`s cost in this isolate. */
+export const mapMeter = new MapMeter({ endOfTurn, now: clock.now })
 mapMeter.install()
 
 /** What the receiving end of a link needs of the platform. */

@@ -19,7 +19,7 @@ import { frameInvalid, isWhole, Refusal, ValueGuard, type MessageCost } from './
 interface Call {
   /** Whether the answer was asked for. */
   pulled: boolean
-  /** How long the chain is that it ends: what it weighs while it is under way. */
+  /** How long the chain is that it ends. */
   depth: number
   /** When its answer was asked for, on the clock of the guard; absent while it was not, and when it was given. */
   since?: number
@@ -94,7 +94,7 @@ export class FrameGuard {
     return this.#underWay
   }
 
-  /** The depths of the calls that are under way, together: what they cost when they are answered at once. */
+  /** What the calls weigh that are under way: one for a plain call, and for a chain with the square of its depth, as it costs. */
   get work(): number {
     return this.#work
   }
@@ -240,7 +240,7 @@ export class FrameGuard {
     call.since = now
     this.#unpulled--
     this.#underWay++
-    this.#work += call.depth
+    this.#work += weightOf(call.depth)
   }
 
   #answered(id: number): void {
@@ -248,7 +248,7 @@ export class FrameGuard {
     if (call?.since === undefined) return
     delete call.since
     this.#underWay--
-    this.#work -= call.depth
+    this.#work -= weightOf(call.depth)
     if (call.chunk) this.#calls.delete(id)
   }
 
@@ -294,3 +294,6 @@ export class FrameGuard {
     return overLimit(limit, value, this.#limits[limit], this.#options.caller)
   }
 }
+
+/** Each step of a chain goes the way of those before it, and through as many objects when each gives a reference to the next: half the square. */
+const weightOf = (depth: number): number => 1 + Math.floor((depth * depth) / 16)

@@ -45,7 +45,7 @@ export interface LinkLimits extends SessionLimits {
 
 /** The limits of a client: of its session, and of how much of the isolate one client may have. */
 export interface ClientLimits extends SessionLimits {
-  /** Calls under way at once, each weighing its depth. Over it, the client's next frames wait. */
+  /** Calls under way at once. A chain weighs more, with the square of its depth: one of 100 as much as 626 calls. Over it, the next frames wait. */
   workAtOnce: number
   /** Frames that wait, at most. Over it the session ends: the client sends faster than it is served, and does not wait for answers. */
   framesWaiting: number
@@ -53,7 +53,7 @@ export interface ClientLimits extends SessionLimits {
   bytesWaiting: number
   /** Bytes of one answer. Over it, the call that asked for it gets the error in its place. */
   answerBytes: number
-  /** What one client may do at once: a frame weighs 1, and 1 more for each 8 KiB of it, each step of a chain and each instruction of a `.map`. */
+  /** What one client may do at once: a frame weighs 1, and 1 more for each 8 KiB of it and for each 4 steps of the chain it ends. */
   workAhead: number
   /** What it may do again after each rest, once that is used up and while other clients are at work too. */
   workPerTurn: number

@@ -28,8 +28,9 @@ export class MapBudget {
   }
 
   /** @throws `LINK_LIMIT` */
-  element(): void {
-    if (++this.#elements > this.#limits.mapFanOut) throw overLimit('mapFanOut', this.#elements, this.#limits.mapFanOut, this.#caller)
+  element(weight: number): void {
+    this.#elements += weight
+    if (this.#elements > this.#limits.mapFanOut) throw overLimit('mapFanOut', this.#elements, this.#limits.mapFanOut, this.#caller)
   }
 
   /** @throws `LINK_LIMIT` */
@@ -43,20 +44,31 @@ export class MapBudget {
   }
 }
 
+/** What the meter needs of its surroundings. */
+export interface MapMeterPorts {
+  /** Runs `then` in the next turn of the event loop. May forget it, when the request that asks ends before. */
+  endOfTurn(then: () => void): void
+  /** Milliseconds. */
+  now(): number
+}
+
+/** When a turn has ended though nobody told so, because the request that should have is gone. */
+const forgottenMs = 10_000
+
+/** What an element weighs whose `.map` has another in it: what that takes along is copied for each. */
+const nestedWeight = 10
+
 /** The meter of one isolate; see the head of this file. */
 export class MapMeter {
-  #turn: () => unknown
-  #now: unknown
+  #ports: MapMeterPorts
   #current: MapBudget | undefined
   #shared: MapBudget | undefined
+  #sharedSince = 0
   #limits: Pick<SessionLimits, 'mapFanOut' | 'mapSteps'>
 
-  /**
-   * @param turn tells one turn of the event loop from another: it gives the same value all through one
-   * @param limits of what cannot be told whose it is
-   */
-  constructor(turn: () => unknown, limits: Pick<SessionLimits, 'mapFanOut' | 'mapSteps'> = defaultClientLimits) {
-    this.#turn = turn
+  /** @param limits of what cannot be told whose it is */
+  constructor(ports: MapMeterPorts, limits: Pick<SessionLimits, 'mapFanOut' | 'mapSteps'> = defaultClientLimits) {
+    this.#ports = ports
     this.#limits = limits
   }
 
@@ -87,10 +99,10 @@ export class MapMeter {
   }
 
   /** Charges what these instructions do to a budget. The list stays as it is: what is added to it is neither sent nor copied. */
-  meter(instructions: unknown[], budget: MapBudget): void {
+  meter(instructions: unknown[], budget: MapBudget, isNested = false): void {
     const slice = (...range: [number?, number?]) => {
       this.#enter(budget)
-      budget.element()
+      budget.element(isNested ? nestedWeight : 1)
       return Array.prototype.slice.apply(instructions, range) as unknown[]
     }
     Object.defineProperty(instructions, 'slice', { value: slice, enumerable: false, configurable: true })
@@ -104,9 +116,15 @@ export class MapMeter {
 
   #step(): void {
     if (this.#current) return this.#current.step()
-    const now = this.#turn()
-    if (!this.#shared || now !== this.#now) this.#shared = new MapBudget(this.#limits)
-    this.#now = now
+    const now = this.#ports.now()
+    if (!this.#shared || now - this.#sharedSince > forgottenMs) {
+      const budget = new MapBudget(this.#limits)
+      this.#shared = budget
+      this.#sharedSince = now
+      this.#ports.endOfTurn(() => {
+        if (this.#shared === budget) this.#shared = undefined
+      })
+    }
     this.#shared.step()
   }
 }

@@ -32,8 +32,11 @@ export interface ServedClientPorts extends SharePorts {
 /** How often overdue answers are looked for, in one time of `graphMs`. */
 const looksPerGraph = 10
 
-/** What weighs as much as one plain call, measured: a call is some 50 µs, a step of a chain for each of its depth 1 to 2, a value of a `.map` 20. */
-const depthPerWork = 32
+/**
+ * What weighs as much as one plain call, measured: a call is some 50 µs, a value of a `.map` 20. A step of a chain is 1 to 2 for each of its depth
+ * within one object, and 40 where it goes through as many objects: it is charged between the two.
+ */
+const depthPerWork = 4
 const stepsPerWork = 2.5
 const bytesPerWork = 8192
 

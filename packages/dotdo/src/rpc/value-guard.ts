@@ -174,12 +174,13 @@ export class ValueGuard {
     this.#charge(cost, size.instructions)
     if (!this.#options.meter) return
     cost.budget ??= new MapBudget(this.#limits, this.#options.caller)
-    this.#options.meter.meter(instructions, cost.budget)
+    this.#options.meter.meter(instructions, cost.budget, size.nesting > 1)
   }
 
   /** Counts the instructions of a recording with those of the recordings in it. Its references are to numbers of its own. */
   #measure(instructions: unknown[], level: number, depth: number, size: { instructions: number; nesting: number }): void {
     if (level > this.#limits.mapNesting) throw new Refusal(this.#over('mapNesting', level))
+    size.nesting = Math.max(size.nesting, level)
     size.instructions += instructions.length
     if (size.instructions > this.#limits.mapInstructions) throw new Refusal(this.#over('mapInstructions', size.instructions))
     const look = (value: unknown, at: number): void => {

@@ -28,13 +28,22 @@ describe('what it counts', () => {
       ['pull', 2],
       ['pull', 2],
     ])
-    expect([it.calls, it.underWay, it.work, it.hasUnpulled]).toEqual([2, 2, 3, false])
+    expect([it.calls, it.underWay, it.work, it.hasUnpulled]).toEqual([2, 2, 2, false])
     it.sent(['resolve', 2, 1])
     it.sent(['resolve', 2, 1])
     expect([it.underWay, it.work]).toEqual([1, 1])
     it.look([['release', 1, 1]])
     it.look([['release', 2, 1]])
     expect([it.calls, it.underWay, it.work]).toEqual([0, 0, 0])
+  })
+
+  test('a chain that is under way weighs with the square of its depth', () => {
+    const it = guard()
+    it.look(Array.from({ length: 100 }, (_, i) => call(i, 'a')))
+    it.look([['pull', 100]])
+    expect(it.work).toBe(626)
+    it.sent(['resolve', 100, 1])
+    expect(it.work).toBe(0)
   })
 
   test('a chunk of a stream is gone with its answer, a pipe with its release', () => {

@@ -29,8 +29,7 @@ class Lists extends RpcTarget {
 }
 
 const before = { ...DEFAULT_LIMITS }
-let turn = 0
-const meter = new MapMeter(() => turn, { mapFanOut: 1, mapSteps: 400 })
+const meter = new MapMeter({ endOfTurn: (then) => void setImmediate(then), now: () => performance.now() }, { mapFanOut: 1, mapSteps: 400 })
 let uninstall = () => {}
 beforeAll(() => {
   uninstall = meter.install()
@@ -100,13 +99,11 @@ describe('a .map', () => {
   })
 
   test('in a .map whose list comes later is charged to all such of the turn', async () => {
-    turn++
     const root = plain()
     const sizes = (rows: number, columns: number) => root.list(rows).map(() => root.size(root.late(columns).map((n) => ({ n })) as never))
     expect(await sizes(2, 20)).toEqual([20, 20])
     await expect(Promise.resolve(sizes(10, 50))).rejects.toMatchObject(over('mapSteps', 400))
     await turns(10)
-    turn++
     expect(await sizes(2, 20)).toEqual([20, 20])
   })
 })
@@ -124,8 +121,22 @@ test('sessions are made with the limits that capnweb has, also when a turn has u
   expect(await root.double(1)).toBe(2)
 })
 
+test('a turn whose end nobody told is over after a while', () => {
+  let now = 0
+  const limits = { ...before }
+  const forgotten = new MapMeter({ endOfTurn: () => {}, now: () => now }, { mapFanOut: 1, mapSteps: 2 })
+  const uninstallThis = forgotten.install(limits)
+  const step = () => limits.maxDepth
+  step()
+  step()
+  expect(step).toThrow(/mapSteps/)
+  now = 10_001
+  expect(step()).toBe(before.maxDepth)
+  uninstallThis()
+})
+
 test('capnweb has its own limits back when the meter is taken out', () => {
   const limits = { ...before }
-  new MapMeter(() => 0).install(limits)()
+  new MapMeter({ endOfTurn: () => {}, now: () => 0 }).install(limits)()
   expect(Object.getOwnPropertyDescriptors(limits)).toEqual(Object.getOwnPropertyDescriptors({ ...before }))
 })
