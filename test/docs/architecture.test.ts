@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { outboxMigrations } from '../../packages/dotdo/dist/events/tables.js'
 import { catalogTables } from '../../packages/dotdo/dist/iceberg/catalog-tables.js'
 import { journalMigrations } from '../../packages/dotdo/dist/journal/tables.js'
+import { grantMigrations } from '../../packages/dotdo/dist/rpc/grants.js'
 import { linkVersion } from '../../packages/dotdo/dist/rpc/frames.js'
 import { migrations as scheduleMigrations } from '../../packages/dotdo/dist/schedule/schedule-table.js'
 import { root } from '../support/app.ts'
@@ -57,6 +58,7 @@ describe('ARCHITECTURE.md', () => {
   test('states the versions of stored formats as the code has them', () => {
     const stated = Object.fromEntries(rowsBelow('Stored formats').map(([, version, where]) => [inCode(where!)[0], version]))
     expect(stated).toMatchObject({
+      'rpc/grants.ts': String(grantMigrations.length),
       'journal/tables.ts': String(journalMigrations.length),
       'schedule/schedule-table.ts': String(scheduleMigrations.length),
       'events/tables.ts': String(outboxMigrations.length),
