@@ -1,6 +1,6 @@
 /** What can be passed to a method of another object, and what `.map` gives: compiled by `npm run check types`, never run. */
 import { RpcTarget } from 'cloudflare:workers'
-import { DO, type Argument, type MemberOf, type Narrowed, type Pending, type Recordable, type Remote, type Settled } from 'dotdo'
+import { DO, narrow, restore, save, type Argument, type Narrowed, type Pending, type Recordable, type Remote, type Settled } from 'dotdo'
 import { Counter, type Row, type Stage } from './app.ts'
 import { claim, type IsAny, type Same } from './same.ts'
 
@@ -138,8 +138,6 @@ export async function narrowed(
   await local.add(1)
 }
 
-declare function narrow<C, const Only extends MemberOf<C> = MemberOf<C>>(cap: C, caveats: { only?: readonly Only[] }): Narrowed<C, Only>
-declare function restore<T>(token: string): Remote<T>
 declare function recording<R>(record: () => Recordable<R>): { send(): Pending<Settled<R>> }
 
 export const Issuer = DO.extend({
@@ -171,6 +169,10 @@ export const Issuer = DO.extend({
     void twice.run([1])
     // @ts-expect-error there is no such member to keep
     narrow(this.Stage('a'), { only: ['runn'] })
+    // @ts-expect-error a condition on a member that is not there
+    narrow(this.Stage('a'), { where: { runn: [] } })
+    const token = await save(this.Stage('a').counter(), { only: ['add'], label: 'for the tests' })
+    claim<Same<typeof token, string>>(true)
     // A narrowed stub is one still: it is passed, and what was saved comes back as what it was.
     await this.Stage('b').adopt(this.Stage('a').counter())
     const rows = await restore<typeof Stage>('token').rows()
