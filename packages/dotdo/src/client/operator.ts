@@ -1,5 +1,6 @@
 /** The operator's view of an app, as a client holds it. */
 import type { AppDescription, GrantView, ObjectDescription, RunView, ScheduleView, TableOverview } from '../base/views.ts'
+import type { LinkStats } from '../rpc/stats.ts'
 import type { Pending } from '../rpc/remote.ts'
 
 /** Everything that an operator may see and do. Each call answers with what the server's class of the same name documents. */
@@ -12,11 +13,15 @@ export interface OperatorStub {
   /** The path of a WebSocket with live events; {@link Connection.watch} uses it. */
   watch(noun: string, name: string): Pending<string>
   tables(): Pending<TableOverview[]>
+  /** The same app for calls within a trace of the caller's: https://www.w3.org/TR/trace-context/ */
+  traced(traceparent: string, tracestate?: string): unknown
 }
 
 /** One object, as an operator sees it. */
 export interface InspectorStub {
   describe(): Pending<ObjectDescription>
+  /** What the object has to do with others. */
+  links(): Pending<{ calling: LinkStats; calledBy: { openSessions: number } }>
   runs(options?: { limit?: number; before?: string }): Pending<RunView[]>
   run(runId: string): Pending<RunView>
   cancelRun(runId: string): Pending<void>

@@ -37,6 +37,7 @@ import { Live } from './live.ts'
 import { Links, linkServerPorts } from './nouns.ts'
 import { clock, endOfTurn, linkPorts, random, sleep, sqlStore, zstd } from './platform.ts'
 import { makeSelf } from './self.ts'
+import type { ObjectLinks } from './stats.ts'
 import { tracingOf, type Tracing } from './tracing.ts'
 import { Wake } from './wake.ts'
 
@@ -139,6 +140,11 @@ export class ObjectHost {
     this.#ready = ctx.blockConcurrencyWhile(() => this.#start())
     // The platform resets an object whose start failed; here the failure is only kept for those who wait for it.
     this.#ready.catch(() => {})
+  }
+
+  /** What this object has to do with others now. */
+  get linkStats(): ObjectLinks {
+    return { calling: this.links.stats, calledBy: { openSessions: this.#userLink.openSessions } }
   }
 
   /** Noun and name, as people write it: `Pipeline/main`. */

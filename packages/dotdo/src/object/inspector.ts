@@ -3,6 +3,7 @@ import { RpcTarget } from 'capnweb'
 import type { GrantView, ObjectDescription, RunView, ScheduleView } from '../base/views.ts'
 import type { DeadLetter, EventView } from '../events/event.ts'
 import type { ObjectHost } from './host.ts'
+import type { ObjectLinks } from './stats.ts'
 
 /** How many instants a schedule's view tells ahead. */
 const instantsAhead = 5
@@ -19,6 +20,11 @@ export class Inspector extends RpcTarget {
   describe(): ObjectDescription {
     const { noun, name, shape } = this.#host
     return { noun, name, methods: [...shape.names.methods], getters: [...shape.names.getters] }
+  }
+
+  /** What the object has to do with others: its own links, and the sessions that others have open with it. */
+  links(): ObjectLinks {
+    return this.#host.linkStats
   }
 
   /** Runs, newest first, without their steps. */

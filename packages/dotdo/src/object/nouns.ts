@@ -174,7 +174,7 @@ const linksPerOwner = 1000
 
 /** The links that one owner (an object's instance, a request) has open, by noun and name. */
 export class Links {
-  #links = new Map<string, { link: Link; stats: LinkStats }>()
+  #links = new Map<string, Link>()
   /** Of links that are forgotten. */
   #before: LinkStats = newLinkStats()
   #ports: LinkClientPorts
@@ -230,16 +230,17 @@ export class Links {
       // What an operator looks at is no part of what the app does.
       const trace = to ? undefined : this.#tracing?.sentTo(noun, name)
       const peer = () => meteredPeer(peerOf(place(name), to), stats, trace)
-      known = { link: new Link(peer, this.#ports, stats, appOptions().limits?.link, { noun, name }), stats }
+      known = new Link(peer, this.#ports, stats, appOptions().limits?.link, { noun, name })
       if (this.#links.size >= linksPerOwner) this.#forgetOldest()
     }
     this.#links.set(key, known)
-    return known.link
+    return known
   }
 
   #forgetOldest(): void {
     const [key, { stats }] = this.#links.entries().next().value!
     this.#links.delete(key)
-    this.#before = sumStats([this.#before, stats])
+    // What it still holds ends by itself, and nobody could see it end.
+    this.#before = sumStats([this.#before, { ...stats, openSessions: 0, openExports: 0 }])
   }
 }

@@ -36,6 +36,8 @@ export interface ClientSessionOptions {
   origin: Origin
   /** Called when no more of this turn's calls may enter. */
   turnEnded: () => void
+  /** Called once, when it is over. */
+  closed: () => void
   /** The call without a session whose answer opened this one at the far end. */
   answered?: LinkCall
 }
@@ -55,6 +57,7 @@ export class ClientSession implements Consumer {
   #transport: FrameTransport
   #session: RpcSession
   #turnEnded: () => void
+  #onClosed: () => void
   #flushScheduled = false
   #seq = 0
   #nextReply = 0
@@ -78,7 +81,7 @@ export class ClientSession implements Consumer {
   #justAnswered = new Set<number>()
   #cancelIdle: (() => void) | undefined
 
-  constructor({ link, peer, ports, stats, limits, told, ended, origin, turnEnded, answered }: ClientSessionOptions) {
+  constructor({ link, peer, ports, stats, limits, told, ended, origin, turnEnded, closed, answered }: ClientSessionOptions) {
     this.link = link
     this.#told = told
     this.#endedNow = ended
@@ -88,6 +91,7 @@ export class ClientSession implements Consumer {
     this.#limits = limits
     this.#origin = origin
     this.#turnEnded = turnEnded
+    this.#onClosed = closed
     this.#id = answered?.session ?? ports.newSession()
     this.#transport = new FrameTransport((frame) => this.#onFrame(frame), ports, limits)
     this.#session = new RpcSession(this.#transport, undefined, { onSendError: errorForWire })
@@ -173,6 +177,12 @@ export class ClientSession implements Consumer {
     if (frame[0] === 'abort') return
     // Releases never make a message of their own (invariant 1), but the last one ends the session.
     if (frame[0] !== 'release' || this.#isUnreferred) this.#scheduleFlush()
+  }
+
+  /** Capabilities and promises that either end holds of the other, the two roots not counted. */
+  get held(): number {
+    const { imports, exports } = this.#session.getStats()
+    return Math.max(0, imports - 1) + Math.max(0, exports - 1)
   }
 
   /** Whether some result held a capability: what numbers below zero stand for. */
@@ -349,6 +359,7 @@ export class ClientSession implements Consumer {
   #close(reason: unknown): void {
     if (this.#closed) return
     this.#closed = true
+    this.#onClosed()
     this.#turnEnded()
     this.#cancelIdle?.()
     // What was never told of needs no end; a list that nobody fetches is short, because the other end forgets by itself.

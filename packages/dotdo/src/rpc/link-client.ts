@@ -53,6 +53,7 @@ export class Link implements Start {
   #ports: LinkClientPorts
   #limits: LinkLimits
   #stats: LinkStats
+  #sessions = new Set<ClientSession>()
   #root: RpcStub<Record<string, never>> | undefined
   /** The turn that runs now, by whose code calls. */
   #turns = new Map<object | undefined, Turn>()
@@ -164,9 +165,10 @@ export class Link implements Start {
   }
 
   #session(origin: Origin, turn: Turn, answered: LinkCall | undefined): ClientSession {
-    return this.#ports.detached(
+    const opened: ClientSession = this.#ports.detached(
       () =>
         new ClientSession({
+          closed: () => this.#sessions.delete(opened),
           link: this,
           peer: { address: this.#far().address, send: (message) => this.#use((peer) => peer.send(message)) },
           ports: this.#ports,
@@ -179,6 +181,15 @@ export class Link implements Start {
           ...(answered && { answered }),
         }),
     )
+    this.#sessions.add(opened)
+    return opened
+  }
+
+  /** What this link has done so far, and what it holds now. */
+  get stats(): LinkStats {
+    let openExports = 0
+    for (const session of this.#sessions) openExports += session.held
+    return { ...this.#stats, openSessions: this.#sessions.size, openExports }
   }
 
   /**

@@ -274,6 +274,12 @@ function coreOf(value: unknown): Core | undefined {
   return typeof value === 'function' ? cores.get(value) : undefined
 }
 
+/** The link that a reference leads over. `undefined` for any other value, for a narrowed one, and for a result that came as plain data. */
+export function linkOf(value: unknown): Link | undefined {
+  const core = typeof value === 'function' ? cores.get(value) : undefined
+  return core && (core.answer instanceof Root ? core.answer.link.whole : (core.answer.session?.link as Link | undefined))
+}
+
 /**
  * Calls a method of the framework on what a reference leads to.
  * @param name without the prefix that it has on the wire

@@ -16,7 +16,7 @@ export interface LinkStats {
   bytesReceived: number
   /** Sessions that are open at this end now. */
   openSessions: number
-  /** Capabilities that these sessions hold on either side now, their roots not counted. */
+  /** Capabilities and promises that these sessions hold on either side now, their roots not counted. */
   openExports: number
   /** Calls that failed before anybody awaited them. */
   unawaitedFailures: number
