@@ -113,6 +113,7 @@ export class ClientSession implements Consumer {
     this.#seq = 1
     this.#nextCall = 2
     this.#awaited.add(1)
+    this.#isKept = reply.open
     this.#received(reply)
     void this.#afterAnswers(reply)
     return { stub, value }
@@ -176,7 +177,9 @@ export class ClientSession implements Consumer {
   #onFrame(frame: Frame): void {
     if (frame[0] === 'abort') return
     // Releases never make a message of their own (invariant 1), but the last one ends the session.
-    if (frame[0] !== 'release' || this.#isUnreferred) this.#scheduleFlush()
+    // capnweb forgets what it releases only after it has said so: whether that was the last is asked when the turn is over.
+    if (frame[0] !== 'release') this.#scheduleFlush()
+    else this.#ports.endOfTurn(() => this.#isUnreferred && this.#scheduleFlush())
   }
 
   /** Capabilities and promises that either end holds of the other, the two roots not counted. */

@@ -32,10 +32,15 @@ const owner = () => {
   )
 }
 const stub = (noun: string, name: string, links = owner()): any => links.user(noun, name)
-/** Until as many spans as are named have left, by name. */
+const kinds: Record<string, number> = { called: 2, sent: 3 }
+const ofName = (name: string) => {
+  const [title, kind] = name.split(': ').reverse() as [string, string?]
+  return (span: OtlpSpan) => span.name === title && (kind === undefined || span.kind === kinds[kind])
+}
+/** Until as many spans as are named have left, by name: `called: Stage/run` is the receiver's end, `sent: Stage/run` the caller's. */
 async function spansNamed(...names: string[]): Promise<OtlpSpan[]> {
   for (let i = 0; i < 400; i++) {
-    const found = names.map((name) => spans.find((span) => span.name === name))
+    const found = names.map((name) => spans.find(ofName(name)))
     if (found.every((span) => span !== undefined)) return found as OtlpSpan[]
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
@@ -51,7 +56,12 @@ const main = () => (exports as any).default as { fetch(url: string, init?: objec
 describe('a call between objects', () => {
   test('is a span at each end, below each other, in one trace', async () => {
     await stub('Pipeline', 'traced').fanOut(1)
-    const [sent, called, further, stage] = await spansNamed('Pipeline', 'Pipeline/fanOut', 'Stage', 'Stage/execute')
+    const [sent, called, further, stage] = await spansNamed(
+      'sent: Pipeline/fanOut',
+      'called: Pipeline/fanOut',
+      'sent: Stage/execute',
+      'called: Stage/execute',
+    )
     expect(new Set([sent, called, further, stage].map((span) => span!.traceId)).size).toBe(1)
     expect(sent).not.toHaveProperty('parentSpanId')
     expect(called!.parentSpanId).toBe(sent!.spanId)
@@ -66,19 +76,29 @@ describe('a call between objects', () => {
     await stub('Stage', 'traced failure')
       .fail()
       .catch(() => {})
-    const [called] = await spansNamed('Stage/fail')
+    const [called] = await spansNamed('called: Stage/fail')
     expect(called!.status).toEqual({ code: 2, message: 'the stage broke' })
     expect(fact(called!, 'error.type')).toBe('STAGE_BROKE')
   })
   test('two calls of different contexts are two traces', async () => {
     const links = owner()
     await Promise.all([stub('Counter', 'apart 1', links).add(1), stub('Counter', 'apart 2', links).add(1)])
-    await spansNamed('Counter/add')
+    await spansNamed('called: Counter/add')
     await new Promise((resolve) => setTimeout(resolve, 1200))
-    const calls = spans.filter(({ name }) => name === 'Counter/add')
+    const calls = spans.filter(ofName('called: Counter/add'))
     expect(calls).toHaveLength(2)
     expect(calls[0]!.traceId).not.toBe(calls[1]!.traceId)
   })
+})
+
+test('the calls of a turn on one object are one span of the caller, which says how many they are', async () => {
+  const counter = stub('Counter', 'traced turn')
+  await Promise.all([counter.add(1), counter.add(2), counter.add(3)])
+  const [sent] = await spansNamed('sent: Counter')
+  const calls = spans.filter(ofName('called: Counter/add'))
+  expect(calls).toHaveLength(3)
+  expect(calls.every(({ parentSpanId }) => parentSpanId === sent!.spanId)).toBe(true)
+  expect(fact(sent!, 'dotdo.calls')).toBe(3)
 })
 
 describe('a client', () => {
@@ -95,7 +115,7 @@ describe('a client', () => {
       body: body.map((frame) => JSON.stringify(frame)).join('\n'),
     })
     expect(await response.text()).toContain('resolve')
-    const [request, sent, called] = await spansNamed('POST /rpc', 'Counter', 'Counter/add')
+    const [request, sent, called] = await spansNamed('POST /rpc', 'sent: Counter', 'called: Counter/add')
     expect(request).toMatchObject({ traceId: trace, parentSpanId: 'b7ad6b7169203331', kind: 2, traceState: 'vendor=1' })
     expect(fact(request!, 'http.response.status_code')).toBe(200)
     expect(sent).toMatchObject({ traceId: trace, parentSpanId: request!.spanId })
@@ -107,23 +127,23 @@ describe('a client', () => {
     const door = newWebSocketRpcSession(response.webSocket) as any
     const app = door.authenticate(await token())
     expect(await app.dotdo.traced(traceparent).Counter('by name').add(1)).toBe(1)
-    const [called] = await spansNamed('Counter/add')
+    const [called] = await spansNamed('called: Counter/add')
     expect(called!.traceId).toBe(trace)
     spans.length = 0
     expect(await app.Counter('by name').add(1)).toBe(2)
-    expect((await spansNamed('Counter/add'))[0]!.traceId).not.toBe(trace)
+    expect((await spansNamed('called: Counter/add'))[0]!.traceId).not.toBe(trace)
     spans.length = 0
     expect(await app.dotdo.traced('00-not-a-trace').Counter('by name').add(1)).toBe(3)
-    expect((await spansNamed('Counter/add'))[0]!.traceId).not.toBe(trace)
+    expect((await spansNamed('called: Counter/add'))[0]!.traceId).not.toBe(trace)
     door[Symbol.dispose]()
   })
   test('whose trace is not sampled makes no spans', async () => {
     const links = owner().within({ traceparent: `00-${trace}-b7ad6b7169203331-00` })
     expect(await stub('Counter', 'not sampled', links).add(1)).toBe(1)
     expect(await stub('Counter', 'sampled').add(1)).toBe(1)
-    await spansNamed('Counter/add')
+    await spansNamed('called: Counter/add')
     await new Promise((resolve) => setTimeout(resolve, 1200))
-    expect(spans.filter(({ name }) => name === 'Counter/add')).toHaveLength(1)
+    expect(spans.filter(ofName('called: Counter/add'))).toHaveLength(1)
     expect(spans.every(({ traceId }) => traceId !== trace)).toBe(true)
   })
 })
@@ -140,7 +160,7 @@ describe('runs', () => {
   })
   test('an attempt that fails is a failed span, and the event that follows is a trace of its own', async () => {
     await stub('Pipeline', 'steps traced').steps(1)
-    const [call, first, handler] = await spansNamed('Pipeline/steps', 'step first', 'run Pipeline.completed')
+    const [call, first, handler] = await spansNamed('called: Pipeline/steps', 'step first', 'run Pipeline.completed')
     await runDurableObjectAlarm((exports as any).Pipeline.getByName('steps traced'))
     const attempts = spans.filter(({ name }) => name === 'step b')
     expect(attempts.map(({ status }) => status.code)).toEqual([2, 0])

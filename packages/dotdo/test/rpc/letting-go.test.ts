@@ -1,0 +1,48 @@
+import { RpcTarget } from 'capnweb'
+import { describe, expect, test } from 'vitest'
+import { pair } from './pair.ts'
+
+class Door extends RpcTarget {
+  open() {
+    return 'opened'
+  }
+}
+class House extends RpcTarget {
+  door() {
+    return new Door()
+  }
+}
+
+/** Waits for what timers and turns bring about, without saying how long they take. */
+async function until(what: () => boolean): Promise<void> {
+  for (let i = 0; i < 1000 && !what(); i++) await new Promise((resolve) => setTimeout(resolve, 2))
+  expect(what()).toBe(true)
+}
+
+/** No session is dropped for being idle here. */
+const limits = { graceMs: 10, idleMs: 600_000 }
+
+describe('a capability that is let go', () => {
+  test.each([0, 30])('ends its session at both ends, %i ms after it came by a call that was alone', async (heldMs) => {
+    const { link, server } = pair(new House(), { limits })
+    const root = link.root() as any
+    const door = await root.door()
+    expect(link.stats).toMatchObject({ openSessions: 1, openExports: 1 })
+    await new Promise((resolve) => setTimeout(resolve, heldMs))
+    door[Symbol.dispose]()
+    await until(() => link.stats.openSessions === 0)
+    await until(() => server.openSessions === 0)
+  })
+  test('leaves the session open while another of it is held', async () => {
+    const { link, server } = pair(new House(), { limits })
+    const root = link.root() as any
+    const [first, second] = await Promise.all([root.door(), root.door()])
+    first[Symbol.dispose]()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(link.stats).toMatchObject({ openSessions: 1, openExports: 1 })
+    expect(server.openSessions).toBe(1)
+    expect(await second.open()).toBe('opened')
+    second[Symbol.dispose]()
+    await until(() => link.stats.openSessions === 0 && server.openSessions === 0)
+  })
+})
