@@ -19,6 +19,8 @@ export type Stub = RpcStub<Record<string, never>>
 
 /** What a reference leads to: an answer that is there or will be. */
 export interface Answer {
+  /** Whether it stands in a record and was never made. */
+  readonly isRecorded?: true
   /** Whether it can be awaited. */
   readonly isPromise: boolean
   /** The session that it lives in, where there is one by now. */
@@ -148,6 +150,42 @@ const insideOfStub: symbol = (() => {
 function isAnswered(promise: Stub): boolean {
   const { hook } = Reflect.get(promise, insideOfStub) as { hook: { entry?: { resolution?: unknown } } }
   return hook.entry?.resolution !== undefined
+}
+
+/** Where calls are written down instead of being made. */
+export interface Recorder {
+  /** A call (`args` given) or a read of what `path` leads to. */
+  call(on: Place, path: readonly string[], args: unknown[] | undefined): Answer
+  /** `mapper` for each element of what `path` leads to. */
+  map(on: Place, path: readonly string[], mapper: (value: unknown) => unknown): Answer
+}
+
+/** What a recorded call is made on: an object, an earlier answer of the same record, or, as data, what a live reference came to be by. */
+export type Place = { noun: string; name: string } | { answer: Answer } | { description: RefDescription | undefined }
+
+let recorder: Recorder | undefined
+
+/** Runs `work` with every call of a reference written down by `into`. */
+export function recording<T>(into: Recorder, work: (input: (answer: Answer) => Stub) => T): T {
+  const before = recorder
+  recorder = into
+  try {
+    return work((answer) => refOf({ answer, path: [] }))
+  } finally {
+    recorder = before
+  }
+}
+
+/** What a reference leads to: an answer, and the way from it. `undefined` for any other value. */
+export function placeOfRef(value: unknown): { on: Place; path: readonly string[] } | undefined {
+  const core = typeof value === 'function' ? cores.get(value) : undefined
+  return core && { on: placeOf(core), path: core.path }
+}
+
+function placeOf(core: Core): Place {
+  const { answer } = core
+  if (answer instanceof Root) return answer.link.at ?? { description: undefined }
+  return answer.isRecorded ? { answer } : { description: describe({ ...core, path: [] }) }
 }
 
 let consumer: Consumer | undefined
@@ -320,6 +358,7 @@ const handler: ProxyHandler<Target> = {
     return undefined
   },
   apply({ core }, _, args: unknown[]) {
+    if (recorder) return refOf({ answer: recorder.call(placeOf(core), core.path, args), path: [] })
     const answer = call(core, args)
     made.set(answer, { of: core, args })
     return refOf({ answer, path: [] })
@@ -356,6 +395,7 @@ const members: Readonly<Record<string, (core: Core) => unknown>> = {
   dup: (core) => () => (core.answer instanceof Root && core.path.length === 0 ? refOf(core) : stubOf(core).dup()),
   onRpcBroken: (core) => (callback: (error: unknown) => void) => stubOf(core).onRpcBroken(callback),
   map: (core: Core) => (mapper: (value: unknown) => unknown) => {
+    if (recorder) return refOf({ answer: recorder.map(placeOf(core), core.path, mapper), path: [] })
     const stub = stubOf(core) as unknown as { map(mapper: (value: unknown) => unknown): Stub }
     const session = (core.answer instanceof Root ? answerOf(core) : core.answer).session
     const before = mapping
@@ -393,7 +433,8 @@ function answerOf(core: Core): Answer {
   if (core.path.length === 0) return core.answer as Answer
   if (!core.read) {
     const { answer, path } = core
-    if (answer instanceof Root) core.read = answer.link.record([...path], undefined, answer.caller)
+    if (recorder) core.read = recorder.call(placeOf(core), path, undefined)
+    else if (answer instanceof Root) core.read = answer.link.record([...path], undefined, answer.caller)
     else {
       const stub = applyPath(answer.stub(), path, undefined)
       core.read = answer.session ? new Bound(answer.session, stub, true) : new Local(stub)

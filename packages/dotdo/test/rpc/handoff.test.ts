@@ -20,6 +20,11 @@ class Source extends RpcTarget {
     await turns(2)
     return Array.from({ length: rows }, (_, n) => ({ n, text: 'x'.repeat(100) }))
   }
+  async slow() {
+    this.extracts++
+    await new Promise(() => {})
+    return [{ n: 1 }]
+  }
   parts() {
     return { rows: [1, 2, 3], ticker: this.ticker }
   }
@@ -180,7 +185,7 @@ describe('a hand-off that fails', () => {
     const lost = Promise.withResolvers<never>()
     const { S, W, source, warehouse } = world({ source: (_, send) => Promise.race([send().then(() => lost.promise), lost.promise]) })
     void S.parts()
-    const rows = S.extract(3)
+    const rows = S.slow()
     // Under way since an earlier turn.
     await turns(1)
     const loaded = failure(W.load(rows as never))
