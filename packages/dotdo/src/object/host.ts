@@ -30,6 +30,7 @@ import { appOptions } from './app.ts'
 import { CallDepth } from './call-depth.ts'
 import { currentContext, inContext, type CallContext } from './context.ts'
 import { cloneFields, type Shape } from './definition.ts'
+import { dryRunOf } from './dry-run.ts'
 import { frameworkOf } from './framework.ts'
 import { Inspector } from './inspector.ts'
 import { Issuer } from './issuer.ts'
@@ -231,6 +232,11 @@ export class ObjectHost {
 
   /** `this.send`. Inside a run it is keyed by run and ordinal, so that a replay sends nothing twice. */
   send(type: string, payload: unknown, options: { key?: string } = {}): string {
+    const record = currentContext()?.host === this ? dryRunOf() : undefined
+    if (record) {
+      record({ writer: 'event', target: type, rows: 1, sample: [payload] })
+      return `dry-run-${crypto.randomUUID()}`
+    }
     const execution = currentContext()?.host === this ? currentContext()!.execution : undefined
     const key = options.key ?? execution?.nextKey('send')
     return this.outbox.send(type, payload, key === undefined ? {} : { key })

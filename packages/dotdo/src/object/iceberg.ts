@@ -9,6 +9,7 @@ import {
 import type { CatalogClient } from '../iceberg/ports.ts'
 import { ambientKey, ambientLinks, ambientProgress } from './ambient.ts'
 import { bindingOf } from './buckets.ts'
+import { countRows, dryRunOf } from './dry-run.ts'
 import { clock, endOfTurn, random, zstd } from './platform.ts'
 
 /**
@@ -43,7 +44,14 @@ export class IcebergWriter {
    *   `STORAGE_WRITE_FAILED`, `COMMIT_CONFLICT`, `COMMIT_UNKNOWN`
    */
   write(rows: Rows, options: { commitKey?: string } = {}): Promise<WriteReceipt> {
-    return this.#writer().write(rows, options)
+    const record = dryRunOf()
+    return record ? this.#recorded(rows, record) : this.#writer().write(rows, options)
+  }
+
+  async #recorded(rows: Rows, record: NonNullable<ReturnType<typeof dryRunOf>>): Promise<WriteReceipt> {
+    const counted = await countRows(rows)
+    record({ writer: 'iceberg', target: this.#table, ...counted })
+    return { snapshotId: null, files: 0, rows: counted.rows, bytes: 0, partitions: 0 }
   }
 
   /** The table as it stands now, or `null` where it has not been made. */

@@ -32,16 +32,26 @@ export interface DotdoObject {
   /** Handlers of events: `this.on.Order.paid(fn)`. */
   readonly on: On
   /**
-   * Does `fn` once in this run, whatever happens in between: its result is stored under `stepId`, an attempt that fails is repeated with
+   * Does `fn`, or sends a graph, once in this run, whatever happens in between: its result is stored under `stepId`, an attempt that fails is repeated with
    * backoff, and after a restart a step that is done is not done again.
    * @throws the step's own error when its attempts are used up; `STEP_ID_MISSING`, `STEP_ID_REUSED`, `DO_OUTSIDE_RUN`
    */
-  do<T>(fn: (step: StepContext) => T | PromiseLike<T>, options: StepOptions): Promise<Done<T>>
+  do<T>(fn: ((step: StepContext) => T | PromiseLike<T>) | { send(): PromiseLike<T> }, options: StepOptions): Promise<Done<T>>
   /**
    * Sends an event and returns its id at once. It is stored with what this turn writes, and delivered to the handlers later, at least once.
    * @throws `INVALID_EVENT_TYPE`, `PAYLOAD_TOO_LARGE`, `NOT_STORABLE`, `OUTBOX_FULL`
    */
   send(type: string, payload?: unknown, options?: SendOptions): string
+}
+
+/** The functions that steps of graphs run: one for each graph, so that a step id that is used twice for one graph joins. */
+const graphSteps = new WeakMap<object, () => unknown>()
+
+function stepOf(graph: { send(): unknown }): unknown {
+  if (typeof graph.send !== 'function') return graph
+  let step = graphSteps.get(graph)
+  if (!step) graphSteps.set(graph, (step = () => graph.send()))
+  return step
 }
 
 /** Makes the user's `this` for one object. Nouns exist on it alone: nothing that can be reached from outside has them. */
@@ -55,7 +65,7 @@ export function makeSelf(host: ObjectHost, fields: Record<string, unknown>): obj
     at: createAt(declare),
     after: createAfter(declare),
     on: createOn((pattern, fn, options) => host.outbox.subscribe(pattern, fn, options)),
-    do: (fn, options) => host.step(fn as never, options) as Promise<never>,
+    do: (fn, options) => host.step((typeof fn === 'object' && fn !== null ? stepOf(fn) : fn) as never, options) as Promise<never>,
     send: (type, payload, options) => host.send(type, payload, options),
   }
   const nouns = new Map<string, (id: string) => unknown>()

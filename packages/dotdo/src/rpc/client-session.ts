@@ -14,7 +14,7 @@ import { FrameTransport } from './frame-transport.ts'
 import { linkVersion, type Frame, type LinkCall, type LinkPeer, type LinkReply } from './frames.ts'
 import type { LinkLimits } from './limits.ts'
 import type { Link, LinkClientPorts } from './link-client.ts'
-import type { Origin } from './origin.ts'
+import { sentOrigin, type Origin } from './origin.ts'
 import { handOffFailure, unawaited, whyLost } from './lost.ts'
 import { frameworkPrefix } from './conversation.ts'
 import { applyPath, type Answer, type Consumer, type Stub } from './ref.ts'
@@ -278,7 +278,7 @@ export class ClientSession implements Consumer {
         seq: this.#seq++,
         frames,
         ...this.#transport.streamsOf(frames),
-        ...(this.#seq === 1 && { origin: this.#origin }),
+        ...(this.#seq === 1 && { origin: sentOrigin(this.#origin) }),
         ...(targets && { targets }),
         ...(exportsSomething && { duplex: true as const }),
         ...ended,
@@ -323,6 +323,7 @@ export class ClientSession implements Consumer {
   }
 
   #take(reply: LinkReply): void {
+    if (reply.records) this.#origin.records?.push(...reply.records)
     for (const [kind, id, value] of reply.frames) {
       if (kind !== 'resolve' && kind !== 'reject') continue
       this.#awaited.delete(id as number)

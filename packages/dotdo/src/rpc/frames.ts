@@ -4,6 +4,7 @@
  * argument of one native call, and what the session has to say to them travels back as that call's result.
  */
 
+import type { IntendedWrite } from './graph.ts'
 import type { Origin } from './origin.ts'
 
 /** Version of the envelope. A peer refuses another one with `LINK_VERSION`. */
@@ -44,6 +45,8 @@ export interface LinkReply {
   streams?: StreamsOfFrames
   /** Whether calls are still running whose answers the caller awaits: poll for them. */
   pending: boolean
+  /** Of a dry run: what would have been written since the last reply. */
+  records?: IntendedWrite[]
   /** Whether something can refer to the session: a running call, an unpulled promise, a capability, a callback. When not, it ends soon. */
   open: boolean
 }
@@ -65,7 +68,7 @@ export interface LinkCall {
  * What became of a {@link LinkCall}: a plain value as it is; or, where only a session can carry it (an error, a capability, a stream), the first
  * reply of the session that the receiver has opened, in which the call is number 1 and its answer asked for.
  */
-export type LinkAnswer = { value: unknown } | { reply: LinkReply }
+export type LinkAnswer = { value: unknown; records?: IntendedWrite[] } | { reply: LinkReply }
 
 /** The far end of a link: native calls. */
 export interface LinkPeer {

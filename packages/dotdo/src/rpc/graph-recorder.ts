@@ -23,7 +23,7 @@ export function recordGraph(work: (...inputs: never[]) => unknown): GraphData {
     })
     return work(...(given as never[]))
   })
-  if (isNativePromise(result)) throw awaited()
+  refuseAwaited(result)
   return { version: graphVersion, inputs, nodes: into.nodes, result: into.encode(result) }
 }
 
@@ -74,7 +74,7 @@ class GraphRecorder implements Recorder {
     const inner = new GraphRecorder(this.#record)
     const input = this.#record.count++
     const result = recording(inner, (refer) => mapper(refer(new RecordedAnswer(this.#record, input))))
-    if (isNativePromise(result)) throw awaited()
+    refuseAwaited(result)
     return this.#add({ on: place, path: [...path], each: { input, nodes: inner.nodes, result: inner.encode(result) } })
   }
 
@@ -128,6 +128,15 @@ function clonedData(value: object): unknown {
     value instanceof Date || value instanceof Map || value instanceof Set || ArrayBuffer.isView(value) || value instanceof ArrayBuffer
   if (!isData) throw notData(`a ${value.constructor?.name || 'value of a class'}`)
   return structuredClone(value)
+}
+
+/** A function that awaits gives a promise, which nobody will look at: it would reject for the same reason. */
+function refuseAwaited(result: unknown): void {
+  if (!isNativePromise(result)) return
+  ;(result as Promise<unknown>).catch(() => {
+    // Thrown below.
+  })
+  throw awaited()
 }
 
 function isNativePromise(value: unknown): boolean {

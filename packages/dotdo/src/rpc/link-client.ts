@@ -13,10 +13,10 @@ import { RpcStub, RpcTarget } from 'capnweb'
 import type { DotdoError } from '../base/errors.ts'
 import type { BytePipe } from './byte-stream.ts'
 import { ClientSession } from './client-session.ts'
-import { linkVersion, type LinkCall, type LinkPeer } from './frames.ts'
+import { linkVersion, type LinkAnswer, type LinkCall, type LinkPeer } from './frames.ts'
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
 import { LoneCall } from './lone-call.ts'
-import type { Caller, Origin } from './origin.ts'
+import { sentOrigin, type Caller, type Origin } from './origin.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
 import { bindCall, mapSession, rootRef, type Answer, type Start } from './ref.ts'
@@ -240,6 +240,12 @@ function noop(): void {}
 
 class Forwarder extends RpcTarget {}
 
+/** Takes over what a dry run has gathered at the far end. */
+function withRecords(answer: LinkAnswer, origin: Origin): LinkAnswer {
+  if ('value' in answer && answer.records) origin.records?.push(...answer.records)
+  return answer
+}
+
 /** What a turn needs of its link. */
 interface TurnPorts {
   call: LinkPeer['call']
@@ -282,10 +288,16 @@ class Turn {
     const origin = this.#origin
     const lone = new LoneCall(method, args, () => void this.session, {
       send: (method, args) => {
-        const message: LinkCall = { version: linkVersion, session: ports.newSession(), method, ...(args && { args }), origin }
+        const message: LinkCall = {
+          version: linkVersion,
+          session: ports.newSession(),
+          method,
+          ...(args && { args }),
+          origin: sentOrigin(origin),
+        }
         stats.messages++
         stats.calls++
-        return { message, answer: link.call(message) }
+        return { message, answer: link.call(message).then((answer) => withRecords(answer, origin)) }
       },
       adopt: (message, reply) => {
         const session = link.open(message)

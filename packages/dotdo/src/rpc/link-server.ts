@@ -17,7 +17,7 @@ import { linkLost } from './errors.ts'
 import { linkVersion, type LinkAnswer, type LinkCall, type LinkMessage, type LinkReply } from './frames.ts'
 import type { MapMeter } from './map-meter.ts'
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
-import type { Origin } from './origin.ts'
+import { receivedOrigin, type Origin } from './origin.ts'
 import type { Link } from './link-client.ts'
 import { Handoffs } from './handoffs.ts'
 import { copyPlain, notPlain } from './plain.ts'
@@ -107,7 +107,8 @@ export class LinkServer {
     if (this.#made.size > callsRemembered) this.#made.delete(this.#made.values().next().value!)
     // Whoever came before takes effect before.
     while (this.#line) await this.#line
-    const main = this.#start({ origin: call.origin ?? { depth: 1 }, gone: never, target: () => undefined }) as Record<string, unknown>
+    const origin = receivedOrigin(call.origin)
+    const main = this.#start({ origin, gone: never, target: () => undefined }) as Record<string, unknown>
     let outcome: unknown
     if (isReachable(main, call.method, call.args !== undefined)) {
       try {
@@ -115,7 +116,7 @@ export class LinkServer {
         const result = call.args ? Reflect.apply(member as () => unknown, main, call.args) : member
         const value: unknown = isThenable(result) ? await result : result
         const plain = copyPlain(value, false)
-        if (plain !== notPlain) return { value: plain }
+        if (plain !== notPlain) return { value: plain, ...(origin.records && { records: origin.records }) }
         outcome = value
       } catch (error) {
         const failed: Promise<never> = Promise.reject(error as Error)
@@ -150,8 +151,8 @@ export class LinkServer {
     })
   }
 
-  #open(id: string, origin: Origin = { depth: 1 }, main: (conversation: Conversation) => object): ServerSession {
-    const session = new ServerSession(main, origin, this.#ports, this.#limits)
+  #open(id: string, sent: Origin | undefined, main: (conversation: Conversation) => object): ServerSession {
+    const session = new ServerSession(main, receivedOrigin(sent), this.#ports, this.#limits)
     this.#sessions.set(id, session)
     return session
   }

@@ -1,4 +1,5 @@
 /** Who calls, and on behalf of what: travels in the envelope of each message, beside the calls. */
+import type { IntendedWrite } from './graph.ts'
 
 /** What a message tells of the code that sent it. Set by the framework alone: a client of the door cannot. */
 export interface Origin {
@@ -9,8 +10,10 @@ export interface Origin {
   /** W3C trace context of the call: https://www.w3.org/TR/trace-context/ */
   traceparent?: string
   tracestate?: string
-  /** The dry run that the call belongs to: writers are recorders in it. */
-  dryRun?: string
+  /** Whether the call is part of a dry run: writers are recorders in it. */
+  dryRun?: true
+  /** Of a dry run, what would have been written so far. Never sent: each reply brings what its object adds. */
+  records?: IntendedWrite[]
 }
 
 /** A caller as a link sees it: calls of one context share a session, and those of another never do. */
@@ -18,4 +21,14 @@ export interface Caller {
   /** Told apart by identity: one call, run or event of the calling object. */
   readonly context: object | undefined
   readonly origin: Origin
+}
+
+/** An origin as it travels. */
+export function sentOrigin({ records: _, ...origin }: Origin): Origin {
+  return origin
+}
+
+/** An origin as it arrives: one of a dry run gathers what would have been written. */
+export function receivedOrigin(origin: Origin = { depth: 1 }): Origin {
+  return origin.dryRun ? { ...origin, records: [] } : origin
 }

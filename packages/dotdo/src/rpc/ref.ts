@@ -185,7 +185,7 @@ export function placeOfRef(value: unknown): { on: Place; path: readonly string[]
 function placeOf(core: Core): Place {
   const { answer } = core
   if (answer instanceof Root) return answer.link.at ?? { description: undefined }
-  return answer.isRecorded ? { answer } : { description: describe({ ...core, path: [] }) }
+  return answer.isRecorded ? { answer } : { description: describeFrom({ answer, path: [] }) }
 }
 
 let consumer: Consumer | undefined
@@ -258,7 +258,11 @@ export interface RefDescription {
 
 /** How a reference came to be. `undefined` for any other value, and where an argument on the way is no plain data. */
 export function describeRef(value: unknown): RefDescription | undefined {
-  let at = coreOf(value)
+  return describeFrom(coreOf(value))
+}
+
+function describeFrom(start: ReturnType<typeof coreOf>): RefDescription | undefined {
+  let at = start
   const steps: Step[] = []
   let args: unknown[] | undefined
   while (at) {

@@ -31,6 +31,7 @@ export class ServerSession {
   #ageMs = 0
   #duplex = false
   #closed = false
+  #records: Origin['records']
   #refused: { error: unknown } | undefined
   #gone = Promise.withResolvers<never>()
   #targets = new Map<string, unknown>()
@@ -38,6 +39,7 @@ export class ServerSession {
   /** @param caller who opened the session, as errors of limits name it */
   constructor(main: (conversation: Conversation) => object, origin: Origin, ports: LinkServerPorts, limits: LinkLimits) {
     this.#ports = ports
+    this.#records = origin.records
     this.#limits = limits
     this.#guard = new FrameGuard({ limits, meter: ports.mapMeter, caller: origin.caller ?? 'a Worker' })
     this.#gone.promise.catch(() => {
@@ -96,7 +98,15 @@ export class ServerSession {
     const frames = this.#transport.take()
     this.idleSweeps = 0
     if (this.#failure && frames.length === 0) throw this.#failure.error
-    return { seq: this.#replies++, frames, ...this.#transport.streamsOf(frames), pending: this.#draining, open: this.isRetained }
+    const records = this.#records?.splice(0)
+    return {
+      seq: this.#replies++,
+      frames,
+      ...this.#transport.streamsOf(frames),
+      pending: this.#draining,
+      open: this.isRetained,
+      ...(records && { records }),
+    }
   }
 
   /** A sweep's time has passed. Answers that are overdue become errors. */

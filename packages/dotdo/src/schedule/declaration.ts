@@ -17,6 +17,11 @@ export interface ScheduleEvent {
 /** A function that a schedule runs. What it returns is the result of the run. */
 export type ScheduleHandler = (event: ScheduleEvent) => unknown
 
+/** What can be sent: a recorded graph of calls. */
+export interface Sendable {
+  send(): unknown
+}
+
 /** What may follow the handler: `this.every.day.at('2am')(runETL, { id: 'etl', catchUp: 'all' })`. */
 export interface ScheduleOptions {
   /**

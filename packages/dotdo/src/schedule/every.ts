@@ -1,13 +1,13 @@
 import { toMs, type Duration } from '../base/durations.ts'
 import { DotdoError } from '../base/errors.ts'
-import type { Declaration, Declare, ScheduleHandle, ScheduleHandler, ScheduleOptions } from './declaration.ts'
+import type { Declaration, Declare, ScheduleHandle, ScheduleHandler, ScheduleOptions, Sendable } from './declaration.ts'
 import { readPolicies } from './policies.ts'
 import { cron, describe, interval, isInstant, lengthInWords, once, type CronSettings } from './recurrence.ts'
 import { parseTimeOfDay, type TimeOfDay } from './time-of-day.ts'
 import { Zone } from './zone.ts'
 
 /** The end of a sentence: given the handler, the schedule exists. @throws `INVALID_SCHEDULE` for what is no function, and for bad options */
-export type Finish = (handler: ScheduleHandler, options?: ScheduleOptions) => ScheduleHandle
+export type Finish = (handler: ScheduleHandler | Sendable, options?: ScheduleOptions) => ScheduleHandle
 
 /** A sentence that may still say its zone: `every.hour.in('Asia/Kolkata')(fn)`. */
 export interface Zoned extends Finish {
@@ -183,19 +183,32 @@ function intervalEvery(declare: Declare, everyMs: number, zone: string | undefin
 }
 
 function finish(declare: Declare, say: (options: ScheduleOptions) => Pick<Declaration, 'recurrence' | 'pattern'>): Finish {
-  return (handler, options = {}) => {
-    if (typeof handler !== 'function') {
+  return (given, options = {}) => {
+    const handler = runnable(given)
+    if (!handler) {
       throw new DotdoError(
         'INVALID_SCHEDULE',
-        `A schedule needs a function to run, not ${handler === null ? 'null' : typeof handler}. Write every.day.at('2am')(fn), with fn and not fn().`,
+        `A schedule needs a function to run, not ${given === null ? 'null' : typeof given}. Write every.day.at('2am')(fn), with fn and not fn().`,
         {
-          data: { given: typeof handler },
+          data: { given: typeof given },
         },
       )
     }
     const policies = readPolicies(options)
     return declare({ ...say(options), policies, ...(options.id !== undefined && { id: options.id }) }, handler)
   }
+}
+
+/** The function that a schedule runs. One made here has no name, so that the schedule is known by its pattern. */
+function runnable(given: ScheduleHandler | Sendable): ScheduleHandler | undefined {
+  if (typeof given === 'function') return given
+  const send = (given as Partial<Sendable> | null)?.send
+  return typeof send === 'function'
+    ? (
+        () => () =>
+          send.call(given)
+      )()
+    : undefined
 }
 
 /** Properties that are computed when they are read: the sentence is built word by word, and nothing for words nobody says. */

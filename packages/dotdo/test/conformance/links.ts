@@ -108,7 +108,7 @@ export function ends(main: object, Kind: typeof Link = Link) {
       endOfTurn,
       timer: time.timer,
       bytePipe,
-      callAt: (address, name, args) => new Link(() => address as LinkPeer, ports, newLinkStats(), limits).framework(name, args),
+      linkAt: (address) => new Link(() => address as LinkPeer, ports, newLinkStats(), limits),
     },
     limits,
   )

@@ -1,6 +1,6 @@
 /** The app that the tests of `object/` run in workerd. */
 import { RpcTarget } from 'capnweb'
-import { DO, DotdoError, extract, IcebergWriter, serve } from '../../src/index.ts'
+import { DO, DotdoError, extract, graph, IcebergWriter, serve } from '../../src/index.ts'
 
 export { Keeper, Shelf } from './authority-app.ts'
 export { DotdoEntrypoint, DotdoSystem } from '../../src/index.ts'
@@ -69,6 +69,10 @@ export const Pipeline = DO.extend({
       },
       { id: 'nightly' },
     )
+    this.every.month.on(1)(
+      graph(() => this.Stage('graph scheduled').execute('from a graph')),
+      { id: 'graph' },
+    )
     this.every.hour(() => this.fired.push('hour one'))
     this.every.hour(() => this.fired.push('hour two'))
     this.on.Pipeline.completed((payload) => {
@@ -116,6 +120,19 @@ export const Pipeline = DO.extend({
   async reused() {
     await this.do(() => 1, { stepId: 'load' })
     await this.do(() => 2, { stepId: 'load' })
+  },
+  async graphs() {
+    const doubled = graph(() => this.Stage('graph b').run(this.Stage('graph a').run([1, 2])))
+    const loaded = graph.load<number[]>(doubled.save())
+    return {
+      sent: await doubled.send(),
+      loaded: await loaded.send(),
+      step: await this.do(doubled, { stepId: 'doubled' }),
+      text: doubled.explain().text,
+    }
+  },
+  async rehearse(count: number) {
+    return await graph(() => [this.Pipeline('rehearsed').load(count), this.Pipeline('rehearsed').flaky()]).dryRun()
   },
   flaky() {
     return this.send('Order.flaky')

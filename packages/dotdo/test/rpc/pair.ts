@@ -52,7 +52,7 @@ export function pair(main: object, options: { limits?: Partial<LinkLimits>; mapM
     },
   }
   const link = new Link(() => peer, clientPorts, stats, options.limits)
-  return { link, server, stats, failures, peer }
+  return { link, server, stats, failures, peer, ports: clientPorts }
 }
 
 /** A message or an answer as the far end gets it: data is copied, native streams and addresses of objects go over as they are. */
