@@ -30,7 +30,9 @@ export type Bench = () => AsyncIterable<BenchResult>
 
 const limitMs = 10 * 60_000
 const folders = ['packages/dotdo/bench', 'bench']
-const names = process.argv.slice(2).filter((arg) => !arg.startsWith('--'))
+/** Benches that are asked for by one name, and run alone by their own. */
+const groups: Record<string, string[]> = { rpc: ['rpc', 'client-size', 'hostile', 'streams'] }
+const asked = process.argv.slice(2).filter((arg) => !arg.startsWith('--'))
 const json = process.argv.includes('--json')
 
 const files = new Map<string, string>()
@@ -43,7 +45,8 @@ for (const folder of folders.filter((folder) => existsSync(join(root, folder))))
   }
 }
 
-const unknown = names.filter((name) => !files.has(name))
+const unknown = asked.filter((name) => !files.has(name))
+const names = asked.flatMap((name) => groups[name] ?? [name])
 if (unknown.length > 0) {
   console.error(`no such bench: ${unknown.join(', ')}; there are ${[...files.keys()].join(', ') || 'none'}`)
   process.exit(2)

@@ -92,6 +92,7 @@ export default async function* rpc(): AsyncGenerator<BenchResult> {
       const compared = await compare(ours, theirs, rounds)
       yield atMost(name, waits ? compared.median : compared.best, baseline.says, bar)
     }
+    if ('hand-off bytes'.includes(only)) yield* handedOffBytes(workerd)
     if ('traces'.includes(only)) yield* traces(workerd)
     if ('clients chain'.includes(only)) yield* clientChains(workerd, oneWayMs)
     if ('watched'.includes(only)) yield* watchedObjects(workerd)
@@ -114,5 +115,27 @@ async function* traces(without: RunningWorkerd): AsyncGenerator<BenchResult> {
     } finally {
       await workerd.stop()
     }
+  }
+}
+
+/** What of a hand-off of 16 MiB passes the links of its caller: weighed where messages enter and leave the objects, not by what links count. */
+async function* handedOffBytes(workerd: RunningWorkerd): AsyncGenerator<BenchResult> {
+  const traffic = async () => (await (await fetch(new URL('traffic', workerd.url))).json()) as { fromDriver: number; fromOthers: number }
+  const size = 16 * 1024 * 1024
+  const before = await traffic()
+  await measure(workerd, 'far bulk hand-off', 'ours', 1)
+  const after = await traffic()
+  // Else the messages were not told apart, and nothing was measured.
+  if (after.fromOthers - before.fromOthers < size) throw new Error('the bytes did not go from the provider to the consumer')
+  const bytes = after.fromDriver - before.fromDriver
+  yield {
+    name: 'hand-off of 16 MiB, on the caller’s links',
+    value: bytes,
+    unit: 'B',
+    baseline: 'the value',
+    baselineValue: size,
+    ratio: bytes / size,
+    bar: 'under 4 KiB',
+    ok: bytes < 4096,
   }
 }

@@ -8,8 +8,10 @@
 /** One way, in ms. */
 export const oneWayMs = 10
 
-/** Bytes of messages to far objects by object, as {@link weigh} counts them: from when `reset` was called. */
-export const traffic = { into: new Map<string, number>(), outOf: new Map<string, number>() }
+/** Bytes of all messages to far objects and of their answers, as {@link weigh} counts them, by who sent them. */
+export const traffic = { fromDriver: 0, fromOthers: 0 }
+/** Sessions of the driver's: only the first message of one says who calls. */
+const driverSessions = new Set<unknown>()
 
 const handlers = new Set(['constructor', 'fetch', 'alarm', 'webSocketMessage', 'webSocketClose', 'webSocketError'])
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -24,12 +26,12 @@ export function far<T>(near: T): T {
   for (const name of Object.getOwnPropertyNames(methods)) {
     if (handlers.has(name) || typeof Object.getOwnPropertyDescriptor(methods, name)!.value !== 'function') continue
     Object.defineProperty(Far.prototype, name, {
-      async value(this: { ctx: DurableObjectState }, ...args: unknown[]) {
-        const id = this.ctx.id.name ?? ''
-        count(traffic.into, id, args)
+      async value(...args: unknown[]) {
+        const sender = senderOf(args[0])
+        traffic[sender] += weigh(args)
         await wait(oneWayMs)
         const result = await methods[name]!.apply(this, args)
-        count(traffic.outOf, id, result)
+        traffic[sender] += weigh(result)
         await wait(oneWayMs)
         return result
       },
@@ -38,8 +40,11 @@ export function far<T>(near: T): T {
   return Far as T
 }
 
-function count(counts: Map<string, number>, id: string, value: unknown): void {
-  counts.set(id, (counts.get(id) ?? 0) + weigh(value))
+/** Who sent a message: link messages say so in their origin. */
+function senderOf(message: unknown): keyof typeof traffic {
+  const { session, origin } = (message ?? {}) as { session?: unknown; origin?: { caller?: string } }
+  if (origin?.caller?.startsWith('Driver/')) driverSessions.add(session)
+  return driverSessions.has(session) ? 'fromDriver' : 'fromOthers'
 }
 
 /** The bytes of a value's own contents, near enough to tell 4 kB from 16 MiB: what a serialization cannot do without. */

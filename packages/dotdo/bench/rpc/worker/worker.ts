@@ -24,7 +24,7 @@ export default {
   async fetch(request: Request, bindings: never, ctx: ExecutionContext): Promise<Response> {
     const url = new URL(request.url)
     if (url.pathname === '/measure') return measure(url.searchParams)
-    if (url.pathname === '/traffic') return Response.json({ into: [...traffic.into], outOf: [...traffic.outOf] })
+    if (url.pathname === '/traffic') return Response.json(traffic)
     if (url.pathname === '/wakes') return Response.json(wakes)
     if (url.pathname === '/echo') return echo()
     if (url.pathname === '/empty') return new Response(null)
