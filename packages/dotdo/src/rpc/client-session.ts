@@ -2,7 +2,8 @@
  * One capnweb session at the calling end of a link: the frames of a turn, and what becomes of them.
  *
  * Owns the session, its numbering of messages and calls, and the releases that are held back. Invariants:
- * 1. All frames of one turn leave in one message; a message that would only tell of releases is not sent.
+ * 1. All frames of one turn leave in one message. A message that would only tell that answers have come is not sent; one that tells of a
+ *    capability that was let go of is, so that its end comes while the session goes on.
  * 2. Every call that nothing else refers to is pulled when its turn ends, awaited or not: it is delivered, and its failure is known.
  * 3. While an answer is outstanding, exactly one poll hangs at the receiver.
  * 4. A session of an ended turn stays usable while something may refer to it, and is dropped when idle.
@@ -79,6 +80,8 @@ export class ClientSession implements Consumer {
   #pulledHere = new Set<number>()
   /** Calls whose answers came in this turn of the event loop: a pull of theirs may still be queued. */
   #justAnswered = new Set<number>()
+  /** Releases of answered calls: they leave with what is said next, or with the session. */
+  #releases: Frame[] = []
   #cancelIdle: (() => void) | undefined
 
   constructor({ link, peer, ports, stats, limits, told, ended, origin, turnEnded, closed, answered }: ClientSessionOptions) {
@@ -175,11 +178,8 @@ export class ClientSession implements Consumer {
   }
 
   #onFrame(frame: Frame): void {
-    if (frame[0] === 'abort') return
-    // Releases never make a message of their own (invariant 1), but the last one ends the session.
-    // capnweb forgets what it releases only after it has said so: whether that was the last is asked when the turn is over.
-    if (frame[0] !== 'release') this.#scheduleFlush()
-    else this.#ports.endOfTurn(() => this.#isUnreferred && this.#scheduleFlush())
+    // capnweb forgets what it releases after it has said so: whether the session is over shows at the end of the turn.
+    if (frame[0] !== 'abort') this.#scheduleFlush()
   }
 
   /** Capabilities and promises that either end holds of the other, the two roots not counted. */
@@ -218,8 +218,10 @@ export class ClientSession implements Consumer {
     const taken = this.#transport.take()
     const frames = this.#withPulls(taken)
     this.#justAnswered.clear()
-    if (frames.some((frame) => frame[0] !== 'release')) await this.#sendAll(frames)
+    if (frames.some(([kind]) => kind !== 'release') || (!this.#isUnreferred && frames.some(isLetGo)))
+      await this.#sendAll([...this.#releases.splice(0), ...frames])
     else if (this.#outstanding === 0) await this.#goOn(frames)
+    else this.#releases.push(...frames)
   }
 
   /** Sends a turn's frames: in one message, or in as few as its limit allows. They take effect in their order. */
@@ -235,10 +237,12 @@ export class ClientSession implements Consumer {
   #withPulls(taken: Frame[]): Frame[] {
     const pushed: number[] = []
     const asked = new Set<number>()
+    const released = new Set<number>()
     for (const [kind, id] of taken) {
       if (kind === 'push') pushed.push(this.#nextCall++)
       else if (kind === 'pipe') this.#nextCall++
       else if (kind === 'pull') asked.add(id as number)
+      else if (kind === 'release') released.add(id as number)
     }
     this.#stats.calls += pushed.length
     const unasked = pushed.filter((id) => !asked.has(id))
@@ -252,7 +256,8 @@ export class ClientSession implements Consumer {
       this.#pulledHere.delete(id)
     }
     for (const id of unasked) {
-      if (referred!.has(id)) continue
+      // What its caller has let go of already is delivered, and has no number any more to ask by.
+      if (referred!.has(id) || released.has(id)) continue
       frames.push(['pull', id])
       this.#awaited.add(id)
       this.#pulledHere.add(id)
@@ -318,8 +323,12 @@ export class ClientSession implements Consumer {
   async #goOn(frames: Frame[]): Promise<void> {
     if (this.#closed) return
     // A stream is watched from both ends: a cancel comes by a poll, and so does the news that the other end is gone.
-    if (this.#awaited.size > 0 || this.#session.getStats().exports > 1 || this.#transport.openStreams > 0) await this.#exchange(frames)
-    else this.#settle()
+    if (this.#awaited.size > 0 || this.#session.getStats().exports > 1 || this.#transport.openStreams > 0)
+      await this.#exchange([...this.#releases.splice(0), ...frames])
+    else {
+      this.#releases.push(...frames)
+      this.#settle()
+    }
   }
 
   #take(reply: LinkReply): void {
@@ -371,3 +380,6 @@ export class ClientSession implements Consumer {
     this.#transport.fail(reason)
   }
 }
+
+/** Whether a frame lets go of a capability: what numbers below zero stand for. Answered calls are released by capnweb itself. */
+const isLetGo = ([kind, id]: Frame): boolean => kind === 'release' && (id as number) < 0

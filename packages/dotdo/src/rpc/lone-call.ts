@@ -38,6 +38,7 @@ export class LoneCall implements Answer {
   #waiting: Stub | undefined
   #settled = Promise.withResolvers<unknown>()
   #isAwaited = false
+  #isDisposed = false
   #isHere = false
 
   constructor(method: string, args: unknown[] | undefined, openSession: () => void, ports: LoneCallPorts) {
@@ -54,6 +55,8 @@ export class LoneCall implements Answer {
     this.#joined = bindCall(session, session.main, [this.#method], this.#args)
     // From here on the session sees to it that the message leaves and that a failure is told.
     this.#settled.resolve(this.#isAwaited ? this.#joined.value() : undefined)
+    // It was let go of before it left: it is delivered, and what it gives goes with it.
+    if (this.#isDisposed) this.#joined.dispose()
   }
 
   /** The turn is over and this was its only call. */
@@ -77,9 +80,12 @@ export class LoneCall implements Answer {
     const { session, stub, value } = this.#ports.adopt(message, answer.reply)
     this.#session = session
     this.#bound = stub
+    if (this.#isDisposed) stub[Symbol.dispose]()
     value.then(
       (it) => {
         this.#isHere = true
+        // Nobody has asked for it, and nobody will.
+        if (this.#isDisposed && !this.#isAwaited) (it as Partial<Disposable> | undefined)?.[Symbol.dispose]?.()
         this.#settled.resolve(wrapped(session, it, this))
       },
       (error: unknown) => this.#fail(error),
@@ -125,6 +131,7 @@ export class LoneCall implements Answer {
   }
 
   dispose(): void {
+    this.#isDisposed = true
     if (this.#joined) this.#joined.dispose()
     else (this.#bound ?? this.#waiting)?.[Symbol.dispose]()
   }

@@ -1,7 +1,6 @@
 /** The conformance suite over the links that are made in Node. What each case is about stands in `cases/`. */
 import { describe, test } from 'vitest'
 import { allCases } from './cases/all.ts'
-import { notYet } from './cases/pending.ts'
 import { runCase } from './kit.ts'
 import { directLink, kitOf, leasedLink, localLink, sessionLink, type TestLink } from './links.ts'
 
@@ -13,9 +12,7 @@ const links: [string, () => TestLink][] = [
 ]
 
 describe.each(links)('over %s', (_, open) => {
-  for (const it of allCases
-    .filter(({ needs }) => open !== localLink || !needs.includes('remote'))
-    .filter((it) => open === localLink || !notYet(it))) {
+  for (const it of allCases.filter(({ needs }) => open !== localLink || !needs.includes('remote'))) {
     test(`${it.group}: ${it.title}`, async () => {
       const link = open()
       await runCase(it, kitOf(link))

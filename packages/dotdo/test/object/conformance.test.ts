@@ -3,15 +3,12 @@ import { describe, expect, test } from 'vitest'
 import { Links } from '../../src/object/nouns.ts'
 import { linkPorts } from '../../src/object/platform.ts'
 import { allCases } from '../conformance/cases/all.ts'
-import { notYet } from '../conformance/cases/pending.ts'
 import { runCase, type Far } from '../conformance/kit.ts'
 
 const links = () => new Links(linkPorts('test', () => {}))
 
-const cases = allCases.filter((it) => !notYet(it))
-
 describe('from a Worker to an object', () => {
-  test.each(cases.map((it) => [`${it.group}: ${it.title}`, it] as const))('%s', async (title, it) => {
+  test.each(allCases.map((it) => [`${it.group}: ${it.title}`, it] as const))('%s', async (title, it) => {
     let opened = 0
     await runCase(it, {
       traits: { wire: 'clone', lacks: {} },
@@ -23,7 +20,7 @@ describe('from a Worker to an object', () => {
 
 describe('from one object to another', () => {
   const driver = links().user('Driver', 'one') as Far
-  test.each(cases.map((it) => `${it.group}: ${it.title}`))('%s', async (title) => {
+  test.each(allCases.map((it) => `${it.group}: ${it.title}`))('%s', async (title) => {
     expect(await driver.run(title)).toBe('passed')
   })
 })
