@@ -14,6 +14,8 @@ export class BatchTransport implements ClientTransport {
   /** It leaves with its turn, unless it repeats calls. */
   isOpen: boolean
   openedAt = Infinity
+  /** An HTTP request tells by itself that it is lost. */
+  heardAt = Infinity
   mayResend = true
   waitingChars = 0
   #address: string
@@ -78,8 +80,12 @@ export class BatchTransport implements ClientTransport {
       this.#events.open()
       this.#answer.resolve(body === '' ? [] : body.split('\n'))
     } catch (error) {
-      this.#isLost = true
-      this.#answer.reject(linkLost(error instanceof Error ? error.message : String(error)))
+      this.lose(error instanceof Error ? error.message : String(error))
     }
+  }
+
+  lose(reason: string): void {
+    this.#isLost = true
+    this.#answer.reject(linkLost(reason))
   }
 }

@@ -5,8 +5,9 @@
  * 1. A session is opened by the first call, and again by the first call after it broke; at once where calls are without an answer.
  * 2. A call on an object leaves under one key, however often: what a broken session has left unanswered goes first on the next one, in the order
  *    of the calls, at most {@link mostSends} times. Everything else that was under way rejects with `LINK_LOST`.
- * 3. What waits for a connection is bounded by `offline`, and by `giveUpMs`.
- * 4. After `close()` every call is refused, and nothing is left to run.
+ * 3. While an answer is due, a connection that has been silent is asked for a sign of life; without one it counts as broken.
+ * 4. What waits for a connection is bounded by `offline`, and by `giveUpMs`.
+ * 5. After `close()` every call is refused, and nothing is left to run.
  */
 import { RpcSession, type RpcStub } from 'capnweb'
 import { codeOf, DotdoError } from '../base/errors.ts'
@@ -49,12 +50,18 @@ interface Session {
   app: AnyStub
   /** Stubs of objects that calls were made on, by what they lead to. */
   roots: Map<string, AnyStub>
+  /** Answers that are due beside those of calls on objects. */
+  due: number
+  /** Ends the listening for a connection that is gone without a word. */
+  unwatch?: (() => void) | undefined
 }
 
 /** How often one call is sent, at most. What breaks each session that it is in is not tried for ever. */
 const mostSends = 5
 /** How long a call that may have arrived is sent again: well within the time for which objects remember their calls. */
 const resendMs = 5 * 60_000
+/** How long a connection may be silent while something is expected of it: then it is asked, and as long again later it is lost. */
+const silentMs = 15_000
 /** Stubs of objects that one session keeps at the server. The one taken first goes first. */
 const mostRoots = 1000
 
@@ -129,6 +136,21 @@ export class Connection {
     return root
   }
 
+  /** Asks for the answer of a plain call, now. */
+  ask(stub: PromiseLike<unknown>): PromiseLike<unknown> {
+    const session = this.#session
+    if (!session) return stub
+    session.due++
+    this.#listen(session)
+    return stub.then(
+      (value) => (session.due--, value),
+      (error: unknown) => {
+        session.due--
+        throw error
+      },
+    )
+  }
+
   /** What was recorded in this turn has been sent. */
   endOfTurn(): void {
     if (this.#session?.transport.endOfTurn()) this.#session = undefined
@@ -178,7 +200,7 @@ export class Connection {
         : new SocketTransport(this.#address, this.#ports, events, delayMs, resent ? Math.min(giveUpMs, resendMs) : giveUpMs)
     const door = new RpcSession(transport).getRemoteMain() as unknown as RpcStub<Record<string, never>>
     const app = enter(door as unknown as AnyStub)
-    const session: Session = { transport, door, app, roots: new Map() }
+    const session: Session = { transport, door, app, roots: new Map(), due: 0 }
     door.onRpcBroken((error: unknown) => this.#lose(session, error))
     return session
   }
@@ -191,11 +213,25 @@ export class Connection {
     call.session = session
     call.stub = stub
     call.sends++
+    this.#listen(session)
     stub.then(
       (value) => this.#end(call).resolve(value),
       // Of a session that broke: the call is on its way again, or was told already.
       (error: unknown) => call.session === session && this.#end(call).reject(asLost(error)),
     )
+  }
+
+  /** Invariant 3. A network may take a connection away and tell neither side. */
+  #listen(session: Session): void {
+    session.unwatch ??= this.#ports.timer(silentMs, () => {
+      session.unwatch = undefined
+      if (this.#session !== session || this.#unanswered.size + session.due === 0) return
+      const silence = this.#ports.now() - session.transport.heardAt
+      if (silence >= 2 * silentMs) return session.transport.lose(`the server was silent for ${silence} ms`)
+      // Whatever it answers is a sign.
+      if (silence >= silentMs) (session.door as unknown as AnyStub)['ping']!().catch(() => {})
+      this.#listen(session)
+    })
   }
 
   #end(call: OpenCall): PromiseWithResolvers<unknown> {
@@ -208,6 +244,7 @@ export class Connection {
   #lose(session: Session, cause: unknown): void {
     const error = this.#closed ? closed() : asLost(cause)
     if (this.#session === session) this.#session = undefined
+    session.unwatch?.()
     const left = [...this.#unanswered].filter((call) => call.session === session)
     const { transport } = session
     const now = this.#ports.now()

@@ -246,7 +246,7 @@ export class Recorder {
 
   #pull(made: Step): void {
     // Asked for now: a promise around it would ask in a moment, when a batch has left.
-    if (!made.isPulled) this.#settle(made, made.stub!())
+    if (!made.isPulled) this.#settle(made, this.#connection.ask(made.stub!()))
   }
 
   #settle(made: Step, outcome: PromiseLike<unknown>): void {

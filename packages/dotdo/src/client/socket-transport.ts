@@ -21,6 +21,7 @@ const refusals = new Set([1002, 1003, 1007, 1008, 1009])
 export class SocketTransport implements ClientTransport {
   isOpen = false
   openedAt = Infinity
+  heardAt = Infinity
   mayResend = true
   waitingChars = 0
   #address: string
@@ -86,20 +87,21 @@ export class SocketTransport implements ClientTransport {
       // A socket tells its end twice, by `error` and by `close`.
       if (this.#socket !== socket || this.#failure !== undefined) return
       this.#cancel?.()
-      if (this.isOpen) this.#lose(reason)
+      if (this.isOpen) this.lose(reason)
       else this.#dialAgain(reason)
     }
     socket.addEventListener('open', () => {
       if (this.#socket !== socket || this.#failure !== undefined) return socket.close()
       this.#cancel?.()
       this.isOpen = true
-      this.openedAt = this.#ports.now()
+      this.openedAt = this.heardAt = this.#ports.now()
       for (const message of this.#waiting.splice(0)) socket.send(message)
       this.waitingChars = 0
       this.#events.open()
     })
     socket.addEventListener('message', ({ data }) => {
       if (this.#failure !== undefined) return
+      this.heardAt = this.#ports.now()
       if (typeof data === 'string') this.#take(data)
       else broken('the server sent bytes, which are none of this protocol')
     })
@@ -117,14 +119,14 @@ export class SocketTransport implements ClientTransport {
     const retryMs = backoffMs(this.#attempt++, this.#ports.random(), longestRetryMs)
     if (this.#ports.now() + retryMs > this.#giveUpAt) {
       this.mayResend = false
-      this.#lose(`${reason}, ${this.#attempt} ${this.#attempt === 1 ? 'time' : 'times'}`)
+      this.lose(`${reason}, ${this.#attempt} ${this.#attempt === 1 ? 'time' : 'times'}`)
       return
     }
     this.#events.lost(reason, retryMs)
     this.#cancel = this.#ports.timer(retryMs, () => this.#dial())
   }
 
-  #lose(reason: string): void {
+  lose(reason: string): void {
     this.isOpen = false
     this.#close()
     this.#fail(linkLost(reason))

@@ -10,6 +10,10 @@ export interface ClientTransport extends RpcTransport {
   readonly openedAt: number
   /** Once it is broken: whether calls without an answer may be sent again elsewhere. Not when the server refused them, and not when nobody is there. */
   readonly mayResend: boolean
+  /** When something came last, or it was opened: epoch milliseconds. */
+  readonly heardAt: number
+  /** Ends it as a connection that was lost. */
+  lose(reason: string): void
   /** Characters that wait to be sent. */
   readonly waitingChars: number
   /** The turn has ended. `true` where the next turn needs a session of its own. */

@@ -45,6 +45,9 @@ export class Door extends RpcTarget {
     this.#links = links
   }
 
+  /** A sign of life. */
+  ping(): void {}
+
   /** The app, for whoever holds a token. @throws `TOKEN_INVALID`, `TOKEN_EXPIRED` */
   async authenticate(token: string): Promise<App> {
     await requireSession(token, this.#env)

@@ -88,6 +88,8 @@ export class FakeObject {
 
 class FakeSocket {
   readyState = 0
+  /** The network has taken it away, and told nobody. */
+  isMute = false
   readonly up: string[] = []
   readonly down: string[] = []
   /** The server's end, from the opening on. */
@@ -101,10 +103,14 @@ class FakeSocket {
     for (const [name, listener] of this.#listeners) if (name === type) listener(event as never)
   }
   send(message: string): void {
-    if (this.readyState === 1) this.up.push(message)
+    if (this.readyState === 1 && !this.isMute) this.up.push(message)
   }
   close(): void {
     this.break()
+  }
+  mute(): void {
+    this.isMute = true
+    this.down.length = 0
   }
   break(): void {
     if (this.readyState >= 2) return
@@ -129,7 +135,7 @@ class ServerEnd implements RpcTransport {
     return this.#isOver
   }
   async send(message: string): Promise<void> {
-    if (this.#socket.readyState === 1) this.#socket.down.push(message)
+    if (this.#socket.readyState === 1 && !this.#socket.isMute) this.#socket.down.push(message)
   }
   receive(): Promise<string> {
     const message = this.#inbox.shift()
@@ -253,7 +259,8 @@ export class Network {
 
   #break(socket: FakeSocket): void {
     this.#weather.breaks--
-    socket.break()
+    if (socket.readyState === 1 && this.#random.next() < 0.3) socket.mute()
+    else socket.break()
   }
 
   #restart(): void {
@@ -275,6 +282,7 @@ export class Network {
       }
     }
     return new (class Door extends RpcTarget {
+      ping() {}
       authenticate() {
         return new App()
       }
