@@ -1,3 +1,4 @@
+import type { FrameworkMethods } from '../../src/rpc/conversation.ts'
 import type { LinkAnswer, LinkCall, LinkMessage, LinkPeer, LinkReply } from '../../src/rpc/frames.ts'
 import { Link, type LinkClientPorts } from '../../src/rpc/link-client.ts'
 import { LinkServer, type LinkServerPorts } from '../../src/rpc/link-server.ts'
@@ -15,7 +16,17 @@ const timer = (delayMs: number, then: () => void) => {
 export type Carry = <Reply extends LinkReply | LinkAnswer>(message: LinkMessage | LinkCall, send: () => Promise<Reply>) => Promise<Reply>
 
 /** Two ends of a link in one process. Messages are structured-cloned as native RPC does; addresses of objects go over as they are. */
-export function pair(main: object, options: { limits?: Partial<LinkLimits>; mapMeter?: MapMeter; carry?: Carry } = {}) {
+export function pair(
+  main: object,
+  options: {
+    limits?: Partial<LinkLimits>
+    mapMeter?: MapMeter
+    carry?: Carry
+    framework?: FrameworkMethods
+    /** What the object is called. */
+    at?: { noun: string; name: string }
+  } = {},
+) {
   const failures: Error[] = []
   const stats = newLinkStats()
   let sessions = 0
@@ -36,7 +47,12 @@ export function pair(main: object, options: { limits?: Partial<LinkLimits>; mapM
     ...(options.mapMeter && { mapMeter: options.mapMeter }),
     linkAt: (address) => new Link(() => address as LinkPeer, clientPorts, newLinkStats()),
   }
-  const server = new LinkServer(() => main, serverPorts, options.limits)
+  const server = new LinkServer(
+    () => main,
+    serverPorts,
+    options.limits,
+    () => options.framework ?? {},
+  )
   const carry: Carry = options.carry ?? ((_, send) => send())
   const peer: LinkPeer = {
     send(message) {
@@ -51,7 +67,7 @@ export function pair(main: object, options: { limits?: Partial<LinkLimits>; mapM
       return peer
     },
   }
-  const link = new Link(() => peer, clientPorts, stats, options.limits)
+  const link = new Link(() => peer, clientPorts, stats, options.limits, options.at)
   return { link, server, stats, failures, peer, ports: clientPorts }
 }
 
