@@ -67,3 +67,34 @@ export class ExactReader {
     return value.byteLength >= missing
   }
 }
+
+/** What a read asks for at least and at most: pieces as large as they come, and no large buffer for a stream that trickles. */
+const leastPiece = 16_384
+const mostPiece = 262_144
+
+/** Reads a stream of bytes in pieces as large as there are bytes, in memory of their own. Owns the stream's reader. */
+export class PieceReader {
+  #reader: ReadableStreamBYOBReader
+  #size = 65_536
+
+  /** @throws `TypeError` for a stream that is none of bytes, which is left as it is */
+  constructor(stream: ReadableStream<Uint8Array>) {
+    this.#reader = stream.getReader({ mode: 'byob' })
+  }
+
+  /** The next piece; `undefined` at the end. Rejects as the stream fails. */
+  async next(): Promise<Uint8Array | undefined> {
+    const { done, value } = await this.#reader.read(new Uint8Array(this.#size))
+    if (done) return undefined
+    if (value.byteLength === this.#size) this.#size = Math.min(2 * this.#size, mostPiece)
+    else if (4 * value.byteLength < this.#size) this.#size = Math.max(this.#size / 2, leastPiece)
+    // Whoever keeps a piece keeps its whole buffer.
+    return 2 * value.byteLength < value.buffer.byteLength ? value.slice() : value
+  }
+
+  /** Lets the stream go: its source learns that nobody reads any more, and why. */
+  cancel(reason: unknown): void {
+    // The stream may have failed by itself, and that is all there is to say.
+    this.#reader.cancel(reason).catch(() => {})
+  }
+}

@@ -201,6 +201,7 @@ export class FrameGuard {
         return
       case 'lane':
       case 'lane-chunk':
+      case 'lane-fail':
       case 'lane-end':
         // Streams of links between objects (stream-lanes.ts). A client's session has none.
         if (this.#options.stranger || !isWhole(subject)) throw frameInvalid('its kind is not known', frame)

@@ -6,23 +6,28 @@
  *    before it in the stream, it is read up to there at once.
  * 2. The end is told once, by `ended`: after everything was written and closed, or with the failure that both ends get.
  */
-import { linkLost } from './errors.ts'
-import { ExactReader } from './byte-stream.ts'
+import { ExactReader, PieceReader } from './byte-stream.ts'
 import { decodeBody, recordHead, recordKinds, type RecordKind } from './chunk-codec.ts'
+import { linkLost } from './errors.ts'
+
+/** How an operation of the session's stream ended. */
+export type Fed = { failure: unknown } | undefined
 
 /** What a lane's reader says to its own session and to the far end. */
 export interface LaneReaderPorts {
-  /** Calls the session's stream. Resolves with nothing when that is done, or with the failure as an expression. Never rejects while the session lives. */
-  feed(method: 'write' | 'close' | 'abort', argument?: unknown): Promise<{ failure: unknown } | undefined>
+  /** Calls the session's stream. `answered` gets nothing when that is done, or the failure as an expression; it is not called when the session ends. */
+  feed(method: 'write' | 'close' | 'abort', argument: unknown, answered: (fed: Fed) => void): void
   /** The next chunk that comes in a frame of the session. `fed` is called right after it was fed, and lets the frames behind it go on. */
   nextChunk(): Promise<{ chunk: unknown; fed(): void }>
   /** An error as the session tells it. */
   describe(error: unknown): unknown
   /** Everything is done, or failed. */
   ended(failure?: unknown): void
+  /** The largest chunk, in bytes. */
   mostBytes: number
-  /** Runs `then` when the session's stream took nothing for so long. The result cancels it. */
-  stalled(then: () => void): () => void
+  /** How long the session's stream may take for a chunk. */
+  stallMs: number
+  timer(delayMs: number, then: () => void): () => void
 }
 
 const kindNames = Object.keys(recordKinds) as RecordKind[]
@@ -30,15 +35,25 @@ const kindNames = Object.keys(recordKinds) as RecordKind[]
 /** The reading end; see the head of this file for what it owns. */
 export class LaneReader {
   #ports: LaneReaderPorts
-  #reader: ExactReader
+  #cancel: (reason: unknown) => void
   #over = false
-  #unanswered: Promise<{ failure: unknown } | undefined>[] = []
-  #hurry = Promise.withResolvers<undefined>()
+  #hurrying = false
+  /** Writes that the session's stream has not taken, and those that it has. */
+  #unanswered = 0
+  #answered = 0
+  #failure: Fed
+  #wake: (() => void) | undefined
+  #told = Promise.withResolvers<unknown>()
+  #cancelWatch: () => void = () => {}
 
-  constructor(readable: ReadableStream<Uint8Array>, ports: LaneReaderPorts) {
+  /** @param isBytes whether the stream holds bytes as they are, and no records */
+  constructor(readable: ReadableStream<Uint8Array>, isBytes: boolean, ports: LaneReaderPorts) {
     this.#ports = ports
-    this.#reader = new ExactReader(readable)
-    this.#run().then(
+    const reader = isBytes ? new PieceReader(readable) : new ExactReader(readable)
+    this.#cancel = (reason) => reader.cancel(reason)
+    this.#watch()
+    const run = reader instanceof PieceReader ? this.#readBytes(reader) : this.#readRecords(reader)
+    run.then(
       (failure) => this.#end(failure),
       (error: unknown) => this.fail(error),
     )
@@ -46,64 +61,102 @@ export class LaneReader {
 
   /** A frame of the session waits until the stream was read up to its place. */
   hurry(): void {
-    this.#hurry.resolve(undefined)
+    this.#hurrying = true
+    this.#wake?.()
+  }
+
+  /** The far end tells why its stream of bytes has failed, as an expression. */
+  tell(reason: unknown): void {
+    this.#told.resolve(reason)
   }
 
   /** Ends the stream with an error at both ends. */
   fail(error: unknown): void {
     if (this.#over) return
     const reason = this.#ports.describe(error)
-    void this.#ports.feed('abort', structuredClone(reason))
+    this.#ports.feed('abort', structuredClone(reason), () => {})
     this.#end({ failure: reason })
   }
 
-  #end(failure: { failure: unknown } | undefined): void {
+  #end(failure: Fed): void {
     if (this.#over) return
     this.#over = true
-    if (failure) this.#reader.cancel(undefined)
+    this.#cancelWatch()
+    if (failure) this.#cancel(undefined)
     this.#ports.ended(failure?.failure)
   }
 
   /** Reads until the end. Gives the failure of the session's own end, if that is what ended it. */
-  async #run(): Promise<{ failure: unknown } | undefined> {
+  async #readRecords(reader: ExactReader): Promise<Fed> {
     for (;;) {
-      const head = await this.#reader.few(recordHead)
+      const head = await reader.few(recordHead)
       if (!head) throw cutOff()
       const kind = kindNames[head[0]!]
       const length = new DataView(head.buffer, head.byteOffset).getUint32(1, true)
       if (kind === undefined || length > this.#ports.mostBytes + 4)
         throw linkLost(`a stream brought a record of the kind ${head[0]} with ${length} bytes`)
-      const failure = await this.#take(kind, length)
+      const body = length === 0 ? new Uint8Array() : await reader.own(length)
+      if (!body) throw cutOff()
+      const failure = await this.#take(kind, body)
       if (failure || this.#over) return failure
       if (kind === 'close' || kind === 'abort' || kind === 'drop') return undefined
     }
   }
 
-  async #take(kind: RecordKind, length: number): Promise<{ failure: unknown } | undefined> {
-    if (kind === 'close') return this.#ports.feed('close')
+  async #take(kind: RecordKind, body: Uint8Array): Promise<Fed> {
+    if (kind === 'close') return this.#last('close', undefined)
     if (kind === 'drop') return undefined
     if (kind === 'next') {
       const next = await this.#ports.nextChunk()
-      this.#hurry = Promise.withResolvers()
+      this.#hurrying = false
       return this.#write(next.chunk, () => next.fed())
     }
-    const body = length === 0 ? new Uint8Array() : await this.#reader.own(length)
-    if (!body) throw cutOff()
     const value = decodeBody(kind, body)
     if (kind !== 'abort') return this.#write(value)
-    await this.#ports.feed('abort', value)
+    await this.#last('abort', value)
     return undefined
   }
 
-  async #write(chunk: unknown, fed?: () => void): Promise<{ failure: unknown } | undefined> {
-    this.#unanswered.push(this.#ports.feed('write', chunk))
+  async #readBytes(reader: PieceReader): Promise<Fed> {
+    for (;;) {
+      let piece: Uint8Array | undefined
+      try {
+        piece = await reader.next()
+      } catch {
+        // A native stream says that it failed, and its writer says why.
+        await this.#last('abort', await this.#told.promise)
+        return undefined
+      }
+      if (!piece) return this.#last('close', undefined)
+      const failure = await this.#write(['bytes', piece])
+      if (failure || this.#over) return failure
+    }
+  }
+
+  async #write(chunk: unknown, fed?: () => void): Promise<Fed> {
+    this.#unanswered++
+    this.#ports.feed('write', chunk, (answer) => {
+      this.#unanswered--
+      this.#answered++
+      this.#failure ??= answer
+      if (this.#unanswered === 0 || answer) this.#wake?.()
+    })
     fed?.()
-    const cancel = this.#ports.stalled(() => this.fail(linkLost('nobody has read the stream for too long')))
-    const answers = await Promise.race([Promise.all(this.#unanswered), this.#hurry.promise])
-    cancel()
-    if (!answers) return undefined
-    this.#unanswered = []
-    return answers.find((answer) => answer !== undefined)
+    if (this.#unanswered > 0 && !this.#hurrying) await new Promise<void>((resolve) => (this.#wake = resolve))
+    return this.#failure
+  }
+
+  #last(method: 'close' | 'abort', argument: unknown): Promise<Fed> {
+    return new Promise((resolve) => this.#ports.feed(method, argument, resolve))
+  }
+
+  /** Ends a stream whose reader takes nothing, once or twice the time after it took something. One timer a stream: chunks may be many. */
+  #watch(): void {
+    const before = this.#answered
+    this.#cancelWatch = this.#ports.timer(this.#ports.stallMs, () => {
+      if (this.#unanswered > 0 && this.#answered === before) this.fail(linkLost('nobody has read the stream for too long'))
+      else if (!this.#over) this.#watch()
+    })
   }
 }
 

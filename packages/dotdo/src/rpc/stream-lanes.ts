@@ -10,8 +10,9 @@
  *
  * | frame | says |
  * |---|---|
- * | `['lane', n]` | what is written to `n` (a pipe of the sender, or a writable of the receiver) comes in `streams[n]` of this envelope |
+ * | `['lane', n, 'bytes'?]` | what is written to `n` (a pipe of the sender, or a writable of the receiver) comes in `streams[n]` of this envelope: as records (chunk-codec.ts), or as bytes alone |
  * | `['lane-chunk', n, chunk]` | a chunk that refers to the session; the lane says by `next` when its turn is |
+ * | `['lane-fail', n, failure]` | from the writing end of a lane of bytes: why nothing more comes |
  * | `['lane-end', n, failure?]` | from the reading end: all was written and closed, or why not. The last word about a lane |
  *
  * Owns the lanes of one session and the numbers of its calls. Invariants:
@@ -19,14 +20,16 @@
  * 2. Each lane ends once: by `lane-end`, or with its session.
  * 3. Until then both ends keep the session: {@link StreamLanes.open} counts.
  */
-import { toErrorRecord } from '../base/errors.ts'
+import { DotdoError, toErrorRecord } from '../base/errors.ts'
+import { ByteLane } from './byte-lane.ts'
 import type { BytePipe } from './byte-stream.ts'
 import type { Frame, StreamsOfFrames } from './frames.ts'
 import { linkLost } from './errors.ts'
 import type { LinkLimits } from './limits.ts'
-import { LaneReader } from './lane-reader.ts'
+import { LaneReader, type Fed } from './lane-reader.ts'
 import { LaneWriter } from './lane-writer.ts'
 import { CallNumbers, renumber } from './numbers.ts'
+import { nextPipeTo } from './pipe-source.ts'
 
 /** What lanes need of the transport that they are a part of. */
 export interface StreamLanePorts {
@@ -51,7 +54,7 @@ const beyondAnyWindow = 2 ** 40
 const firstLaneName = -(2 ** 40)
 
 interface Writing {
-  writer: LaneWriter
+  writer: LaneWriter | ByteLane
   /** The session's number of what is written to. */
   target: number
   name: number
@@ -83,7 +86,7 @@ export class StreamLanes {
   /** Frames of the other end behind a chunk whose turn has not come: what they release, it may still need. */
   #behind: { frame: Frame; streams: StreamsOfFrames | undefined }[] | undefined
   /** Writes that were fed to the session and have no answer yet. */
-  #fed = new Map<number, (failure: { failure: unknown } | undefined) => void>()
+  #fed = new Map<number, (fed: Fed) => void>()
 
   constructor(ports: StreamLanePorts) {
     this.#ports = ports
@@ -114,7 +117,10 @@ export class StreamLanes {
       const [form, target, path, args] = (Array.isArray(subject) ? subject : []) as [string, number, unknown[]?, unknown[]?]
       const writing = form === 'pipeline' && (kind === 'push' ? this.#writingByName.get(target) : this.#writingTo(target))
       if (writing) {
-        writing.writer.operate(this.#own.stays(), path?.[0], args?.[0])
+        const number = this.#own.stays()
+        // The session's end of a lane of bytes has nothing to say: it is done away with as soon as the lane is there.
+        if (writing.writer instanceof ByteLane) this.#ports.toSession(['resolve', number, undefined])
+        else writing.writer.operate(number, path?.[0], args?.[0])
         return beyondAnyWindow
       }
       this.#own.travels()
@@ -122,7 +128,7 @@ export class StreamLanes {
     } else if (kind === 'pipe') {
       const target = this.#own.travels()
       this.#ports.toWire(frame)
-      this.#openWriting(target)
+      nextPipeTo((source, destination, pipeTo) => this.#openPipe(target, source, destination, pipeTo))
     } else if (kind === 'pull') {
       if (!this.#own.stayed(subject as number)) this.#toWire([kind, this.#own.toWire(subject as number)])
     } else if (kind === 'release') {
@@ -149,9 +155,12 @@ export class StreamLanes {
   #arrived(frame: Frame, streams: StreamsOfFrames | undefined): void {
     const [kind, subject, value] = frame
     if (kind === 'lane') {
-      this.#openReading(subject as number, streams?.[subject as number])
+      this.#openReading(subject as number, value === 'bytes', streams?.[subject as number])
     } else if (kind === 'lane-chunk') {
       this.#chunkCame(subject as number, value)
+    } else if (kind === 'lane-fail') {
+      this.#incoming(value)
+      this.#reading.get(subject as number)?.reader.tell(value)
     } else if (kind === 'lane-end') {
       this.#writingEnded(this.#own.toSession(subject as number), value)
     } else if (kind === 'pull' || kind === 'release') {
@@ -192,6 +201,37 @@ export class StreamLanes {
     return this.#writingByTarget.get(target) ?? this.#openWriting(target)
   }
 
+  /** The stream behind a pipe is known: its bytes take the way past the session, and chunks of any other kind go through it. */
+  #openPipe(target: number, source: ReadableStream, destination: WritableStream, pipeTo: () => Promise<void>): Promise<void> {
+    const wireTarget = this.#own.toWire(target)
+    let pipe: BytePipe | undefined
+    let lane: ByteLane
+    try {
+      lane = new ByteLane(source, () => (pipe = this.#ports.bytePipe()).writable, {
+        fail: (reason) => this.#toWire(['lane-fail', wireTarget, reason]),
+        describe,
+      })
+    } catch {
+      // It is no stream of bytes, or somebody reads it already: then nothing would ever be written, and the far end is told.
+      this.#openWriting(target)
+      if (!source.locked) return pipeTo()
+      destination.abort(readAlready()).catch(() => {})
+      return Promise.resolve()
+    }
+    this.#writingByTarget.set(target, { writer: lane, target, name: 0 })
+    this.#announce(target, pipe!.readable, 'bytes')
+    // The session's own way to the pipe is closed: what it says of it is answered here.
+    destination.abort().catch(() => {})
+    return lane.done
+  }
+
+  #announce(target: number, stream: ReadableStream<Uint8Array>, ...how: 'bytes'[]): void {
+    const wireTarget = this.#own.toWire(target)
+    this.#streams.set(wireTarget, stream)
+    this.#held.add(target)
+    this.#ports.toWire(['lane', wireTarget, ...how])
+  }
+
   #openWriting(target: number): Writing {
     const wireTarget = this.#own.toWire(target)
     const name = firstLaneName - this.#lanes++
@@ -206,9 +246,7 @@ export class StreamLanes {
     const writing: Writing = { writer, target, name }
     this.#writingByTarget.set(target, writing)
     this.#writingByName.set(name, writing)
-    this.#streams.set(wireTarget, readable)
-    this.#held.add(target)
-    this.#ports.toWire(['lane', wireTarget])
+    this.#announce(target, readable)
     // From here on the session writes by plain calls, one at a time, and not by frames that flow control counts.
     this.#ports.toSession(['resolve', target, ['export', name]])
     return writing
@@ -218,7 +256,7 @@ export class StreamLanes {
     const named = this.#writingByName.get(target)
     if (named) {
       this.#writingByName.delete(target)
-      named.writer.drop()
+      if (named.writer instanceof LaneWriter) named.writer.drop()
       return
     }
     // Answers that were given here were never held there, and the far end lets go of a lane's target by itself.
@@ -234,16 +272,17 @@ export class StreamLanes {
     this.#incoming(failure)
     writing.writer.ended(failure)
     // The session forgets the name, and what is written later fails there.
-    this.#ports.toSession([
-      'reject',
-      writing.name,
-      failure === undefined ? describe(linkLost('the stream has ended')) : structuredClone(failure),
-    ])
+    if (writing.name !== 0)
+      this.#ports.toSession([
+        'reject',
+        writing.name,
+        failure === undefined ? describe(linkLost('the stream has ended')) : structuredClone(failure),
+      ])
   }
 
   // ---- reading
 
-  #openReading(wireTarget: number, stream: ReadableStream<Uint8Array> | undefined): void {
+  #openReading(wireTarget: number, isBytes: boolean, stream: ReadableStream<Uint8Array> | undefined): void {
     const target = this.#peer.toSession(wireTarget)
     if (!stream) {
       this.#ports.toWire(['lane-end', wireTarget, describe(linkLost('a stream was announced and did not come'))])
@@ -253,23 +292,22 @@ export class StreamLanes {
     const reading: Reading = {
       chunk: undefined,
       wanted: undefined,
-      reader: new LaneReader(stream, {
-        feed: (method, argument) => this.#feed(target, method, argument),
+      reader: new LaneReader(stream, isBytes, {
+        feed: (method, argument, answered) => this.#feed(target, method, argument, answered),
         nextChunk: () => this.#nextChunk(reading),
         describe,
         ended: (failure) => this.#readingEnded(wireTarget, target, failure),
         mostBytes: this.#ports.limits.streamChunkBytes,
-        stalled: (then) => this.#ports.timer(this.#ports.limits.streamStallMs, then),
+        stallMs: this.#ports.limits.streamStallMs,
+        timer: (delayMs, then) => this.#ports.timer(delayMs, then),
       }),
     }
     this.#reading.set(wireTarget, reading)
   }
 
-  #feed(target: number, method: string, argument: unknown): Promise<{ failure: unknown } | undefined> {
-    const { promise, resolve } = Promise.withResolvers<{ failure: unknown } | undefined>()
-    this.#fed.set(this.#peer.stays(), resolve)
+  #feed(target: number, method: string, argument: unknown, answered: (fed: Fed) => void): void {
+    this.#fed.set(this.#peer.stays(), answered)
     this.#ports.toSession(['stream', ['pipeline', target, [method], method === 'close' ? [] : [argument]]])
-    return promise
   }
 
   /**
@@ -316,6 +354,13 @@ export class StreamLanes {
     this.#discard(reading.chunk.is)
     this.#goOn()
   }
+}
+
+function readAlready(): DotdoError {
+  return new DotdoError(
+    'NOT_SENDABLE',
+    'A stream that somebody reads already cannot be passed on: it is locked. Pass it before it is read, or pass one half of stream.tee().',
+  )
 }
 
 /** An error as capnweb's frames tell it. */

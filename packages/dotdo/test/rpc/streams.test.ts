@@ -1,6 +1,6 @@
 /** Streams and Blobs over the session link, between two ends in one process. */
 import { RpcTarget, type RpcStub } from 'capnweb'
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { DotdoError } from '../../src/base/errors.ts'
 import { pair, turns } from './pair.ts'
 
@@ -34,6 +34,29 @@ const bytes = function* (count: number, size: number) {
   for (let i = 0; i < count; i++) yield new Uint8Array(size).fill(i)
 }
 
+/** A stream of bytes: a session does not see its pieces. */
+function byteStream(count: number, size: number, events: string[] = [], failure?: Error): ReadableStream<Uint8Array> {
+  let made = 0
+  const source = {
+    type: 'bytes',
+    pull(controller: ReadableByteStreamController) {
+      if (made++ < count) {
+        events.push('pulled')
+        return controller.enqueue(new Uint8Array(size).fill(made))
+      }
+      if (failure) return controller.error(failure)
+      controller.close()
+      controller.byobRequest?.respond(0)
+    },
+    cancel: (reason: unknown) => void events.push(`cancelled: ${(reason as Error)?.message}`),
+  }
+  // The libraries of types declare streams of bytes twice, differently.
+  return new ReadableStream(source as never)
+}
+
+const pipeTo = () => Object.getOwnPropertyDescriptor(ReadableStream.prototype, 'pipeTo')?.value as unknown
+const platformPipeTo = pipeTo()
+
 class Counter extends RpcTarget {
   #n = 0
   next() {
@@ -52,6 +75,12 @@ class Streams extends RpcTarget {
   }
   blocks(count: number, size = 65_536) {
     return streamOf(bytes(count, size), this.events)
+  }
+  byteStream(count: number, size = 65_536) {
+    return byteStream(count, size, this.events)
+  }
+  failingBytes(count: number) {
+    return byteStream(count, 1000, this.events, new DotdoError('DISK_BROKE', 'the disk broke', { retryable: true }))
   }
   failing(after: number) {
     const events = this.events
@@ -140,6 +169,8 @@ const failure = (promise: PromiseLike<unknown>) =>
     (value) => ({ value }),
     (error: unknown) => error as { code?: string; message?: string },
   )
+
+afterEach(() => expect(pipeTo()).toBe(platformPipeTo))
 
 /** Sessions that only streams kept are gone soon after. */
 async function closed(server: { openSessions: number }, root: () => any): Promise<void> {
@@ -276,6 +307,64 @@ describe('a stream in a result', () => {
       streams.push(counter.next())
     }
     expect(await Promise.all(streams)).toEqual([1, 2, 3, 4, 5])
+  })
+})
+
+describe('a stream of bytes', () => {
+  test('arrives whole, in pieces as large as they come, and in no more messages than it takes', async () => {
+    const { root, server, stats } = open()
+    const pieces = (await collect(await root().byteStream(256))) as Uint8Array[]
+    expect(pieces.reduce((sum, piece) => sum + piece.byteLength, 0)).toBe(256 * 65_536)
+    expect(pieces.every((piece) => piece.buffer.byteLength <= 2 * piece.byteLength)).toBe(true)
+    expect(stats.messages).toBeLessThan(5)
+    expect(await root().sum(byteStream(100, 10_000))).toBe(1_000_000)
+    await closed(server, root)
+  })
+
+  test('waits for its reader', async () => {
+    const { root, main, server } = open()
+    const reader = (await root().byteStream(1000)).getReader()
+    await turns(50)
+    expect(main.events.length).toBeLessThanOrEqual(6)
+    await reader.read()
+    await reader.cancel(new Error('seen enough'))
+    for (let i = 0; i < 100 && main.events.at(-1) === 'pulled'; i++) await turns()
+    expect(main.events.at(-1)).toBe('cancelled: seen enough')
+    await closed(server, root)
+  })
+
+  test('that fails in the middle fails at its reader with the same error, after what came before', async () => {
+    const { root, server } = open()
+    let read = 0
+    const stream: ReadableStream<Uint8Array> = await root().failingBytes(5)
+    const error = await failure(
+      (async () => {
+        for await (const piece of stream) read += piece.byteLength
+      })(),
+    )
+    expect(error).toMatchObject({ code: 'DISK_BROKE', message: 'the disk broke', retryable: true })
+    expect(read).toBe(5000)
+    await closed(server, root)
+  })
+
+  test('that is cancelled by the callee stops at its source, which learns why', async () => {
+    const { root, server } = open()
+    const events: string[] = []
+    await root().first(byteStream(1000, 65_536, events), 2)
+    for (let i = 0; i < 100 && events.at(-1) === 'pulled'; i++) await turns()
+    expect(events.at(-1)).toBe('cancelled: enough is enough')
+    await closed(server, root)
+  })
+
+  test('that somebody reads already is told to be so, and takes nobody else along', async () => {
+    const { root } = open()
+    const locked = byteStream(3, 10)
+    locked.getReader()
+    const answer = await failure(root().collect(locked))
+    expect(answer).toMatchObject({ code: 'NOT_SENDABLE', message: expect.stringContaining('tee()') })
+    // What was ours for a moment is the platform's again.
+    expect(pipeTo()).toBe(platformPipeTo)
+    expect(await root().add(1, 2)).toBe(3)
   })
 })
 
@@ -431,5 +520,17 @@ describe('when an end goes', () => {
     await new Promise((resolve) => setTimeout(resolve, 100))
     expect(server.openSessions).toBe(0)
     expect(main.events.at(-1)).toMatch(/cancelled/)
+  })
+
+  test('a source of bytes learns it too', async () => {
+    const { root, main, server } = open({
+      carry: async (message, send) => ('seq' in message && message.seq > 0 ? await new Promise(() => {}) : send()),
+      limits: { graceMs: 5, idleMs: 20 },
+    })
+    const reader = (await root().byteStream(1000)).getReader()
+    await reader.read()
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(server.openSessions).toBe(0)
+    expect(main.events.at(-1)).toMatch(/cancelled: .*closed/)
   })
 })

@@ -4,7 +4,7 @@
  */
 import { env } from 'cloudflare:workers'
 import { DO } from '../../../src/object/do.ts'
-import { bulk } from './objects.ts'
+import { bulk, drained, flow, flowBytes } from './objects.ts'
 
 /** Who calls: dotdo's stubs, or the platform's as users write them. */
 export type Side = 'ours' | 'native'
@@ -43,6 +43,14 @@ const works: Record<string, Work> = {
   },
   put: async (find) => check(await find('Stage', 'one').put(bulk()), bulk().byteLength),
   take: async (find) => check((await find('Stage', 'one').take()).byteLength, bulk().byteLength),
+  'stream out': async (find) => check(await drained(await find('Stage', 'one').flow()), flowBytes),
+  'stream in': async (find) => check(await find('Stage', 'one').drain(flow()), flowBytes),
+  /** Two in one turn: a session carries them. */
+  'streams in a session': async (find) => {
+    const stub = find('Stage', 'one')
+    const [a, b] = await Promise.all([stub.flow(), stub.flow()])
+    check((await Promise.all([drained(a), drained(b)]))[0], flowBytes)
+  },
   'far ping': async (find) => check(await find('FarStage', 'one').ping(), 'pong'),
   'far chain': async (find, size) => check(await chain(find('FarStage', 'one'), size), size),
   /** A result of an object as an argument to the same object: in one message. */

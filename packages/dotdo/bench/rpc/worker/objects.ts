@@ -31,6 +31,32 @@ const bulkBytes = (): Uint8Array => {
   return (bytes = made)
 }
 
+/** 64 MiB in pieces of 64 KiB, as they are asked for. Native calls carry streams of bytes alone, so it is one. */
+export const flow = (): ReadableStream<Uint8Array> => {
+  let left = flowBytes / pieceBytes
+  // The libraries of types declare sources of bytes twice, differently.
+  const source = {
+    type: 'bytes' as const,
+    pull(controller: ReadableByteStreamController) {
+      if (left-- > 0) return controller.enqueue(new Uint8Array(pieceBytes))
+      controller.close()
+      controller.byobRequest?.respond(0)
+    },
+  }
+  return new ReadableStream(source as never)
+}
+const pieceBytes = 65_536
+
+/** What {@link flow} brings. */
+export const flowBytes = 64 * 1024 * 1024
+
+/** Reads a stream as users do. */
+export async function drained(stream: ReadableStream<Uint8Array>): Promise<number> {
+  let size = 0
+  for await (const chunk of stream) size += chunk.byteLength
+  return size
+}
+
 /** The methods, once for both. */
 const methods = {
   ping: () => 'pong',
@@ -39,6 +65,8 @@ const methods = {
   add: (a: number, b: number) => a + b,
   put: (value: Uint8Array) => value.byteLength,
   take: () => bulkBytes(),
+  flow,
+  drain: drained,
 }
 
 /** A value of 16 MiB on the caller's side. */
@@ -65,6 +93,12 @@ export const makeStage = () =>
     take() {
       return methods.take()
     },
+    flow() {
+      return methods.flow()
+    },
+    drain(stream: ReadableStream<Uint8Array>) {
+      return methods.drain(stream)
+    },
   })
 
 /** As users of the platform write it. */
@@ -86,5 +120,11 @@ export class NativeStage extends DurableObject {
   }
   take(): Uint8Array {
     return methods.take()
+  }
+  flow(): ReadableStream<Uint8Array> {
+    return methods.flow()
+  }
+  drain(stream: ReadableStream<Uint8Array>): Promise<number> {
+    return methods.drain(stream)
   }
 }
