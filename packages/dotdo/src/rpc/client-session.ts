@@ -16,6 +16,7 @@ import { linkVersion, type Frame, type LinkCall, type LinkPeer, type LinkReply }
 import type { LinkLimits } from './limits.ts'
 import type { Link, LinkClientPorts } from './link-client.ts'
 import { sentOrigin, type Origin } from './origin.ts'
+import { numbered, type CallOrder, type OrderSource } from './order.ts'
 import { handOffFailure, unawaited, whyLost } from './lost.ts'
 import { frameworkPrefix } from './conversation.ts'
 import { applyPath, type Answer, type Consumer, type Stub } from './ref.ts'
@@ -35,6 +36,8 @@ export interface ClientSessionOptions {
   /** The sessions of the same link that the next message tells the end of. */
   ended: () => { ended?: string[] }
   origin: Origin
+  /** The order of calls on the object, shared by all sessions of the link. */
+  order: OrderSource
   /** Called when no more of this turn's calls may enter. */
   turnEnded: () => void
   /** Called once, when it is over. */
@@ -72,7 +75,12 @@ export class ClientSession implements Consumer {
   /** Other objects that the far end has been given a link to. */
   #introduced = new Map<Link, Stub>()
   /** Promises of other sessions that are on their way to the far end, by what they are and which part of it. */
-  #handedOff = new WeakMap<Answer, Map<string, Stub>>()
+  #handedOff = new WeakMap<Answer, Map<string, { accepted: Stub; ticket: string; isOnItsWay: boolean }>>()
+  #order: OrderSource
+  /** The hand-offs that the call gives which is being made now, where it is one on the object itself. */
+  #tickets: string[] | undefined
+  /** Numbered calls that the next message announces. */
+  #announced: CallOrder | undefined
   /** Numbers that capnweb will give to the next calls of ours, and those whose answers are due. */
   #nextCall = 1
   #awaited = new Set<number>()
@@ -84,7 +92,7 @@ export class ClientSession implements Consumer {
   #releases: Frame[] = []
   #cancelIdle: (() => void) | undefined
 
-  constructor({ link, peer, ports, stats, limits, told, ended, origin, turnEnded, closed, answered }: ClientSessionOptions) {
+  constructor({ link, peer, ports, stats, limits, told, ended, origin, order, turnEnded, closed, answered }: ClientSessionOptions) {
     this.link = link
     this.#told = told
     this.#endedNow = ended
@@ -93,6 +101,7 @@ export class ClientSession implements Consumer {
     this.#stats = stats
     this.#limits = limits
     this.#origin = origin
+    this.#order = order
     this.#turnEnded = turnEnded
     this.#onClosed = closed
     this.#id = answered?.session ?? ports.newSession()
@@ -132,11 +141,16 @@ export class ClientSession implements Consumer {
     const key = path.join('.')
     let taken = this.#handedOff.get(answer)
     const known = taken?.get(key)
-    if (known) return known
+    if (known) {
+      if (known.isOnItsWay) this.#tickets?.push(known.ticket)
+      return known.accepted
+    }
     // A call that was recorded alone gets its session now.
     const promise = applyPath(answer.stub(), path, undefined)
     const provider = answer.session
-    if (!provider || provider === this || provider.#closed) return undefined
+    if (!provider || provider.#closed) return undefined
+    // A promise of this session is one already, and goes round only where a call on the object has to keep its place meanwhile.
+    if (provider === this && !this.#tickets) return undefined
     const address = provider.link === this.link ? null : this.#peer.address
     // The far end is known to nobody but its caller, who relays.
     if (address === undefined) return undefined
@@ -144,13 +158,40 @@ export class ClientSession implements Consumer {
     const accepted = this.framework('accept', [ticket])
     ;(provider.#targets ??= {})[ticket] = address
     const provided = provider.framework('provide', [promise, ticket]) as unknown as Promise<unknown>
-    provided.then(undefined, (error: unknown) => {
+    const arrived = this.#order.setOut()
+    const handed = { accepted, ticket, isOnItsWay: true }
+    const settle = () => {
+      handed.isOnItsWay = false
+      arrived()
+    }
+    provided.then(settle, (error: unknown) => {
       // The receiver waits for what will not come: it is told why.
-      void this.framework('refuse', [ticket, handOffFailure(error)])
+      const refused = this.framework('refuse', [ticket, handOffFailure(error)]) as unknown as Promise<unknown>
+      refused.then(settle, settle)
     })
+    this.#tickets?.push(ticket)
     if (!taken) this.#handedOff.set(answer, (taken = new Map()))
-    taken.set(key, accepted)
+    taken.set(key, handed)
     return accepted
+  }
+
+  /** Makes a call on the object itself in its place among the others, whatever its arguments wait for. */
+  inOrder(call: () => Stub, isCall: boolean): Stub {
+    const before = this.#tickets
+    const tickets = (this.#tickets = isCall ? [] : undefined) ?? []
+    let stub: Stub
+    try {
+      stub = call()
+    } finally {
+      this.#tickets = before
+    }
+    // A property that nobody has asked for yet is no call.
+    const order = isCall ? this.#order.number(tickets) : undefined
+    if (!order) return stub
+    const { gate, number } = order
+    this.#transport.amend((frame) => numbered(frame, number))
+    this.#announced = { gate, calls: [...(this.#announced?.calls ?? []), [number, tickets]] }
+    return stub
   }
 
   /** Lets the far end have a link of its own to another object; `undefined` where it could not reach it. */
@@ -270,9 +311,11 @@ export class ClientSession implements Consumer {
     this.#cancelIdle = undefined
     this.#outstanding++
     this.#stats.messages++
-    if (frames.length === 0) this.#stats.polls++
+    if (frames.every((frame) => frame[0] === 'release')) this.#stats.polls++
     const targets = this.#targets
     this.#targets = undefined
+    const order = this.#announced
+    this.#announced = undefined
     const ended = this.#endedNow()
     let reply: LinkReply
     try {
@@ -285,6 +328,7 @@ export class ClientSession implements Consumer {
         ...this.#transport.streamsOf(frames),
         ...(this.#seq === 1 && { origin: sentOrigin(this.#origin) }),
         ...(targets && { targets }),
+        ...(order && { order }),
         ...(exportsSomething && { duplex: true as const }),
         ...ended,
       })
@@ -355,6 +399,7 @@ export class ClientSession implements Consumer {
 
   #fail(error: unknown): void {
     if (this.#closed) return
+    this.#order.lost()
     const failure = whyLost(error)
     const lost = this.#pulledHere.size
     if (lost > 0) {

@@ -8,6 +8,8 @@ export interface Conversation {
   readonly origin: Origin
   /** Rejects when it is over. */
   readonly gone: Promise<never>
+  /** The gate of its caller's numbered calls, once a message has named it. */
+  readonly gate?: () => string | undefined
   /** The address that its caller has sent for the ticket of a hand-off, once: `null` for the receiver itself. */
   target(ticket: string): unknown
 }

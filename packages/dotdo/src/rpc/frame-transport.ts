@@ -50,6 +50,12 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
     this.#onSend(frame)
   }
 
+  /** Says otherwise what was queued last. */
+  amend(change: (frame: Frame) => Frame): void {
+    const frame = this.#outgoing.pop()
+    if (frame) this.#outgoing.push(change(frame))
+  }
+
   /** Called by the session. */
   receive(): Promise<unknown> {
     if (this.#incoming.length > 0) return Promise.resolve(this.#incoming.shift())

@@ -5,6 +5,7 @@
  */
 
 import type { IntendedWrite } from './graph.ts'
+import type { CallOrder } from './order.ts'
 import type { Origin } from './origin.ts'
 
 /** Version of the envelope. A peer refuses another one with `LINK_VERSION`. */
@@ -31,6 +32,8 @@ export interface LinkMessage {
   origin?: Origin
   /** By ticket, where the provider of a hand-off pushes its result: addresses as {@link LinkPeer} has them. `null` is the receiver itself. */
   targets?: Record<string, unknown>
+  /** Which of the calls have to wait for their turn. */
+  order?: CallOrder
   /** The caller exports something (a callback, a promise of another session) and will have more to say: answer at once. */
   duplex?: true
   /** Other sessions of this caller that it is done with. */

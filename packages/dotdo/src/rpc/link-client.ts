@@ -16,6 +16,7 @@ import { ClientSession } from './client-session.ts'
 import { linkVersion, type LinkAnswer, type LinkCall, type LinkPeer } from './frames.ts'
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
 import { LoneCall } from './lone-call.ts'
+import { OrderSource } from './order.ts'
 import { sentOrigin, type Caller, type Origin } from './origin.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
@@ -60,6 +61,7 @@ export class Link implements Start {
   /** Sessions that are over at this end and may be kept at the other: told with the next message. */
   #ended: string[] = []
   #telling = false
+  #order: OrderSource
 
   /**
    * @param peer gives the far end; asked again after it has failed
@@ -75,6 +77,7 @@ export class Link implements Start {
     this.at = at
     this.#open = peer
     this.#ports = ports
+    this.#order = new OrderSource(() => ports.newSession())
     this.#stats = stats
     this.#limits = { ...defaultLinkLimits, ...limits }
   }
@@ -109,7 +112,7 @@ export class Link implements Start {
     // Inside a mapper everything is an instruction of it, on what its session can reach.
     if (recorded) return bindCall(recorded, recorded.introduce(this) ?? this.forwarder(caller), path, args)
     const turn = this.#turn(caller)
-    if (path.length === 1 && turn.isNew) {
+    if (path.length === 1 && turn.isNew && !this.#order.isOpen) {
       const plain = args && copyPlain(args, true)
       if (plain !== notPlain) return turn.recordAlone(path[0]!, plain as unknown[] | undefined)
     }
@@ -177,6 +180,7 @@ export class Link implements Start {
           told: (session, isKept) => this.#tell(session, isKept),
           ended: () => (this.#ended.length > 0 ? { ended: this.#ended.splice(0) } : {}),
           origin,
+          order: this.#order,
           turnEnded: answered ? () => {} : () => turn.leave(),
           ...(answered && { answered }),
         }),

@@ -17,6 +17,7 @@ import { linkLost } from './errors.ts'
 import { linkVersion, type LinkAnswer, type LinkCall, type LinkMessage, type LinkReply } from './frames.ts'
 import type { MapMeter } from './map-meter.ts'
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
+import { OrderGates } from './order.ts'
 import { receivedOrigin, type Origin } from './origin.ts'
 import type { Link } from './link-client.ts'
 import { Handoffs } from './handoffs.ts'
@@ -44,6 +45,7 @@ export class LinkServer {
   #framework: (conversation: Conversation) => FrameworkMethods
   #ports: LinkServerPorts
   #handoffs: Handoffs
+  #gates = new OrderGates()
   #limits: LinkLimits
   #sweep: (() => void) | undefined
   /** The newest calls without a session, so that one that is delivered twice takes effect once. */
@@ -68,9 +70,9 @@ export class LinkServer {
     this.#limits = { ...defaultLinkLimits, ...limits }
   }
 
-  /** Results on their way that are here or waited for: what a test for leaks looks at. */
+  /** Results on their way that are here or waited for, and callers whose calls wait for their turn: what a test for leaks looks at. */
   get openHandoffs(): number {
-    return this.#handoffs.open
+    return this.#handoffs.open + this.#gates.open
   }
 
   /** Sessions that are open: what a test for leaks looks at. */
@@ -152,7 +154,7 @@ export class LinkServer {
   }
 
   #open(id: string, sent: Origin | undefined, main: (conversation: Conversation) => object): ServerSession {
-    const session = new ServerSession(main, receivedOrigin(sent), this.#ports, this.#limits)
+    const session = new ServerSession(main, receivedOrigin(sent), this.#ports, this.#limits, (order) => this.#gates.expect(order))
     this.#sessions.set(id, session)
     return session
   }
@@ -180,7 +182,9 @@ export class LinkServer {
   #handoffMethods(conversation: Conversation): FrameworkMethods {
     return {
       /** The result that `ticket` stands for, when its provider has brought it. */
-      accept: (ticket: string) => this.#handoffs.accept(ticket, conversation.gone),
+      accept: (ticket: string) => this.#accept(ticket, conversation),
+      /** A call that has its turn among its caller's others; `args` are those of a call, `null` for a read. */
+      ordered: (number: number, name: string, args: unknown[] | null) => this.#inOrder(conversation, number, name, args),
       /** Brings a result of this object to whoever the caller has named for `ticket`. */
       provide: (value: unknown, ticket: string) => this.#provide(conversation.target(ticket), value, ticket),
       /** A provider brings what `ticket` stands for. */
@@ -190,6 +194,23 @@ export class LinkServer {
       /** What `ticket` stands for will not come. */
       refuse: (ticket: string, error: ErrorRecord) => this.#handoffs.refuse(ticket, error),
     }
+  }
+
+  #accept(ticket: string, conversation: Conversation): unknown {
+    const result = this.#handoffs.accept(ticket, conversation.gone)
+    if (isThenable(result)) result.then(undefined, () => this.#gates.failed(ticket))
+    return result
+  }
+
+  #inOrder(conversation: Conversation, number: number, name: string, args: unknown[] | null): unknown {
+    const main = this.#start(conversation) as Record<string, unknown>
+    const make = () => {
+      const member = isReachable(main, name, args !== null) ? main[name] : undefined
+      if (!args) return member
+      if (typeof member !== 'function') throw new TypeError(`'${name}' is not a function.`)
+      return Reflect.apply(member, main, args) as unknown
+    }
+    return this.#gates.inTurn(conversation.gate?.(), number, make)
   }
 
   #meet(conversation: Conversation, ticket: string): unknown {

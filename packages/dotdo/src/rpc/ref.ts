@@ -206,7 +206,8 @@ export function bindCall(session: ClientSession, stub: Stub, path: readonly stri
   const before = consumer
   consumer = session
   try {
-    return new Bound(session, applyPath(stub, path, args), true)
+    const call = () => applyPath(stub, path, args)
+    return new Bound(session, stub === session.main && path.length === 1 ? session.inOrder(call, args !== undefined) : call(), true)
   } finally {
     consumer = before
   }

@@ -9,6 +9,7 @@ import type { Frame, LinkMessage, LinkReply } from './frames.ts'
 import type { LinkLimits } from './limits.ts'
 import type { Conversation } from './conversation.ts'
 import type { LinkServerPorts } from './link-server.ts'
+import type { CallOrder } from './order.ts'
 import type { Origin } from './origin.ts'
 
 /** The receiving end of one session. */
@@ -35,9 +36,18 @@ export class ServerSession {
   #refused: { error: unknown } | undefined
   #gone = Promise.withResolvers<never>()
   #targets = new Map<string, unknown>()
+  #gate: string | undefined
+  #expect: (order: CallOrder) => () => void
 
   /** @param caller who opened the session, as errors of limits name it */
-  constructor(main: (conversation: Conversation) => object, origin: Origin, ports: LinkServerPorts, limits: LinkLimits) {
+  constructor(
+    main: (conversation: Conversation) => object,
+    origin: Origin,
+    ports: LinkServerPorts,
+    limits: LinkLimits,
+    expect: (order: CallOrder) => () => void,
+  ) {
+    this.#expect = expect
     this.#ports = ports
     this.#records = origin.records
     this.#limits = limits
@@ -51,9 +61,13 @@ export class ServerSession {
       this.#hanging?.()
     }
     this.#transport = new FrameTransport(onSend, ports, limits)
-    this.#session = new RpcSession(this.#transport, main({ origin, gone: this.#gone.promise, target: (ticket) => this.#target(ticket) }), {
-      onSendError: errorForWire,
-    })
+    this.#session = new RpcSession(
+      this.#transport,
+      main({ origin, gone: this.#gone.promise, gate: () => this.#gate, target: (ticket) => this.#target(ticket) }),
+      {
+        onSendError: errorForWire,
+      },
+    )
   }
 
   /** Resolves when it is this message's turn. @throws `LINK_LOST` for one that was delivered twice */
@@ -74,6 +88,11 @@ export class ServerSession {
   take(message: LinkMessage): Promise<void> {
     this.#hanging?.()
     if (message.duplex) this.#duplex = true
+    if (message.order) {
+      this.#gate = message.order.gate
+      const giveUp = this.#expect(message.order)
+      this.#gone.promise.catch(giveUp)
+    }
     for (const ticket in message.targets) this.#targets.set(ticket, message.targets[ticket])
     try {
       this.#transport.deliver(this.#looked(message.frames), message.streams)

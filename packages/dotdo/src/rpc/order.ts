@@ -1,0 +1,146 @@
+/**
+ * The order of calls on one object, where some of them wait for arguments that are on their way.
+ *
+ * capnweb makes a call when its arguments are there, so one that waits for a promise is overtaken by those that were made after it. A
+ * caller that gives a promise numbers its calls from then on, until nothing is on its way any more; the receiver makes numbered calls in
+ * the order of their numbers. Calls without a number are made before any of them, because native calls arrive in order.
+ */
+import { RpcPromise } from 'capnweb'
+import type { Frame } from './frames.ts'
+import { frameworkPrefix } from './conversation.ts'
+
+/** Numbered calls of one message: which wait for which hand-offs. */
+export interface CallOrder {
+  /** The caller's link, by a name of its own that nobody can guess. */
+  gate: string
+  calls: [number: number, tickets: string[]][]
+}
+
+/** The caller's side: numbers the calls of one link while promises are on their way to its object. */
+export class OrderSource {
+  #newName: () => string
+  #gate: string | undefined
+  #next = 0
+  #onTheirWay = 0
+
+  constructor(newName: () => string) {
+    this.#newName = newName
+  }
+
+  /** The number of a call that gives these hand-offs; `undefined` for a call that needs none. */
+  number(tickets: string[]): { gate: string; number: number } | undefined {
+    if (tickets.length === 0 && this.#onTheirWay === 0) return undefined
+    return { gate: (this.#gate ??= this.#newName()), number: this.#next++ }
+  }
+
+  /** Whether something is on its way: every call has to have a number then. */
+  get isOpen(): boolean {
+    return this.#onTheirWay > 0
+  }
+
+  /** A promise has set out; the result is called when it has arrived, or never will. */
+  setOut(): () => void {
+    this.#onTheirWay++
+    return () => void this.#onTheirWay--
+  }
+
+  /** A message was lost, and with it numbers that nobody will ever make: later calls have an order of their own. */
+  lost(): void {
+    this.#gate = undefined
+    this.#next = 0
+  }
+}
+
+/** A pushed call on the object itself as one that has its turn. Reads have no arguments. */
+export function numbered(frame: Frame, number: number): Frame {
+  const [kind, [, target, [name], args]] = frame as unknown as [string, [string, number, [string], unknown[] | undefined]]
+  return [kind, ['pipeline', target, [`${frameworkPrefix}ordered`], [number, name, args ? [args] : null]]]
+}
+
+/** The receiver's side: whose turn it is among the calls of one caller. */
+class OrderGate {
+  /** Numbers that were announced and neither made nor given up, with what they wait for. */
+  #expected = new Map<number, string[]>()
+  #waiting = new Map<number, () => void>()
+
+  get isIdle(): boolean {
+    return this.#expected.size === 0
+  }
+
+  expect(number: number, tickets: string[]): void {
+    this.#expected.set(number, tickets)
+  }
+
+  /** Resolves when all calls before this one have been made; `undefined` when that is so. */
+  turn(number: number): Promise<void> | undefined {
+    if (this.#first() >= number) return undefined
+    return new Promise<void>((resolve) => this.#waiting.set(number, resolve))
+  }
+
+  /** A call was made, or will not be. */
+  passed(number: number): void {
+    this.#expected.delete(number)
+    const first = this.#first()
+    this.#waiting.get(first)?.()
+    this.#waiting.delete(first)
+  }
+
+  /** A hand-off will not come: the calls that wait for it will not be made. */
+  failed(ticket: string): void {
+    for (const [number, tickets] of this.#expected) if (tickets.includes(ticket)) this.passed(number)
+  }
+
+  #first(): number {
+    // Numbers are announced in their order.
+    for (const number of this.#expected.keys()) return number
+    return Infinity
+  }
+}
+
+/** All callers' gates at one object. A gate is kept while calls of its caller are expected. */
+export class OrderGates {
+  #gates = new Map<string, OrderGate>()
+
+  /** Takes up what a message announces. The result gives up what of it was not made, when its session is over. */
+  expect({ gate, calls }: CallOrder): () => void {
+    let known = this.#gates.get(gate)
+    if (!known) this.#gates.set(gate, (known = new OrderGate()))
+    for (const [number, tickets] of calls) known.expect(number, tickets)
+    return () => {
+      for (const [number] of calls) known.passed(number)
+      this.#forget(gate)
+    }
+  }
+
+  /** Makes a call when it has its turn. What it gives is given as it is where that is now. */
+  inTurn(gate: string | undefined, number: number, make: () => unknown): unknown {
+    const known = gate === undefined ? undefined : this.#gates.get(gate)
+    const turn = known?.turn(number)
+    const made = () => {
+      try {
+        return make()
+      } finally {
+        known?.passed(number)
+        if (gate !== undefined) this.#forget(gate)
+      }
+    }
+    return turn ? new RpcPromise(turn.then(made) as Promise<never>) : made()
+  }
+
+  /** See {@link OrderGate.failed}. */
+  failed(ticket: string): void {
+    for (const [name, gate] of this.#gates) {
+      gate.failed(ticket)
+      this.#forget(name)
+    }
+  }
+
+  /** Gates with calls that are expected: what a test for leaks looks at. */
+  get open(): number {
+    return this.#gates.size
+  }
+
+  #forget(gate: string): void {
+    if (this.#gates.get(gate)?.isIdle) this.#gates.delete(gate)
+  }
+}
