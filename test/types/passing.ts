@@ -1,6 +1,6 @@
 /** What can be passed to a method of another object, and what `.map` gives: compiled by `npm run check types`, never run. */
 import { RpcTarget } from 'cloudflare:workers'
-import { DO, narrow, restore, save, type Argument, type Narrowed, type Pending, type Recordable, type Remote, type Settled } from 'dotdo'
+import { DO, graph, narrow, restore, save, type Argument, type Element, type Graph, type Narrowed, type Pending, type Remote } from 'dotdo'
 import { Counter, type Row, type Stage } from './app.ts'
 import { claim, type IsAny, type Same } from './same.ts'
 
@@ -138,8 +138,6 @@ export async function narrowed(
   await local.add(1)
 }
 
-declare function recording<R>(record: () => Recordable<R>): { send(): Pending<Settled<R>> }
-
 export const Issuer = DO.extend({
   status(): string {
     return 'well'
@@ -179,14 +177,41 @@ export const Issuer = DO.extend({
     claim<Same<typeof rows, Row[]>>(true)
   },
   async graphs() {
-    const one = await recording(() => this.Stage('a').run(this.Stage('b').run([1]))).send()
-    claim<Same<typeof one, number[]>>(true)
-    const both = await recording(() => ({ rows: this.Stage('a').rows(), sizes: [this.Stage('a').size, this.Stage('b').size] })).send()
-    claim<Same<typeof both, { rows: Row[]; sizes: number[] }>>(true)
+    const one = graph(() => this.Stage('a').run(this.Stage('b').run([1])))
+    claim<Same<typeof one, Graph<number[]>>>(true)
+    const both = graph(() => ({ rows: this.Stage('a').rows(), sizes: [this.Stage('a').size, this.Stage('b').size] }))
+    const result = await both.send()
+    claim<Same<typeof result, { rows: Row[]; sizes: number[] }>>(true)
+    // A capability in the result is a stub.
+    const counter = await graph(() => this.Stage('a').counter()).send()
+    claim<Same<typeof counter, Remote<Counter>>>(true)
+    // It is a value: what takes a function to run takes one, and a step gives what it gives.
+    this.every.day.at('2am')(one)
+    const step = await this.do(one, { stepId: 'graph' })
+    claim<Same<typeof step, number[]>>(true)
+    const { result: rehearsed } = await both.dryRun()
+    claim<Same<typeof rehearsed, { rows: Row[]; sizes: number[] }>>(true)
     // What a graph gives is a result as any other: it can be passed on.
-    await this.ColdStore('w').freeze(recording(() => this.Stage('a').rows()).send())
+    await this.ColdStore('w').freeze(graph(() => this.Stage('a').rows()).send())
+
+    // Values that it is sent with are not there yet while it is recorded.
+    const looked = graph((id: Element<string>, batch: Element<number[]>) => [this.Stage('a').lookup({ id }), this.Stage('a').run(batch)])
+    claim<Same<Parameters<typeof looked.send>, [string, number[]]>>(true)
+    const spelt = graph((batch: Element<number[]>) => this.Stage('a').run(batch))
+    claim<Same<Awaited<ReturnType<typeof spelt.send>>, number[]>>(true)
+    await spelt.send([1])
+    // @ts-expect-error sent with something else
+    await spelt.send('1')
+    // @ts-expect-error sent with nothing
+    await spelt.send()
+    // @ts-expect-error a value that is not there yet cannot be computed with
+    graph((day: Element<number>) => this.Stage('a').run([day + 1]))
+    // @ts-expect-error the types of its calls hold in a recording too
+    graph(() => this.Stage('a').run(this.Stage('b').names()))
     // @ts-expect-error a recording waits for nothing
-    recording(async () => await this.Stage('a').rows())
+    graph(async () => await this.Stage('a').rows())
+    const loaded: Graph<Row[], [string]> = graph.load<Row[], [string]>(both.save())
+    await loaded.send('x')
   },
 })
 

@@ -12,7 +12,7 @@ export type { BoundNouns, Exported, Nouns, NounsOf, TypedNouns } from './object/
 export type { Done, DotdoObject } from './object/self.ts'
 export type { Argument, Element, MemberOf, Narrowed, Noun, Pending, Received, Recordable, Remote, Settled, Stub } from './rpc/remote.ts'
 export { graph } from './object/graph.ts'
-export type { GraphResult } from './object/graph.ts'
+export type { GraphInputs, GraphResult } from './object/graph.ts'
 export type { DryRun, Graph, GraphExplanation, IntendedWrite } from './rpc/graph.ts'
 export type { GraphPlan, GraphPrice } from './rpc/graph-plan.ts'
 export { extract } from './object/sources.ts'

@@ -3,6 +3,7 @@ import { loadGraph, makeGraph, type Graph, type GraphPorts, type IntendedWrite }
 import type { GraphData } from '../rpc/graph-data.ts'
 import { replayGraph } from '../rpc/graph-replay.ts'
 import type { Stub } from '../rpc/ref.ts'
+import type { Element, Received, Recordable, Settled } from '../rpc/remote.ts'
 import { ambientLinks } from './ambient.ts'
 import { currentContext, inContext } from './context.ts'
 
@@ -27,22 +28,26 @@ function replay(data: GraphData, inputs: readonly unknown[]): Promise<unknown> {
   return replayGraph(data, (noun, name) => links.user(noun, name) as Stub, inputs)
 }
 
-/** What a recorded function gives when it is sent: the answers of its calls. */
-export type GraphResult<T> =
-  T extends PromiseLike<infer Value> ? Awaited<Value> : T extends object ? { [K in keyof T]: GraphResult<T[K]> } : T
+/** What a graph gives: what its function returned, when every result in it is there. */
+export type GraphResult<T> = Received<Settled<T>>
+
+/** What the function of a graph gets for the values that the graph is sent with: they are not there yet, as the elements of a `.map` are not. */
+export type GraphInputs<Inputs extends readonly unknown[]> = { [I in keyof Inputs]: Element<Inputs[I]> }
 
 /**
  * Records the calls that a function makes, without making them: a value that can be sent, explained, priced, dry-run, saved, scheduled
  * and done as a step.
  *
  * @param record makes calls on objects, passes their results on, and returns what the graph gives; it must not await. Its parameters are the
- *   values that the graph is sent with
+ *   values that the graph is sent with: `graph((day: Element<string>) => this.Source('a').extract(day))`
  * @throws `GRAPH_AWAITED`, `GRAPH_NOT_DATA`, `LINK_LIMIT`
  * @example
  * const nightly = graph(() => this.Warehouse('main').load(this.Source('a').extract()))
  * this.every.day.at('2am')(nightly)
  */
-export function graph<T, Inputs extends readonly unknown[] = []>(record: (...inputs: Inputs) => T): Graph<GraphResult<T>, Inputs> {
+export function graph<T, Inputs extends readonly unknown[] = []>(
+  record: (...inputs: GraphInputs<Inputs>) => Recordable<T>,
+): Graph<GraphResult<T>, Inputs> {
   return makeGraph(record as (...inputs: never[]) => unknown, ports) as unknown as Graph<GraphResult<T>, Inputs>
 }
 

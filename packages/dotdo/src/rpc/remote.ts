@@ -50,8 +50,11 @@ export type Remote<T> = Stub<Shape<T>> & Callable<Shape<T>> & Members<Shape<T>>
  */
 export type Pending<T> = Promise<Received<T>> & IsRecorded<T> & Pipelined<T>
 
-/** An element of a list that is not there yet, inside of `.map(element => …)`: the calls made on it are recorded once and made for each. */
-export type Element<T> = IsRecorded<T> & Pipelined<T>
+/**
+ * An element of a list that is not there yet, inside of `.map(element => …)`: the calls made on it are recorded once and made for each. `T` is
+ * inferred from the mark alone: what can be done with it stands in the arms of a condition, which would each be a candidate.
+ */
+export type Element<T> = IsRecorded<T> & Pipelined<NoInfer<T>>
 
 /** A noun, as it stands on `this`: `this.Stage('a')` is a stub of the object of that name. `Class` is what the noun is exported as. */
 export type Noun<Class, Instance = Class> = Class extends abstract new (...args: never[]) => Defines<unknown>
