@@ -7,6 +7,15 @@ export interface BytePipe {
   writable: WritableStream<Uint8Array>
 }
 
+/** A reader with a buffer of one's own. Said here, because the types of the platforms do not agree on `min`, which all of them know. */
+interface BufferReader {
+  read(
+    view: Uint8Array<ArrayBuffer>,
+    options: { min: number },
+  ): Promise<{ done: false; value: Uint8Array<ArrayBuffer> } | { done: true; value: Uint8Array<ArrayBuffer> | undefined }>
+  cancel(reason: unknown): Promise<void>
+}
+
 /** How much is asked for when only a few bytes are needed. */
 const bufferBytes = 65_536
 
@@ -15,13 +24,13 @@ const bufferBytes = 65_536
  * of the buffer.
  */
 export class ExactReader {
-  #reader: ReadableStreamBYOBReader
+  #reader: BufferReader
   #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(bufferBytes)
   #start = 0
   #end = 0
 
   constructor(stream: ReadableStream<Uint8Array>) {
-    this.#reader = stream.getReader({ mode: 'byob' })
+    this.#reader = stream.getReader({ mode: 'byob' }) as unknown as BufferReader
   }
 
   /** A view of the next few bytes, good until the next read; `undefined` when the stream ends before them. At most 64 KiB. */
