@@ -96,7 +96,7 @@ export const defaultLinkLimits: LinkLimits = {
   idleMs: 20_000,
   graceMs: 1_000,
   pollMs: 10_000,
-  streamChunkBytes: 32 * 1024 * 1024,
+  streamChunkBytes: 32 * mebibyte,
   streamStallMs: 300_000,
 }
 
