@@ -457,7 +457,7 @@ describe('frames made by hand', () => {
     await both.promise
     socket.close()
     const codes = answers.map(([kind, id, error]) => [kind, id, (error as [string, string, string, null, { code: string }])[4].code])
-    expect(codes.sort()).toEqual([
+    expect(codes.toSorted(([, a], [, b]) => Number(a) - Number(b))).toEqual([
       ['reject', 1, code],
       ['reject', 2, 'TOKEN_INVALID'],
     ])
