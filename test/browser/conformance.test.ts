@@ -1,0 +1,63 @@
+/** The conformance suite in a real browser: the same cases over the same ways in as from Node. */
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import type { Page } from 'playwright-core'
+import { build, type Rolldown } from 'vite'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { allCases } from '../../packages/dotdo/test/conformance/cases/all.ts'
+import { clients, type Address } from '../conformance/clients.ts'
+import { unsolved } from '../conformance/unsolved.ts'
+import { startWorker, type RunningApp } from '../support/app.ts'
+import { findChromium, launchBrowser } from '../support/chromium.ts'
+
+/** What a test's code finds in the page. */
+declare const suite: { run(client: string, at: Address, title: string): Promise<string> }
+
+async function bundle(): Promise<string> {
+  const output = await build({
+    configFile: false,
+    logLevel: 'silent',
+    build: {
+      write: false,
+      minify: false,
+      target: 'es2024',
+      lib: { entry: fileURLToPath(new URL('../conformance/page.ts', import.meta.url)), formats: ['iife'], name: 'suite' },
+    },
+  })
+  return ([output].flat() as Rolldown.RolldownOutput[])[0]!.output[0].code
+}
+
+describe.skipIf((await findChromium()) === undefined)('in Chromium', () => {
+  let running: RunningApp
+  let server: Server
+  let browser: Awaited<ReturnType<typeof launchBrowser>>
+  let page: Page
+
+  beforeAll(async () => {
+    running = await startWorker(fileURLToPath(new URL('../conformance/app/wrangler.toml', import.meta.url)))
+    const script = await bundle()
+    server = createServer((request, response) => {
+      const isScript = request.url === '/suite.js'
+      response.setHeader('content-type', isScript ? 'text/javascript; charset=utf-8' : 'text/html; charset=utf-8')
+      response.end(isScript ? script : '<!doctype html><link rel="icon" href="data:,"><script src="/suite.js"></script>')
+    })
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+    browser = await launchBrowser()
+    page = await browser.context.newPage()
+    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+  })
+  afterAll(async () => {
+    await browser?.close()
+    server?.close()
+    await running?.stop()
+  })
+
+  describe.each(Object.keys(clients))('%s', (client) => {
+    const titles = allCases.map((it) => `${it.group}: ${it.title}`).filter((title) => !unsolved[client]!.some((it) => it.test(title)))
+    test.each(titles)('%s', async (title) => {
+      const at = { url: running.url, token: running.token }
+      expect(await page.evaluate(([client, at, title]) => suite.run(client, at, title), [client, at, title] as const)).toBe('passed')
+    })
+  })
+})

@@ -1,0 +1,28 @@
+/** The conformance suite from outside: Node over a WebSocket and by HTTP batches, with our client and with an unmodified capnweb. */
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, test } from 'vitest'
+import { allCases } from '../../packages/dotdo/test/conformance/cases/all.ts'
+import { runCase, type Case } from '../../packages/dotdo/test/conformance/kit.ts'
+import { startWorker, type RunningApp } from '../support/app.ts'
+import { clients } from './clients.ts'
+import { unsolved } from './unsolved.ts'
+
+let running: RunningApp
+beforeAll(async () => {
+  running = await startWorker(fileURLToPath(new URL('app/wrangler.toml', import.meta.url)))
+})
+afterAll(() => running?.stop())
+
+describe.each(Object.entries(clients))('%s', (name, open) => {
+  const holds = (it: Case) => !unsolved[name]!.some((title) => title.test(`${it.group}: ${it.title}`))
+  for (const it of allCases.filter(holds)) {
+    test(`${it.group}: ${it.title}`, async () => {
+      const client = open(running)
+      try {
+        await runCase(it, client.kit, 5000)
+      } finally {
+        client.close()
+      }
+    })
+  }
+})
