@@ -9,6 +9,7 @@
  */
 import { RpcStub } from 'capnweb'
 import { DotdoError, fromErrorRecord, type ErrorRecord } from '../base/errors.ts'
+import { cancelStreams, keptStream } from './kept-streams.ts'
 import { overLimit } from './limits.ts'
 import { handOffLost } from './lost.ts'
 
@@ -91,17 +92,20 @@ export class Handoffs {
   }
 
   #drop(ticket: string): void {
+    const { outcome } = this.#here.get(ticket) ?? {}
+    if (outcome && 'value' in outcome) cancelStreams(outcome.value, handOffLost('it waited for too long and was dropped.'))
     this.#here.delete(ticket)
     this.#dropped.add(ticket)
     if (this.#dropped.size > this.#limits.handoffs) this.#dropped.delete(this.#dropped.values().next().value!)
   }
 }
 
-/** A value that lives on after the call that brought it: capabilities in it are the call's, and end with it. */
+/** A value that lives on after the call that brought it: capabilities and streams in it are the call's, and end with it. */
 export function kept(value: unknown): unknown {
   if (typeof value === 'function') return value instanceof RpcStub ? (value as unknown as { dup(): unknown }).dup() : value
   if (Array.isArray(value)) return value.map(kept)
-  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
+  if (typeof value !== 'object' || value === null) return value
+  if (Object.getPrototypeOf(value) !== Object.prototype) return keptStream(value)
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, kept(part)]))
 }
 

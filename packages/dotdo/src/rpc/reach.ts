@@ -6,6 +6,7 @@
  */
 import { RpcPromise, RpcTarget } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
+import { withStreamsOf } from './kept-streams.ts'
 import type { Origin } from './origin.ts'
 
 /** How a call reaches the user's code: the adapter enters the call's context here. Must return what `work` returns, as it is. */
@@ -48,7 +49,8 @@ export function reachClass(noun: string, names: PublicNames): new (options: Reac
     }
 
     static invoke(reach: Reach, name: string, args: unknown[]): unknown {
-      return reach.#enter(name, args, () => (reach.#self[name] as (...args: unknown[]) => unknown)(...args), reach.#origin)
+      const work = () => (reach.#self[name] as (...args: unknown[]) => unknown)(...args)
+      return withStreamsOf(args, reach.#enter(name, args, work, reach.#origin))
     }
 
     static read(reach: Reach, name: string): unknown {

@@ -66,6 +66,43 @@ export const Streamer = DO.extend({
     const { stream } = await this.Streamer(from).blocks(count, size)
     return await this.size(stream as ReadableStream<Uint8Array>)
   },
+  bytes(count: number, size: number) {
+    const chunks = blocks(count, size)
+    const source = {
+      type: 'bytes',
+      pull(controller: ReadableByteStreamController) {
+        const { done, value } = chunks.next()
+        if (!done) return controller.enqueue(value)
+        controller.close()
+        controller.byobRequest?.respond(0)
+      },
+    }
+    return new ReadableStream(source as never)
+  },
+  echo(stream: ReadableStream) {
+    return stream
+  },
+  echoNested(stream: ReadableStream) {
+    return { stream, label: 'nested' }
+  },
+  /** Streams of one object as arguments of another: they go from the one to the other. */
+  async between(from: string, to: string, count: number, size: number) {
+    const [nested, whole, bytes] = [
+      this.Streamer(from).blocks(count, size),
+      this.Streamer(from).rows(count),
+      this.Streamer(from).bytes(count, size),
+    ]
+    return await Promise.all([
+      this.Streamer(to).size(nested.stream as never),
+      this.Streamer(to).count(whole as never),
+      this.Streamer(to).size(bytes as never),
+    ])
+  },
+  async count(stream: ReadableStream) {
+    let count = 0
+    for await (const _ of stream) count++
+    return count
+  },
   async sizeOfBlob(blob: Blob) {
     return (await blob.arrayBuffer()).byteLength
   },

@@ -86,6 +86,15 @@ describe('a stream between objects', () => {
     expect(written.at(-1)).toBe('closed')
   })
 
+  test('of one object may be the argument of another', async () => {
+    expect(await streamer('between').between('from', 'to', 640, 65_536)).toEqual([40 * MiB, 640, 40 * MiB])
+  })
+
+  test('that is an argument may be the result', async () => {
+    const echoed = await streamer('echo').echo(new ReadableStream({ start: (controller) => (controller.enqueue('a'), controller.close()) }))
+    expect(await collect(echoed)).toEqual(['a'])
+  })
+
   test('carries Blobs and bodies', async () => {
     expect(await streamer('blob').sizeOfBlob(new Blob([new Uint8Array(3 * MiB)]))).toBe(3 * MiB)
     const { blob, response } = await streamer('blob').body('the text')

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { PieceReader, ExactReader } from '../../src/rpc/byte-stream.ts'
 import { abortRecord, chunkRecords, decodeBody, record, recordHead, recordKinds, type RecordKind } from '../../src/rpc/chunk-codec.ts'
+import { cancelStreams, keptStream, withStreamsOf } from '../../src/rpc/kept-streams.ts'
 import { CallNumbers, renumber } from '../../src/rpc/numbers.ts'
 import { nextPipeTo } from '../../src/rpc/pipe-source.ts'
 import { ends } from '../conformance/links.ts'
@@ -281,6 +282,73 @@ describe('the moment in which pipeTo is ours', () => {
     expect(current()).not.toBe(platform)
     await Promise.resolve()
     expect(current()).toBe(platform)
+  })
+})
+
+describe('a stream that outlives its call', () => {
+  const ofOne = (events: unknown[] = []) =>
+    new ReadableStream({
+      start: (controller) => (controller.enqueue('one'), controller.close()),
+      cancel: (reason) => void events.push(reason),
+    })
+  const open = (events: unknown[] = []) => new ReadableStream({ cancel: (reason) => void events.push(reason) })
+  const read = async (stream: unknown) => await new Response((stream as ReadableStream).pipeThrough(new TextEncoderStream())).text()
+
+  test('is locked when it is kept, so that the end of its call leaves it alone', async () => {
+    const stream = ofOne()
+    const kept = keptStream(stream)
+    expect(stream.locked).toBe(true)
+    // What somebody reads is theirs.
+    expect(keptStream(stream)).toBe(stream)
+    expect(await read(kept)).toBe('one')
+    for (const value of [undefined, null, 1, 'text', { stream }, new Response(null)]) expect(keptStream(value)).toBe(value)
+  })
+
+  test('keeps its status and headers when it is a body', async () => {
+    const response = new Response('the body', { status: 201, headers: { 'x-a': 'b' } })
+    const kept = keptStream(response) as Response
+    expect(response.body!.locked).toBe(true)
+    expect([kept.status, kept.headers.get('x-a'), await kept.text()]).toEqual([201, 'b', 'the body'])
+    const request = keptStream(new Request('https://example.com/', { method: 'POST', body: 'sent' })) as Request
+    expect([request.method, await request.text()]).toEqual(['POST', 'sent'])
+  })
+
+  test('goes on in the result, on top, nested, and in what comes later', async () => {
+    const arg = () => ofOne()
+    const cases: ((stream: ReadableStream) => [result: unknown, find: (result: never) => unknown])[] = [
+      (stream) => [stream, (it) => it],
+      (stream) => [[1, stream], (it) => it[1]],
+      (stream) => [{ deep: { stream } }, (it) => (it as { deep: { stream: unknown } }).deep.stream],
+      (stream) => [Promise.resolve({ stream }), (it) => (it as { stream: unknown }).stream],
+    ]
+    for (const make of cases) {
+      const stream = arg()
+      const [result, find] = make(stream)
+      const given = await (withStreamsOf([0, stream], result) as Promise<never>)
+      expect(stream.locked).toBe(true)
+      expect(await read(find(given))).toBe('one')
+    }
+  })
+
+  test('and any other result is given back as it is', () => {
+    const stream = ofOne()
+    const result = { stream }
+    expect(withStreamsOf([1, 'x', { stream }], result)).toBe(result)
+    const thenable = { then() {} }
+    expect(withStreamsOf([stream], thenable)).toBe(thenable)
+    class Door extends RpcTarget {}
+    const door = new Door()
+    expect(withStreamsOf([stream], door)).toBe(door)
+    expect(stream.locked).toBe(false)
+  })
+
+  test('is cancelled when what holds it is dropped, wherever it lies', async () => {
+    const events: unknown[] = []
+    const locked = open(events)
+    locked.getReader()
+    cancelStreams([open(events), { a: open(events), b: [locked] }, new Response(open(events)), 1, null, new Date()], 'dropped')
+    await Promise.resolve()
+    expect(events).toEqual(['dropped', 'dropped', 'dropped'])
   })
 })
 
