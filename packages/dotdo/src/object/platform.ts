@@ -88,8 +88,11 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   })
 }
 
-/** Runs `then` when the code that runs now and every promise that is ready have run. */
-export const endOfTurn = (then: () => void): void => void setImmediate(then)
+/** Runs `then` when the code that runs now and every promise that is ready have run; the result cancels it. */
+export const endOfTurn = (then: () => void): (() => void) => {
+  const immediate = setImmediate(then)
+  return () => clearImmediate(immediate)
+}
 
 /** A pipe for bytes that a native call can carry: the platform's own, whose bytes do not pass through JavaScript on their way. */
 const bytePipe = (): BytePipe => new IdentityTransformStream()

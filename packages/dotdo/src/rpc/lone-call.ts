@@ -108,6 +108,11 @@ export class LoneCall implements Answer {
     return this.#joined ? this.#joined.isHere : this.#isHere
   }
 
+  /** Whether it has been asked for its value, and nothing has become of it yet. */
+  get isWaitedFor(): boolean {
+    return this.#isAwaited && this.#state === 'recorded'
+  }
+
   value(): Promise<unknown> {
     this.#isAwaited = true
     return this.#joined ? this.#joined.value() : this.#settled.promise

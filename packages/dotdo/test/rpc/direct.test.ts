@@ -246,3 +246,24 @@ describe('a reference', () => {
     expect(describeRef({})).toBeUndefined()
   })
 })
+
+describe('a call that is awaited', () => {
+  test('while it is alone leaves without waiting for a turn of the event loop', async () => {
+    const { root, kinds } = open()
+    let turned = false
+    setImmediate(() => (turned = true))
+    await root.add(1)
+    expect(turned).toBe(false)
+    expect(kinds).toEqual(['direct'])
+  })
+  test('leaves with what is called beside it, a few steps of promises later', async () => {
+    const { root, kinds, stats } = open()
+    const later = async (steps: number) => {
+      for (let step = 0; step < steps; step++) await undefined
+      return (await root.add(steps)) as number
+    }
+    await Promise.all([later(0), later(5), later(20)])
+    expect(kinds).toEqual(['session'])
+    expect(stats.messages).toBe(1)
+  })
+})
