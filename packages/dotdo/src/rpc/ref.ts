@@ -406,13 +406,20 @@ const members: Readonly<Record<string, (core: Core) => unknown>> = {
     const before = mapping
     mapping ??= session
     try {
-      const result = stub.map(mapper)
+      const result = stub.map((value) => recorded(mapper(value)))
       return session ? refOf({ answer: new Bound(session, result, true), path: [] }) : result
     } finally {
       mapping = before
     }
   },
   toString: (core: Core) => () => (isPromise(core) ? '[object RpcPromise]' : '[object RpcStub]'),
+}
+
+/** What the function of a `.map` gave. One that waits has recorded nothing that could be played back, and its own promise is nobody's. */
+function recorded(result: unknown): unknown {
+  if (!(result instanceof Promise)) return result
+  result.catch(() => {})
+  throw new TypeError('The function of .map cannot be async: it runs once, here, to record its calls. Leave out async and await.')
 }
 
 function isPromise({ answer, path }: Core): boolean {

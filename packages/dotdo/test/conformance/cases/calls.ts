@@ -216,7 +216,7 @@ turns('a call that was not awaited gives its answer later, and does not run agai
   same(await call, 5)
   same(await world.sumOfAll, 5)
 })
-turns('a failure that nobody awaits disturbs nobody', async ({ open, settle }) => {
+turns('a failure that nobody awaits disturbs nobody', ['remote'], async ({ open, settle }) => {
   const world = await open()
   void world.fail('coded')
   await settle()

@@ -99,7 +99,7 @@ errors('awaited twice are the same failure', async ({ open }) => {
   const call = world.fail('coded')
   same([(await thrownBy(call)).code, (await thrownBy(call)).code], ['TOO_FAR', 'TOO_FAR'])
 })
-errors('awaited a turn later are not lost', async ({ open, settle }) => {
+errors('awaited a turn later are not lost', ['remote'], async ({ open, settle }) => {
   const world = await open()
   const call = world.fail('coded')
   await settle()

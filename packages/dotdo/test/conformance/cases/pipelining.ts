@@ -235,7 +235,7 @@ map('of a promise that fails fails by the same', async ({ open }) => {
   using failed = world.fail('plain')
   await refused(() => failed.map((it: Far) => world.square(it)), /it broke/)
 })
-map('over a function that waits is refused here', async ({ open }) => {
+map('over a function that waits is refused here', ['remote'], async ({ open }) => {
   const world = await open()
   using numbers = world.numbers(2)
   await refused(() => numbers.map(async (n: Far) => world.square(n)), /async|Promise/)
