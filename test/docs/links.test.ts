@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { root } from '../support/app.ts'
 
 const maxPictureBytes = 200_000
-const pages = ['', 'docs/', 'docs/guide/']
+const pages = ['', 'docs/', 'docs/guide/', 'docs/reference/']
   .flatMap((folder) => readdirSync(join(root, folder)).map((name) => folder + name))
   .filter((path) => path.endsWith('.md'))
 
