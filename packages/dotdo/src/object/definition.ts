@@ -41,9 +41,12 @@ export const frameworkNames: ReadonlySet<string> = new Set([
   'then',
 ])
 
+/** What a stub answers itself: a method by one of these names would never be called over a link. A field may have it. */
+const stubNames: ReadonlySet<string> = new Set(['catch', 'dup', 'finally', 'map', 'onRpcBroken'])
+
 /**
  * Takes a definition apart.
- * @throws `NAME_RESERVED` for a member with a framework's name; `FIELD_NOT_CLONABLE` for a field that cannot be copied for each object
+ * @throws `NAME_RESERVED` for a member with a framework's name, and for a method with a stub's own; `FIELD_NOT_CLONABLE` for a field that cannot be copied for each object
  */
 export function readDefinition(definition: object): Shape {
   const shape: Shape = { fields: {}, shared: {}, names: { methods: [], getters: [] }, init: undefined }
@@ -56,6 +59,13 @@ export function readDefinition(definition: object): Shape {
       )
     }
     const isMethod = typeof descriptor.value === 'function'
+    if (stubNames.has(name) && (isMethod || descriptor.get)) {
+      throw new DotdoError(
+        'NAME_RESERVED',
+        `A definition must not have a method named '${name}': stubs of every object answer to that name themselves, and it would never be called. Give it another one.`,
+        { data: { name } },
+      )
+    }
     if (name === 'init' && isMethod) {
       shape.init = descriptor.value as Shape['init']
     } else if (isMethod || descriptor.get || descriptor.set) {

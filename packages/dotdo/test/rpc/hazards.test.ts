@@ -22,7 +22,7 @@
  * | a native promise cannot be an argument | a promise is an argument in the same message |
  * | a promise of capnweb arrives natively as a wrong text | a promise of another object arrives as what it gives |
  * | Map and Set fail as results | a Map is refused with the code NOT_SENDABLE or a TypeError, and the link goes on |
- * | methods named `map`, `dup`, `then` are shadowed | a method by a name that stubs keep for themselves is refused when it is defined (test/object) |
+ * | methods named `map`, `dup`, `then` are shadowed | a method by a name that stubs keep for themselves is refused when it is defined (test/object/definition.test.ts) |
  * | two batches whose promises are each other's arguments deadlock | two objects take each other's promises as arguments |
  */
 import { RpcPromise, RpcTarget } from 'capnweb'
