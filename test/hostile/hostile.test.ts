@@ -1,6 +1,6 @@
 /**
  * Clients that mean harm, against a real app: each gets an error that says why, its session ends or goes on as it should, another client goes on
- * being served, and no memory stays.
+ * being served, and what they held is freed.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -235,7 +235,7 @@ describe('what stays', () => {
     const status = readFileSync(`/proc/${workerdOf(running.state)}/status`, 'utf8')
     return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) / 1024
   }
-  test('of sessions that were filled and dropped: no memory', async () => {
+  test('of sessions that were filled and dropped: not the values that they held', async () => {
     const fill = async () => {
       const it = await raw(running.url, running.token)
       // 50 values of 100 kB that nobody releases, and 500 capabilities.
@@ -248,9 +248,9 @@ describe('what stays', () => {
     }
     for (let i = 0; i < 5; i++) await fill()
     const before = residentMiB()
-    for (let i = 0; i < 20; i++) await fill()
+    for (let i = 0; i < 60; i++) await fill()
     await othersAreServed()
-    // They held 100 MB together.
-    expect(residentMiB() - before).toBeLessThan(60)
+    // They held 300 MB together. That nothing at all stays is not shown: resident memory grows a little with each connection, also with empty ones.
+    expect(residentMiB() - before).toBeLessThan(150)
   })
 })
