@@ -79,6 +79,25 @@ export const Streamer = DO.extend({
     }
     return new ReadableStream(source as never)
   },
+  whole(size: number) {
+    return new Uint8Array(size)
+  },
+  length(bytes: Uint8Array) {
+    return bytes.byteLength
+  },
+  /** One message of more than the platform carries: as a result, as an argument, and handed off. */
+  async tooLarge(size: number) {
+    const code = (call: unknown) =>
+      (call as Promise<unknown>).then(
+        (value) => `came: ${String(value)}`,
+        (error: { code?: string }) => error.code,
+      )
+    return await Promise.all([
+      code(this.Streamer('large').whole(size)),
+      code(this.Streamer('large').length(new Uint8Array(size))),
+      code(this.Streamer('consumer').length(this.Streamer('provider').whole(size) as never)),
+    ])
+  },
   echo(stream: ReadableStream) {
     return stream
   },

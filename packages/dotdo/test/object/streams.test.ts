@@ -90,6 +90,11 @@ describe('a stream between objects', () => {
     expect(await streamer('between').between('from', 'to', 640, 65_536)).toEqual([40 * MiB, 640, 40 * MiB])
   })
 
+  test('is what a value above 32 MiB has to be: as one it is refused by name, whichever way it goes', async () => {
+    expect(await streamer('caller').tooLarge(40 * MiB)).toEqual(['MESSAGE_TOO_LARGE', 'MESSAGE_TOO_LARGE', 'MESSAGE_TOO_LARGE'])
+    expect(await streamer('caller').between('provider', 'consumer', 640, 65_536)).toEqual([40 * MiB, 640, 40 * MiB])
+  })
+
   test('that is an argument may be the result', async () => {
     const echoed = await streamer('echo').echo(new ReadableStream({ start: (controller) => (controller.enqueue('a'), controller.close()) }))
     expect(await collect(echoed)).toEqual(['a'])
