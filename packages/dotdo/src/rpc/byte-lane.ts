@@ -7,9 +7,9 @@
  * 1. At most one piece is under way: the next is read when it was taken.
  * 2. The user's stream is let go with its last byte, or with the reason for which nobody reads it.
  */
-import { fromErrorRecord } from '../base/errors.ts'
 import { PieceReader } from './byte-stream.ts'
 import { linkLost } from './errors.ts'
+import { thrown } from './lost.ts'
 
 /** What a lane of bytes says to the far end. */
 export interface ByteLanePorts {
@@ -87,13 +87,6 @@ export class ByteLane {
       return false
     }
   }
-}
-
-/** What a far end gave as its reason, to be thrown here: an error as capnweb's frames tell it, or any other value. */
-function thrown(expression: unknown): unknown {
-  if (!Array.isArray(expression) || expression[0] !== 'error') return typeof expression === 'object' ? undefined : expression
-  const [, name, message, , properties] = expression as [string, string, string, unknown?, { code?: string; retryable?: boolean }?]
-  return fromErrorRecord({ ...properties, name, message })
 }
 
 function noop(): void {}

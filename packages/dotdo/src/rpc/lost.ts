@@ -1,11 +1,18 @@
 /** What a failure of the carrier means to the calls that it carried. */
-import { codeOf, DotdoError, toErrorRecord, type ErrorRecord } from '../base/errors.ts'
+import { codeOf, DotdoError, fromErrorRecord, toErrorRecord, type ErrorRecord } from '../base/errors.ts'
 
 /** A failure as the wire tells it: `['error', name, message, stack?, properties?]`. */
 export function unawaited(value: unknown): DotdoError {
   const [, name, message, , properties] = Array.isArray(value) ? (value as [string, string, string, unknown, { code?: unknown }?]) : []
   const code = properties?.code
   return new DotdoError(typeof code === 'string' ? code : 'CALL_FAILED', `${name ?? 'Error'}: ${message ?? 'no reason was given'}`)
+}
+
+/** A reason as the wire tells it, to be thrown here: an error, or any other plain value. */
+export function thrown(expression: unknown): unknown {
+  if (!Array.isArray(expression) || expression[0] !== 'error') return typeof expression === 'object' ? undefined : expression
+  const [, name, message, , properties] = expression as [string, string, string, unknown?, { code?: string; retryable?: boolean }?]
+  return fromErrorRecord({ ...properties, name, message })
 }
 
 /** What a message that the platform did not carry means to its calls. Errors with a code are the far end's own and stay as they are. */
@@ -23,7 +30,7 @@ export function whyLost(error: unknown): unknown {
   if (/limited to 32 ?MiB|too large/i.test(error.message)) {
     return new DotdoError(
       'MESSAGE_TOO_LARGE',
-      `A message between objects holds at most 32 MiB: ${error.message} Arguments that are too large were never sent; a result that is too large comes from a method that has run. Pass the rows in smaller calls, or write them to a bucket and pass the key.`,
+      `A message between objects holds at most 32 MiB: ${error.message} Arguments that are too large were never sent; a result that is too large comes from a method that has run. Return or pass a ReadableStream, pass the rows in smaller calls, or write them to a bucket and pass the key.`,
       { data: { limitBytes: 32 * 1024 * 1024 }, cause: error },
     )
   }
