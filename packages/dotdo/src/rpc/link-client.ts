@@ -330,7 +330,7 @@ class Turn {
    * it has some steps of promises to make another call on the object, which then leaves in one message with it.
    */
   async #leaveSoon(lone: LoneCall, cancelEnd: () => void): Promise<void> {
-    for (let step = 0; step < stepsToJoin && !this.#ended && !this.#session; step++) await undefined
+    for (let step = 0; step < stepsToJoin && !this.#ended && !this.#session; step++) await Promise.resolve()
     if (!lone.isWaitedFor) return
     this.leave()
     // A turn of the event loop for nothing costs more than the call.

@@ -259,7 +259,7 @@ describe('a call that is awaited', () => {
   test('leaves with what is called beside it, a few steps of promises later', async () => {
     const { root, kinds, stats } = open()
     const later = async (steps: number) => {
-      for (let step = 0; step < steps; step++) await undefined
+      for (let step = 0; step < steps; step++) await Promise.resolve()
       return (await root.add(steps)) as number
     }
     await Promise.all([later(0), later(5), later(20)])
