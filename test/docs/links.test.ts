@@ -42,6 +42,12 @@ describe('the pages', () => {
     expect(broken).toEqual([])
   })
 
+  test('docs/README.md leads to every page below docs', async () => {
+    const linked = relativeLinks(await readFile(join(root, 'docs/README.md'), 'utf8')).map((link) => join('docs', link))
+    const below = pages.filter((path) => path.startsWith('docs/') && path !== 'docs/README.md')
+    expect(below.filter((path) => !linked.includes(path))).toEqual([])
+  })
+
   test('the pictures are below 200 kB', () => {
     const pictures = readdirSync(join(root, 'docs/images')).map((name) => ({ name, bytes: statSync(join(root, 'docs/images', name)).size }))
     expect(pictures.length).toBeGreaterThan(0)
