@@ -1,7 +1,7 @@
 /** ARCHITECTURE.md names every room, every dependency with its licence, and the versions of what is stored. */
 import { existsSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { outboxMigrations } from '../../packages/dotdo/dist/events/tables.js'
 import { catalogTables } from '../../packages/dotdo/dist/iceberg/catalog-tables.js'
@@ -71,5 +71,14 @@ describe('ARCHITECTURE.md', () => {
     const named = [...rowsBelow('Bounds'), ...rowsBelow('Stored formats')].flatMap((row) => inCode(row.at(-1)!))
     expect(named.length).toBeGreaterThan(20)
     expect(named.filter((path) => !existsSync(join(root, 'packages/dotdo/src', path)))).toEqual([])
+  })
+
+  test('speaks of no file that is not there', () => {
+    const files = new Set(
+      readdirSync(join(root, 'packages/dotdo/src'), { recursive: true, encoding: 'utf8' }).map((path) => basename(path)),
+    )
+    const named = inCode(page.replace(/^```[\s\S]*?^```$/gm, '')).filter((code) => /^[\w/-]+\.ts$/.test(code))
+    expect(named.length).toBeGreaterThan(60)
+    expect(named.filter((path) => !files.has(basename(path)))).toEqual([])
   })
 })
