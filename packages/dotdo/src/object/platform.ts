@@ -98,7 +98,7 @@ export const endOfTurn = (then: () => void): (() => void) => {
 const bytePipe = (): BytePipe => new IdentityTransformStream()
 
 /** Counts what `.map`s cost in this isolate. */
-export const mapMeter = new MapMeter({ endOfTurn: (then) => void endOfTurn(then), now: clock.now })
+export const mapMeter = new MapMeter({ endOfTurn: (then) => void endOfTurn(then), now: () => clock.now() })
 mapMeter.install()
 
 /** What the receiving end of a link needs of the platform. */
