@@ -81,7 +81,12 @@ export class ExactReader {
 const leastPiece = 16_384
 const mostPiece = 262_144
 
-/** Reads a stream of bytes in pieces as large as there are bytes, in memory of their own. Owns the stream's reader. */
+/**
+ * Reads a stream of bytes in pieces as large as there are bytes, in memory of their own. Owns the stream's reader.
+ *
+ * It relies on workerd, which ends a read whose stream is closed. Where the letter of the standard holds (Node), a source has to answer such a read
+ * itself, by `byobRequest.respond(0)`.
+ */
 export class PieceReader {
   #reader: ReadableStreamBYOBReader
   #size = 65_536
