@@ -40,6 +40,12 @@ class Stage extends RpcTarget {
   meter() {
     return new Meter()
   }
+  async read(bytes: ReadableStream<Uint8Array>) {
+    return (await textOf(bytes)).length
+  }
+  rows() {
+    return ReadableStream.from([{ a: 1 }])
+  }
 }
 
 class Meter extends RpcTarget {
@@ -65,8 +71,34 @@ const endOfTurn = (then: () => void) => void setImmediate(then)
 const timer = () => () => {}
 const bytePipe = () => new TransformStream<Uint8Array, Uint8Array>()
 
-/** As JSON shows it. */
-const shown = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
+/** What comes out of a native stream, a character for each byte. */
+async function textOf(stream: ReadableStream<Uint8Array>): Promise<string> {
+  let text = ''
+  for await (const bytes of stream) text += String.fromCharCode(...bytes)
+  return text
+}
+
+function streamOf(text: string): ReadableStream<Uint8Array> {
+  const start = (controller: ReadableByteStreamController) => {
+    controller.enqueue(Uint8Array.from(text, (character) => character.charCodeAt(0)))
+    controller.close()
+  }
+  return new ReadableStream({ type: 'bytes', start })
+}
+
+/** A message as the page shows it. */
+function readMessage(text: string): LinkMessage {
+  const { streams, ...message } = JSON.parse(text) as Omit<LinkMessage, 'streams'> & { streams?: Record<number, string> }
+  const entries = Object.entries(streams ?? {}).map(([number, content]) => [number, streamOf(content)] as const)
+  return { ...message, ...(streams && { streams: Object.fromEntries(entries) }) }
+}
+
+/** An answer as JSON shows it, and the content of its streams. */
+async function shown(value: unknown): Promise<unknown> {
+  const { streams, ...answer } = value as { streams?: Record<number, ReadableStream<Uint8Array>> }
+  const entries = await Promise.all(Object.entries(streams ?? {}).map(async ([number, stream]) => [number, await textOf(stream)] as const))
+  return JSON.parse(JSON.stringify({ ...answer, ...(streams && { streams: Object.fromEntries(entries) }) }))
+}
 
 describe('the messages of the page', () => {
   const server = new LinkServer(() => new Stage(), { endOfTurn, timer, bytePipe })
@@ -78,7 +110,7 @@ describe('the messages of the page', () => {
 
   function send({ info, text }: Block): void {
     goOn()
-    const answer = info === 'message' ? server.accept(JSON.parse(text) as LinkMessage) : server.call(JSON.parse(text) as LinkCall)
+    const answer = info === 'message' ? server.accept(readMessage(text)) : server.call(JSON.parse(text) as LinkCall)
     // Looked at in the step that has the answer.
     answer.catch(() => {})
     latest = info === 'message' ? sent.message : sent.call
@@ -94,7 +126,7 @@ describe('the messages of the page', () => {
     if (info === 'message' || info === 'call') return send(block)
     const expected = JSON.parse(block.text) as object
     if (info === 'refused') await expect(latest.shift()).rejects.toMatchObject(expected)
-    else expect(shown(await (info === 'reply' ? sent.message : sent.call).shift())).toEqual(expected)
+    else expect(await shown(await (info === 'reply' ? sent.message : sent.call).shift())).toEqual(expected)
   })
 
   test('have all been answered', () => {
