@@ -9,15 +9,14 @@
  * 4. A session of an ended turn stays usable while something may refer to it, and is dropped when idle.
  */
 import { RpcSession, type RpcStub } from 'capnweb'
-import { codeOf, DotdoError } from '../base/errors.ts'
 import { errorForWire, linkLost } from './errors.ts'
 import { FrameTransport } from './frame-transport.ts'
-import { linkVersion, type Frame, type LinkCall, type LinkPeer, type LinkReply } from './frames.ts'
+import { linkVersion, type DirectCall, type Frame, type LinkCall, type LinkPeer, type LinkReply } from './frames.ts'
 import type { LinkLimits } from './limits.ts'
 import type { Link, LinkClientPorts } from './link-client.ts'
 import { sentOrigin, type Origin } from './origin.ts'
 import { numbered, type CallOrder, type OrderSource } from './order.ts'
-import { handOffFailure, unawaited, whyLost } from './lost.ts'
+import { handOffFailure, unawaited, unawaitedLoss, whyLost } from './lost.ts'
 import { frameworkPrefix } from './conversation.ts'
 import { applyPath, type Answer, type Consumer, type Stub } from './ref.ts'
 import { referredCalls } from './references.ts'
@@ -72,9 +71,9 @@ export class ClientSession implements Consumer {
   #isKept = false
   #targets: Record<string, unknown> | undefined
   #ofThisTurn: Stub[] = []
-  /** Other objects that the far end has been given a link to. */
+  /** Other objects that the far end has been given a link to in this turn. */
   #introduced = new Map<Link, Stub>()
-  /** Promises of other sessions that are on their way to the far end, by what they are and which part of it. */
+  /** Promises that this turn has sent on their way to the far end, by what they are and which part of it. */
   #handedOff = new WeakMap<Answer, Map<string, { accepted: Stub; ticket: string; isOnItsWay: boolean }>>()
   #order: OrderSource
   /** The hand-offs that the call gives which is being made now, where it is one on the object itself. */
@@ -114,21 +113,24 @@ export class ClientSession implements Consumer {
   }
 
   /**
-   * Takes up the session that the answer to a call without one has opened: the call is number 1 in it, and what was said of it is `reply`.
-   * @returns the promise of the call, to be called on, and its value
+   * Takes up the session that the answer to calls without one has opened: these calls are numbers 1, 2, … in it, and what was said of them is `reply`.
+   * @returns the promise of each call, to be called on, and its value
    */
-  adopt({ method, args }: LinkCall, reply: LinkReply): { stub: Stub; value: PromiseLike<unknown> } {
-    const stub = applyPath(this.main, [method], args && [])
-    const value = (stub as unknown as PromiseLike<unknown>).then((it) => it)
+  adopt(calls: readonly DirectCall[], reply: LinkReply): { stub: Stub; value: PromiseLike<unknown> }[] {
+    const promises = calls.map(({ method, args }, i) => {
+      const stub = applyPath(this.main, [method], args && [])
+      const value = (stub as unknown as PromiseLike<unknown>).then((it) => it)
+      this.#awaited.add(i + 1)
+      return { stub, value }
+    })
     // Said and taken in already.
     this.#transport.take()
     this.#seq = 1
-    this.#nextCall = 2
-    this.#awaited.add(1)
+    this.#nextCall = calls.length + 1
     this.#isKept = reply.open
     this.#received(reply)
     void this.#afterAnswers(reply)
-    return { stub, value }
+    return promises
   }
 
   /**
@@ -172,6 +174,7 @@ export class ClientSession implements Consumer {
     this.#tickets?.push(ticket)
     if (!taken) this.#handedOff.set(answer, (taken = new Map()))
     taken.set(key, handed)
+    this.untilTurnEnds(accepted)
     return accepted
   }
 
@@ -204,6 +207,7 @@ export class ClientSession implements Consumer {
       const ticket = this.#ports.newSession()
       ;(this.#targets ??= {})[ticket] = address
       this.#introduced.set(link, (known = this.framework('meet', [ticket])))
+      this.untilTurnEnds(known)
     }
     return known
   }
@@ -256,6 +260,8 @@ export class ClientSession implements Consumer {
   async #flush(): Promise<void> {
     this.#turnEnded()
     for (const stub of this.#ofThisTurn.splice(0)) stub[Symbol.dispose]()
+    this.#introduced.clear()
+    this.#handedOff = new WeakMap()
     const taken = this.#transport.take()
     const frames = this.#withPulls(taken)
     this.#justAnswered.clear()
@@ -404,12 +410,7 @@ export class ClientSession implements Consumer {
     const lost = this.#pulledHere.size
     if (lost > 0) {
       this.#stats.unawaitedFailures += lost
-      this.#ports.unawaitedFailure(
-        new DotdoError(
-          codeOf(failure) ?? 'CALL_FAILED',
-          `${lost} ${lost === 1 ? 'call' : 'calls'} of one message: ${failure instanceof Error ? failure.message : String(failure)}`,
-        ),
-      )
+      this.#ports.unawaitedFailure(unawaitedLoss(failure, lost))
     }
     this.#close(failure)
   }

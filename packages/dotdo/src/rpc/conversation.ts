@@ -27,19 +27,24 @@ export interface MadeCall {
   member: unknown
 }
 
-/** The start of a conversation: an object's capability with the framework's methods beside its own, and the call that has been made already. */
-export function startOf(main: object, framework: FrameworkMethods, made?: MadeCall): object {
-  let call = made
+/**
+ * The start of a conversation: an object's capability with the framework's methods beside its own, and the calls that have been made already, in
+ * the order in which they will be asked for.
+ */
+export function startOf(main: object, framework: () => FrameworkMethods, made: readonly MadeCall[] = []): object {
+  let asked = 0
+  let methods: FrameworkMethods | undefined
   return new Proxy(main, {
     get(target, property) {
+      const call = made[asked]
       if (call && property === call.method) {
-        const { member } = call
-        call = undefined
-        return member
+        asked++
+        return call.member
       }
       if (typeof property === 'string' && property.startsWith(frameworkPrefix)) {
         const name = property.slice(frameworkPrefix.length)
-        return Object.hasOwn(framework, name) ? framework[name] : undefined
+        methods ??= framework()
+        return Object.hasOwn(methods, name) ? methods[name] : undefined
       }
       const member: unknown = Reflect.get(target, property, target)
       // The target's private fields are on itself and not on what stands before it. What a getter gives may be a stub, which has no such.

@@ -54,24 +54,33 @@ export interface LinkReply {
   open: boolean
 }
 
-/** One call, or one property read, on the object itself, of plain data: goes as it is, without a session. */
+/** One call on the object itself, or, without `args`, one read of a property. */
+export interface DirectCall {
+  method: string
+  args?: unknown[]
+}
+
+/** A turn's calls on the object itself, where all are of plain data and none needs another: they go as they are, without a session. */
 export interface LinkCall {
   version: typeof linkVersion
-  /** Names the session that the answer opens, where it is not plain. */
+  /** Names the session that the answer opens, where not all of it is plain. */
   session: string
-  method: string
-  /** Absent for a property read. */
-  args?: unknown[]
+  /** Made in this order. */
+  calls: DirectCall[]
   /** As in {@link LinkMessage}. */
   to?: 'inspector'
   origin: Origin
 }
 
-/**
- * What became of a {@link LinkCall}: a plain value as it is; or, where only a session can carry it (an error, a capability, a stream), the first
- * reply of the session that the receiver has opened, in which the call is number 1 and its answer asked for.
- */
-export type LinkAnswer = { value: unknown; records?: IntendedWrite[] } | { reply: LinkReply }
+/** What became of a {@link LinkCall}, so far. */
+export interface LinkAnswer {
+  /** For each call its plain value; `null` for one that only a session can tell: an error, a capability, a stream, what is still under way. */
+  answers: ({ value: unknown } | null)[]
+  /** The first reply of the session that the receiver has opened for the others, where they are numbered from 1 and their answers asked for. */
+  reply?: LinkReply
+  /** Of a dry run, as in {@link LinkReply}. */
+  records?: IntendedWrite[]
+}
 
 /** The far end of a link: native calls. */
 export interface LinkPeer {

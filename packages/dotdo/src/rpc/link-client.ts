@@ -13,9 +13,10 @@ import { RpcStub, RpcTarget } from 'capnweb'
 import type { DotdoError } from '../base/errors.ts'
 import type { BytePipe } from './byte-stream.ts'
 import { ClientSession } from './client-session.ts'
-import { linkVersion, type LinkAnswer, type LinkCall, type LinkPeer } from './frames.ts'
+import { linkVersion, type DirectCall, type LinkAnswer, type LinkCall, type LinkPeer } from './frames.ts'
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
 import { LoneCall } from './lone-call.ts'
+import { unawaitedLoss, whyLost } from './lost.ts'
 import { OrderSource } from './order.ts'
 import { sentOrigin, type Caller, type Origin } from './origin.ts'
 import { copyPlain, notPlain } from './plain.ts'
@@ -115,9 +116,9 @@ export class Link implements Start {
     // Inside a mapper everything is an instruction of it, on what its session can reach.
     if (recorded) return bindCall(recorded, recorded.introduce(this) ?? this.forwarder(caller), path, args)
     const turn = this.#turn(caller)
-    if (path.length === 1 && turn.isNew && !this.#order.isOpen) {
+    if (path.length === 1 && !turn.hasSession && !this.#order.isOpen) {
       const plain = args && copyPlain(args, true)
-      if (plain !== notPlain) return turn.recordAlone(path[0]!, plain as unknown[] | undefined)
+      if (plain !== notPlain) return turn.record(plain ? { method: path[0]!, args: plain as unknown[] } : { method: path[0]! })
     }
     return bindCall(turn.session, turn.session.main, path, args)
   }
@@ -129,9 +130,9 @@ export class Link implements Start {
   framework(name: string, args: unknown[]): PromiseLike<unknown> {
     const method = frameworkPrefix + name
     const turn = this.#turn()
-    const plain = turn.isNew ? copyPlain(args, false) : notPlain
+    const plain = turn.isEmpty ? copyPlain(args, false) : notPlain
     if (plain === notPlain) return bindCall(turn.session, turn.session.main, [method], args).value()
-    const lone = turn.recordAlone(method, plain as unknown[])
+    const lone = turn.record({ method, args: plain as unknown[] })
     const value = lone.value()
     turn.leave()
     return value
@@ -162,6 +163,7 @@ export class Link implements Start {
         ended: () => {
           if (this.#turns.get(context) === begun) this.#turns.delete(context)
         },
+        mostCalls: this.#limits.framesPerMessage,
         ports: this.#ports,
         stats: this.#stats,
       })
@@ -229,14 +231,12 @@ export class Link implements Start {
   }
 
   /** One native call. Calls on one native stub arrive in their order, so one is kept until it fails: a broken one stays broken. */
-  async #use<T>(work: (peer: LinkPeer) => Promise<T>): Promise<T> {
+  #use<T>(work: (peer: LinkPeer) => Promise<T>): Promise<T> {
     const peer = this.#far()
-    try {
-      return await work(peer)
-    } catch (error) {
+    return work(peer).catch((error: unknown) => {
       if (this.#peer === peer) this.#peer = undefined
       throw error
-    }
+    })
   }
 }
 
@@ -250,26 +250,21 @@ class Forwarder extends RpcTarget {}
 /** Steps of promises for which an awaited call waits for company: one or two microseconds. */
 const stepsToJoin = 64
 
-/** Takes over what a dry run has gathered at the far end. */
-function withRecords(answer: LinkAnswer, origin: Origin): LinkAnswer {
-  if ('value' in answer && answer.records) origin.records?.push(...answer.records)
-  return answer
-}
-
 /** What a turn needs of its link. */
 interface TurnPorts {
   call: LinkPeer['call']
   open(answered?: LinkCall): ClientSession
   ended(): void
+  mostCalls: number
   ports: LinkClientPorts
   stats: LinkStats
 }
 
-/** The calls of one context on one object in one turn: none yet, one that may stay alone, or a session. */
+/** The calls of one context on one object in one turn: such as go without a session, until one needs it; then they all have one. */
 class Turn {
   #origin: Origin
   #link: TurnPorts
-  #lone: LoneCall | undefined
+  #recorded: LoneCall[] = []
   #session: ClientSession | undefined
   #ended = false
 
@@ -278,50 +273,39 @@ class Turn {
     this.#link = link
   }
 
-  get isNew(): boolean {
-    return !this.#lone && !this.#session
+  get hasSession(): boolean {
+    return this.#session !== undefined
   }
 
-  /** The turn's session; a call that was recorded alone until now becomes its first. */
+  get isEmpty(): boolean {
+    return !this.#session && this.#recorded.length === 0
+  }
+
+  /** The turn's session. Calls that were recorded until now become its first. */
   get session(): ClientSession {
     if (!this.#session) {
       this.#session = this.#link.open()
-      this.#lone?.join(this.#session)
-      this.#lone = undefined
+      for (const call of this.#recorded.splice(0)) call.join(this.#session)
     }
     return this.#session
   }
 
-  recordAlone(method: string, args: unknown[] | undefined): LoneCall {
-    const link = this.#link
-    const { ports, stats } = link
-    const origin = this.#origin
-    const lone = new LoneCall(method, args, () => void this.session, {
-      send: (method, args) => {
-        const message: LinkCall = {
-          version: linkVersion,
-          session: ports.newSession(),
-          method,
-          ...(args && { args }),
-          origin: sentOrigin(origin),
-        }
-        stats.messages++
-        stats.calls++
-        return { message, answer: link.call(message).then((answer) => withRecords(answer, origin)) }
-      },
-      adopt: (message, reply) => {
-        const session = link.open(message)
-        return { session, ...session.adopt(message, reply) }
-      },
+  record(call: DirectCall): LoneCall {
+    const { ports, stats } = this.#link
+    const lone = new LoneCall(call, {
+      openSession: () => void this.session,
       unawaited: (error) => {
         stats.unawaitedFailures++
         ports.unawaitedFailure(error)
       },
     })
-    this.#lone = lone
+    this.#recorded.push(lone)
+    // The request lives on until each of its calls is answered.
     ports.keepAlive(lone.ended)
-    const cancel = ports.endOfTurn(() => this.leave())
-    void this.#leaveSoon(lone, cancel ?? noop)
+    if (this.#recorded.length === 1) {
+      const cancel = ports.endOfTurn(() => this.leave())
+      void this.#leaveSoon(lone, cancel ?? noop)
+    }
     return lone
   }
 
@@ -330,19 +314,53 @@ class Turn {
    * it has some steps of promises to make another call on the object, which then leaves in one message with it.
    */
   async #leaveSoon(lone: LoneCall, cancelEnd: () => void): Promise<void> {
-    for (let step = 0; step < stepsToJoin && !this.#ended && !this.#session; step++) await Promise.resolve()
-    if (!lone.isWaitedFor) return
+    for (let step = 0; step < stepsToJoin && !this.#ended && this.#recorded.length === 1; step++) await Promise.resolve()
+    if (!lone.isWaitedFor || this.#recorded.length !== 1) return
     this.leave()
     // A turn of the event loop for nothing costs more than the call.
     cancelEnd()
   }
 
-  /** The turn is over, or its one call goes ahead of it: what comes now belongs to another. */
+  /** The turn is over, or what it has goes ahead of it: what comes now belongs to another. */
   leave(): void {
     if (this.#ended) return
     this.#ended = true
     this.#link.ended()
-    this.#lone?.leave()
-    this.#lone = undefined
+    const most = this.#link.mostCalls
+    const recorded = this.#recorded.splice(0)
+    for (let from = 0; from < recorded.length; from += most) void this.#send(recorded.slice(from, from + most))
+  }
+
+  async #send(recorded: LoneCall[]): Promise<void> {
+    const { ports, stats } = this.#link
+    const calls = recorded.map((lone) => lone.leave())
+    const message: LinkCall = { version: linkVersion, session: ports.newSession(), calls, origin: sentOrigin(this.#origin) }
+    stats.messages++
+    stats.calls += calls.length
+    let answer: LinkAnswer
+    try {
+      answer = await this.#link.call(message)
+    } catch (error) {
+      const lost = whyLost(error)
+      const count = recorded.filter((lone) => lone.lost(lost)).length
+      if (count > 0) {
+        stats.unawaitedFailures += count
+        ports.unawaitedFailure(unawaitedLoss(lost, count))
+      }
+      return
+    }
+    if (answer.records) this.#origin.records?.push(...answer.records)
+    const rest = recorded.filter((_, i) => answer.answers[i] === null)
+    recorded.forEach((lone, i) => {
+      const given = answer.answers[i]
+      if (given) lone.answered(given.value)
+    })
+    if (!answer.reply) return
+    const session = this.#link.open(message)
+    const adopted = session.adopt(
+      calls.filter((_, i) => answer.answers[i] === null),
+      answer.reply,
+    )
+    rest.forEach((lone, i) => lone.adopted(session, adopted[i]!.stub, adopted[i]!.value))
   }
 }

@@ -9,19 +9,19 @@
  * 5. A session to which nothing can refer is dropped when its caller says so, or after a moment of grace, because a message of the caller may
  *    be on its way; one that is retained is dropped when idle.
  */
-import { RpcPromise } from 'capnweb'
 import { DotdoError, type ErrorRecord } from '../base/errors.ts'
 import { startOf, type Conversation, type FrameworkMethods, type MadeCall } from './conversation.ts'
 import type { BytePipe } from './byte-stream.ts'
 import { linkLost } from './errors.ts'
-import { linkVersion, type LinkAnswer, type LinkCall, type LinkMessage, type LinkReply } from './frames.ts'
+import { linkVersion, type DirectCall, type Frame, type LinkAnswer, type LinkCall, type LinkMessage, type LinkReply } from './frames.ts'
 import type { MapMeter } from './map-meter.ts'
-import { defaultLinkLimits, type LinkLimits } from './limits.ts'
+import { defaultLinkLimits, overLimit, type LinkLimits } from './limits.ts'
 import { OrderGates } from './order.ts'
 import { receivedOrigin, type Origin } from './origin.ts'
 import type { Link } from './link-client.ts'
 import { Handoffs } from './handoffs.ts'
-import { copyPlain, notPlain } from './plain.ts'
+import { isReachable, isThenable, makeCall, type Outcome } from './outcome.ts'
+import { notPlain } from './plain.ts'
 import { ServerSession } from './server-session.ts'
 
 /** What the receiving end needs of its surroundings. */
@@ -99,58 +99,55 @@ export class LinkServer {
   }
 
   /**
-   * Makes one call, or reads one property, without a session where the answer is plain.
-   * @throws `LINK_VERSION`, `LINK_LOST` for one that was delivered twice
+   * Makes calls and reads properties without a session, where the answers are plain. What is answered as soon as the calls were made does not
+   * wait for what takes longer.
+   * @throws `LINK_VERSION`, `LINK_LOST` for calls that were delivered twice, `LINK_LIMIT`
    */
-  async call(call: LinkCall): Promise<LinkAnswer> {
-    if (call?.version !== linkVersion || typeof call.method !== 'string' || typeof call.session !== 'string') throw otherVersion(call)
-    if (this.#made.has(call.session)) throw linkLost('this message was delivered twice')
-    this.#made.add(call.session)
+  async call(message: LinkCall): Promise<LinkAnswer> {
+    if (message?.version !== linkVersion || !Array.isArray(message.calls) || typeof message.session !== 'string')
+      throw otherVersion(message)
+    const { session, calls } = message
+    const origin = receivedOrigin(message.origin)
+    if (calls.length > this.#limits.framesPerMessage)
+      throw overLimit('framesPerMessage', calls.length, this.#limits.framesPerMessage, origin.caller)
+    if (this.#made.has(session)) throw linkLost('this message was delivered twice')
+    this.#made.add(session)
     if (this.#made.size > callsRemembered) this.#made.delete(this.#made.values().next().value!)
     // Whoever came before takes effect before.
     while (this.#line) await this.#line
-    const origin = receivedOrigin(call.origin)
     const main = this.#start({ origin, gone: never, target: () => undefined }) as Record<string, unknown>
-    let outcome: unknown
-    if (isReachable(main, call.method, call.args !== undefined)) {
-      try {
-        const member = main[call.method]
-        const result = call.args ? Reflect.apply(member as () => unknown, main, call.args) : member
-        const value: unknown = isThenable(result) ? await result : result
-        const plain = copyPlain(value, false)
-        if (plain !== notPlain) return { value: plain, ...(origin.records && { records: origin.records }) }
-        outcome = value
-      } catch (error) {
-        const failed: Promise<never> = Promise.reject(error as Error)
-        // It is thrown again by the session that tells it.
-        failed.catch(() => {})
-        // As what a property is, capnweb takes promises of its own alone.
-        outcome = call.args ? failed : new RpcPromise(failed)
-      }
-      const done = outcome
-      return {
-        reply: await this.#answerBySession(call, (conversation) =>
-          this.#start(conversation, { method: call.method, member: call.args ? () => done : done }),
-        ),
-      }
-    }
-    // What cannot be reached is refused in capnweb's own words.
-    return { reply: await this.#answerBySession(call, (conversation) => this.#start(conversation)) }
+    const made = calls.map((call) => makeCall(main, call))
+    if (made.some((outcome) => outcome.isPending)) await this.#enough(made)
+    const answers = made.map(({ plain }) => (plain === notPlain ? null : { value: plain }))
+    const rest = made.flatMap((outcome, i) => (outcome.plain === notPlain ? [{ outcome, call: calls[i]! }] : []))
+    const reply = rest.length > 0 ? await this.#answerBySession(message, rest, rest.length === made.length) : undefined
+    return { answers, ...(reply && { reply }), ...(origin.records && { records: origin.records }) }
   }
 
-  #answerBySession(call: LinkCall, main: (conversation: Conversation) => object): Promise<LinkReply> {
-    const session = this.#open(call.session, call.origin, main)
-    const path = ['pipeline', 0, [call.method]]
-    return this.#exchange(session, {
-      version: linkVersion,
-      session: call.session,
-      seq: 0,
-      frames: [
-        // Either it has been made, or it cannot be: its arguments make no difference.
+  /** Waits until all calls have ended, or some have and everything that was ready has run. */
+  async #enough(made: readonly Outcome[]): Promise<void> {
+    const ends = made.flatMap(({ ended }) => (ended ? [ended] : []))
+    const all = Promise.all(ends)
+    if (ends.length === made.length) await Promise.race(ends)
+    if (made.some(({ isPending }) => isPending)) await Promise.race([all, new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))])
+  }
+
+  #answerBySession(
+    { session, origin }: LinkCall,
+    rest: readonly { outcome: Outcome; call: DirectCall }[],
+    mayWait: boolean,
+  ): Promise<LinkReply> {
+    const made = rest.flatMap(({ outcome, call }) => outcome.asMade(call))
+    const opened = this.#open(session, origin, (conversation) => this.#start(conversation, made))
+    const frames = rest.flatMap(({ call }, i): Frame[] => {
+      const path = ['pipeline', 0, [call.method]]
+      // Either it has been made, or it cannot be: its arguments make no difference.
+      return [
         ['push', call.args ? [...path, []] : path],
-        ['pull', 1],
-      ],
+        ['pull', i + 1],
+      ]
     })
+    return this.#exchange(opened, { version: linkVersion, session, seq: 0, frames }, mayWait)
   }
 
   #open(id: string, sent: Origin | undefined, main: (conversation: Conversation) => object): ServerSession {
@@ -159,7 +156,7 @@ export class LinkServer {
     return session
   }
 
-  async #exchange(session: ServerSession, message: LinkMessage): Promise<LinkReply> {
+  async #exchange(session: ServerSession, message: LinkMessage, mayWait = true): Promise<LinkReply> {
     try {
       await session.turnOf(message)
       while (this.#line) await this.#line
@@ -169,14 +166,15 @@ export class LinkServer {
       })
       this.#line = line
       await taken
-      return await session.reply(message)
+      return await session.reply(message, mayWait)
     } finally {
       this.#scheduleSweep()
     }
   }
 
-  #start(conversation: Conversation, made?: MadeCall): object {
-    return startOf(this.#main(conversation), { ...this.#handoffMethods(conversation), ...this.#framework(conversation) }, made)
+  #start(conversation: Conversation, made?: readonly MadeCall[]): object {
+    const framework = () => ({ ...this.#handoffMethods(conversation), ...this.#framework(conversation) })
+    return startOf(this.#main(conversation), framework, made)
   }
 
   #handoffMethods(conversation: Conversation): FrameworkMethods {
@@ -252,10 +250,6 @@ const callsRemembered = 1_000
 
 const never = new Promise<never>(() => {})
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return ((typeof value === 'object' && value !== null) || typeof value === 'function') && typeof Reflect.get(value, 'then') === 'function'
-}
-
 function withoutAddress(): DotdoError {
   return new DotdoError(
     'HANDOFF_UNKNOWN',
@@ -269,10 +263,4 @@ function otherVersion(message: { version?: unknown } | undefined): DotdoError {
     `This object speaks link version ${linkVersion}, the caller ${String(message?.version)}. Deploy both Workers with the same release of dotdo.`,
     { data: { version: message?.version } },
   )
-}
-
-/** Whether capnweb would let a session come to this member: one of the prototype, that is no member of every object. */
-function isReachable(main: object, name: string, isCall: boolean): boolean {
-  if (name in Object.prototype || Object.hasOwn(main, name)) return false
-  return !isCall || typeof (main as Record<string, unknown>)[name] === 'function'
 }

@@ -1,5 +1,5 @@
 /**
- * A call that may stay the only one of its turn on its object.
+ * A call that may go without a session: its arguments are plain, and nothing in its turn has needed it yet.
  *
  * Owns what becomes of it: recorded, then either joined to a session or sent as one native call. Invariants:
  * 1. It is carried once, by one of the two.
@@ -8,15 +8,13 @@
 import { RpcPromise } from 'capnweb'
 import { codeOf, DotdoError } from '../base/errors.ts'
 import type { ClientSession } from './client-session.ts'
-import type { LinkAnswer, LinkCall, LinkReply } from './frames.ts'
-import { whyLost } from './lost.ts'
+import type { DirectCall } from './frames.ts'
 import { bindCall, here, wrapped, type Answer, type Stub } from './ref.ts'
 
 /** What a lone call needs of its turn. */
 export interface LoneCallPorts {
-  send(method: string, args: unknown[] | undefined): { message: LinkCall; answer: Promise<LinkAnswer> }
-  /** Takes up the session that the answer has opened. */
-  adopt(message: LinkCall, reply: LinkReply): { session: ClientSession; stub: Stub; value: PromiseLike<unknown> }
+  /** Gives the turn a session: the call becomes one of its. */
+  openSession(): void
   unawaited(error: DotdoError): void
 }
 
@@ -25,9 +23,7 @@ export class LoneCall implements Answer {
   readonly isPromise = true
   /** Resolves when nothing is under way for it any more; never rejects. */
   readonly ended: Promise<unknown>
-  #method: string
-  #args: unknown[] | undefined
-  #openSession: () => void
+  readonly #call: DirectCall
   #ports: LoneCallPorts
   #state: 'recorded' | 'sent' | 'joined' = 'recorded'
   /** What it is as a call of a session. */
@@ -41,10 +37,8 @@ export class LoneCall implements Answer {
   #isDisposed = false
   #isHere = false
 
-  constructor(method: string, args: unknown[] | undefined, openSession: () => void, ports: LoneCallPorts) {
-    this.#method = method
-    this.#args = args
-    this.#openSession = openSession
+  constructor(call: DirectCall, ports: LoneCallPorts) {
+    this.#call = call
     this.#ports = ports
     this.ended = this.#settled.promise.then(noop, noop)
   }
@@ -52,32 +46,27 @@ export class LoneCall implements Answer {
   /** The turn has a session after all: the call becomes its first. */
   join(session: ClientSession): void {
     this.#state = 'joined'
-    this.#joined = bindCall(session, session.main, [this.#method], this.#args)
+    this.#joined = bindCall(session, session.main, [this.#call.method], this.#call.args)
     // From here on the session sees to it that the message leaves and that a failure is told.
     this.#settled.resolve(this.#isAwaited ? this.#joined.value() : undefined)
     // It was let go of before it left: it is delivered, and what it gives goes with it.
     if (this.#isDisposed) this.#joined.dispose()
   }
 
-  /** The turn is over and this was its only call. */
-  leave(): void {
-    if (this.#state !== 'recorded') return
+  /** The turn is over: it goes without a session. */
+  leave(): DirectCall {
     this.#state = 'sent'
-    const { message, answer } = this.#ports.send(this.#method, this.#args)
-    this.#args = undefined
-    answer.then(
-      (answered) => this.#take(message, answered),
-      (error: unknown) => this.#fail(whyLost(error)),
-    )
+    return this.#call
   }
 
-  #take(message: LinkCall, answer: LinkAnswer): void {
-    if ('value' in answer) {
-      this.#isHere = true
-      this.#settled.resolve(disposable(answer.value))
-      return
-    }
-    const { session, stub, value } = this.#ports.adopt(message, answer.reply)
+  /** Its plain value has come. */
+  answered(value: unknown): void {
+    this.#isHere = true
+    this.#settled.resolve(disposable(value))
+  }
+
+  /** It is a call of the session that the answer has opened. */
+  adopted(session: ClientSession, stub: Stub, value: PromiseLike<unknown>): void {
     this.#session = session
     this.#bound = stub
     if (this.#isDisposed) stub[Symbol.dispose]()
@@ -90,6 +79,12 @@ export class LoneCall implements Answer {
       },
       (error: unknown) => this.#fail(error),
     )
+  }
+
+  /** Its message did not come back. Whether nobody has asked for it: the link tells of those. */
+  lost(error: unknown): boolean {
+    this.#settled.reject(error)
+    return !this.#isAwaited
   }
 
   #fail(error: unknown): void {
@@ -119,7 +114,7 @@ export class LoneCall implements Answer {
   }
 
   stub(): Stub {
-    if (this.#state === 'recorded') this.#openSession()
+    if (this.#state === 'recorded') this.#ports.openSession()
     if (this.#joined) return this.#joined.stub()
     if (this.#bound) return this.#bound
     // It went natively: what is called on its result waits here for the answer, and learns of a failure.

@@ -15,6 +15,14 @@ export function thrown(expression: unknown): unknown {
   return fromErrorRecord({ ...properties, name, message })
 }
 
+/** What is told of calls that nobody had awaited when their message was lost. */
+export function unawaitedLoss(failure: unknown, count: number): DotdoError {
+  return new DotdoError(
+    codeOf(failure) ?? 'CALL_FAILED',
+    `${count} ${count === 1 ? 'call' : 'calls'} of one message: ${failure instanceof Error ? failure.message : String(failure)}`,
+  )
+}
+
 /** What a message that the platform did not carry means to its calls. Errors with a code are the far end's own and stay as they are. */
 export function whyLost(error: unknown): unknown {
   if (!(error instanceof Error) || codeOf(error) !== undefined) return error

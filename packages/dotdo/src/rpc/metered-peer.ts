@@ -58,20 +58,23 @@ export function meteredPeer(peer: LinkPeer, stats: LinkStats, trace?: TraceSent)
 
   return {
     address: peer.address,
-    async call(call) {
-      const span = trace?.(call.origin, call.method)
-      try {
-        const answer = await carry(
-          call.args,
-          () => peer.call(span ? { ...call, origin: span.origin } : call),
-          (it) => ('value' in it ? it.value : it.reply.frames),
-        )
-        span?.end()
-        return answer
-      } catch (error) {
-        span?.end({ error })
-        throw error
-      }
+    call(call) {
+      const { calls } = call
+      const span = trace?.(call.origin, calls.length === 1 ? calls[0]!.method : undefined)
+      return carry(
+        calls,
+        () => peer.call(span ? { ...call, origin: span.origin } : call),
+        ({ answers, reply }) => (reply ? [answers, reply.frames] : answers),
+      ).then(
+        (answer) => {
+          span?.end(calls.length === 1 ? undefined : { attributes: { 'dotdo.calls': calls.length } })
+          return answer
+        },
+        (error: unknown) => {
+          span?.end({ error })
+          throw error
+        },
+      )
     },
     async send(message) {
       const sent = begun(message)

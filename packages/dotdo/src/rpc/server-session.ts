@@ -104,12 +104,12 @@ export class ServerSession {
   }
 
   /** What there is to say to a message that was taken in. @throws `LINK_LIMIT`, `LINK_LOST` */
-  async reply(message: LinkMessage): Promise<LinkReply> {
+  async reply(message: LinkMessage, mayWait: boolean): Promise<LinkReply> {
     if (this.#refused) throw this.#refused.error
     await this.#drainOrTurn()
     // A duplex caller has more to say before these calls can end, so its first message is never held back.
     const maySayMore = this.#draining || this.#transport.openStreams > 0 || (this.#duplex && message.frames.length === 0)
-    const hangs = maySayMore && this.#transport.waiting === 0 && !message.duplex
+    const hangs = maySayMore && this.#transport.waiting === 0 && !message.duplex && mayWait
     if (hangs) {
       await this.#hang()
       await this.#drainOrTurn()

@@ -104,9 +104,39 @@ describe('a lone plain call', () => {
   })
 })
 
+describe('several plain calls of a turn', () => {
+  test('are one native call, made in their order', async () => {
+    const { root, kinds, main, stats, server } = open()
+    // A property is read when it is asked for: here after the calls were made.
+    expect(await Promise.all([root.add(1), root.add(2), root.total, root.add(3)])).toEqual([1, 3, 6, 6])
+    expect(kinds).toEqual(['direct'])
+    expect(main.log).toEqual([1, 2, 3, 'total'])
+    expect(stats).toMatchObject({ messages: 1, calls: 4, polls: 0 })
+    expect(server.openSessions).toBe(0)
+  })
+  test('are answered apart: a quick one does not wait for a slow one, nor for one that fails', async () => {
+    const { root, kinds } = open()
+    const slow = root.later(300)
+    const failed = Promise.resolve(root.fail()).catch((error: { code: string }) => error.code)
+    expect(await root.add(1)).toBe(1)
+    expect(await failed).toBe('BROKEN')
+    expect(await slow).toBe(300)
+    expect(kinds[0]).toBe('direct')
+  })
+  test('are answered at once with what they give, whatever kind each is of', async () => {
+    const { root, stats } = open()
+    const [five, door, box, failed] = await Promise.allSettled([root.add(5), root.getDoor(), root.box(), root.fail()])
+    expect(five).toMatchObject({ value: 5 })
+    expect(await (door as PromiseFulfilledResult<RpcStub<Door>>).value.open()).toBe(1)
+    expect((box as PromiseFulfilledResult<{ n: number }>).value.n).toBe(7)
+    expect(failed).toMatchObject({ status: 'rejected', reason: { code: 'BROKEN' } })
+    expect(stats.messages - stats.polls).toBe(2)
+  })
+})
+
 describe('a call becomes one of a session', () => {
   const cases: [string, (root: RpcStub<Counter>) => PromiseLike<unknown>, unknown][] = [
-    ['when another is made in its turn', (root) => Promise.all([root.add(1), root.add(2)]), [1, 3]],
+    ['when another of its turn needs one', (root) => Promise.all([root.add(1), root.getDoor().open()]), [1, 1]],
     ['when its result is called', (root) => root.getDoor().open(), 1],
     ['when a property of its result is read', (root) => (root.box() as never as { n: Promise<number> }).n, 7],
     ['when an argument is a callback', (root) => root.say((text) => `${text}!`), 'said!'],
@@ -161,8 +191,8 @@ describe('an answer that only a session can carry', () => {
   test('is refused for what every object has', async () => {
     const { server } = open()
     for (const method of ['constructor', '__proto__', 'hasOwnProperty', 'toString', 'dotdo:nothing', 'log']) {
-      const answer = await server.call({ version: 1, session: method, method, args: [], origin: { depth: 1 } })
-      expect(answer).not.toHaveProperty('value')
+      const answer = await server.call({ version: 1, session: method, calls: [{ method, args: [] }], origin: { depth: 1 } })
+      expect(answer.answers).toEqual([null])
       expect(JSON.stringify(answer)).toContain('reject')
     }
   })
@@ -197,6 +227,7 @@ describe('order holds', () => {
     for (let turn = 0; turn < 30; turn++) {
       void root.add(turn)
       if (turn % 3 === 0) void root.add(turn + 0.5)
+      if (turn % 4 === 0) void root.getDoor().open()
       await turns(1)
     }
     await turns()

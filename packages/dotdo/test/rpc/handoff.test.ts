@@ -184,7 +184,8 @@ describe('a hand-off that fails', () => {
   test('because the provider is lost while it works is HANDOFF_LOST, and it is not asked again', async () => {
     const lost = Promise.withResolvers<never>()
     const { S, W, source, warehouse } = world({ source: (_, send) => Promise.race([send().then(() => lost.promise), lost.promise]) })
-    void S.parts()
+    // A turn that has a session.
+    void S.capability().tick()
     const rows = S.slow()
     // Under way since an earlier turn.
     await turns(1)

@@ -73,7 +73,10 @@ export function pair(
 
 /** A message or an answer as the far end gets it: data is copied, native streams and addresses of objects go over as they are. */
 export function carried<T extends LinkMessage | LinkReply | LinkAnswer>(message: T): T {
-  if ('reply' in message) return { reply: carried(message.reply) } as T
+  if ('answers' in message) {
+    const { reply, ...answers } = message
+    return { ...structuredClone(answers), ...(reply && { reply: carried(reply) }) } as T
+  }
   const { streams, targets, ...plain } = message as Partial<LinkMessage>
   return { ...structuredClone(plain), ...(streams && { streams }), ...(targets && { targets }) } as T
 }
