@@ -169,7 +169,7 @@ describe('runs', () => {
 describe('schedules', () => {
   test('two schedules with one pattern are two', async () => {
     const schedules = await inspector('Pipeline', 's').schedules()
-    expect(schedules.map((it: { scheduleId: string }) => it.scheduleId)).toEqual(['nightly', 'every hour', 'every hour#2'])
+    expect(schedules.map((it: { scheduleId: string }) => it.scheduleId)).toEqual(['nightly', 'graph', 'every hour', 'every hour#2'])
     expect(schedules[0].next).toHaveLength(5)
   })
   test('Run now runs it as a run of its own', async () => {

@@ -294,7 +294,7 @@ describe('a call that is awaited', () => {
       return (await root.add(steps)) as number
     }
     await Promise.all([later(0), later(5), later(20)])
-    expect(kinds).toEqual(['session'])
+    expect(kinds).toEqual(['direct'])
     expect(stats.messages).toBe(1)
   })
 })
