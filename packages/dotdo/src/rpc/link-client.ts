@@ -1,7 +1,7 @@
 /**
  * The calling end of links.
  *
- * A {@link Link} leads to one object. The first call of a turn is only recorded; when it stays alone and is plain, it goes as one native call, and
+ * A {@link Link} leads to one object. A turn's calls are only recorded; while all are plain and none needs another, they go as one native call, and
  * else the turn opens a capnweb session, whose frames leave together when the turn ends.
  *
  * Owns the turns that run now. Invariants:

@@ -24,8 +24,10 @@ export interface Caller {
 }
 
 /** An origin as it travels. */
-export function sentOrigin({ records: _, ...origin }: Origin): Origin {
-  return origin
+export function sentOrigin(origin: Origin): Origin {
+  const sent = { ...origin }
+  delete sent.records
+  return sent
 }
 
 /** An origin as it arrives: one of a dry run gathers what would have been written. */

@@ -6,7 +6,6 @@ import { loadGraph, makeGraph, type Graph, type GraphPorts } from '../../src/rpc
 import { replayGraph } from '../../src/rpc/graph-replay.ts'
 import { Link } from '../../src/rpc/link-client.ts'
 import type { Stub } from '../../src/rpc/ref.ts'
-import { newLinkStats } from '../../src/rpc/stats.ts'
 import { pair } from './pair.ts'
 
 class Thing extends RpcTarget {
