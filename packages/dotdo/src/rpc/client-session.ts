@@ -17,6 +17,7 @@ import type { Link, LinkClientPorts } from './link-client.ts'
 import { sentOrigin, type Origin } from './origin.ts'
 import { numbered, type CallOrder, type OrderSource } from './order.ts'
 import { handOffFailure, unawaited, unawaitedLoss, whyLost } from './lost.ts'
+import { passOn } from './passing-on.ts'
 import { frameworkPrefix } from './conversation.ts'
 import { applyPath, type Answer, type Consumer, type Stub } from './ref.ts'
 import { referredCalls } from './references.ts'
@@ -106,6 +107,7 @@ export class ClientSession implements Consumer {
     this.#id = answered?.session ?? ports.newSession()
     this.#transport = new FrameTransport((frame) => this.#onFrame(frame), ports, limits)
     this.#session = new RpcSession(this.#transport, undefined, { onSendError: errorForWire })
+    passOn(this.#session)
     this.main = this.#session.getRemoteMain() as unknown as RpcStub<Record<string, never>>
     if (answered) return
     // Opened and then not used (a property was only looked at): the turn ends all the same.

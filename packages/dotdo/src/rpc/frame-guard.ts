@@ -14,7 +14,7 @@ import { errorFrame } from './errors.ts'
 import type { Frame } from './frames.ts'
 import { overLimit, type SessionLimits } from './limits.ts'
 import type { MapBudget, MapMeter } from './map-meter.ts'
-import { frameInvalid, isWhole, Refusal, ValueGuard, type MessageCost } from './value-guard.ts'
+import { frameInvalid, isWhole, noWayBack, Refusal, ValueGuard, type MessageCost } from './value-guard.ts'
 
 interface Call {
   /** Whether the answer was asked for. */
@@ -164,6 +164,13 @@ export class FrameGuard {
         return
       }
       case 'pipe':
+        if (this.#options.oneWay) {
+          // Nothing may wait for what comes through it: what is written to it is refused, and so is who should read it.
+          this.#add({ pulled: true, depth: 0, refused: noWayBack('stream') })
+          this.#refused++
+          frames.push(['push', ['undefined']])
+          return
+        }
         this.#piped = true
         this.#add({ pulled: true, depth: 0 })
         frames.push(frame)

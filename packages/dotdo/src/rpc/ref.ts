@@ -6,10 +6,10 @@
  * answered with the inside of the real one. So capnweb's own rules for arguments, results, ownership and `.map` hold for it unchanged.
  */
 import { RpcPromise, RpcStub } from 'capnweb'
-import { DotdoError } from '../base/errors.ts'
 import type { ClientSession } from './client-session.ts'
 import type { Link } from './link-client.ts'
 import { kept } from './handoffs.ts'
+import { insideOfStub } from './inside-of-stub.ts'
 import type { Caller } from './origin.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
@@ -119,29 +119,6 @@ class Bound implements Answer {
 export function here(value: Promise<unknown>): Stub {
   return new RpcPromise(value.then(kept) as Promise<never>) as unknown as Stub
 }
-
-/** The symbol by which capnweb looks inside a stub. It is not exported, so a stub that is looked into tells it. */
-const insideOfStub: symbol = (() => {
-  let asked: symbol | undefined
-  const spy = new Proxy(() => {}, {
-    get(_, property) {
-      if (typeof property === 'symbol') asked = property
-      return { pathIfPromise: undefined, hook: { dup: () => undefined } }
-    },
-  })
-  try {
-    Reflect.apply(Reflect.get(RpcStub.prototype, 'dup') as () => void, spy, [])
-  } catch (error) {
-    // What the spy answers is no stub, and need not be: it was asked.
-    void error
-  }
-  if (!asked)
-    throw new DotdoError(
-      'INTERNAL',
-      'This release of capnweb keeps its stubs in another way than dotdo knows. Install the release that dotdo names.',
-    )
-  return asked
-})()
 
 /**
  * Whether the answer of a call has come. capnweb has released the call's number then, and yet goes on naming the promise by it: the far end

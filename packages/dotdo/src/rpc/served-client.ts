@@ -15,7 +15,8 @@ import { FrameGuard } from './frame-guard.ts'
 import type { Frame } from './frames.ts'
 import { overLimit, type ClientLimits } from './limits.ts'
 import type { MapBudget, MapMeter } from './map-meter.ts'
-import { frameInvalid } from './value-guard.ts'
+import { passOn } from './passing-on.ts'
+import { frameInvalid, noWayBack } from './value-guard.ts'
 
 /** What the session of a client needs of its surroundings. */
 export interface ServedClientPorts extends SharePorts {
@@ -72,6 +73,11 @@ export class ServedClient {
       (reason) => this.#end(reason),
     )
     this.#session = new RpcSession(this.#transport, main, { onSendError: errorForWire, limits: { maxDepth: limits.nesting + 8 } })
+    passOn(this.#session, {
+      // Whatever can be measured: one millisecond.
+      later: (then) => void ports.timer(1, then),
+      ...(batch && { refuseStreams: () => noWayBack('stream') }),
+    })
   }
 
   /** Texts that wait: what a test for bounds looks at. */

@@ -9,6 +9,7 @@ import type { Frame, LinkMessage, LinkReply } from './frames.ts'
 import type { LinkLimits } from './limits.ts'
 import type { Conversation } from './conversation.ts'
 import type { LinkServerPorts } from './link-server.ts'
+import { passOn } from './passing-on.ts'
 import type { CallOrder } from './order.ts'
 import type { Origin } from './origin.ts'
 
@@ -68,6 +69,7 @@ export class ServerSession {
         onSendError: errorForWire,
       },
     )
+    passOn(this.#session)
   }
 
   /** Resolves when it is this message's turn. @throws `LINK_LOST` for one that was delivered twice */

@@ -116,7 +116,7 @@ export class ValueGuard {
         return
       case 'readable':
         if (!this.#options.isHere(id as number)) throw frameInvalid('there is no such stream', value)
-        if (this.#options.oneWay) throw new Refusal(noWayBack('stream'))
+        if (this.#options.oneWay) throw new Refusal(this.#options.refusalOf(id as number) ?? noWayBack('stream'))
         return
       case 'request':
         // Its headers are a list of pairs of texts, and no expression.
@@ -227,10 +227,11 @@ function referenceGone(id: number): DotdoError {
   )
 }
 
-function noWayBack(what: string): DotdoError {
+/** The error for what a batch cannot carry, either way. */
+export function noWayBack(what: string): DotdoError {
   return new DotdoError(
     'BATCH_ONE_WAY',
-    `A batch is one request and one answer: the ${what} in this call could not be asked for anything. Connect by WebSocket for it, or pass a plain value.`,
+    `A batch is one request and one answer: the ${what} in this call or its result could not be asked for anything. Connect by WebSocket for it, or pass a plain value.`,
     { data: { what } },
   )
 }

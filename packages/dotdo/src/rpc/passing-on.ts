@@ -1,0 +1,214 @@
+/**
+ * What comes over one session of capnweb and goes on over another: the arguments that a client's call brings to the Worker and the Worker takes to
+ * an object, and the results on their way back.
+ *
+ * capnweb 0.12 passes on plain values, stubs and promises. What it does not do is mended here, on its own objects, because it has no place to do it from
+ * outside. Each part has a case in the conformance suite:
+ *
+ * 1. A capability that comes home (`['import', id]`) is a stub, wherever it is used next. capnweb makes a promise of it that nothing can pull.
+ * 2. A stream goes on, both ways; capnweb refuses it. A writable goes over to whom it is passed, so that it outlives the call that brought it.
+ * 3. What arguments have brought is let go of when they have been passed on: the next session holds what it needs. capnweb keeps it for good.
+ * 4. Arguments that cannot be passed on fail their call. In capnweb they end the session that they came by.
+ */
+import { RpcPromise, RpcStub, type RpcSession } from 'capnweb'
+import { DotdoError } from '../base/errors.ts'
+import { insideOfStub } from './inside-of-stub.ts'
+
+/** What capnweb keeps behind a stub: only what is touched here. */
+interface Hook {
+  dup(): Hook
+  dispose(): void
+  /** Of a stream: what is read from, or the writer of what is written to. */
+  state?: { stream?: ReadableStream; writer?: unknown }
+  /** Of something at the other end of a session: where it is listed. */
+  entry?: { session: Session; activePull?: { promise: Promise<unknown> } }
+  /** Of a value that is here. */
+  payload?: Payload
+}
+
+/** A value of capnweb's with what it holds. One that came over a session, or was copied, owns that. */
+interface Payload {
+  value: unknown
+  source: 'params' | 'return' | 'owned'
+  hooks: Hook[]
+  promises: { promise: object }[]
+  /** What a returned value holds of the program's own. */
+  rpcTargets?: Map<object, Hook>
+  dispose(): void
+  getHookForReadableStream: HookOf<ReadableStream>
+  getHookForWritableStream: HookOf<WritableStream>
+}
+
+type HookOf<S> = (this: Payload, stream: S, parent: unknown, dup?: boolean) => Hook
+
+/** The inside of a session of capnweb's. */
+interface Session {
+  sendCall: (id: number, path: unknown[], args?: Payload) => Hook
+  sendStream: (id: number, path: unknown[], args: Payload) => { promise: Promise<unknown>; size: number }
+  createPipe: (stream: ReadableStream, hook: Hook) => number
+  exportStub: (hook: Hook) => number
+}
+
+/** What a session passes on, and how. */
+export interface PassingOn {
+  /** Streams cannot leave by this session: what is thrown instead. */
+  refuseStreams?: () => Error
+  /**
+   * Runs `then` a little later than now on the clock of the platform. capnweb measures how fast a stream goes, and where the clock stands still for
+   * the length of a round trip it divides nothing by nothing and never wakes a writer again: so no answer comes at the time of its question.
+   */
+  later?: (then: () => void) => void
+}
+
+/** Lets a session take what came over others, and give what goes on over others. */
+export function passOn(session: RpcSession, { refuseStreams, later }: PassingOn = {}): void {
+  mendPayloads()
+  const inside = rawOf(session.getRemoteMain()).hook.entry!.session
+  const { sendCall, sendStream, exportStub } = inside
+  inside.sendCall = (id, path, args) => {
+    if (args?.source !== 'owned') return Reflect.apply(sendCall, inside, [id, path, args])
+    let sent: Hook
+    try {
+      sent = Reflect.apply(sendCall, inside, [id, path, args])
+    } catch (error) {
+      return failed(error as Error)
+    }
+    // A promise of the other end that is let go of before it is kept tells those who wait for it; here that is nobody.
+    for (const { promise } of args.promises) rawOf(promise).hook.entry?.activePull?.promise.catch(() => {})
+    args.dispose()
+    return sent
+  }
+  if (later) {
+    inside.sendStream = (id, path, args) => {
+      const { promise, size } = Reflect.apply(sendStream, inside, [id, path, args])
+      const moment = () => new Promise<void>(later)
+      return { size, promise: promise.then(moment, (error: unknown) => moment().then(() => Promise.reject(error as Error))) }
+    }
+  }
+  if (refuseStreams) {
+    inside.createPipe = () => {
+      throw refuseStreams()
+    }
+    inside.exportStub = (hook) => {
+      if (hook.state?.writer) throw refuseStreams()
+      return Reflect.apply(exportStub, inside, [hook])
+    }
+  }
+}
+
+const rawOf = (stub: unknown) => Reflect.get(stub as object, insideOfStub) as { hook: Hook; pathIfPromise?: unknown[] }
+
+/** What is called on it fails, and so does its promise. */
+function failed(error: Error): Hook {
+  const rejected = Promise.reject(error)
+  // Whoever asks is told; nobody may.
+  rejected.catch(() => {})
+  return rawOf(new RpcPromise(rejected as Promise<never>)).hook
+}
+
+const mended = Symbol('mended')
+
+/** Mends capnweb's one class of values: once in an isolate, however many sessions there are. */
+function mendPayloads(): void {
+  const sample = rawOf(new RpcStub({} as never)).hook.payload
+  if (!sample)
+    throw new DotdoError(
+      'INTERNAL',
+      'This release of capnweb keeps its values in another way than dotdo knows. Install the release that dotdo names.',
+    )
+  const payloads = Object.getPrototypeOf(sample) as Payload & {
+    [mended]?: true
+    constructor: { forEvaluate: (hooks: Hook[], promises: unknown[]) => Payload }
+  }
+  if (payloads[mended]) return
+  payloads[mended] = true
+  const { getHookForReadableStream, getHookForWritableStream } = payloads
+  const writableHooks = new WeakMap<WritableStream, Hook>()
+  payloads.getHookForReadableStream = function (stream, parent, dup) {
+    if (this.source !== 'owned') return Reflect.apply(getHookForReadableStream, this, [stream, parent, dup])
+    const known = this.hooks.find(({ state }) => state?.stream === stream)
+    return known ? known.dup() : fromHere(this, () => Reflect.apply(getHookForReadableStream, this, [stream, parent, dup]))
+  }
+  payloads.getHookForWritableStream = function (stream, parent, dup) {
+    if (this.source !== 'owned') {
+      // One that capnweb has delivered here is locked by the hook that it was delivered with.
+      const before = stream.locked && !this.rpcTargets?.has(stream) ? writableHooks.get(stream) : undefined
+      if (!before?.state) {
+        const made = Reflect.apply(getHookForWritableStream, this, [stream, parent, dup])
+        writableHooks.set(stream, made)
+        return made
+      }
+      const again = before.dup()
+      if (this.source === 'params') return again
+      // What is returned belongs to whom it is returned to; a second end of what it was before does nothing.
+      before.dispose()
+      if (dup === false) return again
+      this.rpcTargets ??= new Map()
+      this.rpcTargets.set(stream, again)
+      return again.dup()
+    }
+    const taken = takeWritable(this)
+    // One that was copied here is locked by its hook; one that came is written to by a new one, which closes what it stands on.
+    return taken?.state?.writer ? taken : fromHere(this, () => Reflect.apply(getHookForWritableStream, this, [stream, parent, dup]))
+  }
+  const { forEvaluate } = payloads.constructor
+  payloads.constructor.forEvaluate = function (hooks, promises) {
+    const payload = Reflect.apply(forEvaluate, this, [hooks, promises])
+    // Its value is set once, when all of it has been read and its hooks are known.
+    return Object.defineProperty(payload, 'value', {
+      configurable: true,
+      enumerable: true,
+      get: () => null,
+      set: (read) => {
+        const value = hooks.length > 0 ? withStubs(read, hooks) : (read as unknown)
+        Object.defineProperty(payload, 'value', { configurable: true, enumerable: true, writable: true, value })
+      },
+    })
+  }
+}
+
+/** Makes a hook for something in `payload` as if it were a value of the program's own. */
+function fromHere(payload: Payload, make: () => Hook): Hook {
+  payload.source = 'params'
+  try {
+    return make()
+  } finally {
+    payload.source = 'owned'
+  }
+}
+
+/**
+ * Takes the hook that the next writable of a value stands on from what the value owns. Hooks stand in the order of what they are of, and those of stubs
+ * are known by the stubs.
+ */
+function takeWritable(payload: Payload): Hook | undefined {
+  const ofStubs = new Set<Hook>()
+  visit(payload.value, (stub) => {
+    ofStubs.add(rawOf(stub).hook)
+    return stub
+  })
+  const at = payload.hooks.findIndex((hook) => !hook.state?.stream && !ofStubs.has(hook))
+  return at < 0 ? undefined : payload.hooks.splice(at, 1)[0]
+}
+
+/** Capabilities that came home, as the stubs that they are: promises stand in another list than `hooks`. */
+function withStubs(value: unknown, hooks: Hook[]): unknown {
+  return visit(value, (stub) => {
+    const { hook, pathIfPromise } = rawOf(stub)
+    return pathIfPromise?.length === 0 && hooks.includes(hook) ? new RpcStub(hook as never) : stub
+  })
+}
+
+/** Puts what `at` gives in the place of each stub and promise of a value that was read from a frame: it has no circles, and its parts are its own. */
+function visit(value: unknown, at: (stub: object) => unknown): unknown {
+  if (typeof value === 'function') return value instanceof RpcStub ? at(value) : value
+  if (typeof value !== 'object' || value === null) return value
+  const prototype = Object.getPrototypeOf(value) as unknown
+  if (prototype !== Object.prototype && prototype !== Array.prototype) return value
+  const parts = value as Record<string, unknown>
+  for (const key in parts) {
+    const part = visit(parts[key], at)
+    if (part !== parts[key]) parts[key] = part
+  }
+  return value
+}
