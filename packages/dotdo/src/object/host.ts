@@ -72,6 +72,7 @@ export class ObjectHost {
   #inspectLink: LinkServer
   #depth: CallDepth
   #ready: Promise<void>
+  #isReady = false
   /** The newest run of each schedule that is under way in this incarnation. */
   #underWay = new Map<string, { runId: string; ended: Promise<void> }>()
 
@@ -140,7 +141,10 @@ export class ObjectHost {
     this.#inspectLink = new LinkServer(() => new Inspector(this), serverPorts, limits)
     this.#ready = ctx.blockConcurrencyWhile(() => this.#start())
     // The platform resets an object whose start failed; here the failure is only kept for those who wait for it.
-    this.#ready.catch(() => {})
+    this.#ready.then(
+      () => (this.#isReady = true),
+      () => {},
+    )
   }
 
   /** What this object has to do with others now. */
@@ -202,11 +206,11 @@ export class ObjectHost {
   }
 
   link(message: LinkMessage): Promise<LinkReply> {
-    return this.#ready.then(() => this.#linkTo(message).accept(message))
+    return this.#isReady ? this.#linkTo(message).accept(message) : this.#ready.then(() => this.#linkTo(message).accept(message))
   }
 
   call(call: LinkCall): Promise<LinkAnswer> {
-    return this.#ready.then(() => this.#linkTo(call).call(call))
+    return this.#isReady ? this.#linkTo(call).call(call) : this.#ready.then(() => this.#linkTo(call).call(call))
   }
 
   #linkTo({ to }: { to?: 'inspector' }): LinkServer {

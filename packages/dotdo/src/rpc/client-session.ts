@@ -27,6 +27,8 @@ import type { LinkStats } from './stats.ts'
 export interface ClientSessionOptions {
   /** Which link it belongs to. */
   link: Link
+  /** Unguessable. */
+  name: string
   peer: Pick<LinkPeer, 'send' | 'address'>
   ports: LinkClientPorts
   stats: LinkStats
@@ -92,7 +94,7 @@ export class ClientSession implements Consumer {
   #releases: Frame[] = []
   #cancelIdle: (() => void) | undefined
 
-  constructor({ link, peer, ports, stats, limits, told, ended, origin, order, turnEnded, closed, answered }: ClientSessionOptions) {
+  constructor({ link, name, peer, ports, stats, limits, told, ended, origin, order, turnEnded, closed, answered }: ClientSessionOptions) {
     this.link = link
     this.#told = told
     this.#endedNow = ended
@@ -104,7 +106,7 @@ export class ClientSession implements Consumer {
     this.#order = order
     this.#turnEnded = turnEnded
     this.#onClosed = closed
-    this.#id = answered?.session ?? ports.newSession()
+    this.#id = name
     this.#transport = new FrameTransport((frame) => this.#onFrame(frame), ports, limits)
     this.#session = new RpcSession(this.#transport, undefined, { onSendError: errorForWire })
     passOn(this.#session)

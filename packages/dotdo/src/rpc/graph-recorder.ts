@@ -34,6 +34,7 @@ interface Record {
 
 /** An answer that was never asked for. */
 class RecordedAnswer implements Answer {
+  made?: Answer['made']
   readonly isRecorded = true
   readonly isPromise = true
   readonly isHere = false

@@ -65,6 +65,8 @@ export class Link implements Start {
   /** Sessions that are over at this end and may be kept at the other: told with the next message. */
   #ended: string[] = []
   #telling = false
+  #name: string | undefined
+  #named = 0
   #order: OrderSource
 
   /**
@@ -164,6 +166,7 @@ export class Link implements Start {
           if (this.#turns.get(context) === begun) this.#turns.delete(context)
         },
         mostCalls: this.#limits.framesPerMessage,
+        newSession: () => this.#newSession(),
         ports: this.#ports,
         stats: this.#stats,
       })
@@ -178,6 +181,7 @@ export class Link implements Start {
         new ClientSession({
           closed: () => this.#sessions.delete(opened),
           link: this,
+          name: answered?.session ?? this.#newSession(),
           peer: { address: this.#far().address, send: (message) => this.#use((peer) => peer.send(message)) },
           ports: this.#ports,
           stats: this.#stats,
@@ -226,6 +230,12 @@ export class Link implements Start {
     return this.#far().address
   }
 
+  /** The far end knows this link's sessions anyway; others can guess none of them. */
+  #newSession(): string {
+    this.#name ??= this.#ports.newSession()
+    return `${this.#name}.${this.#named++}`
+  }
+
   #far(): LinkPeer {
     return (this.#peer ??= this.#open())
   }
@@ -256,6 +266,7 @@ interface TurnPorts {
   open(answered?: LinkCall): ClientSession
   ended(): void
   mostCalls: number
+  newSession(): string
   ports: LinkClientPorts
   stats: LinkStats
 }
@@ -265,6 +276,7 @@ class Turn {
   #origin: Origin
   #link: TurnPorts
   #recorded: LoneCall[] = []
+  #answered = Promise.withResolvers<unknown>()
   #session: ClientSession | undefined
   #ended = false
 
@@ -286,6 +298,8 @@ class Turn {
     if (!this.#session) {
       this.#session = this.#link.open()
       for (const call of this.#recorded.splice(0)) call.join(this.#session)
+      // From here on the session keeps the request alive.
+      this.#answered.resolve(undefined)
     }
     return this.#session
   }
@@ -300,9 +314,9 @@ class Turn {
       },
     })
     this.#recorded.push(lone)
-    // The request lives on until each of its calls is answered.
-    ports.keepAlive(lone.ended)
     if (this.#recorded.length === 1) {
+      // The request lives on until each of its calls is answered.
+      ports.keepAlive(this.#answered.promise)
       const cancel = ports.endOfTurn(() => this.leave())
       void this.#leaveSoon(lone, cancel ?? noop)
     }
@@ -328,13 +342,14 @@ class Turn {
     this.#link.ended()
     const most = this.#link.mostCalls
     const recorded = this.#recorded.splice(0)
+    void Promise.all(recorded.map((lone) => lone.ended)).then(this.#answered.resolve)
     for (let from = 0; from < recorded.length; from += most) void this.#send(recorded.slice(from, from + most))
   }
 
   async #send(recorded: LoneCall[]): Promise<void> {
     const { ports, stats } = this.#link
     const calls = recorded.map((lone) => lone.leave())
-    const message: LinkCall = { version: linkVersion, session: ports.newSession(), calls, origin: sentOrigin(this.#origin) }
+    const message: LinkCall = { version: linkVersion, session: this.#link.newSession(), calls, origin: sentOrigin(this.#origin) }
     stats.messages++
     stats.calls += calls.length
     let answer: LinkAnswer

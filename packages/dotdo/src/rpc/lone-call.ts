@@ -20,6 +20,7 @@ export interface LoneCallPorts {
 
 /** See the head of this file for what it owns. */
 export class LoneCall implements Answer {
+  made?: Answer['made']
   readonly isPromise = true
   /** Resolves when nothing is under way for it any more; never rejects. */
   readonly ended: Promise<unknown>

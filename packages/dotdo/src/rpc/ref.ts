@@ -19,6 +19,8 @@ export type Stub = RpcStub<Record<string, never>>
 
 /** What a reference leads to: an answer that is there or will be. */
 export interface Answer {
+  /** How it came to be; set by whoever makes a reference of it. */
+  made?: Made | undefined
   /** Whether it stands in a record and was never made. */
   readonly isRecorded?: true
   /** Whether it can be awaited. */
@@ -80,13 +82,12 @@ class Root {
 }
 
 /** How an answer came about: by calling (`args` given) or reading what `of` leads to, or by narrowing it. */
+/** How an answer came to be. Kept with it and not in references: what an answer has brought is described by it as well. */
 type Made = { of: Core; args: unknown[] | undefined } | { of: Core; narrow: unknown[] }
-
-/** Kept beside the answers for as long as they are, and not in references: what an answer has brought is described by it as well. */
-const made = new WeakMap<Answer, Made>()
 
 /** Something of a session: the promise of a call, or a capability that a result carried. */
 class Bound implements Answer {
+  made?: Answer['made']
   readonly isPromise: boolean
   readonly session: ClientSession
   #stub: Stub
@@ -155,7 +156,7 @@ export function recording<T>(into: Recorder, work: (input: (answer: Answer) => S
 
 /** What a reference leads to: an answer, and the way from it. `undefined` for any other value. */
 export function placeOfRef(value: unknown): { on: Place; path: readonly string[] } | undefined {
-  const core = typeof value === 'function' ? cores.get(value) : undefined
+  const core = typeof value === 'function' ? (Reflect.get(value, insideOfRef) as Core | undefined) : undefined
   return core && { on: placeOf(core), path: core.path }
 }
 
@@ -206,9 +207,9 @@ export function wrapped(session: ClientSession, value: unknown, from: Answer): u
 /** @param path where the value stands in the result of `from`; lent */
 function wrappedDeep(session: ClientSession, value: unknown, from: Answer, path: string[]): unknown {
   if (typeof value === 'function') {
-    if (Object.getPrototypeOf(value) !== RpcStub.prototype || cores.has(value)) return value
+    if (Object.getPrototypeOf(value) !== RpcStub.prototype || coreOf(value)) return value
     const answer = new Bound(session, value as unknown as Stub, false)
-    made.set(answer, { of: { answer: from, path: [...path] }, args: undefined })
+    answer.made = { of: { answer: from, path: [...path] }, args: undefined }
     return refOf({ answer, path: [] })
   }
   if (typeof value !== 'object' || value === null) return value
@@ -257,7 +258,7 @@ function describeFrom(start: ReturnType<typeof coreOf>): RefDescription | undefi
       const { at: object, steps: first } = at.answer.link
       return object && { ...object, path: [...first, ...steps.reverse()] }
     }
-    const how: Made | undefined = made.get(at.answer)
+    const how: Made | undefined = at.answer.made
     if (how && 'narrow' in how) steps.push([`${frameworkPrefix}narrow`, how.narrow])
     args = how && 'args' in how ? how.args : undefined
     at = how?.of
@@ -285,18 +286,18 @@ export function narrowedRef(value: unknown, args: unknown[]): Stub | undefined {
   const { session } = answer
   if (!session) return undefined
   const narrowed = bindCall(session, session.main, [`${frameworkPrefix}narrowed`], [value, ...args])
-  made.set(narrowed, { of: core, narrow: args })
+  narrowed.made = { of: core, narrow: args }
   return refOf({ answer: narrowed, path: [] })
 }
 
 /** What stands behind a reference, or `undefined` for any other value. */
 function coreOf(value: unknown): Core | undefined {
-  return typeof value === 'function' ? cores.get(value) : undefined
+  return typeof value === 'function' ? (Reflect.get(value, insideOfRef) as Core | undefined) : undefined
 }
 
 /** The link that a reference leads over. `undefined` for any other value, for a narrowed one, and for a result that came as plain data. */
 export function linkOf(value: unknown): Link | undefined {
-  const core = typeof value === 'function' ? cores.get(value) : undefined
+  const core = typeof value === 'function' ? (Reflect.get(value, insideOfRef) as Core | undefined) : undefined
   return core && (core.answer instanceof Root ? core.answer.link.whole : (core.answer.session?.link as Link | undefined))
 }
 
@@ -317,12 +318,12 @@ export function frameworkOn(value: unknown, name: string, args: unknown[]): Stub
   })
 }
 
-const cores = new WeakMap<object, Core>()
+/** By which a reference tells what stands behind it. Nothing else has it, and no name of the far end can be it. */
+const insideOfRef = Symbol('reference')
 
 function refOf(core: Core): Stub {
   const target = Object.assign(() => {}, { core }) as Target
   const ref = new Proxy(target, handler) as unknown as Stub
-  cores.set(ref, core)
   return ref
 }
 
@@ -335,6 +336,7 @@ const handler: ProxyHandler<Target> = {
       if (property.startsWith(frameworkPrefix)) return undefined
       return refOf({ answer: core.answer, path: [...core.path, property] })
     }
+    if (property === insideOfRef) return core
     if (property === insideOfStub) return Reflect.get(inside(core), insideOfStub) as unknown
     if (property === Symbol.dispose && core.path.length === 0) return () => dispose(core)
     return undefined
@@ -342,7 +344,7 @@ const handler: ProxyHandler<Target> = {
   apply({ core }, _, args: unknown[]) {
     if (recorder) return refOf({ answer: recorder.call(placeOf(core), core.path, args), path: [] })
     const answer = call(core, args)
-    made.set(answer, { of: core, args })
+    answer.made = { of: core, args }
     return refOf({ answer, path: [] })
   },
   getPrototypeOf: ({ core }) => prototypeOf(core),
@@ -428,7 +430,7 @@ function answerOf(core: Core): Answer {
       const stub = applyPath(answer.stub(), path, undefined)
       core.read = answer.session ? new Bound(answer.session, stub, true) : new Local(stub)
     }
-    made.set(core.read, { of: { answer, path }, args: undefined })
+    core.read.made = { of: { answer, path }, args: undefined }
   }
   return core.read
 }
@@ -461,6 +463,7 @@ function dispose(core: Core): void {
 
 /** What is called on a value that is here. */
 class Local implements Answer {
+  made?: Answer['made']
   readonly isPromise = true
   readonly isHere = true
   readonly session = undefined
