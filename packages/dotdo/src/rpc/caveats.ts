@@ -5,7 +5,9 @@
 import { DotdoError } from '../base/errors.ts'
 import { toMs } from '../base/durations.ts'
 import { invalid, matchesAll, patternBudget, readPatterns, type Pattern } from './patterns.ts'
+import { overLimit } from './limits.ts'
 import { isPublicName } from './reach.ts'
+import { estimateBytes } from './stats.ts'
 
 /** What `narrow` and `save` take. What is left out does not limit. */
 export interface Caveats<Name extends string = string> {
@@ -17,6 +19,16 @@ export interface Caveats<Name extends string = string> {
   uses?: number
   /** What arguments a method takes: one pattern for each. A method that is not named here takes any. */
   where?: { readonly [Method in Name]?: readonly Pattern[] }
+  /** Limits that are the capability's own, beside those of its link. */
+  limits?: CapabilityLimits
+}
+
+/** How much may be asked of one capability. Over a limit the call is refused as a `LimitError`, and nothing of it happens. */
+export interface CapabilityLimits {
+  /** Bytes of the arguments of one call, estimated as `stats()` estimates them. */
+  argumentBytes?: number
+  /** Calls that are under way at once through one holder's capability. */
+  callsAtOnce?: number
 }
 
 /** Caveats as they are stored and enforced: read, checked, instants in epoch milliseconds. */
@@ -25,11 +37,13 @@ export interface ReadCaveats {
   until?: number
   uses?: number
   where?: Record<string, Pattern[]>
+  limits?: CapabilityLimits
 }
 
 const maxNames = 256
 const maxNameLength = 256
-const known = ['only', 'until', 'uses', 'where']
+const known = ['only', 'until', 'uses', 'where', 'limits']
+const knownLimits = ['argumentBytes', 'callsAtOnce'] as const
 
 /**
  * Reads caveats that somebody else wrote.
@@ -38,7 +52,7 @@ const known = ['only', 'until', 'uses', 'where']
  */
 export function readCaveats(written: unknown, now: number): ReadCaveats {
   if (typeof written !== 'object' || written === null || Array.isArray(written)) throw invalid('caveats', 'must be an object')
-  const { only, until, uses, where, ...rest } = written as Record<string, unknown>
+  const { only, until, uses, where, limits, ...rest } = written as Record<string, unknown>
   const stranger = Object.keys(rest).find((name) => rest[name] !== undefined)
   if (stranger !== undefined) throw invalid(stranger, `is no caveat; there are ${known.join(', ')}`)
   const read: ReadCaveats = {}
@@ -48,6 +62,7 @@ export function readCaveats(written: unknown, now: number): ReadCaveats {
     if (typeof uses !== 'number' || !Number.isSafeInteger(uses) || uses < 1) throw invalid('uses', 'must be a whole number from 1 on')
     read.uses = uses
   }
+  if (limits !== undefined) read.limits = readLimits(limits)
   if (where !== undefined) {
     if (typeof where !== 'object' || where === null || Array.isArray(where))
       throw invalid('where', 'must be an object: patterns for each method')
@@ -55,6 +70,19 @@ export function readCaveats(written: unknown, now: number): ReadCaveats {
     read.where = {}
     for (const name of readNames(Object.keys(where), 'where'))
       read.where[name] = readPatterns((where as Record<string, unknown>)[name], `where.${name}`, budget)
+  }
+  return read
+}
+
+function readLimits(limits: unknown): CapabilityLimits {
+  if (typeof limits !== 'object' || limits === null || Array.isArray(limits)) throw invalid('limits', 'must be an object')
+  const read: CapabilityLimits = {}
+  for (const [name, bound] of Object.entries(limits)) {
+    const limit = knownLimits.find((it) => it === name)
+    if (!limit) throw invalid(`limits.${name.slice(0, 100)}`, `is no limit of a capability; there are ${knownLimits.join(', ')}`)
+    if (bound === undefined) continue
+    if (!Number.isSafeInteger(bound) || (bound as number) < 1) throw invalid(`limits.${name}`, 'must be a whole number from 1 on')
+    read[limit] = bound as number
   }
   return read
 }
@@ -92,6 +120,8 @@ export interface Guard {
   looksAt(name: string): boolean
   /** @param args `undefined` where only the name is asked about @throws `CAPABILITY_*` */
   check(name: string, args: readonly unknown[] | undefined): void
+  /** Takes up a call that was admitted; the result is called when it has ended. @throws `LINK_LIMIT` */
+  enter?(): () => void
   /** Takes one use: after every guard of the capability has checked, so that a call that is refused uses up nothing. */
   take(): void
   /** Whether it can end: what is reached through the capability then ends with it. */
@@ -102,7 +132,9 @@ export interface Guard {
 
 /** The guard of caveats that nothing but time ends. */
 export function guardOf(caveats: ReadCaveats, now: () => number, uses?: UseCounter): Guard {
-  const { only, until, where } = caveats
+  const { only, until, where, limits = {} } = caveats
+  const { argumentBytes, callsAtOnce } = limits
+  let underWay = 0
   const names = only && new Set(only)
   const alive = () => {
     if (until !== undefined && now() >= until) throw expired(until)
@@ -111,13 +143,24 @@ export function guardOf(caveats: ReadCaveats, now: () => number, uses?: UseCount
     named: only !== undefined || where !== undefined,
     ends: until !== undefined,
     alive,
-    looksAt: (name) => where !== undefined && Object.hasOwn(where, name),
+    looksAt: (name) => argumentBytes !== undefined || (where !== undefined && Object.hasOwn(where, name)),
     check(name, args) {
       alive()
       if (names && !names.has(name)) throw denied(name, only)
       if (uses && uses.left() <= 0) throw usedUp(caveats.uses ?? 0)
+      if (args && argumentBytes !== undefined) {
+        const bytes = estimateBytes(args)
+        if (bytes > argumentBytes) throw overLimit('argumentBytes', bytes, argumentBytes)
+      }
+      if (callsAtOnce !== undefined && underWay >= callsAtOnce) throw overLimit('callsAtOnce', underWay + 1, callsAtOnce)
       if (args && where && Object.hasOwn(where, name) && !matchesAll(where[name]!, args)) throw argumentsDenied(name)
     },
+    ...(callsAtOnce !== undefined && {
+      enter() {
+        underWay++
+        return () => void underWay--
+      },
+    }),
     take: () => uses?.take(),
   }
 }

@@ -68,7 +68,8 @@ function restrictFunction(fn: (...args: unknown[]) => unknown, guard: Guard, por
   return (...args) => {
     guard.check('', args)
     guard.take()
-    return guard.ends ? through(fn(...args), mortal([guard]), ports) : fn(...args)
+    const result = during([guard], () => fn(...args))
+    return guard.ends ? through(result, mortal([guard]), ports) : result
   }
 }
 
@@ -107,7 +108,7 @@ class Restricted extends RpcTarget {
   #admit(name: string, args: readonly unknown[] | undefined, work: () => unknown): unknown {
     for (const guard of this.#guards) guard.check(name, args)
     for (const guard of this.#guards) guard.take()
-    const result = work()
+    const result = during(this.#guards, work)
     const ending = args && this.#guards.filter((guard) => guard.ends)
     return ending && ending.length > 0 ? through(result, mortal(ending), this.#ports) : result
   }
@@ -115,6 +116,27 @@ class Restricted extends RpcTarget {
   [Symbol.dispose](): void {
     if (this.#owned) (this.#target as Partial<Disposable>)[Symbol.dispose]?.()
   }
+}
+
+/** Makes a call that guards have admitted, and tells them when it has ended. What it gives is given as it is. */
+function during(guards: readonly Guard[], work: () => unknown): unknown {
+  const leaves = guards.flatMap((guard) => (guard.enter ? [guard.enter()] : []))
+  if (leaves.length === 0) return work()
+  const leave = () => {
+    for (const it of leaves) it()
+  }
+  let result: unknown
+  try {
+    result = work()
+  } catch (error) {
+    leave()
+    throw error
+  }
+  if (typeof result === 'object' && result !== null && !isCapability(result) && isThenable(result)) result.then(leave, leave)
+  else if (isCapability(result) && typeof Reflect.get(result as object, 'then') === 'function')
+    (result as PromiseLike<unknown>).then(leave, leave)
+  else leave()
+  return result
 }
 
 const members = new Proxy(Object.create(RpcTarget.prototype) as object, {

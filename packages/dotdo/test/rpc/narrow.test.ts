@@ -209,3 +209,59 @@ describe('what is no capability', () => {
       expect(() => narrowed(() => 1, caveats)).toThrow(expect.objectContaining({ code: 'INVALID_CAVEAT' }))
   })
 })
+
+describe('limits of one capability', () => {
+  class Worker extends RpcTarget {
+    open: (() => void)[] = []
+    take(value: unknown) {
+      return typeof value
+    }
+    wait() {
+      return new Promise<string>((resolve) => this.open.push(() => resolve('done')))
+    }
+    fail() {
+      throw new Error('no')
+    }
+  }
+  const limit = async (promise: unknown) => {
+    const error = (await Promise.resolve(promise as PromiseLike<unknown>).catch((thrown: unknown) => thrown)) as {
+      code?: string
+      data?: { limit?: string; bound?: number }
+    }
+    return [error.code, error.data?.limit, error.data?.bound]
+  }
+
+  test('refuse arguments that are larger, and admit the others', async () => {
+    const root = pair(narrowed(new Worker(), { limits: { argumentBytes: 1_000 } })).link.root() as any
+    expect(await root.take('x'.repeat(500))).toBe('string')
+    expect(await limit(root.take('x'.repeat(5_000)))).toEqual(['LINK_LIMIT', 'argumentBytes', 1_000])
+    expect(await limit(root.take({ rows: Array.from({ length: 500 }, (_, i) => i) }))).toEqual(['LINK_LIMIT', 'argumentBytes', 1_000])
+  })
+
+  test('refuse more calls at once, and admit the next when one has ended, either way', async () => {
+    const worker = new Worker()
+    const root = pair(narrowed(worker, { limits: { callsAtOnce: 2 } })).link.root() as any
+    const waiting = [root.wait(), root.wait()]
+    expect(await limit(root.wait())).toEqual(['LINK_LIMIT', 'callsAtOnce', 2])
+    for (const end of worker.open) end()
+    expect(await Promise.all(waiting)).toEqual(['done', 'done'])
+    for (let i = 0; i < 5; i++) await Promise.resolve(root.fail()).catch(() => {})
+    expect(await root.take(1)).toBe('number')
+  })
+
+  test('only narrow: the smaller of two holds', async () => {
+    const root = pair(
+      narrowed(narrowed(new Worker(), { limits: { argumentBytes: 100 } }) as never, { limits: { argumentBytes: 10_000 } }),
+    ).link.root() as any
+    expect(await limit(root.take('x'.repeat(500)))).toEqual(['LINK_LIMIT', 'argumentBytes', 100])
+  })
+
+  test.each([{ limits: 1 }, { limits: { chainDepth: 1 } }, { limits: { callsAtOnce: 0 } }, { limits: { argumentBytes: '1' } }])(
+    '%j is refused',
+    (caveats) => {
+      expect(() => readGuard(caveats, { now: () => 0, counter: () => countedHere(1) })).toThrow(
+        expect.objectContaining({ code: 'INVALID_CAVEAT' }),
+      )
+    },
+  )
+})
