@@ -50,6 +50,7 @@ export class LinkServer {
   #sweep: (() => void) | undefined
   /** The newest calls without a session, so that one that is delivered twice takes effect once. */
   #made = new Set<string>()
+  #madeBefore = new Set<string>()
   /** Whoever takes effect now or has its place in the line to do so. */
   #line: Promise<void> | undefined
 
@@ -110,9 +111,12 @@ export class LinkServer {
     const origin = receivedOrigin(message.origin)
     if (calls.length > this.#limits.framesPerMessage)
       throw overLimit('framesPerMessage', calls.length, this.#limits.framesPerMessage, origin.caller)
-    if (this.#made.has(session)) throw linkLost('this message was delivered twice')
+    if (this.#made.has(session) || this.#madeBefore.has(session)) throw linkLost('this message was delivered twice')
     this.#made.add(session)
-    if (this.#made.size > callsRemembered) this.#made.delete(this.#made.values().next().value!)
+    if (this.#made.size >= callsRemembered) {
+      this.#madeBefore = this.#made
+      this.#made = new Set()
+    }
     // Whoever came before takes effect before.
     while (this.#line) await this.#line
     const main = this.#start({ origin, gone: never, target: () => undefined }) as Record<string, unknown>
