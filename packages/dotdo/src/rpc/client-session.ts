@@ -92,6 +92,8 @@ export class ClientSession implements Consumer {
   #justAnswered = new Set<number>()
   /** Releases of answered calls: they leave with what is said next, or with the session. */
   #releases: Frame[] = []
+  /** Promises of the far end that it has answered and that are not released yet. */
+  #answeredThere = new Set<number>()
   #cancelIdle: (() => void) | undefined
 
   constructor({ link, name, peer, ports, stats, limits, told, ended, origin, order, turnEnded, closed, answered }: ClientSessionOptions) {
@@ -242,6 +244,14 @@ export class ClientSession implements Consumer {
     return this.#session.getStats().imports > 1
   }
 
+  /**
+   * Whether a frame lets go of a capability: what numbers below zero stand for, but for promises of the far end that it has answered. Those and
+   * answered calls are released by capnweb itself, and nobody waits to hear of it.
+   */
+  #isLetGo([kind, id]: Frame): boolean {
+    return kind === 'release' && (id as number) < 0 && !this.#answeredThere.has(id as number)
+  }
+
   get #isUnreferred(): boolean {
     const { imports, exports } = this.#session.getStats()
     return imports <= 1 && exports <= 1
@@ -269,7 +279,9 @@ export class ClientSession implements Consumer {
     const taken = this.#transport.take()
     const frames = this.#withPulls(taken)
     this.#justAnswered.clear()
-    if (frames.some(([kind]) => kind !== 'release') || (!this.#isUnreferred && frames.some(isLetGo)))
+    const tellsOfCapability = frames.some((frame) => this.#isLetGo(frame))
+    for (const [kind, id] of frames) if (kind === 'release') this.#answeredThere.delete(id as number)
+    if (frames.some(([kind]) => kind !== 'release') || (!this.#isUnreferred && tellsOfCapability))
       await this.#sendAll([...this.#releases.splice(0), ...frames])
     else if (this.#outstanding === 0) await this.#goOn(frames)
     else this.#releases.push(...frames)
@@ -389,6 +401,7 @@ export class ClientSession implements Consumer {
     if (reply.records) this.#origin.records?.push(...reply.records)
     for (const [kind, id, value] of reply.frames) {
       if (kind !== 'resolve' && kind !== 'reject') continue
+      if ((id as number) < 0) this.#answeredThere.add(id as number)
       this.#awaited.delete(id as number)
       this.#justAnswered.add(id as number)
       if (this.#pulledHere.delete(id as number) && kind === 'reject') {
@@ -430,6 +443,3 @@ export class ClientSession implements Consumer {
     this.#transport.fail(reason)
   }
 }
-
-/** Whether a frame lets go of a capability: what numbers below zero stand for. Answered calls are released by capnweb itself. */
-const isLetGo = ([kind, id]: Frame): boolean => kind === 'release' && (id as number) < 0
