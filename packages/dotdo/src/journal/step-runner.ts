@@ -1,3 +1,4 @@
+import { isThenable } from '../base/thenable.ts'
 import { fromErrorRecord, isRetryable } from '../base/errors.ts'
 import type { Progress } from '../base/views.ts'
 import type { ActiveRun } from './active-run.ts'
@@ -285,10 +286,6 @@ function cleanProgress({ rows, bytes, at }: Progress): Progress {
     ...(typeof bytes === 'number' && { bytes }),
     ...(typeof at === 'string' && { at: at.slice(0, 1024) }),
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (typeof value === 'object' || typeof value === 'function') && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 function isStream(value: unknown): value is AsyncIterable<unknown> {

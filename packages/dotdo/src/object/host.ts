@@ -9,6 +9,7 @@
 import type { RpcTarget } from 'capnweb'
 import { DotdoError, toErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
+import { isThenable } from '../base/thenable.ts'
 import type { RunTarget } from '../base/views.ts'
 import { Outbox } from '../events/outbox.ts'
 import type { Attempt, SentEvent } from '../events/event.ts'
@@ -370,11 +371,5 @@ function outsideRun(label: string): DotdoError {
     'DO_OUTSIDE_RUN',
     `this.do was called in ${label} where no run can be: in init(), or in code that no call, schedule or event of this object started. Call it inside a method or a handler.`,
     { data: { object: label } },
-  )
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    (typeof value === 'object' || typeof value === 'function') && value !== null && typeof (value as { then?: unknown }).then === 'function'
   )
 }

@@ -2,6 +2,7 @@
  * Traces of one owner: an object's instance, or one request of a Worker. Where the app keeps none, there is no tracer, and a context that came
  * with a call is passed on as it came.
  */
+import { isThenable } from '../base/thenable.ts'
 import type { Execution } from '../journal/execution.ts'
 import type { RunInvocation } from '../journal/ports.ts'
 import type { Origin } from '../rpc/origin.ts'
@@ -119,9 +120,6 @@ export function originOf(request: Request): Origin {
 
 /** The names are OpenTelemetry's conventions for calls between programs. */
 const system: Attributes = { 'rpc.system.name': 'dotdo' }
-
-const isThenable = (value: unknown): value is PromiseLike<unknown> =>
-  (typeof value === 'object' || typeof value === 'function') && value !== null && 'then' in value && typeof value.then === 'function'
 
 /**
  * The tracing of an owner, or `undefined` where the app keeps no traces.

@@ -1,6 +1,7 @@
 /** Writes down the calls that a function makes, instead of making them. */
 import { DotdoError } from '../base/errors.ts'
 import { graphVersion, type GraphData, type GraphNode, type GraphPlace, type GraphRef } from './graph-data.ts'
+import { overLimit } from './limits.ts'
 import type { Answer, Place, Recorder, Stub } from './ref.ts'
 import { placeOfRef, recording } from './ref.ts'
 
@@ -80,10 +81,7 @@ class GraphRecorder implements Recorder {
   }
 
   #add(node: Omit<GraphNode, 'id'>): Answer {
-    if (this.#record.count >= mostNodes)
-      throw new DotdoError('LINK_LIMIT', `This graph passes the limit graphNodes: it has more than ${mostNodes} calls. Split it.`, {
-        data: { limit: 'graphNodes', value: this.#record.count + 1, bound: mostNodes },
-      })
+    if (this.#record.count >= mostNodes) throw overLimit('graphNodes', this.#record.count + 1, mostNodes)
     const id = this.#record.count++
     this.nodes.push({ id, ...node })
     return new RecordedAnswer(this.#record, id)

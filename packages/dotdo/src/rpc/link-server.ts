@@ -10,6 +10,7 @@
  *    be on its way; one that is retained is dropped when idle.
  */
 import { DotdoError, type ErrorRecord } from '../base/errors.ts'
+import { isThenable } from '../base/thenable.ts'
 import { startOf, type Conversation, type FrameworkMethods, type MadeCall } from './conversation.ts'
 import type { BytePipe } from './byte-stream.ts'
 import { linkLost } from './errors.ts'
@@ -20,7 +21,7 @@ import { OrderGates } from './order.ts'
 import { receivedOrigin, type Origin } from './origin.ts'
 import type { Link } from './link-client.ts'
 import { Handoffs } from './handoffs.ts'
-import { isReachable, isThenable, makeCall, type Outcome } from './outcome.ts'
+import { isReachable, makeCall, type Outcome } from './outcome.ts'
 import { notPlain } from './plain.ts'
 import { ServerSession } from './server-session.ts'
 

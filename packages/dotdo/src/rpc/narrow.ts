@@ -9,6 +9,7 @@
  *    with is its own.
  */
 import { RpcStub, RpcTarget } from 'capnweb'
+import { isThenable } from '../base/thenable.ts'
 import { guardOf, readCaveats, type Guard, type ReadCaveats, type UseCounter } from './caveats.ts'
 import { invalid } from './patterns.ts'
 import { isPublicName } from './reach.ts'
@@ -132,9 +133,7 @@ function during(guards: readonly Guard[], work: () => unknown): unknown {
     leave()
     throw error
   }
-  if (typeof result === 'object' && result !== null && !isCapability(result) && isThenable(result)) result.then(leave, leave)
-  else if (isCapability(result) && typeof Reflect.get(result as object, 'then') === 'function')
-    (result as PromiseLike<unknown>).then(leave, leave)
+  if (isThenable(result)) result.then(leave, leave)
   else leave()
   return result
 }
@@ -182,8 +181,4 @@ function through(value: unknown, guard: Guard, ports: NarrowPorts, seen = new Ma
   }
   if (copy) seen.set(value, copy)
   return copy ?? value
-}
-
-function isThenable(value: object): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown }).then === 'function'
 }

@@ -1,5 +1,6 @@
 /** What became of a call that was made without a session. */
 import { RpcPromise } from 'capnweb'
+import { isThenable } from '../base/thenable.ts'
 import type { MadeCall } from './conversation.ts'
 import type { DirectCall } from './frames.ts'
 import { copyPlain, notPlain } from './plain.ts'
@@ -62,11 +63,6 @@ function failed(error: unknown): Promise<never> {
   const failure: Promise<never> = Promise.reject(error as Error)
   failure.catch(() => {})
   return failure
-}
-
-/** Whether a value can be awaited. */
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return ((typeof value === 'object' && value !== null) || typeof value === 'function') && typeof Reflect.get(value, 'then') === 'function'
 }
 
 /** Whether capnweb would let a session come to this member: one of the prototype, that is no member of every object. */
