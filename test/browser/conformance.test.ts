@@ -3,30 +3,16 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
-import { build, type Rolldown } from 'vite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { allCases } from '../../packages/dotdo/test/conformance/cases/all.ts'
 import { clients, type Address } from '../conformance/clients.ts'
 import { unsolved } from '../conformance/unsolved.ts'
 import { startWorker, type RunningApp } from '../support/app.ts'
+import { bundleForPage } from '../support/bundle.ts'
 import { findChromium, launchBrowser } from '../support/chromium.ts'
 
 /** What a test's code finds in the page. */
 declare const suite: { run(client: string, at: Address, title: string): Promise<string> }
-
-async function bundle(): Promise<string> {
-  const output = await build({
-    configFile: false,
-    logLevel: 'silent',
-    build: {
-      write: false,
-      minify: false,
-      target: 'es2024',
-      lib: { entry: fileURLToPath(new URL('../conformance/page.ts', import.meta.url)), formats: ['iife'], name: 'suite' },
-    },
-  })
-  return ([output].flat() as Rolldown.RolldownOutput[])[0]!.output[0].code
-}
 
 describe.skipIf((await findChromium()) === undefined)('in Chromium', () => {
   let running: RunningApp
@@ -36,7 +22,7 @@ describe.skipIf((await findChromium()) === undefined)('in Chromium', () => {
 
   beforeAll(async () => {
     running = await startWorker(fileURLToPath(new URL('../conformance/app/wrangler.toml', import.meta.url)))
-    const script = await bundle()
+    const script = await bundleForPage(new URL('../conformance/page.ts', import.meta.url), 'suite')
     server = createServer((request, response) => {
       const isScript = request.url === '/suite.js'
       response.setHeader('content-type', isScript ? 'text/javascript; charset=utf-8' : 'text/html; charset=utf-8')

@@ -4,29 +4,14 @@ import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { AnyApp, AppStub, ConnectOptions, LiveEvent } from 'dotdo/client'
 import type { Page } from 'playwright-core'
-import { build, type Rolldown } from 'vite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startWorker, until, type RunningApp } from '../support/app.ts'
+import { bundleForPage } from '../support/bundle.ts'
 import { findChromium, launchBrowser } from '../support/chromium.ts'
 import { tcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 
 /** What a test's code finds in the page. */
 declare const client: { connect(url: string, options: ConnectOptions): AppStub<AnyApp> }
-
-/** `dotdo/client` as a page loads it. */
-async function bundle(): Promise<string> {
-  const output = await build({
-    configFile: false,
-    logLevel: 'silent',
-    build: {
-      write: false,
-      minify: false,
-      target: 'es2024',
-      lib: { entry: fileURLToPath(new URL('../../packages/dotdo/src/client.ts', import.meta.url)), formats: ['iife'], name: 'client' },
-    },
-  })
-  return ([output].flat() as Rolldown.RolldownOutput[])[0]!.output[0].code
-}
 
 describe.skipIf((await findChromium()) === undefined)('in Chromium', () => {
   let running: RunningApp
@@ -39,7 +24,7 @@ describe.skipIf((await findChromium()) === undefined)('in Chromium', () => {
   beforeAll(async () => {
     running = await startWorker(fileURLToPath(new URL('app/wrangler.toml', import.meta.url)))
     proxy = await tcpProxy(running.url)
-    const script = await bundle()
+    const script = await bundleForPage(new URL('../../packages/dotdo/src/client.ts', import.meta.url), 'client')
     server = createServer((request, response) => {
       const isScript = request.url === '/client.js'
       response.setHeader('content-type', isScript ? 'text/javascript' : 'text/html')
