@@ -13,6 +13,7 @@
 import { RpcPromise } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import { chainLinks, type ChainLink } from '../rpc/chain.ts'
+import { recordable } from '../rpc/mapper.ts'
 import { asLost, type AnyStub, type Connection } from './connection.ts'
 import type { ClientPorts } from './ports.ts'
 import { snapshot } from './snapshot.ts'
@@ -50,8 +51,8 @@ interface Step {
   isPulled: boolean
 }
 
-/** Names that references keep for themselves, as capnweb's do. */
-const ownNames = new Set(['map', 'dup', 'onRpcBroken'])
+/** Names that references keep for themselves, as capnweb's do, beside `map`. */
+const ownNames = new Set(['dup', 'onRpcBroken'])
 /** Symbols that anybody may ask an object for. Others are capnweb's own, which looks for its stub behind a value. */
 const knownSymbols = new Set(Object.getOwnPropertyNames(Symbol).map((name) => (Symbol as unknown as Record<string, unknown>)[name]))
 
@@ -99,6 +100,7 @@ export class Recorder {
           if (isRoot) return undefined
           return (...handlers: never[]) => (this.#await(at)[member] as (...handlers: never[]) => unknown)(...handlers)
         }
+        if (member === 'map') return (mapper: (value: unknown) => unknown) => this.#share(at)['map']!(recordable(mapper))
         if (ownNames.has(member)) return (...args: unknown[]) => this.#share(at)[member]!(...args)
         if (member === 'toJSON') return undefined
         if (member in Object.prototype) return Reflect.get(RpcPromise.prototype, member) as unknown

@@ -10,6 +10,7 @@ import type { ClientSession } from './client-session.ts'
 import type { Link } from './link-client.ts'
 import { kept } from './handoffs.ts'
 import { insideOfStub } from './inside-of-stub.ts'
+import { recordable } from './mapper.ts'
 import type { Caller } from './origin.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
@@ -385,20 +386,13 @@ const members: Readonly<Record<string, (core: Core) => unknown>> = {
     const before = mapping
     mapping ??= session
     try {
-      const result = stub.map((value) => recorded(mapper(value)))
+      const result = stub.map(recordable(mapper))
       return session ? refOf({ answer: new Bound(session, result, true), path: [] }) : result
     } finally {
       mapping = before
     }
   },
   toString: (core: Core) => () => (isPromise(core) ? '[object RpcPromise]' : '[object RpcStub]'),
-}
-
-/** What the function of a `.map` gave. One that waits has recorded nothing that could be played back, and its own promise is nobody's. */
-function recorded(result: unknown): unknown {
-  if (!(result instanceof Promise)) return result
-  result.catch(() => {})
-  throw new TypeError('The function of .map cannot be async: it runs once, here, to record its calls. Leave out async and await.')
 }
 
 function isPromise({ answer, path }: Core): boolean {
