@@ -61,6 +61,19 @@ describe.each(Object.entries(layouts))('%s', (layout, workers) => {
     expect((await count('ordered', 100)).hops).toEqual({ 'Pipeline/main > Stage/ordered 100': 1 })
   })
 
+  test('calls with bytes leave together, and one with very many while it is made: each with the bytes of that moment', async () => {
+    const small = await count('refilled', 3, 1000)
+    const bulk = await count('refilled', 3, 1024 * 1024)
+    for (const { answer } of [small, bulk])
+      expect(answer).toEqual([
+        [1, 1],
+        [2, 2],
+        [3, 3],
+      ])
+    // The last message asks for the answers.
+    expect([small.hops, bulk.hops]).toEqual([{ 'Pipeline/main > Stage/refilled': 1 }, { 'Pipeline/main > Stage/refilled': 4 }])
+  })
+
   test('a hand-off is one message to each of the two, and one between them, which alone has the rows', async () => {
     const { answer, arrivals, hops: counts } = await count('handed', 1000)
     expect(answer).toBe(1000)

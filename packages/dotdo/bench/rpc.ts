@@ -47,8 +47,8 @@ const lines: Line[] = [
   { name: 'chain of 100', work: 'chain', size: 100, count: 3, rounds: 11, baseline: native('chain'), bar: 0.1 },
   { name: '100 calls on one object in one turn', work: 'calls', size: 100, count: 10, rounds: 21, baseline: native('calls'), bar: 0.3 },
   { name: 'one call on each of 100 objects', work: 'objects', size: 100, count: 8, rounds: 21, baseline: native('objects'), bar: 1.6 },
-  { name: '16 MiB in', work: 'put', count: 2, rounds: 15, baseline: native('put'), bar: 1.5 },
-  { name: '16 MiB out', work: 'take', count: 2, rounds: 15, baseline: native('take'), bar: 1.5 },
+  { name: '16 MiB in', work: 'put', count: 8, rounds: 15, baseline: native('put'), bar: 1.5 },
+  { name: '16 MiB out', work: 'take', count: 8, rounds: 15, baseline: native('take'), bar: 1.5 },
   { name: 'stream of 64 MiB out', work: 'stream out', count: 1, rounds: 9, baseline: native('stream out', 'native stream'), bar: 1.2 },
   { name: 'stream of 64 MiB in', work: 'stream in', count: 1, rounds: 9, baseline: native('stream in', 'native stream'), bar: 1.2 },
   {
@@ -62,7 +62,7 @@ const lines: Line[] = [
   {
     name: 'hand-off of 16 MiB',
     work: 'bulk hand-off',
-    count: 2,
+    count: 8,
     rounds: 15,
     baseline: native('bulk direct', 'native call of the consumer'),
     bar: 1.3,

@@ -139,6 +139,14 @@ export const Pipeline = DO.extend({
     const bytes = (await this.Source('bytes').bytes(length)) as Uint8Array
     return [bytes.constructor.name, bytes.length, bytes.at(-1)]
   },
+  /** One buffer, filled anew for each of its calls, as readers do. */
+  async refilled(times: number, length: number) {
+    const stage = this.Stage('refilled')
+    const bytes = new Uint8Array(length)
+    const answers = Array.from({ length: times }, (_, i) => stage.firstAndLast(bytes.fill(i + 1)) as Promise<number[]>)
+    bytes.fill(0)
+    return await Promise.all(answers)
+  },
   async streamed(pieces: number, pieceBytes: number) {
     const stream = (await this.Source('stream').stream(pieces, pieceBytes)) as AsyncIterable<Uint8Array>
     let bytes = 0

@@ -111,6 +111,9 @@ export const Stage = DO.extend({
     for (const { id } of rows) await progress(id)
     return rows.length
   },
+  firstAndLast(bytes: Uint8Array) {
+    return [bytes[0], bytes.at(-1)]
+  },
   async length(stream: ReadableStream<Uint8Array>) {
     let bytes = 0
     for await (const piece of stream as unknown as AsyncIterable<Uint8Array>) bytes += piece.length

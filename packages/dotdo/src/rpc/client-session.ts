@@ -2,7 +2,7 @@
  * One capnweb session at the calling end of a link: the frames of a turn, and what becomes of them.
  *
  * Owns the session, its numbering of messages and calls, and the releases that are held back. Invariants:
- * 1. All frames of one turn leave in one message. A message that would only tell that answers have come is not sent; one that tells of a
+ * 1. All frames of one turn leave in one message, but for a call with bulk: its frame, and what stands before it, leave while it is made. A message that would only tell that answers have come is not sent; one that tells of a
  *    capability that was let go of is, so that its end comes while the session goes on.
  * 2. Every call that nothing else refers to is pulled when its turn ends, awaited or not: it is delivered, and its failure is known.
  * 3. While an answer is outstanding, exactly one poll hangs at the receiver.
@@ -66,6 +66,8 @@ export class ClientSession implements Consumer {
   #onClosed: () => void
   #flushScheduled = false
   #seq = 0
+  /** Whether the turn that opened it goes on. */
+  #isFirstTurn = true
   #nextReply = 0
   #early = new Map<number, LinkReply>()
   #outstanding = 0
@@ -86,6 +88,8 @@ export class ClientSession implements Consumer {
   /** Numbers that capnweb will give to the next calls of ours, and those whose answers are due. */
   #nextCall = 1
   #awaited = new Set<number>()
+  /** Calls of this turn that have left already, and that nothing has referred to or asked for yet. */
+  #wentAhead: number[] = []
   /** Calls that were pulled by the link and not by the user. */
   #pulledHere = new Set<number>()
   /** Calls whose answers came in this turn of the event loop: a pull of theirs may still be queued. */
@@ -132,6 +136,7 @@ export class ClientSession implements Consumer {
     // Said and taken in already.
     this.#transport.take()
     this.#seq = 1
+    this.#isFirstTurn = false
     this.#nextCall = calls.length + 1
     this.#isKept = reply.open
     this.#received(reply)
@@ -184,8 +189,33 @@ export class ClientSession implements Consumer {
     return accepted
   }
 
+  /**
+   * Makes a call or a read. One with bulk among its arguments leaves before this returns, because its bytes are the user's: copying them costs as much as
+   * sending them.
+   * @param isOnObject whether it is made on the object itself
+   */
+  make(call: () => Stub, isCall: boolean, isOnObject: boolean): Stub {
+    if (!isCall) return isOnObject ? this.#inOrder(call, false) : call()
+    const lending = () => this.#transport.lending(call)
+    const stub = isOnObject ? this.#inOrder(lending, true) : lending()
+    if (this.#transport.hasLent) this.#leaveAhead()
+    return stub
+  }
+
+  /** What the turn has said so far goes ahead of the rest. What it asks for is decided at the turn's end. */
+  #leaveAhead(): void {
+    const taken = this.#transport.take()
+    if (this.#closed) return
+    const pushed = this.#count(taken)
+    const referred = referredCalls(taken, pushed)
+    const settled = new Set(taken.flatMap(([kind, id]) => (kind === 'pull' || kind === 'release' ? [id as number] : [])))
+    for (const [kind, id] of taken) if (kind === 'pull') this.#awaited.add(id as number)
+    for (const id of pushed) if (!referred.has(id) && !settled.has(id)) this.#wentAhead.push(id)
+    this.#ports.keepAlive(this.#sendAll([...this.#releases.splice(0), ...taken], false).catch((error: unknown) => this.#fail(error)))
+  }
+
   /** Makes a call on the object itself in its place among the others, whatever its arguments wait for. */
-  inOrder(call: () => Stub, isCall: boolean): Stub {
+  #inOrder(call: () => Stub, isCall: boolean): Stub {
     const before = this.#tickets
     const tickets = (this.#tickets = isCall ? [] : undefined) ?? []
     let stub: Stub
@@ -282,32 +312,29 @@ export class ClientSession implements Consumer {
     const tellsOfCapability = frames.some((frame) => this.#isLetGo(frame))
     for (const [kind, id] of frames) if (kind === 'release') this.#answeredThere.delete(id as number)
     if (frames.some(([kind]) => kind !== 'release') || (!this.#isUnreferred && tellsOfCapability))
-      await this.#sendAll([...this.#releases.splice(0), ...frames])
+      await this.#sendAll([...this.#releases.splice(0), ...frames], true)
     else if (this.#outstanding === 0) await this.#goOn(frames)
     else this.#releases.push(...frames)
   }
 
   /** Sends a turn's frames: in one message, or in as few as its limit allows. They take effect in their order. */
-  async #sendAll(frames: Frame[]): Promise<void> {
+  async #sendAll(frames: Frame[], endsTurn: boolean): Promise<void> {
     const most = this.#limits.framesPerMessage
-    if (frames.length <= most) return this.#exchange(frames)
     const messages: Promise<void>[] = []
     for (let from = 0; from < frames.length; from += most) messages.push(this.#exchange(frames.slice(from, from + most)))
+    if (endsTurn) this.#isFirstTurn = false
     await Promise.all(messages)
   }
 
   /** Adds a pull for each call that nothing refers to, and drops pulls of what is due anyway. */
   #withPulls(taken: Frame[]): Frame[] {
-    const pushed: number[] = []
+    const pushed = [...this.#wentAhead.splice(0), ...this.#count(taken)]
     const asked = new Set<number>()
     const released = new Set<number>()
     for (const [kind, id] of taken) {
-      if (kind === 'push') pushed.push(this.#nextCall++)
-      else if (kind === 'pipe') this.#nextCall++
-      else if (kind === 'pull') asked.add(id as number)
+      if (kind === 'pull') asked.add(id as number)
       else if (kind === 'release') released.add(id as number)
     }
-    this.#stats.calls += pushed.length
     const unasked = pushed.filter((id) => !asked.has(id))
     const referred = unasked.length > 0 ? referredCalls(taken, unasked) : undefined
     const frames = taken.filter(
@@ -328,6 +355,17 @@ export class ClientSession implements Consumer {
     return frames
   }
 
+  /** The numbers of the calls that these frames make. */
+  #count(frames: readonly Frame[]): number[] {
+    const pushed: number[] = []
+    for (const [kind] of frames) {
+      if (kind === 'push') pushed.push(this.#nextCall++)
+      else if (kind === 'pipe') this.#nextCall++
+    }
+    this.#stats.calls += pushed.length
+    return pushed
+  }
+
   async #exchange(frames: Frame[]): Promise<void> {
     this.#cancelIdle?.()
     this.#cancelIdle = undefined
@@ -341,18 +379,18 @@ export class ClientSession implements Consumer {
     const ended = this.#endedNow()
     let reply: LinkReply
     try {
-      const exportsSomething = this.#seq === 0 && this.#session.getStats().exports > 1
+      const exportsSomething = this.#isFirstTurn && this.#session.getStats().exports > 1
       reply = await this.#peer.send({
         version: linkVersion,
         session: this.#id,
         seq: this.#seq++,
-        frames,
         ...this.#transport.streamsOf(frames),
         ...(this.#seq === 1 && { origin: sentOrigin(this.#origin) }),
         ...(targets && { targets }),
         ...(order && { order }),
         ...(exportsSomething && { duplex: true as const }),
         ...ended,
+        frames,
       })
     } catch (error) {
       this.#outstanding--

@@ -23,6 +23,9 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
   #failure: { error: unknown } | undefined
   #idle: PromiseWithResolvers<void> | undefined
   #onSend: (frame: Frame) => void
+  /** Buffers of the user's that frames refer to which wait. */
+  #lent = new Set<ArrayBufferLike>()
+  #lends = false
   #lanes: StreamLanes
 
   /** @param onSend told of every frame that waits to be carried, after it was queued */
@@ -46,8 +49,27 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
 
   /** Queues a frame to be carried, as the wire has it. */
   say(frame: Frame): void {
-    this.#outgoing.push(ownBytes(frame))
+    this.#outgoing.push(ownBytes(frame, this.#lends ? this.#lent : undefined))
     this.#onSend(frame)
+  }
+
+  /**
+   * Makes a call whose bulk need not be copied: what of it waits then has to be taken before the user's code goes on.
+   * @param call says its frames while it runs
+   */
+  lending<T>(call: () => T): T {
+    const before = this.#lends
+    this.#lends = true
+    try {
+      return call()
+    } finally {
+      this.#lends = before
+    }
+  }
+
+  /** Whether frames that wait refer to bytes of the user's. */
+  get hasLent(): boolean {
+    return this.#lent.size > 0
   }
 
   /** Says otherwise what was queued last. */
@@ -85,6 +107,7 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
   take(): Frame[] {
     const frames = this.#outgoing
     this.#outgoing = []
+    this.#lent.clear()
     return frames
   }
 
@@ -115,6 +138,7 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
     if (!this.#failure) this.#lanes.fail(error)
     this.#failure ??= { error }
     this.#outgoing = []
+    this.#lent.clear()
     this.#reader?.reject(error)
     this.#reader = undefined
     this.#becomeIdle()

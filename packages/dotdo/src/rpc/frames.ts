@@ -2,6 +2,9 @@
  * The wire of the session link. A session is capnweb's: its frames are the arrays that capnweb's encoding level `structuredClonable` gives
  * to a transport (bytes stay bytes). What is ours is the envelope: all frames of one turn travel in one {@link LinkMessage}, as the
  * argument of one native call, and what the session has to say to them travels back as that call's result.
+ *
+ * What may be large stands last in each of them. The platform writes a value into a buffer that it doubles when it is full, and copies; for bytes
+ * it makes just enough room, so that whatever stands behind 16 MiB would have them copied once more (measured: 1.7 of a native call instead of 1.25).
  */
 
 import type { IntendedWrite } from './graph.ts'
@@ -24,7 +27,6 @@ export interface LinkMessage {
   session: string
   /** Counts up from 0 within the session: the order in which messages take effect. */
   seq: number
-  frames: Frame[]
   streams?: StreamsOfFrames
   /** Which of the object's capabilities the session starts from: the user's object where nothing is said. */
   to?: 'inspector'
@@ -38,13 +40,13 @@ export interface LinkMessage {
   duplex?: true
   /** Other sessions of this caller that it is done with. */
   ended?: string[]
+  frames: Frame[]
 }
 
 /** What the receiver has to say so far. */
 export interface LinkReply {
   /** Counts up from 0 within the session: the order in which replies take effect. */
   seq: number
-  frames: Frame[]
   streams?: StreamsOfFrames
   /** Whether calls are still running whose answers the caller awaits: poll for them. */
   pending: boolean
@@ -52,6 +54,7 @@ export interface LinkReply {
   records?: IntendedWrite[]
   /** Whether something can refer to the session: a running call, an unpulled promise, a capability, a callback. When not, it ends soon. */
   open: boolean
+  frames: Frame[]
 }
 
 /** One call on the object itself, or, without `args`, one read of a property. */
@@ -65,21 +68,21 @@ export interface LinkCall {
   version: typeof linkVersion
   /** Names the session that the answer opens, where not all of it is plain. */
   session: string
-  /** Made in this order. */
-  calls: DirectCall[]
   /** As in {@link LinkMessage}. */
   to?: 'inspector'
   origin: Origin
+  /** Made in this order. */
+  calls: DirectCall[]
 }
 
 /** What became of a {@link LinkCall}, so far. */
 export interface LinkAnswer {
-  /** For each call its plain value; `null` for one that only a session can tell: an error, a capability, a stream, what is still under way. */
-  answers: ({ value: unknown } | null)[]
   /** The first reply of the session that the receiver has opened for the others, where they are numbered from 1 and their answers asked for. */
   reply?: LinkReply
   /** Of a dry run, as in {@link LinkReply}. */
   records?: IntendedWrite[]
+  /** For each call its plain value; `null` for one that only a session can tell: an error, a capability, a stream, what is still under way. */
+  answers: ({ value: unknown } | null)[]
 }
 
 /** The far end of a link: native calls. */

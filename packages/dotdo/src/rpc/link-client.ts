@@ -350,7 +350,7 @@ class Turn {
   async #send(recorded: LoneCall[]): Promise<void> {
     const { ports, stats } = this.#link
     const calls = recorded.map((lone) => lone.leave())
-    const message: LinkCall = { version: linkVersion, session: this.#link.newSession(), calls, origin: sentOrigin(this.#origin) }
+    const message: LinkCall = { version: linkVersion, session: this.#link.newSession(), origin: sentOrigin(this.#origin), calls }
     stats.messages++
     stats.calls += calls.length
     let answer: LinkAnswer

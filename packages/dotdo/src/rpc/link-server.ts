@@ -126,7 +126,7 @@ export class LinkServer {
     const answers = made.map(({ plain }) => (plain === notPlain ? null : { value: plain }))
     const rest = made.flatMap((outcome, i) => (outcome.plain === notPlain ? [{ outcome, call: calls[i]! }] : []))
     const reply = rest.length > 0 ? await this.#answerBySession(message, rest, rest.length === made.length) : undefined
-    return { answers, ...(reply && { reply }), ...(origin.records && { records: origin.records }) }
+    return { ...(reply && { reply }), ...(origin.records && { records: origin.records }), answers }
   }
 
   /** Waits until all calls have ended, or some have and everything that was ready has run. */

@@ -1,5 +1,6 @@
 import { DotdoError } from '../base/errors.ts'
 import type { Frame } from './frames.ts'
+import { isBulk } from './plain.ts'
 
 /**
  * Makes a frame its own: bytes and dates in it are copied, in place.
@@ -9,12 +10,15 @@ import type { Frame } from './frames.ts'
  * bring the whole of its buffer along, because that is what a structured clone of a view holds: bytes that are none of the receiver's
  * business. Everything else of a frame has been built by capnweb for this frame alone.
  *
+ * Bulk may be lent instead: it stays the user's, and the frame has to leave before the user's code goes on.
+ *
  * @throws `NOT_SENDABLE` for bytes that are gone; an answer with such is a failed answer instead
+ * @param lent takes the bulk that was not copied; absent where everything is
  * @param frame as capnweb's encoding `structuredClonable` gives it: bytes are `['bytes', view, …]`, a user's list is a list in a list
  */
-export function ownBytes(frame: Frame): Frame {
+export function ownBytes(frame: Frame, lent?: Set<ArrayBufferLike>): Frame {
   try {
-    own(frame)
+    own(frame, lent)
     return frame
   } catch (error) {
     // A frame that cannot be sent is the end of its session. An answer need not be: its call alone fails.
@@ -24,13 +28,13 @@ export function ownBytes(frame: Frame): Frame {
   }
 }
 
-function own(value: unknown): unknown {
+function own(value: unknown, lent: Set<ArrayBufferLike> | undefined): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) {
     const parts = value as unknown[]
     // A copy of exactly these bytes. A Buffer becomes what it arrives as.
-    if (parts[0] === 'bytes' && parts[1] instanceof Uint8Array) parts[1] = copyOf(parts[1])
-    else for (let i = 0; i < parts.length; i++) parts[i] = own(parts[i])
+    if (parts[0] === 'bytes' && parts[1] instanceof Uint8Array) parts[1] = owned(parts[1], lent)
+    else for (let i = 0; i < parts.length; i++) parts[i] = own(parts[i], lent)
     return value
   }
   if (value instanceof Date) return new Date(value)
@@ -40,9 +44,16 @@ function own(value: unknown): unknown {
   const object = value as Record<string, unknown>
   for (const key in object) {
     const part = object[key]
-    if (typeof part === 'object' && part !== null) object[key] = own(part)
+    if (typeof part === 'object' && part !== null) object[key] = own(part, lent)
   }
   return value
+}
+
+/** A second view of one buffer is copied: at the receiver the two would be one. */
+function owned(bytes: Uint8Array, lent: Set<ArrayBufferLike> | undefined): Uint8Array {
+  if (!lent || !isBulk(bytes) || lent.has(bytes.buffer)) return copyOf(bytes)
+  lent.add(bytes.buffer)
+  return bytes
 }
 
 function copyOf(bytes: Uint8Array): Uint8Array {

@@ -6,6 +6,18 @@
 /** What {@link copyPlain} answers for a value that is not plain. */
 export const notPlain: unique symbol = Symbol('not plain')
 
+/**
+ * Bytes of one array, from this size on, are not copied for the moment between their call and the end of its turn: the call leaves at once, in a
+ * message of its own, while they are what they are. A message more costs less than a copy of so many.
+ */
+export const bulkBytes = 1024 * 1024
+
+/** Whether bytes are so many that their call leaves at once. A view of a part would take the whole buffer along, and one that can grow may shrink. */
+export function isBulk(bytes: Uint8Array): boolean {
+  const { buffer, byteLength } = bytes
+  return byteLength >= bulkBytes && buffer instanceof ArrayBuffer && !buffer.resizable && byteLength === buffer.byteLength
+}
+
 /** Deeper values go by a session: its own limit is the one that holds, and cycles end here. */
 const maxDepth = 64
 
@@ -13,7 +25,8 @@ const maxDepth = 64
  * Copies a value that is plain: primitives, `Date`, `Uint8Array`, lists without holes, and objects whose prototype is `Object.prototype`. Two
  * places that share one object get two copies, as every other link gives them.
  *
- * @param copyBytes whether bytes are copied too: for arguments, which the caller may change before its turn has ended
+ * @param copyBytes whether bytes are copied too: for arguments, which the caller may change before its turn has ended. Bulk is not plain then:
+ * a session takes it over at once
  * @returns the copy, or {@link notPlain}
  */
 export function copyPlain(value: unknown, copyBytes: boolean): unknown {
@@ -75,6 +88,7 @@ function copyOfBytes(bytes: Uint8Array, state: Copying): unknown {
   // Shared memory, and bytes that were given away: a session says what is wrong with them.
   if (!(bytes.buffer instanceof ArrayBuffer) || bytes.buffer.detached) return notPlain
   // A view of a part would take the whole buffer along.
+  if (state.copyBytes && isBulk(bytes)) return notPlain
   const isWhole = bytes.byteLength === bytes.buffer.byteLength
   if (!state.copyBytes && isWhole && !state.bytes.some((seen) => seen.buffer === bytes.buffer)) {
     state.bytes.push(bytes)

@@ -186,7 +186,8 @@ export function bindCall(session: ClientSession, stub: Stub, path: readonly stri
   consumer = session
   try {
     const call = () => applyPath(stub, path, args)
-    return new Bound(session, stub === session.main && path.length === 1 ? session.inOrder(call, args !== undefined) : call(), true)
+    const isOnObject = stub === session.main && path.length === 1
+    return new Bound(session, session.make(call, args !== undefined, isOnObject), true)
   } finally {
     consumer = before
   }

@@ -122,11 +122,11 @@ export class ServerSession {
     const records = this.#records?.splice(0)
     return {
       seq: this.#replies++,
-      frames,
       ...this.#transport.streamsOf(frames),
       pending: this.#draining,
       open: this.isRetained,
       ...(records && { records }),
+      frames,
     }
   }
 
