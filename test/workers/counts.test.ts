@@ -29,8 +29,9 @@ describe.each(Object.entries(layouts))('%s', (layout, workers) => {
     const { answer, arrivals } = await counted.during(() => pipeline[method](...args) as Promise<any>)
     const services = arrivals.filter(({ to }) => to === 'the service').length
     const toStages = arrivals.filter(({ to }) => /^(?:Source|Stage|Shard)\//.test(to)).length
-    // A service is passed through, and adds no message of its own.
-    expect(services).toBe(layout === 'two, by service' ? toStages : 0)
+    // A service is passed through, and adds no message of its own. An object that another one has named is reached without it.
+    const byService = method === 'walk' ? 1 : toStages
+    expect(services).toBe(layout === 'two, by service' ? byService : 0)
     const { 'a Worker > Pipeline/main': started, ...rest } = hops(arrivals)
     // capnweb says a call and that its answer is wanted one after the other, and waits for nothing in between.
     expect([sockets.trips('/rpc'), sockets.sent('/rpc'), started]).toEqual([1, 2, 1])
@@ -43,6 +44,12 @@ describe.each(Object.entries(layouts))('%s', (layout, workers) => {
 
   test.each([1, 3, 10, 100])('%i calls, each with the answer of the one before as an argument, are one message', async (depth) => {
     expect(await count('nested', depth)).toMatchObject({ answer: depth + 1, hops: { 'Pipeline/main > Stage/nested': 1 } })
+  })
+
+  test('a walk from object to object is one message to each, however long it is', async () => {
+    const steps = Array.from({ length: 12 }, (_, i) => [`Pipeline/main > Stage/walk ${i}`, 1])
+    const { answer, hops: counts } = await count('walk', 12)
+    expect([answer, counts]).toEqual([42, Object.fromEntries(steps)])
   })
 
   test('a graph with shared results is one message', async () => {

@@ -66,6 +66,12 @@ export const Pipeline = DO.extend({
   async passage() {
     return await this.Stage('passage 0').next('passage 1').next('passage 2').double(21)
   },
+  /** The same, each awaited before the next one is called: what is awaited is called itself. */
+  async walk(depth: number) {
+    let at = this.Stage('walk 0')
+    for (let i = 1; i < depth; i++) at = await at.next(`walk ${i}`)
+    return await at.double(21)
+  },
   /** One object, `depth` calls, each with the answer of the one before it as an argument. */
   async nested(depth: number) {
     const stage = this.Stage('nested')

@@ -112,6 +112,7 @@ export interface GrantView {
   /** The object that issued it, where it is revoked. */
   noun: string
   name: string
+  jurisdiction?: string
   id: string
   /** What its issuer noted of it. */
   label?: string

@@ -12,7 +12,7 @@ import type { Holder } from '../rpc/holder.ts'
 import { countedHere, guardFrom, restrict, type NarrowPorts } from '../rpc/narrow.ts'
 import type { Link } from '../rpc/link-client.ts'
 import { Reached } from '../rpc/reached.ts'
-import { describeRef, narrowedRef, startOfRef, type RefDescription, type Stub } from '../rpc/ref.ts'
+import { describeRef, narrowedRef, startOfRef, type ObjectName, type Stub } from '../rpc/ref.ts'
 import type { MemberOf, Narrowed, Remote } from '../rpc/remote.ts'
 import { notSavable } from '../rpc/saved-path.ts'
 import { ambientLinks } from './ambient.ts'
@@ -81,7 +81,7 @@ const local: NarrowPorts = { now: () => clock.now(), counter: (uses) => countedH
 export async function save<C>(cap: C, options: SaveOptions<MemberOf<C>> = {}): Promise<string> {
   const { holder, label, ...caveats } = options
   const host = currentHost()
-  const described = host && (cap as unknown) === host.self ? { noun: host.noun, name: host.name, path: [] } : describeRef(cap)
+  const described = host && (cap as unknown) === host.self ? { ...nameOf(host), path: [] } : describeRef(cap)
   if (!described) throw notSavable('it is no reference to an object, and no calls lead to it from one')
   // Times from now begin here, and not where the message arrives.
   const request: GrantRequest = {
@@ -108,9 +108,14 @@ export function restore<T>(token: string, options: { holder?: { secret: string }
 }
 
 /** The reference that a token stands for, by the links of whoever presents it. */
-export function restoreBy(links: Links, { noun, name }: CapabilityClaims, token: string, holder: { secret: string } | undefined): Stub {
+export function restoreBy(
+  links: Links,
+  { noun, name, jurisdiction }: CapabilityClaims,
+  token: string,
+  holder: { secret: string } | undefined,
+): Stub {
   const args = holder === undefined ? [token] : [token, { secret: holder.secret }]
-  return new Reached(links.link(noun, name), 'restore', args).root()
+  return new Reached(links.link(noun, name, undefined, jurisdiction), 'restore', args).root()
 }
 
 /**
@@ -159,8 +164,12 @@ export async function grants(of?: unknown, options: { limit?: number } = {}): Pr
 const defaultLimit = 500
 
 /** Calls a framework method of an object: at once where it is the one whose code runs. */
-function call({ noun, name }: Pick<RefDescription, 'noun' | 'name'>, method: string, args: unknown[]): PromiseLike<unknown> {
-  return ambientLinks().link(noun, name).framework(method, args)
+function call({ noun, name, jurisdiction }: ObjectName, method: string, args: unknown[]): PromiseLike<unknown> {
+  return ambientLinks().link(noun, name, undefined, jurisdiction).framework(method, args)
+}
+
+function nameOf({ noun, name, jurisdiction }: ObjectHost): ObjectName {
+  return { noun, name, ...(jurisdiction !== undefined && { jurisdiction }) }
 }
 
 function currentHost(): ObjectHost | undefined {

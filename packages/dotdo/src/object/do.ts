@@ -4,7 +4,7 @@ import type { LinkAnswer, LinkCall, LinkMessage, LinkReply } from '../rpc/frames
 import type { Defines } from '../rpc/remote.ts'
 import { readDefinition, type Shape } from './definition.ts'
 import { ObjectHost } from './host.ts'
-import { isNamespace } from './nouns.ts'
+import { inJurisdiction, isNamespace } from './nouns.ts'
 import type { TypedNouns } from './noun-types.ts'
 import type { DotdoObject } from './self.ts'
 
@@ -114,9 +114,10 @@ const nouns = new WeakMap<object, string>()
 function nounOf(facade: object, ctx: DurableObjectState): string {
   const known = nouns.get(facade)
   if (known) return known
-  const name = ctx.id.name
+  const { name } = ctx.id
+  const { jurisdiction } = ctx.id as { jurisdiction?: string }
   for (const [noun, value] of Object.entries(exports as unknown as Record<string, unknown>)) {
-    if (name !== undefined && isNamespace(value) && value.idFromName(name).equals(ctx.id)) {
+    if (name !== undefined && isNamespace(value) && inJurisdiction(value, jurisdiction).idFromName(name).equals(ctx.id)) {
       nouns.set(facade, noun)
       return noun
     }

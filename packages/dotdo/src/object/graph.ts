@@ -25,7 +25,7 @@ const ports: GraphPorts = {
 
 function replay(data: GraphData, inputs: readonly unknown[]): Promise<unknown> {
   const links = ambientLinks()
-  return replayGraph(data, (noun, name) => links.user(noun, name) as Stub, inputs)
+  return replayGraph(data, (noun, name, jurisdiction) => links.user(noun, name, jurisdiction) as Stub, inputs)
 }
 
 /** What a graph gives: what its function returned, when every result in it is there. */

@@ -20,10 +20,9 @@ import type { RunInvocation } from '../journal/ports.ts'
 import type { StepFunction, StepOptions } from '../journal/step-options.ts'
 import { CallKeys } from '../rpc/call-keys.ts'
 import type { LinkAnswer, LinkCall, LinkMessage, LinkReply } from '../rpc/frames.ts'
-import type { LinkClientPorts } from '../rpc/link-client.ts'
 import { defaultDepthLimits } from '../rpc/limits.ts'
 import { LinkServer } from '../rpc/link-server.ts'
-import type { Origin } from '../rpc/origin.ts'
+import { objectLabel, type Origin } from '../rpc/origin.ts'
 import { methodUnknown, reachClass } from '../rpc/reach.ts'
 import { Scheduler } from '../schedule/scheduler.ts'
 import type { Firing } from '../schedule/firing.ts'
@@ -37,7 +36,7 @@ import { Inspector } from './inspector.ts'
 import { Issuer } from './issuer.ts'
 import { Live } from './live.ts'
 import { Links, linkServerPorts } from './nouns.ts'
-import { clock, endOfTurn, linkPorts, random, sleep, sqlStore, zstd } from './platform.ts'
+import { clock, endOfTurn, linkPorts, random, sleep, sqlStore, zstd, type OwnerPorts } from './platform.ts'
 import { makeSelf } from './self.ts'
 import type { ObjectLinks } from './stats.ts'
 import { tracingOf, type Tracing } from './tracing.ts'
@@ -50,6 +49,8 @@ const keepRunsMs = 30 * 86_400_000
 export class ObjectHost {
   readonly noun: string
   readonly name: string
+  /** Where the object has to stay, if anywhere. */
+  readonly jurisdiction?: string
   readonly env: unknown
   readonly ctx: DurableObjectState
   readonly shape: Shape
@@ -59,7 +60,7 @@ export class ObjectHost {
   readonly outbox: Outbox
   readonly live: Live
   readonly links: Links
-  readonly linkPorts: LinkClientPorts
+  readonly linkPorts: OwnerPorts
   readonly wake: Wake
   /** Absent where the app keeps no traces. */
   readonly tracing: Tracing | undefined
@@ -80,6 +81,8 @@ export class ObjectHost {
   constructor(noun: string, shape: Shape, ctx: DurableObjectState, env: unknown) {
     this.noun = noun
     this.name = ctx.id.name ?? ctx.id.toString()
+    const { jurisdiction } = ctx.id as { jurisdiction?: string }
+    if (jurisdiction !== undefined) this.jurisdiction = jurisdiction
     this.env = env
     this.ctx = ctx
     this.shape = shape
@@ -153,9 +156,9 @@ export class ObjectHost {
     return { calling: this.links.stats, calledBy: { openSessions: this.#userLink.openSessions } }
   }
 
-  /** Noun and name, as people write it: `Pipeline/main`. */
+  /** Noun and name, as people write it: `Pipeline/main`, and in a jurisdiction `eu:Pipeline/main`. */
   get label(): string {
-    return `${this.noun}/${this.name}`
+    return objectLabel(this)
   }
 
   async #start(): Promise<void> {

@@ -24,7 +24,7 @@ export class Issuer {
   constructor(host: ObjectHost) {
     this.#host = host
     this.ports = { now: () => clock.now(), counter: (uses, key) => this.#counter(uses, key) }
-    const { jurisdiction } = host.ctx.id as { jurisdiction?: string }
+    const { jurisdiction } = host
     this.grants = new Grants({
       ...this.ports,
       store: host.store,

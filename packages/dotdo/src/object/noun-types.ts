@@ -12,7 +12,7 @@
  * These types pick by name and never by what a name stands for. The class of a noun is typed by its methods, and those call nouns: to look at
  * all classes in order to say which are nouns would make each class a part of its own type.
  */
-import type { Defines, Noun, Remote, Shape } from '../rpc/remote.ts'
+import type { Defines, Noun, NounOptions, Remote, Shape } from '../rpc/remote.ts'
 import type { Env } from './env.ts'
 
 /**
@@ -46,7 +46,7 @@ export type BoundNouns = {
 type BoundNoun<Binding> =
   Binding extends DurableObjectNamespace<infer Instance>
     ? Instance extends Defines<unknown>
-      ? (id: string) => Remote<Instance>
+      ? (id: string, options?: NounOptions) => Remote<Instance>
       : Untyped
     : Untyped
 

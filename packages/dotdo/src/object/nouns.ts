@@ -13,7 +13,7 @@ import { formatTrace, parseTrace, type TraceHeaders } from '../rpc/trace.ts'
 import { newLinkStats, sumStats, type LinkStats } from '../rpc/stats.ts'
 import { appOptions } from './app.ts'
 import { livePath } from './live-path.ts'
-import { receivingPorts } from './platform.ts'
+import { receivingPorts, type OwnerPorts } from './platform.ts'
 import type { Tracing } from './tracing.ts'
 
 /** What every object of dotdo answers to natively: its two link methods, one for sessions and one for calls without, and requests for its live events. */
@@ -106,18 +106,46 @@ export function nounUnknown(noun: string, known: readonly string[]): DotdoError 
 }
 
 /** Finds a noun once; the result gives the way to each of its objects. @throws `NOUN_UNKNOWN` with the nouns that exist; `SERVICE_INVALID` */
-export function placeOf(noun: string): (name: string) => ObjectAddress {
+export function placeOf(noun: string): (name: string, jurisdiction?: string) => ObjectAddress {
   const namespace = namespaceOf(noun)
-  if (namespace) return (name) => ({ stub: namespace.getByName(name) })
+  if (namespace) return (name, jurisdiction) => ({ stub: inJurisdiction(namespace, jurisdiction).getByName(name) })
   const services = appOptions().services ?? {}
   const binding = Object.hasOwn(services, noun) ? services[noun] : undefined
   if (binding === undefined) throw nounUnknown(noun, nounNames())
   const service = bindings()[binding]
-  if (isService(service)) return (name) => ({ stub: service, at: [noun, name] })
+  if (isService(service))
+    return (name, jurisdiction) => {
+      if (jurisdiction !== undefined)
+        throw noJurisdiction(jurisdiction, `${noun} is behind a service, and those find objects by name alone`)
+      return { stub: service, at: [noun, name] }
+    }
   throw new DotdoError(
     'SERVICE_INVALID',
     `serve({ services }) says that the noun ${JSON.stringify(noun)} is behind the binding ${binding}, but ${service === undefined ? 'this Worker has no binding of that name' : 'that binding is no service'}. ${addService(binding)}`,
     { data: { noun, binding } },
+  )
+}
+
+/** The objects of a namespace that stay in a jurisdiction; all others where none is given. @throws `JURISDICTION_UNAVAILABLE` */
+export function inJurisdiction(namespace: Namespace, jurisdiction: string | undefined): Namespace {
+  if (jurisdiction === undefined) return namespace
+  try {
+    return namespace.jurisdiction(jurisdiction as DurableObjectJurisdiction)
+  } catch (cause) {
+    throw noJurisdiction(
+      jurisdiction,
+      `this platform says: ${(cause instanceof Error ? cause.message : String(cause)).replace(/[.!?]$/, '')}`,
+      cause,
+    )
+  }
+}
+
+/** What is asked to stay somewhere is never put elsewhere without a word. */
+function noJurisdiction(jurisdiction: string, reason: string, cause?: unknown): DotdoError {
+  return new DotdoError(
+    'JURISDICTION_UNAVAILABLE',
+    `No object can be reached in the jurisdiction ${JSON.stringify(String(jurisdiction).slice(0, 100))}: ${reason}. Use one that the platform has ('eu', 'fedramp'), by a class of this Worker or a binding.`,
+    { data: { jurisdiction: String(jurisdiction).slice(0, 100) }, cause },
   )
 }
 
@@ -154,18 +182,23 @@ export function objectAt({ stub, at }: ObjectAddress): LinkedObject {
 function peerOf(address: ObjectAddress, to?: 'inspector'): LinkPeer {
   const object = objectAt(address)
   return {
-    address,
+    // Whoever were given the address would reach the object itself and not its inspector.
+    address: to ? undefined : address,
     send: (message) => object.dotdoLink(to ? { ...message, to } : message),
     call: (call) => object.dotdoCall(to ? { ...call, to } : call),
   }
 }
 
+/** What links need beside the platform: addresses that others have told can be reached. */
+const withAddresses = (ports: OwnerPorts): LinkClientPorts => ({ ...ports, peerAt: (address) => peerOf(address as ObjectAddress) })
+
 /** The receiving end of links to one object; what it hands off leaves by links that `ports` make. */
-export function linkServerPorts(ports: LinkClientPorts): LinkServerPorts {
+export function linkServerPorts(ports: OwnerPorts): LinkServerPorts {
+  const reaching = withAddresses(ports)
   return {
     ...receivingPorts,
     // A link that is known by its address alone lasts as long as what was handed over refers to it.
-    linkAt: (address) => new Link(() => peerOf(address as ObjectAddress), ports, newLinkStats()),
+    linkAt: (address) => new Link(() => peerOf(address as ObjectAddress), reaching, newLinkStats()),
   }
 }
 
@@ -181,8 +214,8 @@ export class Links {
   #tracing: Tracing | undefined
 
   /** @param tracing of the owner, where the app keeps traces */
-  constructor(ports: LinkClientPorts, tracing?: Tracing) {
-    this.#ports = ports
+  constructor(ports: OwnerPorts, tracing?: Tracing) {
+    this.#ports = withAddresses(ports)
     this.#tracing = tracing
   }
 
@@ -199,9 +232,9 @@ export class Links {
     return sumStats([this.#before, ...Array.from(this.#links.values(), ({ stats }) => stats)])
   }
 
-  /** A stub of the user's methods of an object. @throws `NOUN_UNKNOWN`, `INVALID_NAME` */
-  user(noun: string, name: string): RpcStub<Record<string, never>> {
-    return this.link(noun, name).root()
+  /** A stub of the user's methods of an object. @throws `NOUN_UNKNOWN`, `INVALID_NAME`, `JURISDICTION_UNAVAILABLE` */
+  user(noun: string, name: string, jurisdiction?: string): RpcStub<Record<string, never>> {
+    return this.link(noun, name, undefined, jurisdiction).root()
   }
 
   /** A stub of the object's inspector: its runs, steps and schedules. @throws `NOUN_UNKNOWN`, `INVALID_NAME` */
@@ -209,8 +242,8 @@ export class Links {
     return this.link(noun, name, 'inspector').root()
   }
 
-  /** The link to an object. @throws `NOUN_UNKNOWN`, `INVALID_NAME` */
-  link(noun: string, name: string, to?: 'inspector'): Link {
+  /** The link to an object. @throws `NOUN_UNKNOWN`, `INVALID_NAME`, `JURISDICTION_UNAVAILABLE` */
+  link(noun: string, name: string, to?: 'inspector', jurisdiction?: string): Link {
     if (typeof name !== 'string' || name.length === 0 || name.length > 1024) {
       throw new DotdoError(
         'INVALID_NAME',
@@ -220,7 +253,7 @@ export class Links {
         },
       )
     }
-    const key = `${to ?? 'object'} ${noun} ${name}`
+    const key = `${to ?? 'object'} ${jurisdiction ?? ''} ${noun} ${name}`
     let known = this.#links.get(key)
     if (known) {
       this.#links.delete(key)
@@ -229,8 +262,11 @@ export class Links {
       const stats = newLinkStats()
       // What an operator looks at is no part of what the app does.
       const trace = to ? undefined : this.#tracing?.sentTo(noun, name)
-      const peer = () => meteredPeer(peerOf(place(name), to), stats, trace)
-      known = new Link(peer, this.#ports, stats, appOptions().limits?.link, { noun, name })
+      // One that there is not is told now, and not by the first call.
+      if (jurisdiction !== undefined) place(name, jurisdiction)
+      const peer = () => meteredPeer(peerOf(place(name, jurisdiction), to), stats, trace)
+      const at = { noun, name, ...(jurisdiction !== undefined && { jurisdiction }) }
+      known = new Link(peer, this.#ports, stats, appOptions().limits?.link, at)
       if (this.#links.size >= linksPerOwner) this.#forgetOldest()
     }
     this.#links.set(key, known)

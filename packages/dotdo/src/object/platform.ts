@@ -104,6 +104,9 @@ mapMeter.install()
 /** What the receiving end of a link needs of the platform. */
 export const receivingPorts: LinkServerPorts = { endOfTurn, timer, mapMeter, bytePipe }
 
+/** What the platform gives the calling end of links; how addresses are reached, `nouns.ts` says. */
+export type OwnerPorts = Omit<LinkClientPorts, 'peerAt'>
+
 /**
  * The calling end of links for one owner: an object's instance, or one request of a Worker.
  * @param owner as logs name it; an object's label
@@ -116,7 +119,7 @@ export function linkPorts(
   keepAlive: (work: Promise<unknown>) => void,
   host?: object,
   request: Origin = { depth: 1 },
-): LinkClientPorts {
+): OwnerPorts {
   return {
     caller: () => callerOf(owner, host, request),
     endOfTurn,

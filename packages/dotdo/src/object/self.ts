@@ -7,6 +7,7 @@ import type { StoredStream } from '../journal/stored-stream.ts'
 import { createAfter, createAt, createEvery, type Every, type Finish } from '../schedule/every.ts'
 import type { Env } from './env.ts'
 import type { ObjectHost } from './host.ts'
+import type { NounOptions } from '../rpc/remote.ts'
 
 /**
  * What a step gives back. A stream comes back as what was stored of it. What nobody has typed (`response.json()` is `unknown`) is as free as
@@ -68,13 +69,13 @@ export function makeSelf(host: ObjectHost, fields: Record<string, unknown>): obj
     do: (fn, options) => host.step((typeof fn === 'object' && fn !== null ? stepOf(fn) : fn) as never, options) as Promise<never>,
     send: (type, payload, options) => host.send(type, payload, options),
   }
-  const nouns = new Map<string, (id: string) => unknown>()
+  const nouns = new Map<string, (id: string, options?: NounOptions) => unknown>()
   const base = new Proxy(framework, {
     get(target, property, receiver) {
       if (typeof property !== 'string' || property in target || !/^[A-Z]/.test(property))
         return Reflect.get(target, property, receiver) as unknown
       let noun = nouns.get(property)
-      if (!noun) nouns.set(property, (noun = (id) => host.links.user(property, id)))
+      if (!noun) nouns.set(property, (noun = (id, options) => host.links.user(property, id, options?.jurisdiction)))
       return noun
     },
   })

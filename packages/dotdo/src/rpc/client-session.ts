@@ -14,13 +14,14 @@ import { FrameTransport } from './frame-transport.ts'
 import { linkVersion, type DirectCall, type Frame, type LinkCall, type LinkPeer, type LinkReply } from './frames.ts'
 import type { LinkLimits } from './limits.ts'
 import type { Link, LinkClientPorts } from './link-client.ts'
-import { sentOrigin, type Origin } from './origin.ts'
+import { sentOrigin, type Caller } from './origin.ts'
 import { numbered, type CallOrder, type OrderSource } from './order.ts'
 import { handOffFailure, unawaited, unawaitedLoss, whyLost } from './lost.ts'
 import { passOn } from './passing-on.ts'
 import { frameworkPrefix } from './conversation.ts'
 import { applyPath, type Answer, type Consumer, type Stub } from './ref.ts'
 import { referredCalls } from './references.ts'
+import { ShortWays } from './shortcuts.ts'
 import type { LinkStats } from './stats.ts'
 
 /** What a session is made of. */
@@ -37,7 +38,8 @@ export interface ClientSessionOptions {
   told: (session: string, isKept: boolean) => void
   /** The sessions of the same link that the next message tells the end of. */
   ended: () => { ended?: string[] }
-  origin: Origin
+  /** On whose behalf it is opened. */
+  caller: Caller
   /** The order of calls on the object, shared by all sessions of the link. */
   order: OrderSource
   /** Called when no more of this turn's calls may enter. */
@@ -56,7 +58,8 @@ export class ClientSession implements Consumer {
   #peer: Pick<LinkPeer, 'send' | 'address'>
   #ports: LinkClientPorts
   #limits: LinkLimits
-  #origin: Origin
+  #origin: Caller['origin']
+  #ways: ShortWays
   #stats: LinkStats
   #told: ClientSessionOptions['told']
   #endedNow: ClientSessionOptions['ended']
@@ -100,7 +103,7 @@ export class ClientSession implements Consumer {
   #answeredThere = new Set<number>()
   #cancelIdle: (() => void) | undefined
 
-  constructor({ link, name, peer, ports, stats, limits, told, ended, origin, order, turnEnded, closed, answered }: ClientSessionOptions) {
+  constructor({ link, name, peer, ports, stats, limits, told, ended, caller, order, turnEnded, closed, answered }: ClientSessionOptions) {
     this.link = link
     this.#told = told
     this.#endedNow = ended
@@ -108,7 +111,7 @@ export class ClientSession implements Consumer {
     this.#ports = ports
     this.#stats = stats
     this.#limits = limits
-    this.#origin = origin
+    this.#origin = caller.origin
     this.#order = order
     this.#turnEnded = turnEnded
     this.#onClosed = closed
@@ -116,6 +119,12 @@ export class ClientSession implements Consumer {
     this.#transport = new FrameTransport((frame) => this.#onFrame(frame), ports, limits)
     this.#session = new RpcSession(this.#transport, undefined, { onSendError: errorForWire })
     passOn(this.#session)
+    this.#ways = new ShortWays(this.#session, {
+      linkAt: (address) => link.toAddress(address),
+      forwarder: (to) => to.forwarder(caller),
+      introduce: (to) => this.introduce(to),
+      current: () => this.#transport.current,
+    })
     this.main = this.#session.getRemoteMain() as unknown as RpcStub<Record<string, never>>
     if (answered) return
     // Opened and then not used (a property was only looked at): the turn ends all the same.
@@ -259,6 +268,7 @@ export class ClientSession implements Consumer {
   }
 
   #onFrame(frame: Frame): void {
+    this.#ways?.said(frame)
     // capnweb forgets what it releases after it has said so: whether the session is over shows at the end of the turn.
     if (frame[0] !== 'abort') this.#scheduleFlush()
   }
@@ -269,9 +279,14 @@ export class ClientSession implements Consumer {
     return Math.max(0, imports - 1) + Math.max(0, exports - 1)
   }
 
-  /** Whether some result held a capability: what numbers below zero stand for. */
+  /** Whether some result held a capability: what numbers below zero stand for, or another object. */
   get holdsCapabilities(): boolean {
-    return this.#session.getStats().imports > 1
+    return this.#ways.any || this.#session.getStats().imports > 1
+  }
+
+  /** Whether calls are under way, or wait to leave. */
+  get isBusy(): boolean {
+    return this.#awaited.size > 0 || this.#flushScheduled
   }
 
   /**
@@ -437,6 +452,7 @@ export class ClientSession implements Consumer {
 
   #take(reply: LinkReply): void {
     if (reply.records) this.#origin.records?.push(...reply.records)
+    if (reply.objects) this.#ways.told(reply.objects)
     for (const [kind, id, value] of reply.frames) {
       if (kind !== 'resolve' && kind !== 'reject') continue
       if ((id as number) < 0) this.#answeredThere.add(id as number)

@@ -19,6 +19,7 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
   readonly encodingLevel = 'structuredClonable'
   #outgoing: Frame[] = []
   #incoming: Frame[] = []
+  #current: Frame | undefined
   #reader: PromiseWithResolvers<unknown> | undefined
   #failure: { error: unknown } | undefined
   #idle: PromiseWithResolvers<void> | undefined
@@ -80,11 +81,16 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
 
   /** Called by the session. */
   receive(): Promise<unknown> {
-    if (this.#incoming.length > 0) return Promise.resolve(this.#incoming.shift())
+    if (this.#incoming.length > 0) return Promise.resolve((this.#current = this.#incoming.shift()))
     if (this.#failure) return Promise.reject(this.#failure.error)
     this.#reader = Promise.withResolvers()
     this.#becomeIdle()
     return this.#reader.promise
+  }
+
+  /** The frame that the session takes in now, or has taken in last. */
+  get current(): Frame | undefined {
+    return this.#current
   }
 
   /** Frames that are waiting to be carried. */
@@ -125,6 +131,7 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
 
   #hand(frame: Frame): void {
     if (this.#reader) {
+      this.#current = frame
       this.#reader.resolve(frame)
       this.#reader = undefined
     } else {

@@ -10,6 +10,7 @@
 import type { IntendedWrite } from './graph.ts'
 import type { CallOrder } from './order.ts'
 import type { Origin } from './origin.ts'
+import type { ToldObject } from './shortcuts.ts'
 
 /** Version of the envelope. A peer refuses another one with `LINK_VERSION`. */
 export const linkVersion = 1
@@ -54,6 +55,8 @@ export interface LinkReply {
   records?: IntendedWrite[]
   /** Whether something can refer to the session: a running call, an unpulled promise, a capability, a callback. When not, it ends soon. */
   open: boolean
+  /** Capabilities in `frames` that are other objects: the caller may let go of them, and call the objects. */
+  objects?: ToldObject[]
   frames: Frame[]
 }
 

@@ -7,6 +7,7 @@
  * G3. A grant made from another one leads through it: it is never more, and ends with it.
  * G4. A row that is over is kept for 30 days, so that people can see what became of it, and is then forgotten: to its token that is the same.
  */
+import { objectLabel } from './origin.ts'
 import { RpcPromise } from 'capnweb'
 import { decodeValue, encodeValue } from '../base/codec.ts'
 import { DotdoError } from '../base/errors.ts'
@@ -313,8 +314,7 @@ export class Grants {
     const left = (JSON.parse(row.uses_left) as (number | null)[]).filter((it) => it !== null)
     const holder = row.holder === null ? undefined : (JSON.parse(row.holder) as StoredHolder)
     return {
-      noun: this.#ports.issuer.noun,
-      name: this.#ports.issuer.name,
+      ...this.#ports.issuer,
       id: row.id,
       path: printPath(decodeValue(row.path) as SavedStep[]),
       caveats: decodeValue(row.caveats) as ReadCaveats,
@@ -340,7 +340,7 @@ export class Grants {
   }
 
   get #label(): string {
-    return `${this.#ports.issuer.noun}/${this.#ports.issuer.name}`
+    return objectLabel(this.#ports.issuer)
   }
 
   /** The table is made when it is first needed: most objects never hand anything out. */

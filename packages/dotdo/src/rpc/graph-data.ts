@@ -8,7 +8,7 @@ import { DotdoError } from '../base/errors.ts'
 export const graphVersion = 1
 
 /** What a node is made on: an object, or what an earlier node gave. */
-export type GraphPlace = { noun: string; name: string } | { node: number }
+export type GraphPlace = { noun: string; name: string; jurisdiction?: string } | { node: number }
 
 /** One call, one read, or one map. Numbers are unique in the whole graph; those of inputs are given out like those of calls. */
 export interface GraphNode {
@@ -74,7 +74,12 @@ function isWhole({ inputs, nodes }: GraphData): boolean {
 function isNode(node: GraphNode, known: Set<unknown>): boolean {
   const { id, on, path, each } = node
   if (typeof id !== 'number' || !Array.isArray(path) || !path.every((name) => typeof name === 'string')) return false
-  if ('node' in on ? !known.has(on.node) : typeof on.noun !== 'string' || typeof on.name !== 'string') return false
+  if (
+    'node' in on
+      ? !known.has(on.node)
+      : typeof on.noun !== 'string' || typeof on.name !== 'string' || !['undefined', 'string'].includes(typeof on.jurisdiction)
+  )
+    return false
   if (each && !each.nodes.every((inner) => isNode(inner, known.add(each.input)))) return false
   known.add(id)
   return true

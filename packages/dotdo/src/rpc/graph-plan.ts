@@ -1,5 +1,6 @@
 /** What a graph would send: which messages, to whom, with what in them, and what goes from one object to another. */
 import { isGraphRef, type GraphData, type GraphNode, type GraphPlace } from './graph-data.ts'
+import { objectLabel } from './origin.ts'
 import { estimateBytes } from './stats.ts'
 
 /** One message: everything that a graph has to say to one object. */
@@ -115,7 +116,7 @@ export function drawPlan({ messages, handOffs }: GraphPlan): string {
 
 function placed(on: GraphPlace, home: Map<number, { object: string; text: string; halfTrips: number }>) {
   if ('node' in on) return home.get(on.node)
-  const object = `${on.noun}/${on.name}`
+  const object = objectLabel(on)
   return { object, text: object, halfTrips: 0 }
 }
 
@@ -130,7 +131,7 @@ function referred(value: unknown): GraphPlace[] {
 function printed(value: unknown, home: Map<number, { text: string }>): string {
   if (isGraphRef(value)) {
     const [on, ...path] = value['dotdo:ref']
-    return [('node' in on ? home.get(on.node)?.text : `${on.noun}/${on.name}`) ?? 'input', ...path].join('.')
+    return [('node' in on ? home.get(on.node)?.text : objectLabel(on)) ?? 'input', ...path].join('.')
   }
   if (typeof value === 'bigint') return `${value}n`
   if (value instanceof Date) return value.toISOString()

@@ -3,7 +3,7 @@ import { DotdoError } from '../base/errors.ts'
 import { graphVersion, type GraphData, type GraphNode, type GraphPlace, type GraphRef } from './graph-data.ts'
 import { overLimit } from './limits.ts'
 import type { Answer, Place, Recorder, Stub } from './ref.ts'
-import { placeOfRef, recording } from './ref.ts'
+import { placeOfRef, recording, type ObjectName } from './ref.ts'
 
 /** How many calls a graph may hold. */
 const mostNodes = 10_000
@@ -88,16 +88,16 @@ class GraphRecorder implements Recorder {
   }
 
   #place(on: Place): GraphPlace {
-    if ('noun' in on) return { noun: on.noun, name: on.name }
+    if ('noun' in on) return objectPlace(on)
     if ('answer' in on) {
       if (!(on.answer instanceof RecordedAnswer) || on.answer.record !== this.#record) throw notData('an answer of another graph')
       return { node: on.answer.id }
     }
     // A reference from before: the calls that it came to be by are made again.
     if (!on.description) throw notData('a capability that was not made by plain calls of an object')
-    const { noun, name, path } = on.description
-    let place: GraphPlace = { noun, name }
-    for (const [step, args] of path) place = this.#place({ answer: this.#add({ on: place, path: [step], ...(args && { args }) }) })
+    let place = objectPlace(on.description)
+    for (const [step, args] of on.description.path)
+      place = this.#place({ answer: this.#add({ on: place, path: [step], ...(args && { args }) }) })
     return place
   }
 
@@ -157,4 +157,8 @@ function awaited(): DotdoError {
     'GRAPH_AWAITED',
     'A graph is recorded and not run, so nothing in it can be awaited. Pass the result of one call as an argument of the next, or use .map(), and return what the graph should give.',
   )
+}
+
+function objectPlace({ noun, name, jurisdiction }: ObjectName): GraphPlace {
+  return { noun, name, ...(jurisdiction !== undefined && { jurisdiction }) }
 }

@@ -3,7 +3,7 @@ import { applyPath, type Stub } from './ref.ts'
 import { isGraphRef, type GraphData, type GraphNode, type GraphPlace } from './graph-data.ts'
 
 /** Gives the stub of an object. */
-export type OpenObject = (noun: string, name: string) => Stub
+export type OpenObject = (noun: string, name: string, jurisdiction?: string) => Stub
 
 /**
  * Makes all calls of a graph, in their order, in one turn, and resolves with its result. Calls that the result does not need are made too; their
@@ -42,7 +42,7 @@ function replayNodes(nodes: readonly GraphNode[], known: Map<number, unknown>, o
 }
 
 function stubAt(on: GraphPlace, known: Map<number, unknown>, open: OpenObject): Stub {
-  return 'node' in on ? (known.get(on.node) as Stub) : open(on.noun, on.name)
+  return 'node' in on ? (known.get(on.node) as Stub) : open(on.noun, on.name, on.jurisdiction)
 }
 
 /** A value with the answers of its references in their places. */

@@ -15,13 +15,15 @@ import type { BytePipe } from './byte-stream.ts'
 import { ClientSession } from './client-session.ts'
 import { linkVersion, type DirectCall, type LinkAnswer, type LinkCall, type LinkPeer } from './frames.ts'
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
+import { meteredPeer } from './metered-peer.ts'
+import { leadsTo } from './shortcuts.ts'
 import { LoneCall } from './lone-call.ts'
 import { unawaitedLoss, whyLost } from './lost.ts'
 import { OrderSource } from './order.ts'
 import { sentOrigin, type Caller, type Origin } from './origin.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
-import { bindCall, mapSession, rootRef, type Answer, type Start } from './ref.ts'
+import { bindCall, mapSession, rootRef, type Answer, type CameBy, type ObjectName, type Start } from './ref.ts'
 import type { LinkStats } from './stats.ts'
 
 /** What the calling end needs of its surroundings. */
@@ -45,14 +47,17 @@ export interface LinkClientPorts {
   detached<T>(work: () => T): T
   /** A call failed that nobody had awaited when its answer came. */
   unawaitedFailure(error: DotdoError): void
+  /** The object at an address that another has told. */
+  peerAt(address: unknown): LinkPeer
 }
 
 /** The calling end of the link to one object; see the head of this file for what it owns. */
 export class Link implements Start {
-  readonly at: { noun: string; name: string } | undefined
+  readonly at: ObjectName | undefined
   /** It leads to the object itself. */
   readonly steps: readonly [] = []
   readonly whole: Link = this
+  cameBy: CameBy | undefined
   #open: () => LinkPeer
   #peer: LinkPeer | undefined
   #ports: LinkClientPorts
@@ -68,18 +73,14 @@ export class Link implements Start {
   #name: string | undefined
   #named = 0
   #order: OrderSource
+  /** Native calls whose answers are due. */
+  #underWay = 0
 
   /**
    * @param peer gives the far end; asked again after it has failed
    * @param at what the object is called, for those who save a reference to it
    */
-  constructor(
-    peer: () => LinkPeer,
-    ports: LinkClientPorts,
-    stats: LinkStats,
-    limits: Partial<LinkLimits> = {},
-    at?: { noun: string; name: string },
-  ) {
+  constructor(peer: () => LinkPeer, ports: LinkClientPorts, stats: LinkStats, limits: Partial<LinkLimits> = {}, at?: ObjectName) {
     this.at = at
     this.#open = peer
     this.#ports = ports
@@ -97,6 +98,16 @@ export class Link implements Start {
   root(): RpcStub<Record<string, never>> {
     const caller = this.#ports.caller()
     return caller.context ? rootRef(this, caller) : (this.#root ??= rootRef(this, caller))
+  }
+
+  /** A link to the object at an address that the far end has told. What goes over it counts as this link's. */
+  toAddress(address: unknown): Link {
+    return new Link(() => meteredPeer(this.#ports.peerAt(address), this.#stats), this.#ports, this.#stats, this.#limits)
+  }
+
+  /** Whether no call is under way, or waits to leave: whoever calls the object now comes after all calls of this link. */
+  get isQuiet(): boolean {
+    return this.#turns.size === 0 && this.#underWay === 0 && !this.#order.isOpen && ![...this.#sessions].some((session) => session.isBusy)
   }
 
   /** Who calls now. */
@@ -145,7 +156,7 @@ export class Link implements Start {
     const link = this
     const target = new Proxy(new Forwarder(), {
       get(forwarder, property) {
-        if (typeof property !== 'string') return Reflect.get(forwarder, property)
+        if (typeof property !== 'string') return property === leadsTo ? link : Reflect.get(forwarder, property)
         // The framework's own names are not for whoever holds a stub.
         if (property.startsWith(frameworkPrefix)) return undefined
         return Reflect.get(link.#turn(caller).session.main, property)
@@ -156,12 +167,13 @@ export class Link implements Start {
 
   #turn(whose?: Caller): Turn {
     const now = this.#ports.caller()
-    const { context, origin } = now.context === undefined && whose ? whose : now
+    const who = now.context === undefined && whose ? whose : now
+    const { context, origin } = who
     let turn = this.#turns.get(context)
     if (!turn) {
       const begun: Turn = new Turn(origin, {
-        call: (call) => this.#use((peer) => peer.call(call)),
-        open: (answered) => this.#session(origin, begun, answered),
+        call: (call) => this.#calling(call),
+        open: (answered) => this.#session(who, begun, answered),
         ended: () => {
           if (this.#turns.get(context) === begun) this.#turns.delete(context)
         },
@@ -175,7 +187,7 @@ export class Link implements Start {
     return turn
   }
 
-  #session(origin: Origin, turn: Turn, answered: LinkCall | undefined): ClientSession {
+  #session(caller: Caller, turn: Turn, answered: LinkCall | undefined): ClientSession {
     const opened: ClientSession = this.#ports.detached(
       () =>
         new ClientSession({
@@ -188,7 +200,7 @@ export class Link implements Start {
           limits: this.#limits,
           told: (session, isKept) => this.#tell(session, isKept),
           ended: () => (this.#ended.length > 0 ? { ended: this.#ended.splice(0) } : {}),
-          origin,
+          caller,
           order: this.#order,
           turnEnded: answered ? () => {} : () => turn.leave(),
           ...(answered && { answered }),
@@ -238,6 +250,15 @@ export class Link implements Start {
 
   #far(): LinkPeer {
     return (this.#peer ??= this.#open())
+  }
+
+  async #calling(call: LinkCall): Promise<LinkAnswer> {
+    this.#underWay++
+    try {
+      return await this.#use((peer) => peer.call(call))
+    } finally {
+      this.#underWay--
+    }
   }
 
   /** One native call. Calls on one native stub arrive in their order, so one is kept until it fails: a broken one stays broken. */

@@ -152,7 +152,7 @@ export class LinkServer {
         ['pull', i + 1],
       ]
     })
-    return this.#exchange(opened, { version: linkVersion, session, seq: 0, frames }, mayWait)
+    return this.#exchange(opened, { version: linkVersion, session, seq: 0, frames }, mayWait, true)
   }
 
   #open(id: string, sent: Origin | undefined, main: (conversation: Conversation) => object): ServerSession {
@@ -161,7 +161,7 @@ export class LinkServer {
     return session
   }
 
-  async #exchange(session: ServerSession, message: LinkMessage, mayWait = true): Promise<LinkReply> {
+  async #exchange(session: ServerSession, message: LinkMessage, mayWait = true, sparesTold = false): Promise<LinkReply> {
     try {
       await session.turnOf(message)
       while (this.#line) await this.#line
@@ -171,7 +171,7 @@ export class LinkServer {
       })
       this.#line = line
       await taken
-      return await session.reply(message, mayWait)
+      return await session.reply(message, mayWait, sparesTold)
     } finally {
       this.#scheduleSweep()
     }

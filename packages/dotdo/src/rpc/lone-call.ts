@@ -4,12 +4,13 @@
  * Owns what becomes of it: recorded, then either joined to a session or sent as one native call. Invariants:
  * 1. It is carried once, by one of the two.
  * 2. Its answer is there for everybody who asks, whenever they ask; a failure that nobody had asked for when it came is told.
+ * 3. What was called on it while it was under way is called before anybody gets the answer, and so before what is called on that.
  */
 import { RpcPromise } from 'capnweb'
 import { codeOf, DotdoError } from '../base/errors.ts'
 import type { ClientSession } from './client-session.ts'
 import type { DirectCall } from './frames.ts'
-import { bindCall, here, wrapped, type Answer, type Stub } from './ref.ts'
+import { bindCall, here, wrapped, type Answer, type Objects, type Stub } from './ref.ts'
 
 /** What a lone call needs of its turn. */
 export interface LoneCallPorts {
@@ -32,8 +33,13 @@ export class LoneCall implements Answer {
   /** Of a call that went natively: the session that its answer has opened, and its promise there. */
   #session: ClientSession | undefined
   #bound: Stub | undefined
+  /** What was called on it while it was under way waits in this; and how many steps of promises longer. */
   #waiting: Stub | undefined
+  #stepsLeft = 0
+  /** Its answer as it came; and as its user gets it. */
+  #arrived = Promise.withResolvers<unknown>()
   #settled = Promise.withResolvers<unknown>()
+  #objects: Objects | undefined
   #isAwaited = false
   #isDisposed = false
   #isHere = false
@@ -42,6 +48,7 @@ export class LoneCall implements Answer {
     this.#call = call
     this.#ports = ports
     this.ended = this.#settled.promise.then(noop, noop)
+    this.#arrived.promise.catch(noop)
   }
 
   /** The turn has a session after all: the call becomes its first. */
@@ -63,7 +70,7 @@ export class LoneCall implements Answer {
   /** Its plain value has come. */
   answered(value: unknown): void {
     this.#isHere = true
-    this.#settled.resolve(disposable(value))
+    void this.#settle(disposable(value))
   }
 
   /** It is a call of the session that the answer has opened. */
@@ -76,7 +83,7 @@ export class LoneCall implements Answer {
         this.#isHere = true
         // Nobody has asked for it, and nobody will.
         if (this.#isDisposed && !this.#isAwaited) (it as Partial<Disposable> | undefined)?.[Symbol.dispose]?.()
-        this.#settled.resolve(wrapped(session, it, this))
+        void this.#settle(wrapped(session, it, this))
       },
       (error: unknown) => this.#fail(error),
     )
@@ -84,8 +91,21 @@ export class LoneCall implements Answer {
 
   /** Its message did not come back. Whether nobody has asked for it: the link tells of those. */
   lost(error: unknown): boolean {
-    this.#settled.reject(error)
+    this.#reject(error)
     return !this.#isAwaited
+  }
+
+  async #settle(value: unknown): Promise<void> {
+    this.#arrived.resolve(value)
+    // capnweb makes the calls that wait some steps of promises after it has the answer.
+    if (this.#waiting) while (this.#stepsLeft-- > 0) await done
+    this.#waiting = undefined
+    this.#settled.resolve(value)
+  }
+
+  #reject(error: unknown): void {
+    this.#arrived.reject(error)
+    this.#settled.reject(error)
   }
 
   #fail(error: unknown): void {
@@ -93,11 +113,19 @@ export class LoneCall implements Answer {
       this.#ports.unawaited(
         new DotdoError(codeOf(error) ?? 'CALL_FAILED', error instanceof Error ? `${error.name}: ${error.message}` : String(error)),
       )
-    this.#settled.reject(error)
+    this.#reject(error)
   }
 
   get session(): ClientSession | undefined {
     return this.#joined ? this.#joined.session : this.#session
+  }
+
+  /** What is called while others wait stands behind them. */
+  get objects(): Objects | undefined {
+    return this.#joined ? this.#joined.objects : this.#waiting ? undefined : this.#objects
+  }
+  set objects(objects: Objects | undefined) {
+    this.#objects = objects
   }
 
   get isHere(): boolean {
@@ -117,11 +145,12 @@ export class LoneCall implements Answer {
   stub(): Stub {
     if (this.#state === 'recorded') this.#ports.openSession()
     if (this.#joined) return this.#joined.stub()
-    if (this.#bound) return this.#bound
+    if (this.#bound && !this.#waiting) return this.#bound
     // It went natively: what is called on its result waits here for the answer, and learns of a failure.
     this.#isAwaited = true
+    this.#stepsLeft = stepsToCall
     this.#waiting ??= new RpcPromise(
-      this.#settled.promise.then((value) => this.#bound?.dup() ?? value) as Promise<never>,
+      this.#arrived.promise.then((value) => this.#bound?.dup() ?? value) as Promise<never>,
     ) as unknown as Stub
     return this.#waiting
   }
@@ -137,6 +166,10 @@ export class LoneCall implements Answer {
     else (this.#bound ?? this.#waiting)?.[Symbol.dispose]()
   }
 }
+
+/** Steps of promises, at most, until capnweb has made the calls that waited for an answer: 8 were seen. */
+const stepsToCall = 32
+const done = Promise.resolve()
 
 function noop(): void {}
 

@@ -34,3 +34,8 @@ export function sentOrigin(origin: Origin): Origin {
 export function receivedOrigin(origin: Origin = { depth: 1 }): Origin {
   return origin.dryRun ? { ...origin, records: [] } : origin
 }
+
+/** What an object is called in errors, logs and origins: `Noun/name`, and in a jurisdiction `eu:Noun/name`. A noun has no colon, so it is one object. */
+export function objectLabel({ noun, name, jurisdiction }: { noun: string; name: string; jurisdiction?: string }): string {
+  return `${jurisdiction === undefined ? '' : `${jurisdiction}:`}${noun}/${name}`
+}

@@ -14,16 +14,20 @@ import { RpcPromise, RpcStub, type RpcSession } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import { insideOfStub } from './inside-of-stub.ts'
 
-/** What capnweb keeps behind a stub: only what is touched here. */
-interface Hook {
+/** What capnweb keeps behind a stub: only what is touched here and in `shortcuts.ts`. */
+export interface Hook {
   dup(): Hook
   dispose(): void
   /** Of a stream: what is read from, or the writer of what is written to. */
   state?: { stream?: ReadableStream; writer?: unknown }
   /** Of something at the other end of a session: where it is listed. */
-  entry?: { session: Session; activePull?: { promise: Promise<unknown> } }
+  entry?: { session: Session; activePull?: { promise: Promise<unknown> }; resolution?: Hook }
+  /** Of a promise that is here, once it is kept. */
+  resolution?: Hook
   /** Of a value that is here. */
   payload?: Payload
+  /** Of a capability that is here. */
+  target?: object
 }
 
 /** A value of capnweb's with what it holds. One that came over a session, or was copied, owns that. */
@@ -41,13 +45,19 @@ interface Payload {
 
 type HookOf<S> = (this: Payload, stream: S, parent: unknown, dup?: boolean) => Hook
 
-/** The inside of a session of capnweb's. */
+/** What is touched in a session of capnweb's. */
 interface Session {
   sendCall: (id: number, path: unknown[], args?: Payload) => Hook
   sendStream: (id: number, path: unknown[], args: Payload) => { promise: Promise<unknown>; size: number }
   createPipe: (stream: ReadableStream, hook: Hook) => number
   exportStub: (hook: Hook) => number
+  importStub: (id: number) => Hook
+  /** The number of what the other end has given; `undefined` for what is not its. */
+  getImport: (hook: Hook) => number | undefined
 }
+
+/** The inside of a session. */
+export const insideOf = (session: RpcSession): Session => rawOf(session.getRemoteMain()).hook.entry!.session
 
 /** What a session passes on, and how. */
 export interface PassingOn {
@@ -63,7 +73,7 @@ export interface PassingOn {
 /** Lets a session take what came over others, and give what goes on over others. */
 export function passOn(session: RpcSession, { refuseStreams, later }: PassingOn = {}): void {
   mendPayloads()
-  const inside = rawOf(session.getRemoteMain()).hook.entry!.session
+  const inside = insideOf(session)
   const { sendCall, sendStream, exportStub } = inside
   inside.sendCall = (id, path, args) => {
     if (args?.source !== 'owned') return Reflect.apply(sendCall, inside, [id, path, args])
@@ -96,7 +106,8 @@ export function passOn(session: RpcSession, { refuseStreams, later }: PassingOn 
   }
 }
 
-const rawOf = (stub: unknown) => Reflect.get(stub as object, insideOfStub) as { hook: Hook; pathIfPromise?: unknown[] }
+/** What stands behind a stub. */
+export const rawOf = (stub: unknown) => Reflect.get(stub as object, insideOfStub) as { hook: Hook; pathIfPromise?: unknown[] }
 
 /** What is called on it fails, and so does its promise. */
 function failed(error: Error): Hook {

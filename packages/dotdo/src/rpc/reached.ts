@@ -7,12 +7,13 @@ import type { ClientSession } from './client-session.ts'
 import { frameworkPrefix } from './conversation.ts'
 import type { Link } from './link-client.ts'
 import type { Caller } from './origin.ts'
-import { applyPath, bindCall, mapSession, rootRef, type Answer, type Start, type Step, type Stub } from './ref.ts'
+import { applyPath, bindCall, mapSession, rootRef, type Answer, type CameBy, type Start, type Step, type Stub } from './ref.ts'
 
 /** What a framework method of an object, or of what another such method gave, answers with. */
 export class Reached implements Start {
   readonly at: Link['at']
   readonly steps: readonly Step[]
+  readonly cameBy: CameBy | undefined
   /** Less than the object is meant: no other object is given a link of its own. */
   readonly whole = undefined
   readonly #from: Link | Reached
@@ -27,6 +28,7 @@ export class Reached implements Start {
    */
   constructor(from: Link | Reached, method: string, args: unknown[]) {
     this.at = from.at
+    this.cameBy = from.cameBy
     this.steps = [...from.steps, [frameworkPrefix + method, args]]
     this.#from = from
     this.#method = frameworkPrefix + method

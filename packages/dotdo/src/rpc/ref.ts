@@ -14,6 +14,7 @@ import { recordable } from './mapper.ts'
 import type { Caller } from './origin.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
+import { linkBehindStub } from './shortcuts.ts'
 
 /** A stub or a promise of capnweb, of anything. */
 export type Stub = RpcStub<Record<string, never>>
@@ -22,6 +23,8 @@ export type Stub = RpcStub<Record<string, never>>
 export interface Answer {
   /** How it came to be; set by whoever makes a reference of it. */
   made?: Made | undefined
+  /** Other objects in its value, once that has come. */
+  objects?: Objects | undefined
   /** Whether it stands in a record and was never made. */
   readonly isRecorded?: true
   /** Whether it can be awaited. */
@@ -45,6 +48,12 @@ export interface Consumer {
   introduce(link: Link): Stub | undefined
 }
 
+/** Other objects that stand in a value: by path, names joined by a line break. */
+export type Objects = Map<string, Root>
+
+/** Where in which result something stood. */
+export type CameBy = Core
+
 /** What a reference is made of. */
 interface Core {
   answer: Answer | Root
@@ -55,12 +64,22 @@ interface Core {
 
 type Target = (() => void) & { core: Core }
 
+/** What an object is called. Names in different jurisdictions are different objects. */
+export interface ObjectName {
+  noun: string
+  name: string
+  /** Where its data has to stay: `'eu'`. Absent where no place is prescribed. */
+  jurisdiction?: string
+}
+
 /** Where references begin that never wear out: an object's link, or what a method of the framework gives anew in each turn. */
 export interface Start {
   /** What the object is called, where it has a name. */
-  readonly at: { noun: string; name: string } | undefined
+  readonly at: ObjectName | undefined
   /** What leads to it from the object itself. */
   readonly steps: readonly Step[]
+  /** Of an object that has no name here: the result that it stood in. */
+  readonly cameBy: CameBy | undefined
   /** The link, where all of the object is meant: it can be given to another object as it is. */
   readonly whole: Link | undefined
   /** Records a call (`args` given) or a read. */
@@ -140,7 +159,7 @@ export interface Recorder {
 }
 
 /** What a recorded call is made on: an object, an earlier answer of the same record, or, as data, what a live reference came to be by. */
-export type Place = { noun: string; name: string } | { answer: Answer } | { description: RefDescription | undefined }
+export type Place = ObjectName | { answer: Answer } | { description: RefDescription | undefined }
 
 let recorder: Recorder | undefined
 
@@ -163,7 +182,7 @@ export function placeOfRef(value: unknown): { on: Place; path: readonly string[]
 
 function placeOf(core: Core): Place {
   const { answer } = core
-  if (answer instanceof Root) return answer.link.at ?? { description: undefined }
+  if (answer instanceof Root) return answer.link.at ?? { description: describeFrom({ answer, path: [] }) }
   return answer.isRecorded ? { answer } : { description: describeFrom({ answer, path: [] }) }
 }
 
@@ -210,6 +229,8 @@ export function wrapped(session: ClientSession, value: unknown, from: Answer): u
 function wrappedDeep(session: ClientSession, value: unknown, from: Answer, path: string[]): unknown {
   if (typeof value === 'function') {
     if (Object.getPrototypeOf(value) !== RpcStub.prototype || coreOf(value)) return value
+    const link = linkBehindStub(value)
+    if (link) return objectIn(link, from, path)
     const answer = new Bound(session, value as unknown as Stub, false)
     answer.made = { of: { answer: from, path: [...path] }, args: undefined }
     return refOf({ answer, path: [] })
@@ -227,13 +248,30 @@ function wrappedDeep(session: ClientSession, value: unknown, from: Answer, path:
   return value
 }
 
+/** Another object that stands in a result, as the reference that `this.Noun(id)` gives: what is called on it goes to the object itself. */
+function objectIn(link: Link, from: Answer, path: readonly string[]): Stub {
+  link.cameBy ??= { answer: from, path: [...path] }
+  const root = new Root(link, link.caller())
+  ;(from.objects ??= new Map()).set(path.join('\n'), root)
+  return refOf({ answer: root, path: [] })
+}
+
+/** The way to what a reference leads to: where that is another object by now, or lies behind one, from there. */
+function shortest(core: Core): Core {
+  const { answer, path } = core
+  if (answer instanceof Root || !answer.objects) return core
+  for (let length = 0; length <= path.length; length++) {
+    const root = answer.objects.get(path.slice(0, length).join('\n'))
+    if (root) return { answer: root, path: path.slice(length) }
+  }
+  return core
+}
+
 /** One step of the way from an object to what a call of it gave: a name, and the arguments where it is a call. */
 export type Step = [name: string, args?: unknown[]]
 
 /** Where a reference leads, as data: an object, and the calls and properties from there on. */
-export interface RefDescription {
-  noun: string
-  name: string
+export interface RefDescription extends ObjectName {
   path: Step[]
 }
 
@@ -257,8 +295,12 @@ function describeFrom(start: ReturnType<typeof coreOf>): RefDescription | undefi
     }
     while (names.length > 0) steps.push([names.pop()!])
     if (at.answer instanceof Root) {
-      const { at: object, steps: first } = at.answer.link
-      return object && { ...object, path: [...first, ...steps.reverse()] }
+      const { at: object, steps: first, cameBy } = at.answer.link
+      if (object || !cameBy) return object && { ...object, path: [...first, ...steps.reverse()] }
+      steps.push(...first.toReversed())
+      args = undefined
+      at = cameBy
+      continue
     }
     const how: Made | undefined = at.answer.made
     if (how && 'narrow' in how) steps.push([`${frameworkPrefix}narrow`, how.narrow])
@@ -404,7 +446,8 @@ function prototypeOf(core: Core): object {
   return isPromise(core) ? RpcPromise.prototype : RpcStub.prototype
 }
 
-function call({ answer, path }: Core, args: unknown[]): Answer {
+function call(core: Core, args: unknown[]): Answer {
+  const { answer, path } = shortest(core)
   if (answer instanceof Root) {
     if (path.length === 0) throw new TypeError('An object is no function: call a method of it.')
     return answer.link.record([...path], args, answer.caller)
@@ -418,7 +461,9 @@ function call({ answer, path }: Core, args: unknown[]): Answer {
 function answerOf(core: Core): Answer {
   if (core.path.length === 0) return core.answer as Answer
   if (!core.read) {
-    const { answer, path } = core
+    const short = recorder ? core : shortest(core)
+    // What is an object itself is read where it came.
+    const { answer, path } = short.path.length > 0 ? short : core
     if (recorder) core.read = recorder.call(placeOf(core), path, undefined)
     else if (answer instanceof Root) core.read = answer.link.record([...path], undefined, answer.caller)
     else {
@@ -437,7 +482,8 @@ function stubOf(core: Core): Stub {
 }
 
 /** The real stub that goes into a value in place of a reference. */
-function inside(core: Core): Stub {
+function inside(given: Core): Stub {
+  const core = consumer ? shortest(given) : given
   if (consumer && isPromise(core)) {
     const answer = core.answer instanceof Root ? answerOf(core) : core.answer
     const handed = consumer.handOff(answer, core.answer instanceof Root ? [] : core.path)

@@ -56,9 +56,15 @@ export type Pending<T> = Promise<Received<T>> & IsRecorded<T> & Pipelined<T>
  */
 export type Element<T> = IsRecorded<T> & Pipelined<NoInfer<T>>
 
+/** Which of the objects of a name is meant. */
+export interface NounOptions {
+  /** Where its data has to stay: `'eu'`, `'fedramp'`. Names in different jurisdictions, and in none, are different objects. */
+  jurisdiction?: string
+}
+
 /** A noun, as it stands on `this`: `this.Stage('a')` is a stub of the object of that name. `Class` is what the noun is exported as. */
 export type Noun<Class, Instance = Class> = Class extends abstract new (...args: never[]) => Defines<unknown>
-  ? (id: string) => Remote<Instance>
+  ? (id: string, options?: NounOptions) => Remote<Instance>
   : Untyped
 
 /** The names of what can be called or read on a stub. */

@@ -12,6 +12,7 @@ import type { LinkServerPorts } from './link-server.ts'
 import { passOn } from './passing-on.ts'
 import type { CallOrder } from './order.ts'
 import type { Origin } from './origin.ts'
+import { Shortcuts } from './shortcuts.ts'
 
 /** The receiving end of one session. */
 export class ServerSession {
@@ -29,6 +30,9 @@ export class ServerSession {
   #drained: Promise<void> = Promise.resolve()
   #failure: { error: unknown } | undefined
   #guard: FrameGuard
+  #shortcuts: Shortcuts
+  /** Exports that the caller does not need, because it was told how to reach what they are without them. */
+  #spared = new Set<number>()
   /** Counts up with each sweep: the clock that overdue answers are told by, in milliseconds. */
   #ageMs = 0
   #duplex = false
@@ -70,6 +74,7 @@ export class ServerSession {
       },
     )
     passOn(this.#session)
+    this.#shortcuts = new Shortcuts(this.#session)
   }
 
   /** Resolves when it is this message's turn. @throws `LINK_LOST` for one that was delivered twice */
@@ -95,6 +100,7 @@ export class ServerSession {
       const giveUp = this.#expect(message.order)
       this.#gone.promise.catch(giveUp)
     }
+    for (const [kind, id] of message.frames) if (kind === 'release') this.#spared.delete(id as number)
     for (const ticket in message.targets) this.#targets.set(ticket, message.targets[ticket])
     try {
       this.#transport.deliver(this.#looked(message.frames), message.streams)
@@ -105,8 +111,12 @@ export class ServerSession {
     return this.#transport.idle()
   }
 
-  /** What there is to say to a message that was taken in. @throws `LINK_LIMIT`, `LINK_LOST` */
-  async reply(message: LinkMessage, mayWait: boolean): Promise<LinkReply> {
+  /**
+   * What there is to say to a message that was taken in.
+   * @param sparesTold whether the caller needs no export that is another object, because it has made no call on it yet
+   * @throws `LINK_LIMIT`, `LINK_LOST`
+   */
+  async reply(message: LinkMessage, mayWait: boolean, sparesTold = false): Promise<LinkReply> {
     if (this.#refused) throw this.#refused.error
     await this.#drainOrTurn()
     // A duplex caller has more to say before these calls can end, so its first message is never held back.
@@ -120,12 +130,16 @@ export class ServerSession {
     this.idleSweeps = 0
     if (this.#failure && frames.length === 0) throw this.#failure.error
     const records = this.#records?.splice(0)
+    const told = this.#shortcuts.take()
+    // Nothing was called on these before they were known, so nothing goes the long way.
+    if (sparesTold) for (const { exports } of told?.objects ?? []) for (const id of exports) this.#spared.add(id)
     return {
       seq: this.#replies++,
       ...this.#transport.streamsOf(frames),
       pending: this.#draining,
       open: this.isRetained,
       ...(records && { records }),
+      ...told,
       frames,
     }
   }
@@ -206,6 +220,6 @@ export class ServerSession {
     if (this.#draining || this.#duplex || this.#transport.openStreams > 0) return true
     if (this.#guard.hasUnpulled) return true
     // Exports beyond the main one and the callers' own calls are capabilities that results carried.
-    return this.#session.getStats().exports > 1 + this.#guard.calls
+    return this.#session.getStats().exports > 1 + this.#guard.calls + this.#spared.size
   }
 }

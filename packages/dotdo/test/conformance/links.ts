@@ -111,6 +111,7 @@ export function ends(main: object, Kind: typeof Link = Link) {
     newSession: () => `s${sessions++}`,
     detached: (work) => work(),
     unawaitedFailure: (error) => failures.push(error),
+    peerAt: (address) => address as LinkPeer,
   }
   const server = new LinkServer(
     () => main,

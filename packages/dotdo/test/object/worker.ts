@@ -55,6 +55,10 @@ export const Stage = DO.extend({
 })
 
 export const Pipeline = DO.extend({
+  /** Calls a counter of this name that has to stay somewhere. */
+  async countIn(name: string, jurisdiction: string) {
+    return (await this.Counter(name, { jurisdiction }).add(1)) as number
+  },
   attempts: 0,
   handled: [] as unknown[],
   fired: [] as unknown[],

@@ -265,7 +265,7 @@ describe('a reference', () => {
     }
     const link = new Link(
       () => peer,
-      { ...ports, caller: () => ({ context: undefined, origin: { depth: 1 } }), unawaitedFailure: () => {} },
+      { ...ports, caller: () => ({ context: undefined, origin: { depth: 1 } }), unawaitedFailure: () => {}, peerAt: () => peer },
       newLinkStats(),
       {},
       { noun: 'Counter', name: 'a' },

@@ -4,6 +4,7 @@ import { Link, type LinkClientPorts } from '../../src/rpc/link-client.ts'
 import { LinkServer, type LinkServerPorts } from '../../src/rpc/link-server.ts'
 import type { LinkLimits } from '../../src/rpc/limits.ts'
 import type { MapMeter } from '../../src/rpc/map-meter.ts'
+import type { ObjectName } from '../../src/rpc/ref.ts'
 import { bytePipe } from './byte-pipe.ts'
 import { newLinkStats } from '../../src/rpc/stats.ts'
 
@@ -24,7 +25,7 @@ export function pair(
     carry?: Carry
     framework?: FrameworkMethods
     /** What the object is called. */
-    at?: { noun: string; name: string }
+    at?: ObjectName
   } = {},
 ) {
   const failures: Error[] = []
@@ -39,6 +40,7 @@ export function pair(
     newSession: () => `s${sessions++}-${Math.random()}`,
     detached: (work) => work(),
     unawaitedFailure: (error) => failures.push(error),
+    peerAt: (address) => address as LinkPeer,
   }
   const serverPorts: LinkServerPorts = {
     endOfTurn: (then) => void setImmediate(then),
@@ -77,8 +79,8 @@ export function carried<T extends LinkMessage | LinkReply | LinkAnswer>(message:
     const { reply, ...answers } = message
     return { ...structuredClone(answers), ...(reply && { reply: carried(reply) }) } as T
   }
-  const { streams, targets, ...plain } = message as Partial<LinkMessage>
-  return { ...structuredClone(plain), ...(streams && { streams }), ...(targets && { targets }) } as T
+  const { streams, targets, objects, ...plain } = message as Partial<LinkMessage & LinkReply>
+  return { ...structuredClone(plain), ...(streams && { streams }), ...(targets && { targets }), ...(objects && { objects }) } as T
 }
 
 /** The end of a turn, and of a few more. */

@@ -1,0 +1,50 @@
+/** Objects that have to stay somewhere: never put elsewhere without a word. The platform of these tests has no jurisdictions, and says so. */
+import { env } from 'cloudflare:workers'
+import { describe, expect, test } from 'vitest'
+import { restoreBy } from '../../src/object/authority.ts'
+import { inJurisdiction, Links } from '../../src/object/nouns.ts'
+import { linkPorts, macOf } from '../../src/object/platform.ts'
+import { readCapability, signCapability } from '../../src/rpc/capability-token.ts'
+
+const links = () => new Links(linkPorts('test', () => {}))
+const unavailable = expect.objectContaining({ code: 'JURISDICTION_UNAVAILABLE', data: { jurisdiction: 'eu' } })
+
+describe('where the platform has no jurisdictions', () => {
+  test('an object in one is refused at once, and the object of the same name is not called', async () => {
+    const pipeline: any = links().user('Pipeline', 'jurisdiction')
+    await expect(Promise.resolve(pipeline.countIn('home', 'eu'))).rejects.toMatchObject({
+      code: 'JURISDICTION_UNAVAILABLE',
+      message: expect.stringContaining('this platform says: Jurisdiction restrictions are not implemented in workerd. Use'),
+    })
+    expect(() => links().user('Counter', 'home', 'eu')).toThrow(unavailable)
+    expect(await (links().user('Counter', 'home') as any).size).toBe(0)
+  })
+
+  test('a token of one is not restored to the object of the same name', () => {
+    const claims = { kind: 'capability', v: 1, noun: 'Counter', name: 'home', jurisdiction: 'eu', id: 'g', nonce: 'n' } as const
+    const token = signCapability(claims, macOf(env))
+    expect(() => restoreBy(links(), readCapability(token), token, undefined)).toThrow(unavailable)
+  })
+})
+
+describe('where the platform has them', () => {
+  /** What the platform's namespaces do, as far as it is asked of them. */
+  const namespace = (where = 'anywhere'): any => ({
+    idFromName: (name: string) => `${where} ${name}`,
+    jurisdiction: (it: string) => {
+      if (it !== 'eu') throw new TypeError(`Invalid jurisdiction: ${it}.`)
+      return namespace(it)
+    },
+  })
+
+  test('one name is another object in each, and in none', () => {
+    expect(inJurisdiction(namespace(), 'eu').idFromName('a')).toBe('eu a')
+    expect(inJurisdiction(namespace(), undefined).idFromName('a')).toBe('anywhere a')
+  })
+
+  test('one that there is not is refused by the words of the platform', () => {
+    expect(() => inJurisdiction(namespace(), 'mars')).toThrow(
+      expect.objectContaining({ code: 'JURISDICTION_UNAVAILABLE', message: expect.stringContaining('Invalid jurisdiction: mars.') }),
+    )
+  })
+})
