@@ -36,19 +36,19 @@ export class LoneCall implements Answer {
   /** What was called on it while it was under way waits in this; and how many steps of promises longer. */
   #waiting: Stub | undefined
   #stepsLeft = 0
-  /** Its answer as it came; and as its user gets it. */
-  #arrived = Promise.withResolvers<unknown>()
+  /** Its answer, as its user gets it; and as those calls get it that wait for it, where there are any. */
   #settled = Promise.withResolvers<unknown>()
+  #arrived: PromiseWithResolvers<unknown> | undefined
   #objects: Objects | undefined
   #isAwaited = false
   #isDisposed = false
   #isHere = false
+  #hasFailed = false
 
   constructor(call: DirectCall, ports: LoneCallPorts) {
     this.#call = call
     this.#ports = ports
     this.ended = this.#settled.promise.then(noop, noop)
-    this.#arrived.promise.catch(noop)
   }
 
   /** The turn has a session after all: the call becomes its first. */
@@ -70,7 +70,7 @@ export class LoneCall implements Answer {
   /** Its plain value has come. */
   answered(value: unknown): void {
     this.#isHere = true
-    void this.#settle(disposable(value))
+    this.#settle(disposable(value))
   }
 
   /** It is a call of the session that the answer has opened. */
@@ -83,7 +83,7 @@ export class LoneCall implements Answer {
         this.#isHere = true
         // Nobody has asked for it, and nobody will.
         if (this.#isDisposed && !this.#isAwaited) (it as Partial<Disposable> | undefined)?.[Symbol.dispose]?.()
-        void this.#settle(wrapped(session, it, this))
+        this.#settle(wrapped(session, it, this))
       },
       (error: unknown) => this.#fail(error),
     )
@@ -95,16 +95,22 @@ export class LoneCall implements Answer {
     return !this.#isAwaited
   }
 
-  async #settle(value: unknown): Promise<void> {
-    this.#arrived.resolve(value)
+  #settle(value: unknown): void {
+    if (this.#waiting) void this.#settleBehindCalls(value)
+    else this.#settled.resolve(value)
+  }
+
+  async #settleBehindCalls(value: unknown): Promise<void> {
+    this.#arrived?.resolve(value)
     // capnweb makes the calls that wait some steps of promises after it has the answer.
-    if (this.#waiting) while (this.#stepsLeft-- > 0) await done
+    while (this.#stepsLeft-- > 0) await done
     this.#waiting = undefined
     this.#settled.resolve(value)
   }
 
   #reject(error: unknown): void {
-    this.#arrived.reject(error)
+    this.#hasFailed = true
+    this.#arrived?.reject(error)
     this.#settled.reject(error)
   }
 
@@ -149,10 +155,14 @@ export class LoneCall implements Answer {
     // It went natively: what is called on its result waits here for the answer, and learns of a failure.
     this.#isAwaited = true
     this.#stepsLeft = stepsToCall
-    this.#waiting ??= new RpcPromise(
-      this.#arrived.promise.then((value) => this.#bound?.dup() ?? value) as Promise<never>,
-    ) as unknown as Stub
+    this.#waiting ??= this.#waitFor()
     return this.#waiting
+  }
+
+  #waitFor(): Stub {
+    // What has come already, or never will, is what it is.
+    const answer = this.#isHere || this.#hasFailed ? this.#settled : (this.#arrived = Promise.withResolvers())
+    return new RpcPromise(answer.promise.then((value) => this.#bound?.dup() ?? value) as Promise<never>) as unknown as Stub
   }
 
   carry(): Stub {

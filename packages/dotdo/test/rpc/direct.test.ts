@@ -219,6 +219,26 @@ describe('a result that came natively', () => {
     await new Promise((resolve) => setImmediate(resolve))
     expect(await door.open()).toBe(1)
   })
+  test('is called on while it is under way before it is called on once it is there', async () => {
+    const { root } = open(async (_, send) => {
+      await turns(3)
+      return await send()
+    })
+    const promise = root.getDoor()
+    await turns(1)
+    const early = promise.open()
+    const door = await promise
+    expect(await Promise.all([early, door.open(), promise.open()])).toEqual([1, 2, 3])
+  })
+  test('that failed fails what is called on it, before and after', async () => {
+    const { root } = open()
+    const failed = root.fail() as never as { open(): Promise<number> } & Promise<never>
+    await turns(1)
+    const early = failed.open()
+    await expect(Promise.resolve(failed)).rejects.toMatchObject({ code: 'BROKEN' })
+    await expect(Promise.resolve(early)).rejects.toMatchObject({ code: 'BROKEN' })
+    await expect(Promise.resolve(failed.open())).rejects.toMatchObject({ code: 'BROKEN' })
+  })
 })
 
 describe('order holds', () => {
