@@ -26,4 +26,5 @@ export const Target = DO.extend({
   },
 })
 
-export default serve()
+// Each test cuts sessions off from the same address, and none is to wait for those before it.
+export default serve({ limits: { client: { comebackMs: 0 } } })

@@ -1,55 +1,70 @@
 /**
- * A client that means harm, at full speed, in a thread of its own: told by a message which attack to make, and by `stop` to end it.
+ * A client that means harm, at full speed, in a process of its own: told by a message which attack to make, and by `stop` to tell what it did.
  *
- * It keeps as much on its way as a socket takes, and opens a new one when its socket is closed.
+ * It keeps as much on its way as a socket takes, and opens a new one at once when its socket is closed or its handshake refused.
  */
-import { parentPort } from 'node:worker_threads'
 
 /** What the bench asks for. */
 export interface Attack {
   kind: string
+  /** Of the socket. */
   url: string
   token: string
 }
 
+/** What an attack has done. */
+export interface Done {
+  sockets: number
+  frames: number
+}
+
 /** Bytes on their way, at most: what a peer that does not read would let grow without end in this process. */
-const mostOnItsWay = 1024 * 1024
+const mostOnItsWay = 4 * 1024 * 1024
 
-let running: { stopped: boolean } | undefined
-parentPort!.on('message', (attack: Attack | 'stop') => {
-  if (running) running.stopped = true
-  if (attack === 'stop') return
-  running = { stopped: false }
-  void assault(attack, running)
+const done: Done = { sockets: 0, frames: 0 }
+process.on('message', (attack: Attack | 'stop') => {
+  if (attack === 'stop') process.send!(done)
+  else void assault(attack)
 })
+process.send!('ready')
 
-async function assault({ kind, url, token }: Attack, state: { stopped: boolean }): Promise<void> {
-  while (!state.stopped) {
-    const socket = new WebSocket(new URL('/rpc', url).href.replace('http', 'ws'))
+async function assault({ kind, url, token }: Attack): Promise<void> {
+  for (;;) {
+    const socket = new WebSocket(url)
     let open = await new Promise<boolean>((resolve) => {
       socket.addEventListener('open', () => resolve(true))
       socket.addEventListener('close', () => resolve(false))
       socket.addEventListener('error', () => resolve(false))
     })
     socket.addEventListener('close', () => (open = false))
+    if (open) done.sockets++
+    const answered = new Set<number>()
+    socket.addEventListener('message', ({ data }) => {
+      const [frame, id] = /^\["re(?:solve|ject)",(\d+)/.exec(String(data)) ?? []
+      if (frame) answered.add(Number(id))
+    })
     const send = (...frames: unknown[]) => {
-      for (const frame of frames) if (open) socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame))
+      for (const frame of frames) {
+        if (!open) return
+        done.frames++
+        socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame))
+      }
     }
     send(['push', ['pipeline', 0, ['authenticate'], [token]]], ['push', ['pipeline', 1, ['Target'], ['attacked']]])
-    const next = attacks[kind]!()
-    while (open && !state.stopped) {
-      if (socket.bufferedAmount < mostOnItsWay) send(...next())
-      await new Promise((resolve) => setImmediate(resolve))
+    const next = attacks[kind]!(answered)
+    while (open) {
+      const isFull = socket.bufferedAmount >= mostOnItsWay
+      if (!isFull) send(...next())
+      // While the socket is full, the processor is left to those who are attacked: what waits is more than a millisecond's.
+      await new Promise((resolve) => (isFull ? setTimeout(resolve, 1) : setImmediate(resolve)))
     }
-    socket.close()
   }
-  parentPort!.postMessage('stopped')
 }
 
 const call = (from: number, method: string, ...args: unknown[]) => ['push', ['pipeline', from, [method], args]]
 
 /** Each makes the frames of its next moment. Numbers of calls count on from the two that open the session. */
-const attacks: Record<string, () => () => unknown[]> = {
+const attacks: Record<string, (answered: Set<number>) => () => unknown[]> = {
   calls() {
     let id = 2
     return () => Array.from({ length: 50 }, () => [call(2, 'ping'), ['pull', ++id], ['release', id, 1]]).flat()
@@ -72,6 +87,15 @@ const attacks: Record<string, () => () => unknown[]> = {
       id += 1
       const over = ['push', ['remap', list, [], [['import', list]], [['remap', -1, [], [], [[[['import', 0]]]]]]]]
       return [call(2, 'list', 1_000), over, ['pull', id], ['release', list, 1], ['release', id, 1]]
+    }
+  },
+  patient(answered) {
+    const [maps, asked] = [attacks['maps']!(answered), { id: 0 }]
+    return () => {
+      if (asked.id > 0 && !answered.delete(asked.id)) return []
+      const frames = maps()
+      asked.id = (frames[2] as [string, number])[1]
+      return frames
     }
   },
   exports() {

@@ -1,15 +1,19 @@
 /** Where clients speak capnweb to the Worker: over a WebSocket for live work, or as one batch by POST. Both are guarded by `rpc/`. */
 import { codeOf, DotdoError } from '../base/errors.ts'
+import { Comebacks, networkOf } from '../rpc/comeback.ts'
 import { FairShares } from '../rpc/fair-share.ts'
 import type { Frame } from '../rpc/frames.ts'
 import { defaultClientLimits, overLimit, type ClientLimits } from '../rpc/limits.ts'
 import { ServedClient } from '../rpc/served-client.ts'
 import { frameInvalid } from '../rpc/value-guard.ts'
 import { appOptions } from './app.ts'
-import { endOfTurn, mapMeter, timer } from './platform.ts'
+import { clock, endOfTurn, mapMeter, timer } from './platform.ts'
 
 /** The clients of this isolate share it. Holds no client that does nothing. */
 const shares = new FairShares()
+
+/** Networks of which clients were cut off. */
+const comebacks = new Comebacks(clock)
 
 /** The limits of clients of this app. */
 export const clientLimits = (): ClientLimits => ({ ...defaultClientLimits, ...appOptions().limits?.client })
@@ -17,36 +21,60 @@ export const clientLimits = (): ClientLimits => ({ ...defaultClientLimits, ...ap
 /**
  * Serves one request of a client: opens its socket, or answers its batch.
  * @param main makes the capability that it starts from
- * @throws `LINK_LIMIT`, `FRAME_INVALID` for a batch that is none: nothing of a session that ended so is answered
+ * @throws `LINK_LIMIT`, `FRAME_INVALID` for a batch that is none: nothing of a session that ended so is answered. `LINK_LIMIT` for a socket of a
+ *   network that has too many waiting
  */
 export async function serveClient(request: Request, main: () => unknown): Promise<Response> {
   if (request.method === 'POST') {
     const text = await answerBatch(request, main())
     return new Response(text, { headers: { 'access-control-allow-origin': '*' } })
   }
-  if (request.headers.get('upgrade')?.toLowerCase() === 'websocket') return openSocket(main())
+  if (request.headers.get('upgrade')?.toLowerCase() === 'websocket') return openSocket(request, main)
   return new Response('Calls come over a WebSocket, or as one batch by POST: use dotdo/client.\n', {
     status: 405,
     headers: { allow: 'POST' },
   })
 }
 
-/** The session of one WebSocket. It ends with the socket, and the socket with it. */
-function openSocket(main: unknown): Response {
+/**
+ * The session of one WebSocket. It ends with the socket, and the socket with it. Who was cut off lately waits for its handshake.
+ * @throws `LINK_LIMIT`
+ */
+async function openSocket(request: Request, main: () => unknown): Promise<Response> {
+  const limits = clientLimits()
+  const network = networkOf(addressOf(request))
+  const waitMs = comebacks.enter(network, limits)
+  if (waitMs > 0) await new Promise<void>((resolve) => void timer(waitMs, resolve))
   const { 0: client, 1: server } = new WebSocketPair()
   server.accept()
-  const served = new ServedClient(main, clientLimits(), {
+  const served = new ServedClient(main(), limits, {
     send: (text) => server.send(text),
-    ended: (reason) => closeSocket(server, reason),
+    ended: (reason) => {
+      if (cutOff.has(codeOf(reason))) comebacks.cutOff(network, limits)
+      closeSocket(server, reason)
+    },
     endOfTurn,
     timer,
+    now: () => clock.now(),
     mapMeter,
     shares,
   })
-  server.addEventListener('message', ({ data }) => served.received(data))
+  server.addEventListener('message', ({ data }) => {
+    // The platform reads a socket as fast as it can, serves nobody else while there is more to read, and has no way to be told to wait: only an
+    // error of the listener ends its reading.
+    if (!served.received(data)) throw overLimit('framesAfterEnd', limits.framesAfterEnd + 1, limits.framesAfterEnd, 'a client')
+  })
   server.addEventListener('close', () => served.gone())
   server.addEventListener('error', () => served.gone())
   return new Response(null, { status: 101, webSocket: client })
+}
+
+/** Ends of a session that are its client's doing. */
+const cutOff: ReadonlySet<unknown> = new Set(['LINK_LIMIT', 'FRAME_INVALID'])
+
+/** Where a request comes from: as Cloudflare says it, or as workerd does where nothing stands before it. All of whom neither is known are one. */
+function addressOf(request: Request): string {
+  return request.headers.get('cf-connecting-ip') ?? (request.cf as { clientIp?: string } | undefined)?.clientIp ?? ''
 }
 
 /** Most bytes of a close frame's reason: RFC 6455, section 5.5. */

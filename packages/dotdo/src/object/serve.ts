@@ -10,6 +10,7 @@ import { clock, linkPorts } from './platform.ts'
 import { serveCatalog, serveBucket } from './tables.ts'
 import { originOf, tracingOf } from './tracing.ts'
 import type { Origin } from '../rpc/origin.ts'
+import { LimitError } from '../rpc/limits.ts'
 import { verifyToken } from '../rpc/tokens.ts'
 
 /** What the framework reads of the Worker's bindings. */
@@ -81,6 +82,10 @@ function refusal(error: unknown): Response {
     console.error(redactText(error instanceof Error ? (error.stack ?? String(error)) : String(error)))
     return Response.json({ code: 'INTERNAL', message: 'The Worker failed. Its log has the reason.' }, { status: 500 })
   }
-  const status = /^(?:TOKEN|SECRET)_/.test(code) ? 401 : 400
-  return Response.json({ code, message: redactText((error as Error).message) }, { status })
+  const message = redactText((error as Error).message)
+  // RFC 6585, section 4.
+  const waitMs = error instanceof LimitError && error.data.limit === 'comebackEndMs' ? error.data.value : undefined
+  if (waitMs !== undefined)
+    return Response.json({ code, message }, { status: 429, headers: { 'retry-after': String(Math.ceil(waitMs / 1000)) } })
+  return Response.json({ code, message }, { status: /^(?:TOKEN|SECRET)_/.test(code) ? 401 : 400 })
 }

@@ -62,7 +62,7 @@ export class Share {
     this.#moved = true
     this.#atWork.add(this)
     this.#watch()
-    this.#refill ??= this.#ports.timer(this.#limits.restMs, () => this.#fill())
+    this.#rest()
   }
 
   /** Calls `then` once, when the client may go on: at the end of this turn where it is alone, after its rest where it is not. */
@@ -85,11 +85,17 @@ export class Share {
     this.#waiting = undefined
   }
 
-  #fill(): void {
-    this.#refill = undefined
-    this.#left = Math.min(this.#limits.workAhead, this.#left + this.#limits.workPerTurn)
-    if (this.#left < this.#limits.workAhead && !this.#ended) this.#refill = this.#ports.timer(this.#limits.restMs, () => this.#fill())
-    if (this.mayGo) this.#go()
+  /** One timer for as many rests as the client needs before it may go on: a debt of seconds is not thousands of timers. */
+  #rest(): void {
+    const { restMs, workPerTurn, workAhead } = this.#limits
+    if (this.#refill || this.#ended || this.#left >= workAhead) return
+    const rests = Math.max(1, Math.floor(-this.#left / workPerTurn) + 1)
+    this.#refill = this.#ports.timer(rests * restMs, () => {
+      this.#refill = undefined
+      this.#left = Math.min(workAhead, this.#left + rests * workPerTurn)
+      this.#rest()
+      if (this.mayGo) this.#go()
+    })
   }
 
   #go(): void {

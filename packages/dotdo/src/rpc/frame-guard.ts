@@ -13,7 +13,7 @@
 import { errorFrame } from './errors.ts'
 import type { Frame } from './frames.ts'
 import { overLimit, type SessionLimits } from './limits.ts'
-import type { MapBudget, MapMeter } from './map-meter.ts'
+import type { MapMeter } from './map-meter.ts'
 import { frameInvalid, isWhole, noWayBack, Refusal, ValueGuard, type MessageCost } from './value-guard.ts'
 
 interface Call {
@@ -50,8 +50,8 @@ export interface Looked {
   answers: Frame[]
   /** Depths of the calls, and instructions of the `.map`s. */
   work: number
-  /** What its `.map`s cost while they run here; absent where there are none. */
-  budget?: MapBudget
+  /** Whether there is a `.map` in it. */
+  maps: boolean
 }
 
 /** The guard of one session; see the head of this file. */
@@ -99,6 +99,11 @@ export class FrameGuard {
     return this.#work
   }
 
+  /** Values that the `.map`s of the session have made here. */
+  get mapSteps(): number {
+    return this.#values.spent.steps
+  }
+
   /** Whether a call may wait for something else that the other end says: it holds a capability of it, has called it back, or reads its stream. */
   get needsMore(): boolean {
     return this.#sent > 0 || this.#piped || this.#values.capabilities > 0
@@ -111,11 +116,11 @@ export class FrameGuard {
    */
   look(frames: Frame[], now = 0): Looked {
     if (frames.length > this.#limits.framesPerMessage) throw this.#over('framesPerMessage', frames.length)
-    const looked: Looked = { frames: [], answers: [], work: 0 }
-    const cost: MessageCost = { budget: undefined, work: 0 }
+    const looked: Looked = { frames: [], answers: [], work: 0, maps: false }
+    const cost: MessageCost = { budget: undefined, work: 0, maps: false }
     for (const frame of frames) this.#lookAt(frame, now, cost, looked)
     looked.work = cost.work
-    if (cost.budget) looked.budget = cost.budget
+    looked.maps = cost.maps
     return looked
   }
 

@@ -59,6 +59,12 @@ export interface ClientLimits extends SessionLimits {
   workPerTurn: number
   /** How long one rest is. */
   restMs: number
+  /** Frames that are still read when a session has ended, so that the client learns of it: 1 each, and 1 more for each 8 KiB. Over it the socket is dropped. */
+  framesAfterEnd: number
+  /** How long the network of a client that was cut off waits for its next socket: twice as long with each session that is cut off. 0 lets all in at once. */
+  comebackMs: number
+  /** How long it waits at most; sockets that would wait longer are refused. After six times its last wait without another cut all is forgotten. */
+  comebackEndMs: number
 }
 
 /** The limits of how far calls go on from object to object. */
@@ -121,6 +127,9 @@ export const defaultClientLimits: ClientLimits = {
   workAhead: 200,
   workPerTurn: 4,
   restMs: 1,
+  framesAfterEnd: 1_000,
+  comebackMs: 2_000,
+  comebackEndMs: 10_000,
 }
 
 /** What holds for depth where nothing else is said. */
@@ -161,6 +170,7 @@ function advice(limit: string): string {
   if (limit.startsWith('map')) return `Map over fewer elements, or do the work in a method of the object, ${raise}`
   if (limit.startsWith('chain')) return `Await a result in between, ${raise}`
   if (limit.startsWith('callDepth')) return `Objects call each other in a circle, or need a shorter way, ${raise}`
+  if (limit === 'comebackEndMs') return `Sessions from its network were cut off: mend what they sent, and connect again later, ${raise}`
   if (limit === 'graphMs') return `The method still runs; let it answer at once and tell of its end by an event, ${raise}`
   if (/exports|calls|Waiting/.test(limit)) return `Dispose of what is no longer used and await answers before sending more, ${raise}`
   return `Split the work into more turns or smaller calls, ${raise}`

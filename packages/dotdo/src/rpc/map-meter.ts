@@ -15,16 +15,25 @@
 import { DEFAULT_LIMITS, type RpcLimits } from 'capnweb'
 import { defaultClientLimits, overLimit, type SessionLimits } from './limits.ts'
 
+/** What all `.map`s of one session have made: a client is charged with it. */
+export interface MapSpent {
+  /** Values. */
+  steps: number
+}
+
 /** What the `.map`s of one message may cost. */
 export class MapBudget {
   #limits: Pick<SessionLimits, 'mapFanOut' | 'mapSteps'>
   #caller: string | undefined
+  #spent: MapSpent
   #elements = 0
   #steps = 0
 
-  constructor(limits: Pick<SessionLimits, 'mapFanOut' | 'mapSteps'>, caller?: string) {
+  /** @param spent counted on with each step; a `.map` may run long after its message was looked at, when its list comes */
+  constructor(limits: Pick<SessionLimits, 'mapFanOut' | 'mapSteps'>, caller?: string, spent: MapSpent = { steps: 0 }) {
     this.#limits = limits
     this.#caller = caller
+    this.#spent = spent
   }
 
   /** @throws `LINK_LIMIT` */
@@ -35,12 +44,8 @@ export class MapBudget {
 
   /** @throws `LINK_LIMIT` */
   step(): void {
+    this.#spent.steps++
     if (++this.#steps > this.#limits.mapSteps) throw overLimit('mapSteps', this.#steps, this.#limits.mapSteps, this.#caller)
-  }
-
-  /** Values made so far: what a client's turn is charged with. */
-  get steps(): number {
-    return this.#steps
   }
 }
 

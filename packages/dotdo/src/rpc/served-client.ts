@@ -14,7 +14,7 @@ import type { FairShares, Share, SharePorts } from './fair-share.ts'
 import { FrameGuard } from './frame-guard.ts'
 import type { Frame } from './frames.ts'
 import { overLimit, type ClientLimits } from './limits.ts'
-import type { MapBudget, MapMeter } from './map-meter.ts'
+import type { MapMeter } from './map-meter.ts'
 import { passOn } from './passing-on.ts'
 import { frameInvalid, noWayBack } from './value-guard.ts'
 
@@ -24,6 +24,8 @@ export interface ServedClientPorts extends SharePorts {
   send(text: string): void
   /** The session is over. Called once; the reason has a code. */
   ended(reason: Error): void
+  /** Milliseconds. Needed with `shares`. */
+  now?: () => number
   /** Counts what `.map`s cost: the isolate's one. */
   mapMeter?: MapMeter | undefined
   /** Shares the isolate with the other clients. A batch has none: all of it is there at once, and bounded. */
@@ -40,6 +42,11 @@ const looksPerGraph = 10
 const depthPerWork = 4
 const stepsPerWork = 2.5
 const bytesPerWork = 8192
+const workPerMs = 20
+
+/** How often it is looked whether the isolate stands still, while a `.map` of a client's may run, and for how many times at least. */
+const stillMs = 5
+const stillLooks = 20
 
 /** The session of one client; see the head of this file. */
 export class ServedClient {
@@ -54,8 +61,14 @@ export class ServedClient {
   #head = 0
   #waitingBytes = 0
   #held = false
-  #budget: MapBudget | undefined
+  /** Steps of `.map`s that the share was charged with. */
+  #stepsCharged = 0
+  /** Looks that are left before nothing is suspected any longer. */
+  #looksLeft = 0
+  #cancelLook: (() => void) | undefined
   #ended = false
+  /** What came after the end, in frames. */
+  #unheard = 0
   #ageMs = 0
   #cancelAge: (() => void) | undefined
 
@@ -85,9 +98,15 @@ export class ServedClient {
     return this.#waiting.length - this.#head
   }
 
-  /** A frame has come. */
-  received(text: unknown): void {
-    if (this.#ended) return
+  /**
+   * A frame has come.
+   * @returns whether to read on. A session that is over is told to its client, and whoever goes on sending after that is not read any longer.
+   */
+  received(text: unknown): boolean {
+    if (this.#ended) {
+      this.#unheard += 1 + (typeof text === 'string' ? text.length / bytesPerWork : 1)
+      return this.#unheard <= this.#limits.framesAfterEnd
+    }
     try {
       if (typeof text !== 'string') throw frameInvalid('it is not a text', text)
       if (text.length > this.#limits.messageBytes) throw this.#over('messageBytes', text.length)
@@ -97,9 +116,10 @@ export class ServedClient {
       if (this.#waitingBytes > this.#limits.bytesWaiting) throw this.#over('bytesWaiting', this.#waitingBytes)
     } catch (error) {
       this.fail(error as Error)
-      return
+      return true
     }
     this.#pump()
+    return true
   }
 
   /** All frames of a batch have come. Resolves when every call that was asked for is answered, or is overdue. @throws the reason when the session ended */
@@ -131,8 +151,7 @@ export class ServedClient {
   /** Hands on what waits, as much as the client may have now. */
   #pump(): void {
     while (!this.#held && !this.#ended && this.waiting > 0) {
-      if (this.#budget) this.#share?.use(this.#budget.steps / stepsPerWork)
-      this.#budget = undefined
+      this.#chargeMaps()
       if (this.#share && !this.#share.mayGo) return this.#pauseUntil((then) => this.#share!.next(then))
       // A client that is called back has to be heard: what it is asked for may be what its calls wait for.
       if (this.#guard.work >= this.#limits.workAtOnce && !this.#guard.needsMore) return
@@ -152,6 +171,37 @@ export class ServedClient {
         return
       }
     }
+  }
+
+  /** What `.map`s cost is known when they have run, which is when their lists have come: it is charged before the next frame. */
+  #chargeMaps(): void {
+    const steps = this.#guard.mapSteps
+    if (steps > this.#stepsCharged) this.#share?.use((steps - this.#stepsCharged) / stepsPerWork)
+    this.#stepsCharged = steps
+  }
+
+  /**
+   * A `.map` on what an object answers runs at the object, which may be in this isolate, and in one piece. So while one may run, its client is charged
+   * with the time for which nothing else could: what was hindered is what is paid for, wherever it was done.
+   */
+  #suspect(): void {
+    const { now } = this.#ports
+    if (!this.#share || !now) return
+    this.#looksLeft = stillLooks
+    if (this.#cancelLook) return
+    const look = () => {
+      const due = now() + stillMs
+      this.#cancelLook = this.#ports.timer(stillMs, () => {
+        this.#cancelLook = undefined
+        if (this.#ended) return
+        const stillForMs = now() - due
+        // What is shorter is a timer's own.
+        if (stillForMs >= stillMs) this.#share!.use(stillForMs * workPerMs)
+        if (this.#guard.underWay === 0) this.#looksLeft--
+        if (this.#looksLeft > 0) look()
+      })
+    }
+    look()
   }
 
   #pauseUntil(next: (then: () => void) => void): void {
@@ -174,10 +224,9 @@ export class ServedClient {
   }
 
   #look(frames: Frame[]): void {
-    const { frames: passed, answers, work, budget } = this.#guard.look(frames, this.#ageMs)
+    const { frames: passed, answers, work, maps } = this.#guard.look(frames, this.#ageMs)
     this.#share?.use(work / depthPerWork)
-    // What its `.map`s cost is known when they have run: it is charged before the next frame.
-    this.#budget = budget
+    if (maps) this.#suspect()
     for (const answer of answers) this.#send(answer)
     this.#transport.deliver(passed)
     if (this.#guard.underWay > 0) this.#age()
@@ -200,6 +249,7 @@ export class ServedClient {
     this.#head = 0
     this.#share?.end()
     this.#cancelAge?.()
+    this.#cancelLook?.()
     this.#ports.ended(withCode(reason))
   }
 

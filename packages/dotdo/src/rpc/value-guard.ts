@@ -7,7 +7,7 @@
  */
 import { DotdoError } from '../base/errors.ts'
 import { overLimit, type SessionLimits } from './limits.ts'
-import { MapBudget, type MapMeter } from './map-meter.ts'
+import { MapBudget, type MapMeter, type MapSpent } from './map-meter.ts'
 import { frameworkPrefix } from './conversation.ts'
 
 /** What one message has cost so far. */
@@ -15,6 +15,8 @@ export interface MessageCost {
   budget: MapBudget | undefined
   /** Depths of its calls, and instructions of its `.map`s. */
   work: number
+  /** Whether there was a `.map`. */
+  maps: boolean
 }
 
 /** A reason to refuse one call, and not the session. */
@@ -41,6 +43,8 @@ export interface ValueGuardOptions {
 
 /** See the head of this file. */
 export class ValueGuard {
+  /** What the `.map`s of the session have cost so far. */
+  readonly spent: MapSpent = { steps: 0 }
   #options: ValueGuardOptions
   #limits: SessionLimits
   #held = new Set<number>()
@@ -172,8 +176,9 @@ export class ValueGuard {
     const size = { instructions: 0, nesting: 0 }
     this.#measure(instructions, 1, 0, size)
     this.#charge(cost, size.instructions)
+    cost.maps = true
     if (!this.#options.meter) return
-    cost.budget ??= new MapBudget(this.#limits, this.#options.caller)
+    cost.budget ??= new MapBudget(this.#limits, this.#options.caller, this.spent)
     this.#options.meter.meter(instructions, cost.budget, size.nesting > 1)
   }
 

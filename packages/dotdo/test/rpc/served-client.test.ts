@@ -6,6 +6,7 @@ import { codeOf } from '../../src/base/errors.ts'
 import { FairShares } from '../../src/rpc/fair-share.ts'
 import type { Frame } from '../../src/rpc/frames.ts'
 import { defaultClientLimits, type ClientLimits } from '../../src/rpc/limits.ts'
+import { MapMeter } from '../../src/rpc/map-meter.ts'
 import { ServedClient, type ServedClientPorts } from '../../src/rpc/served-client.ts'
 import { turns } from './pair.ts'
 
@@ -28,6 +29,9 @@ class Main extends RpcTarget {
   }
   wait() {
     return new Promise<string>((resolve) => this.gates.push(() => resolve('opened')))
+  }
+  list() {
+    return new Promise<number[]>((resolve) => this.gates.push(() => resolve(Array.from({ length: 100 }, (_, i) => i))))
   }
   fill(length: number) {
     return 'x'.repeat(length)
@@ -192,6 +196,22 @@ describe('what waits', () => {
   })
 })
 
+test('who goes on sending when its session is over is read on for a moment, by frames and by bytes, and then no longer', async () => {
+  for (const [text, times] of [
+    ['x', 9],
+    ['x'.repeat(8192 * 4), 2],
+  ] as const) {
+    const { served, ended } = serve({ framesAfterEnd: 10 })
+    expect(served.received('no frame')).toBe(true)
+    await turns()
+    expect(ended.map(codeOf)).toEqual(['FRAME_INVALID'])
+    for (let i = 0; i < times; i++) expect(served.received(text)).toBe(true)
+    for (let i = 0; i < 3; i++) served.received(text)
+    expect(served.received(text)).toBe(false)
+    expect(served.received(new ArrayBuffer(1))).toBe(false)
+  }
+})
+
 describe('shares', () => {
   /** How many calls of each of two clients are done by when the second one's are all done. */
   async function race(floods: number, politely: number): Promise<number[]> {
@@ -220,6 +240,76 @@ describe('shares', () => {
     }
     expect(main.log).toEqual(Array.from({ length: 1_000 }, (_, i) => i))
     expect(at.length).toBeGreaterThan(10)
+  })
+
+  test('are charged with the time for which nothing else could run while a .map of the client’s may be under way, and with none without one', async () => {
+    const map = ['push', ['remap', 1, [], [], [['import', 0]]]]
+    for (const [frames, served] of [
+      [[map, ['pull', 2]], false],
+      [[push('wait'), ['pull', 2]], true],
+    ] as const) {
+      let now = 0
+      const due: { at: number; then: () => void }[] = []
+      const shares = new FairShares()
+      const ports = {
+        shares,
+        now: () => now,
+        timer: (delayMs: number, then: () => void) => {
+          const it = { at: now + delayMs, then }
+          due.push(it)
+          return () => void due.splice(due.indexOf(it), 1)
+        },
+      }
+      const pass = (until: number) => {
+        now = until
+        for (const it of due.filter(({ at }) => at <= now)) if (due.includes(it)) due.splice(due.indexOf(it), 1)[0]!.then()
+      }
+      const limits = { workAhead: 20, workPerTurn: 2, restMs: 1 }
+      // Another client is at work, so nobody goes on without having rested.
+      shares.join({ ...defaultClientLimits, ...limits }, { endOfTurn: () => {}, timer: ports.timer }).use(1)
+      const { main, tell } = serve(limits, ports)
+      tell(push('wait'), ...frames)
+      await turns()
+      for (let i = 1; i <= 20; i++) pass(i)
+      pass(120)
+      tell(push('note', 'after'))
+      await turns()
+      expect(main.log.includes('after')).toBe(served)
+      // Each rest gives back a little: what was charged is worked off.
+      for (let i = 121; i < 1_400; i++) pass(i)
+      await turns()
+      expect(main.log).toContain('after')
+    }
+  })
+
+  test('are charged with what a .map has cost when it has run, though its list came long after its frame', async () => {
+    const meter = new MapMeter({ endOfTurn: (then) => void setImmediate(then), now: () => 0 })
+    const uninstall = meter.install()
+    try {
+      const used: number[] = []
+      const shares = new FairShares()
+      const join = shares.join.bind(shares)
+      shares.join = (...parts) => {
+        const share = join(...parts)
+        const use = share.use.bind(share)
+        share.use = (work) => {
+          used.push(work)
+          use(work)
+        }
+        return share
+      }
+      const { main, tell, said } = serve({}, { shares, mapMeter: meter })
+      tell(push('list'), ['push', ['remap', 1, [], [], [['pipeline', 0, []]]]], ['pull', 2])
+      await turns()
+      main.gates[0]!()
+      await turns()
+      expect(said.map(([kind]) => kind)).toContain('resolve')
+      const before = used.reduce((sum, work) => sum + work, 0)
+      tell(push('note', 1))
+      expect(used.reduce((sum, work) => sum + work, 0) - before).toBeGreaterThan(30)
+    } finally {
+      uninstall()
+    }
   })
 
   test('are given back when the client goes', async () => {
