@@ -3,6 +3,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { codeOf, connect, type AnyApp, type AppStub, type ConnectionStatus, type ConnectOptions } from 'dotdo/client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { connectOver } from '../../packages/dotdo/src/client/connect.ts'
+import { webPorts } from '../../packages/dotdo/src/client/ports.ts'
 import { sessionToken, startWorker, temporary, until, type RunningApp } from '../support/app.ts'
 import { tcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 
@@ -110,6 +112,59 @@ describe('a call on an object', () => {
       await wait(5)
     }
     expect(await Promise.all(answers)).toEqual(answers.map((_, i) => ((i + 1) * (i + 2)) / 2))
+  })
+})
+
+describe('a connection that stops without being closed', () => {
+  /** A client whose clock goes ten times as fast: what it waits 30 s for takes three. */
+  function fastClient() {
+    const ports = webPorts()
+    const begun = Date.now()
+    const seen: ConnectionStatus[] = []
+    const app = connectOver<AnyApp>(
+      proxy.url,
+      { token: running.token, onStatus: (status) => seen.push(status) },
+      {
+        ...ports,
+        now: () => begun + (Date.now() - begun) * 10,
+        timer: (delayMs, then) => ports.timer(delayMs / 10, then),
+      },
+    )
+    clients.push(app)
+    return { app, seen }
+  }
+
+  test.each([
+    ['a call that never arrived is made on a new one', undefined],
+    ['a call whose answer never came is answered on a new one, and took effect once', 'app'],
+  ] as const)('is given up after 30 s of silence: %s', async (name, from) => {
+    const { app, seen } = fastClient()
+    await app.Counter(name).keep(1)
+    const before = proxy.connections
+    proxy.mute(from)
+    const calls = [app.Counter(name).keep(10), app.Counter(name).next(`${name}, next`).add(5)]
+    expect(await Promise.all(calls)).toEqual([11, 5])
+    expect(proxy.connections).toBeGreaterThan(before)
+    expect(seen).toContain('lost')
+    expect(await running.app.Counter(name).keep(0)).toBe(11)
+    expect(await running.app.Counter(`${name}, next`).value).toBe(5)
+  })
+
+  test('is given up for calls that are sent once too: they reject with LINK_LOST, and the next call goes on', async () => {
+    const { app } = fastClient()
+    await app.Counter('half').keep(1)
+    proxy.mute('app')
+    expect(await outcome(app.Counter('half').tell(() => {}, 1))).toBe('LINK_LOST')
+    expect(await app.Counter('half').keep(1)).toBe(2)
+  })
+
+  test('where nothing is due is not looked for', async () => {
+    const { app, seen } = fastClient()
+    await app.Counter('idle').keep(1)
+    proxy.mute()
+    await wait(4000)
+    expect(seen).toEqual(['connecting', 'open'])
+    expect(await app.Counter('idle').keep(1)).toBe(2)
   })
 })
 

@@ -22,8 +22,20 @@ const byCode = /^[A-Z]+(?:_[A-Z]+)+ /
 /** An unmodified client makes batches of its own, and words of its own. What the server refuses has a code. */
 const inWords = /^[A-Z]+(?:_[A-Z]+)+ |Batch RPC request ended|RPC session/
 
-const live: Traits = { wire: 'json', lacks: {} }
-const batched = (words: RegExp): Traits => ({ wire: 'json', lacks: { later: words, callbacks: words, streams: words } })
+/** Our client sends a chain as one unit: what stood in its middle is nowhere after it. */
+const ours = { middle: /^REFERENCE_GONE / }
+/** capnweb names an answer by a number that it has given back. */
+const capnwebs = { answered: /^REFERENCE_GONE |too far/ }
+/** One request and one answer: whatever would come after it, or before the slowest of its turn, is refused; who waits for ever is told by a limit. */
+const batched = (words: RegExp) => ({ later: words, callbacks: words, streams: words, beside: /^LINK_LIMIT .*graphMs/ })
+const traits = (lacks: Traits['lacks']): Traits => ({ wire: 'json', lacks })
+
+/**
+ * What is kept out: capnweb alone refuses it as it should, and leaves the rejection of the user's own promise to the process, which a test runner
+ * counts as a failure.
+ */
+export const keptOut = (client: string, title: string): boolean =>
+  client.startsWith('an unmodified') && title.startsWith('map: over a function that waits')
 
 let worlds = 0
 const nameOfWorld = () => `world ${Math.random()} ${worlds++}`
@@ -32,19 +44,22 @@ const nameOfWorld = () => `world ${Math.random()} ${worlds++}`
 export const clients: Record<string, (at: Address) => Client> = {
   'our client by a WebSocket': ({ url, token }) => {
     const app = connect(url, { token, onFailure: () => {} })
-    return { kit: { traits: live, settle, open: async () => app['World'](nameOfWorld()) as Far }, close: () => app.close() }
+    return { kit: { traits: traits(ours), settle, open: async () => app['World'](nameOfWorld()) as Far }, close: () => app.close() }
   },
   'our client by batches': ({ url, token }) => {
     const app = connect(url, { token, transport: 'batch', onFailure: () => {} })
-    return { kit: { traits: batched(byCode), settle, open: async () => app['World'](nameOfWorld()) as Far }, close: () => app.close() }
+    return {
+      kit: { traits: traits({ ...ours, ...batched(byCode) }), settle, open: async () => app['World'](nameOfWorld()) as Far },
+      close: () => app.close(),
+    }
   },
   'an unmodified capnweb by a WebSocket': ({ url, token }) => {
     const door = newWebSocketRpcSession(`${url.replace(/^http/, 'ws')}rpc`) as Far
     const open = async () => (await door.authenticate(token).World(nameOfWorld())) as Far
-    return { kit: { traits: live, settle, open }, close: () => door[Symbol.dispose]() }
+    return { kit: { traits: traits(capnwebs), settle, open }, close: () => door[Symbol.dispose]() }
   },
   'an unmodified capnweb by batches': ({ url, token }) => ({
-    kit: { traits: batched(inWords), settle, open: async () => worldOfBatches(`${url}rpc`, token) },
+    kit: { traits: traits(batched(inWords)), settle, open: async () => worldOfBatches(`${url}rpc`, token) },
     close: () => {},
   }),
 }

@@ -8,7 +8,7 @@ export async function run(client: string, at: Address, title: string): Promise<s
   const it = allCases.find(({ group, title: last }) => `${group}: ${last}` === title)!
   const opened = clients[client]!(at)
   try {
-    await runCase(it, opened.kit, 10_000)
+    await runCase(it, opened.kit, 20_000)
     return 'passed'
   } catch (error) {
     return error instanceof Error ? `${error.name}: ${error.message}` : String(error)

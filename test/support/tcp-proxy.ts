@@ -15,6 +15,8 @@ export interface TcpProxy {
   connections: number
   /** Breaks all connections, as a network does: no farewell. */
   cut(): void
+  /** Swallows what comes over the connections that stand now, from either side or from one, and closes none. Later ones pass. */
+  mute(from?: 'client' | 'app'): void
   /** Whether new connections are taken. */
   isUp: boolean
   /** Called with each chunk before it is passed on; `false` drops it. */
@@ -25,6 +27,8 @@ export interface TcpProxy {
 /** Starts a proxy in front of the app at `url`. */
 export async function tcpProxy(url: string): Promise<TcpProxy> {
   const open = new Set<Socket>()
+  const muted = new WeakSet<Socket>()
+  const sides = new WeakMap<Socket, 'client' | 'app'>()
   const server = createServer((client) => {
     if (!proxy.isUp) return void client.resetAndDestroy()
     proxy.connections++
@@ -35,8 +39,9 @@ export async function tcpProxy(url: string): Promise<TcpProxy> {
       [app, client, 'app'],
     ] as const) {
       open.add(socket)
+      sides.set(socket, from)
       socket.setNoDelay(true)
-      socket.on('data', (bytes: Buffer) => void (proxy.pass(from, bytes) && other.write(bytes)))
+      socket.on('data', (bytes: Buffer) => void (proxy.pass(from, bytes) && !muted.has(socket) && other.write(bytes)))
       socket.on('end', () => other.end())
       // What breaks on one side breaks on the other.
       socket.on('error', () => other.destroy())
@@ -50,6 +55,9 @@ export async function tcpProxy(url: string): Promise<TcpProxy> {
     connections: 0,
     isUp: true,
     pass: () => true,
+    mute: (from) => {
+      for (const socket of open) if (from === undefined || sides.get(socket) === from) muted.add(socket)
+    },
     cut: () => {
       for (const socket of open) socket.destroy()
     },

@@ -34,4 +34,5 @@ export const Holder = DO.extend({
   awake: () => true,
 })
 
-export default serve()
+/** A call that nobody lets go on is refused while a test can wait for it. */
+export default serve({ limits: { client: { graphMs: 6000 } } })

@@ -50,6 +50,9 @@ interface DoorStub {
  * their keys. Others that were under way reject with `LINK_LOST`: those whose arguments hold functions, stubs or promises, those on something
  * that another call answered with, and the operator's.
  *
+ * A chain of calls leaves as one. What stood in its middle is not here after it, and refuses later calls with `REFERENCE_GONE`: what is used in more
+ * than one turn is awaited first, `const stage = await app.Pipeline('main').getStage(0)`.
+ *
  * @param url the app's address, `http:`, `https:`, `ws:` or `wss:`; the path is `/rpc` where it says none
  * @throws `INVALID_URL`; each call rejects with `TOKEN_INVALID` or `TOKEN_EXPIRED` where the token opens nothing, with `LINK_LOST` where no
  * connection came about, and with `CALL_INTERRUPTED` or `RESULT_NOT_KEPT` where it was sent again and its answer is lost
@@ -70,7 +73,7 @@ export function connectOver<App = AnyApp>(url: string | URL, options: ConnectOpt
     withDefaults(options, (door) => door['authenticate']!(options.token)),
     ports,
   )
-  const recorder = new Recorder(sessions, ports, { isBatch, onFailure: options.onFailure })
+  const recorder = new Recorder(sessions, ports, options.onFailure)
   const subscriptions = new Set<LiveSubscription>()
   const inspector = (noun: string, name: string) =>
     recorder.root({ key: JSON.stringify(['dotdo', noun, name]), take: (app) => app['dotdo']!['object']!(noun, name) })

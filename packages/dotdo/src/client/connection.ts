@@ -120,12 +120,14 @@ export class Connection {
   /**
    * The stub that calls on an object are made on, which are sent once.
    * @param key names what it leads to; @param take takes it from the app's stub
+   * @param isOnce it is not kept: within the function of a `.map` taking it is part of what is written down
    * @throws `OFFLINE_QUEUE_FULL`, `LINK_LOST`
    */
-  root(key: string, take: (app: AnyStub) => AnyStub): AnyStub {
+  root(key: string, take: (app: AnyStub) => AnyStub, isOnce = false): AnyStub {
     const { app, roots } = this.#admit(0)
     let root = roots.get(key)
     if (!root) {
+      if (isOnce) return take(app)
       roots.set(key, (root = take(app)))
       const [first] = roots
       if (roots.size > mostRoots && first) {
@@ -134,6 +136,12 @@ export class Connection {
       }
     }
     return root
+  }
+
+  /** Opens a session where there is none. @throws `LINK_LOST` */
+  open(): void {
+    if (this.#closed) throw closed()
+    this.#session ??= this.#open(0)
   }
 
   /** Asks for the answer of a plain call, now. */
@@ -169,15 +177,15 @@ export class Connection {
 
   /** The session for one more call, where there is room for it. */
   #admit(chars: number): Session {
-    if (this.#closed) throw closed()
-    this.#session ??= this.#open(0)
-    const { transport } = this.#session
+    this.open()
+    const session = this.#session!
+    const { transport } = session
     if (!transport.isOpen) {
       const { maxCalls, maxBytes } = this.#options.offline
       if (this.#waiting >= maxCalls || transport.waitingChars + chars > maxBytes) throw queueFull(maxCalls, maxBytes)
       this.#waiting++
     }
-    return this.#session
+    return session
   }
 
   #open(delayMs: number): Session {

@@ -33,7 +33,7 @@ export function restoreOver<T>(url: string | URL, token: string, { holder, ...op
   const isBatch = options.transport === 'batch'
   const entered = withDefaults(options, (door) => (holder ? door['restore']!(token, holder) : door['restore']!(token)))
   const sessions = new Connection(rpcAddress(url, isBatch ? 'http' : 'ws'), entered, ports)
-  const recorder = new Recorder(sessions, ports, { isBatch, onFailure: options.onFailure })
+  const recorder = new Recorder(sessions, ports, options.onFailure)
   // The capability itself, and not a method of an app.
   const root = recorder.root({ key: 'restored', take: (capability) => capability })
   return new Proxy(root, {

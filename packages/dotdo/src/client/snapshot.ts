@@ -5,20 +5,24 @@ const deepest = 64
 
 /** What {@link snapshot} took. */
 export interface Snapshot {
+  /** The copy; where it is not plain, the arguments themselves unless something in them was replaced. */
   args: unknown[]
+  /** Whether all of it is plain data. */
+  isPlain: boolean
   /** Characters that it takes on the wire, roughly. */
   chars: number
 }
 
 /**
- * Copies arguments that are plain data: what JSON has, `undefined`, big integers, dates and bytes. Answers `undefined` where anything else is
- * among them (a function, a stub, a stream): such a call is made at once, and is never sent twice.
+ * Copies arguments that are plain data: what JSON has, `undefined`, big integers, dates and bytes. Where anything else is among them (a function, a
+ * stub, a stream) the call is made at once, and is never sent twice.
  *
- * @param meet told of each thing that is no plain data
+ * @param meet told of each thing that is no plain data; may give a value that goes in its place
  */
-export function snapshot(args: unknown[], meet: (value: unknown) => void): Snapshot | undefined {
+export function snapshot(args: unknown[], meet: (value: unknown) => { value: unknown } | undefined): Snapshot {
   let chars = 0
   let isPlain = true
+  let isReplaced = false
   const copy = (value: unknown, depth: number): unknown => {
     chars += 8
     if (typeof value === 'string') chars += value.length
@@ -42,10 +46,14 @@ export function snapshot(args: unknown[], meet: (value: unknown) => void): Snaps
         return (value as Uint8Array).slice()
       }
     }
+    const instead = meet(value)
+    if (instead) {
+      isReplaced = true
+      return copy(instead.value, depth + 1)
+    }
     isPlain = false
-    meet(value)
     return value
   }
   const copied = args.map((arg) => copy(arg, 0))
-  return isPlain ? { args: copied, chars } : undefined
+  return { args: isPlain || isReplaced ? copied : args, isPlain, chars }
 }

@@ -226,14 +226,17 @@ export class Link implements Start {
     if (this.#ended.length > mostEnded) this.#ended.shift()
     if (!isKept || this.#telling) return
     this.#telling = true
+    const { promise, resolve } = Promise.withResolvers<void>()
+    // A request that has been answered is gone before the timer, and nobody would ever tell.
+    this.#ports.keepAlive(promise)
     this.#ports.timer(this.#limits.graceMs, () => {
       this.#telling = false
       const ended = this.#ended.splice(0)
-      if (ended.length === 0) return
+      if (ended.length === 0) return resolve()
       this.#stats.messages++
       const message = { version: linkVersion, session: ended[0]!, seq: 0, frames: [], ended } as const
       // Nobody waits for it: what is not heard of is dropped when idle.
-      this.#use((peer) => peer.send({ ...message, frames: [] })).then(noop, noop)
+      this.#use((peer) => peer.send({ ...message, frames: [] })).then(() => resolve(), resolve)
     })
   }
 

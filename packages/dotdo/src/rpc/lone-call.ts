@@ -6,11 +6,10 @@
  * 2. Its answer is there for everybody who asks, whenever they ask; a failure that nobody had asked for when it came is told.
  * 3. What was called on it while it was under way is called before anybody gets the answer, and so before what is called on that.
  */
-import { RpcPromise } from 'capnweb'
 import { codeOf, DotdoError } from '../base/errors.ts'
 import type { ClientSession } from './client-session.ts'
 import type { DirectCall } from './frames.ts'
-import { bindCall, here, wrapped, type Answer, type Objects, type Stub } from './ref.ts'
+import { bindCall, captured, here, wrapped, type Answer, type Objects, type Stub } from './ref.ts'
 
 /** What a lone call needs of its turn. */
 export interface LoneCallPorts {
@@ -54,7 +53,7 @@ export class LoneCall implements Answer {
   /** The turn has a session after all: the call becomes its first. */
   join(session: ClientSession): void {
     this.#state = 'joined'
-    this.#joined = bindCall(session, session.main, [this.#call.method], this.#call.args)
+    this.#joined = bindCall(session, session.main, [this.#call.method], this.#call.args, true)
     // From here on the session sees to it that the message leaves and that a failure is told.
     this.#settled.resolve(this.#isAwaited ? this.#joined.value() : undefined)
     // It was let go of before it left: it is delivered, and what it gives goes with it.
@@ -151,7 +150,7 @@ export class LoneCall implements Answer {
   stub(): Stub {
     if (this.#state === 'recorded') this.#ports.openSession()
     if (this.#joined) return this.#joined.stub()
-    if (this.#bound && !this.#waiting) return this.#bound
+    if (this.#bound && !this.#waiting) return captured(this.#bound)
     // It went natively: what is called on its result waits here for the answer, and learns of a failure.
     this.#isAwaited = true
     this.#stepsLeft = stepsToCall
@@ -162,7 +161,7 @@ export class LoneCall implements Answer {
   #waitFor(): Stub {
     // What has come already, or never will, is what it is.
     const answer = this.#isHere || this.#hasFailed ? this.#settled : (this.#arrived = Promise.withResolvers())
-    return new RpcPromise(answer.promise.then((value) => this.#bound?.dup() ?? value) as Promise<never>) as unknown as Stub
+    return here(answer.promise)
   }
 
   carry(): Stub {

@@ -126,7 +126,7 @@ class Bound implements Answer {
     return (this.#value ??= (this.#stub as unknown as Promise<unknown>).then((it) => wrapped(this.session, it, this)))
   }
   stub(): Stub {
-    return this.#stub
+    return captured(this.#stub)
   }
   carry(): Stub {
     return this.isHere ? here(this.value()) : this.#stub
@@ -139,6 +139,17 @@ class Bound implements Answer {
 /** A value that has come, as a promise of it that capnweb sends from here. */
 export function here(value: Promise<unknown>): Stub {
   return new RpcPromise(value.then(kept) as Promise<never>) as unknown as Stub
+}
+
+/**
+ * What the function of a `.map` takes along of a call whose answer has come: the capability that it is. The number of the call is given back by then,
+ * and capnweb would name it.
+ */
+export function captured(promise: Stub): Stub {
+  if (mappers === 0) return promise
+  const { hook } = Reflect.get(promise, insideOfStub) as { hook: { entry?: { resolution?: { payload?: { value: unknown } } } } }
+  const value = hook.entry?.resolution?.payload?.value
+  return value instanceof RpcStub ? (value as unknown as Stub) : promise
 }
 
 /**
@@ -188,6 +199,8 @@ function placeOf(core: Core): Place {
 
 let consumer: Consumer | undefined
 let mapping: ClientSession | undefined
+/** Functions of `.map` that run now, one within the other. */
+let mappers = 0
 
 /** The session whose `.map` is being recorded. */
 export function mapSession(): ClientSession | undefined {
@@ -199,12 +212,15 @@ export function rootRef(link: Start, caller: Caller): Stub {
   return refOf({ answer: new Root(link, caller), path: [] })
 }
 
-/** Calls (`args` given) or reads what `path` leads to on a stub of `session`. */
-export function bindCall(session: ClientSession, stub: Stub, path: readonly string[], args: unknown[] | undefined): Answer {
+/**
+ * Calls (`args` given) or reads what `path` leads to on a stub of `session`.
+ * @param isMade it was called before now: it is no part of a `.map` whose function runs
+ */
+export function bindCall(session: ClientSession, stub: Stub, path: readonly string[], args: unknown[] | undefined, isMade = false): Answer {
   const before = consumer
   consumer = session
   try {
-    const call = () => applyPath(stub, path, args)
+    const call = () => (isMade && mappers > 0 ? applyOutside(stub, path, args) : applyPath(stub, path, args))
     const isOnObject = stub === session.main && path.length === 1
     return new Bound(session, session.make(call, args !== undefined, isOnObject), true)
   } finally {
@@ -217,6 +233,25 @@ export function applyPath(stub: Stub, path: readonly string[], args: unknown[] |
   let at = stub
   for (const name of path) at = Reflect.get(at, name) as unknown as Stub
   return args ? (at as unknown as (...args: unknown[]) => Stub)(...args) : at
+}
+
+/** The same past capnweb, which writes down every call of a stub while the function of a `.map` runs. */
+function applyOutside(stub: Stub, path: readonly string[], args: unknown[] | undefined): Stub {
+  const { hook } = Reflect.get(stub, insideOfStub) as unknown as { hook: Hook }
+  // Its class of arguments is that of any value.
+  const { payload } = (Reflect.get(new RpcStub({} as never), insideOfStub) as unknown as { hook: { payload: Payload } }).hook
+  return new RpcPromise(
+    (args ? hook.call([...path], payload.constructor.fromAppParams(args)) : hook.get([...path])) as never,
+  ) as unknown as Stub
+}
+
+/** What capnweb keeps behind a stub, and how it takes arguments. */
+interface Hook {
+  call(path: string[], args: unknown): unknown
+  get(path: string[]): unknown
+}
+interface Payload {
+  constructor: { fromAppParams(args: unknown[]): unknown }
 }
 
 /** A result as its user gets it: capabilities in it come as references, so that what is called on them can be handed off. */
@@ -428,10 +463,12 @@ const members: Readonly<Record<string, (core: Core) => unknown>> = {
     const session = (core.answer instanceof Root ? answerOf(core) : core.answer).session
     const before = mapping
     mapping ??= session
+    mappers++
     try {
       const result = stub.map(recordable(mapper))
       return session ? refOf({ answer: new Bound(session, result, true), path: [] }) : result
     } finally {
+      mappers--
       mapping = before
     }
   },

@@ -128,7 +128,7 @@ export class ServedClient {
     await this.#transport.idle()
     const late = Promise.withResolvers<void>()
     const cancel = this.#ports.timer(this.#limits.graphMs, () => {
-      for (const frame of this.#guard.overdue(Infinity)) this.#send(frame)
+      for (const frame of this.#guard.overdue(this.#limits.graphMs + 1)) this.#send(frame)
       late.resolve()
     })
     try {

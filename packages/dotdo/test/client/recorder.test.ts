@@ -47,7 +47,9 @@ function client(options: Partial<ConnectOptions> = {}) {
     for (const listener of listeners['message'] ?? []) listener({ data: JSON.stringify(frame) })
     return new Promise((resolve) => setImmediate(resolve))
   }
-  return { app, sent, answer }
+  /** Numbers that were given back since the last turn. */
+  const released = () => frames.flatMap(([kind, id]) => (kind === 'release' ? [id] : []))
+  return { app, sent, answer, released }
 }
 
 /** A list of the user's stands in a list of its own on the wire. */
@@ -235,5 +237,87 @@ describe('a failure', () => {
     void app.Stage('a').run(2)
     expect(await sent()).toContain('Stage/a key.0: run(2)')
     expect(await refused).toMatch(/serialize/)
+  })
+})
+
+describe('what capnweb does with a stub', () => {
+  test('what stood in the middle of a unit is refused in a later turn, and its call is never made again', async () => {
+    const { app, sent } = client()
+    const order = app.Shop('s').createOrder(1)
+    void order.total.then(() => {})
+    expect(await sent()).toEqual(['Shop/s key.0: createOrder(1).total', '? 2'])
+    const paid = order.pay()
+    await expect(Promise.all([sent(), paid])).rejects.toMatchObject({ code: 'REFERENCE_GONE', data: { method: 'createOrder' } })
+    await expect(order).rejects.toMatchObject({ code: 'REFERENCE_GONE' })
+    await expect(app.Bank('b').take(order)).rejects.toMatchObject({ code: 'REFERENCE_GONE' })
+    expect(await sent()).toEqual([])
+    // Nothing is held by it.
+    order[Symbol.dispose]()
+  })
+
+  test('an answer that has come goes as the value that it is, and makes its call a unit', async () => {
+    const { app, sent, answer } = client()
+    const list = app.Source('s').list()
+    void list.then(() => {})
+    await sent()
+    await answer(['resolve', 2, [[3, 4]]])
+    expect(await list[1]).toBe(4)
+    void app.Stage('a').run(list, { first: list[0] })
+    expect(await sent()).toEqual(['Stage/a key.1: run([3,4],{"first":3})', '? 3'])
+  })
+
+  test('an answer that was a failure fails the call that it is given to, and nothing is sent', async () => {
+    const { app, sent, answer } = client()
+    const failed = app.Source('s').list()
+    failed.catch(() => {})
+    await sent()
+    await answer(['reject', 2, ['error', 'RangeError', 'too far']])
+    await expect(app.Stage('a').run([failed])).rejects.toThrow('too far')
+    expect(await sent()).toEqual([])
+  })
+
+  test('a function that a call gives is called, as a plain call', async () => {
+    const { app, sent } = client()
+    void app.Stage('a').doubler()(4)
+    expect(await sent()).toEqual(['1.Stage("a")', '2.doubler()', '3.(4)', '? 4'])
+  })
+
+  test('the function of a map is written down: what it calls is not called from here, and leaves objects as they were', async () => {
+    const { app, sent } = client()
+    const list = app.Source('s').list()
+    const base = app.Stage('a').counter()
+    const mapped = list.map((n: unknown) => [app.Stage('a').add(1), base.add(n), app.Stage('new').add(n)])
+    void mapped.then(() => {})
+    // What it takes along: an object, a result, and the app, from which the other object is taken for each element.
+    expect(await sent()).toEqual([
+      '1.Source("s")',
+      '2.list()',
+      '1.Stage("a")',
+      '4.counter()',
+      '? 5',
+      '3.(["import",4],["import",5],["import",1])',
+      '? 6',
+    ])
+    // Named within the function first: it is taken anew outside of it.
+    void app.Stage('new').run(() => {})
+    expect((await sent())[0]).toBe('1.Stage("new")')
+  })
+
+  test('a promise that was let go of before it left is delivered, and its answer let go of', async () => {
+    const failures: unknown[] = []
+    const { app, sent, answer, released } = client({ onFailure: (error) => failures.push(error) })
+    const held = app.Stage('a').counter()
+    held[Symbol.dispose]()
+    expect(await sent()).toEqual(['Stage/a key.0: counter()', '? 2'])
+    await answer(['resolve', 2, ['export', -1]])
+    expect(released()).toContain(-1)
+    expect(failures).toEqual([])
+  })
+
+  test('properties cannot be assigned, defined or deleted', () => {
+    const { app } = client()
+    const stage = app.Stage('a')
+    for (const change of [() => (stage.label = 1), () => delete stage.label, () => Object.defineProperty(stage, 'label', { value: 1 })])
+      expect(change).toThrow(/cannot be assigned to/)
   })
 })

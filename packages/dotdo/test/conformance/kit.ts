@@ -13,9 +13,12 @@ export type Far = any
  * - `later`: a capability that one turn got is called in another
  * - `callbacks`: the far end calls a function or an object of the caller
  * - `streams`: streams and Blobs, in either direction
+ * - `beside`: an answer comes while that of another call of its turn is not there
+ * - `middle`: what stood in the middle of a chain is used in a later turn
+ * - `answered`: a promise whose answer has come is an argument
  * - `remote`: a wire in between: in one heap capnweb takes some things as they are, and some in another order
  */
-export type Need = 'later' | 'callbacks' | 'streams' | 'remote'
+export type Need = 'later' | 'callbacks' | 'streams' | 'beside' | 'middle' | 'answered' | 'remote'
 
 /** What a case works with. */
 export interface Kit {

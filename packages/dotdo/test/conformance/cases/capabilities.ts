@@ -41,7 +41,7 @@ caps('passed back home are what they were', ['later'], async ({ open }) => {
   same(await world.increment(counter, 4), 9)
   same(await counter.value, 9)
 })
-caps('passed back home before they are there are what they were', async ({ open }) => {
+caps('passed back home before they are there are what they were', ['later'], async ({ open }) => {
   const world = await open()
   using counter = world.counter(4)
   // A call waits for its arguments: which of the two comes first is nobody's promise.

@@ -99,11 +99,11 @@ errors('awaited twice are the same failure', async ({ open }) => {
   const call = world.fail('coded')
   same([(await thrownBy(call)).code, (await thrownBy(call)).code], ['TOO_FAR', 'TOO_FAR'])
 })
-errors('awaited a turn later are not lost', ['remote'], async ({ open, settle }) => {
+errors('awaited a turn later are not lost', ['remote', 'later'], async ({ open, settle }) => {
   const world = await open()
   const call = world.fail('coded')
   await settle()
-  same((await thrownBy(call)).code, 'TOO_FAR')
+  same((await refused(() => call, /too far/)).code, 'TOO_FAR')
 })
 errors('of a callback reach the one who called it', ['callbacks'], async ({ open }) => {
   const world = await open()

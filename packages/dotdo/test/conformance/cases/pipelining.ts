@@ -40,7 +40,7 @@ chains('a function that a call returns is called before it is there', async ({ o
   using double = world.doubler()
   same(await double(4), 8)
 })
-chains('an error in the middle reaches everything after it, and nothing before', async ({ open }) => {
+chains('an error in the middle reaches everything after it, and nothing before', ['later', 'middle'], async ({ open }) => {
   const world = await open()
   using counter = world.counter(1)
   using broken = counter.break()
@@ -128,14 +128,29 @@ args('a promise of another link that fails refuses the call', ['callbacks'], asy
   await refused(() => other.shown(one.fail('coded')), /too far/)
   same(await other.square(2), 4)
 })
-args('an answered promise is an argument in a later turn', async ({ open, settle }) => {
+args('a property of an answered promise is an argument in a later turn', ['answered', 'later'], async ({ open, settle }) => {
+  const world = await open()
+  const settings = world.settings
+  same(await settings.place, { city: 'Bern' })
+  same(await settings, { size: 3, place: { city: 'Bern' } })
+  await settle()
+  same(await world.greet(settings.place.city), 'hello Bern')
+})
+args('an answered promise that failed refuses the call in a later turn, by its own error', ['answered'], async ({ open, settle }) => {
+  const world = await open()
+  const failed = world.fail('coded')
+  await refused(() => failed, /too far/)
+  await settle()
+  await refused(() => world.shown([failed]), /too far/)
+})
+args('an answered promise is an argument in a later turn', ['answered'], async ({ open, settle }) => {
   const world = await open()
   const numbers = world.numbers(3)
   same(await numbers, [0, 1, 2])
   await settle()
   same(await world.sum(numbers), 3)
 })
-args('an answered promise of another link is an argument in a later turn', ['callbacks'], async ({ open, settle }) => {
+args('an answered promise of another link is an argument in a later turn', ['callbacks', 'answered'], async ({ open, settle }) => {
   const [one, other] = [await open(), await open()]
   const numbers = one.numbers(3)
   same(await numbers, [0, 1, 2])
@@ -208,6 +223,24 @@ map('nests', async ({ open }) => {
       [3, 2],
     ],
   ])
+})
+map('captures results of turns before, and calls them once for each', ['later'], async ({ open, settle }) => {
+  const world = await open()
+  using late = world.later([0, 1, 2])
+  using numbers = world.numbers(3)
+  await settle()
+  using base = world.counter(10)
+  same(await numbers.map((n: Far) => base.increment(n)), [10, 11, 13])
+  same(await late.map((n: Far) => base.increment(n)), [13, 14, 16])
+  await settle()
+  same(await world.numbers(2).map((n: Far) => base.increment(n)), [16, 17])
+})
+map('over what is on its way, beside a capability that is, is over its elements', ['later'], async ({ open, settle }) => {
+  const world = await open()
+  using numbers = world.later([1, 2])
+  using base = world.counter(10)
+  await settle()
+  same(await Promise.all([numbers.map((n: Far) => base.increment(n)), world.sum(numbers)]), [[11, 13], 3])
 })
 map('captures results of the same turn', async ({ open }) => {
   const world = await open()
