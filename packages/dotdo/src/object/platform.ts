@@ -94,6 +94,8 @@ export const endOfTurn = (then: () => void): (() => void) => {
   return () => clearImmediate(immediate)
 }
 
+const forgotten = new FinalizationRegistry<() => void>((then) => then())
+
 /** A pipe for bytes that a native call can carry: the platform's own, whose bytes do not pass through JavaScript on their way. */
 const bytePipe = (): BytePipe => new IdentityTransformStream()
 
@@ -127,6 +129,7 @@ export function linkPorts(
     timer,
     bytePipe,
     newSession: () => crypto.randomUUID(),
+    whenForgotten: (target, then) => forgotten.register(target, then),
     detached,
     unawaitedFailure: (error) => console.warn(redactText(`${owner}: a call that nobody awaited failed: ${error.code}: ${error.message}`)),
   }

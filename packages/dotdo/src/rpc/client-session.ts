@@ -6,9 +6,10 @@
  *    capability that was let go of is, so that its end comes while the session goes on.
  * 2. Every call that nothing else refers to is pulled when its turn ends, awaited or not: it is delivered, and its failure is known.
  * 3. While an answer is outstanding, exactly one poll hangs at the receiver.
- * 4. A session of an ended turn stays usable while something may refer to it, and is dropped when idle.
+ * 4. A session of an ended turn stays usable while something may refer to it, and is dropped when idle. What the user's code cannot reach any more
+ *    refers to nothing, said or not: a chain of calls leaves no session behind.
  */
-import { RpcSession, type RpcStub } from 'capnweb'
+import { RpcSession, RpcTarget, type RpcStub } from 'capnweb'
 import { errorForWire, linkLost } from './errors.ts'
 import { FrameTransport } from './frame-transport.ts'
 import { linkVersion, type DirectCall, type Frame, type LinkCall, type LinkPeer, type LinkReply } from './frames.ts'
@@ -44,11 +45,19 @@ export interface ClientSessionOptions {
   order: OrderSource
   /** Called when no more of this turn's calls may enter. */
   turnEnded: () => void
+  /** Called when nothing is on its way and something may still refer to it: it wants to be swept from now on. */
+  rests: () => void
   /** Called once, when it is over. */
   closed: () => void
   /** The call without a session whose answer opened this one at the far end. */
   answered?: LinkCall
 }
+
+/**
+ * What the far end finds at the start of this one. With nothing there, capnweb makes an error for each session, whose stack holds on to the code that
+ * opened it.
+ */
+const nothing = new (class Nothing extends RpcTarget {})()
 
 /** The calling end of one session; see the head of this file for what it owns. */
 export class ClientSession implements Consumer {
@@ -66,6 +75,7 @@ export class ClientSession implements Consumer {
   #transport: FrameTransport
   #session: RpcSession
   #turnEnded: () => void
+  #rests: () => void
   #onClosed: () => void
   #flushScheduled = false
   #seq = 0
@@ -101,9 +111,27 @@ export class ClientSession implements Consumer {
   #releases: Frame[] = []
   /** Promises of the far end that it has answered and that are not released yet. */
   #answeredThere = new Set<number>()
-  #cancelIdle: (() => void) | undefined
+  /** Since when nothing is on its way, in sweeps of the link; `undefined` while something is. */
+  #restedSweeps: number | undefined
+  /** What the user's code has forgotten, to be released with the next sweep: the collector of garbage tells of it at any time, in any context. */
+  #forgotten: Stub[] = []
 
-  constructor({ link, name, peer, ports, stats, limits, told, ended, caller, order, turnEnded, closed, answered }: ClientSessionOptions) {
+  constructor({
+    link,
+    name,
+    peer,
+    ports,
+    stats,
+    limits,
+    told,
+    ended,
+    caller,
+    order,
+    turnEnded,
+    rests,
+    closed,
+    answered,
+  }: ClientSessionOptions) {
     this.link = link
     this.#told = told
     this.#endedNow = ended
@@ -114,10 +142,11 @@ export class ClientSession implements Consumer {
     this.#origin = caller.origin
     this.#order = order
     this.#turnEnded = turnEnded
+    this.#rests = rests
     this.#onClosed = closed
     this.#id = name
     this.#transport = new FrameTransport((frame) => this.#onFrame(frame), ports, limits)
-    this.#session = new RpcSession(this.#transport, undefined, { onSendError: errorForWire })
+    this.#session = new RpcSession(this.#transport, nothing, { onSendError: errorForWire })
     passOn(this.#session)
     this.#ways = new ShortWays(this.#session, {
       linkAt: (address) => link.toAddress(address),
@@ -257,6 +286,20 @@ export class ClientSession implements Consumer {
     return known
   }
 
+  /** Lets go of `stub` soon after nothing refers to `answer` any more, which leads to it. */
+  releaseForgotten(answer: object, stub: Stub): void {
+    this.#ports.whenForgotten?.(answer, () => this.#forgotten.push(stub))
+  }
+
+  /** What is due from time to time while the session rests: called by its link. */
+  sweep(): void {
+    if (this.#restedSweeps === undefined || this.#closed) return
+    const { idleMs, graceMs } = this.#limits
+    if (++this.#restedSweeps > idleMs / graceMs) this.#close(linkLost(`it was idle for ${idleMs} ms`))
+    // A property has no end of its own.
+    else for (const stub of this.#forgotten.splice(0)) (stub as Partial<Disposable>)[Symbol.dispose]?.()
+  }
+
   /** Lets go of a promise of this session as soon as the turn's calls on it have been said: nothing later can use it. */
   untilTurnEnds(stub: Stub): void {
     this.#ofThisTurn.push(stub)
@@ -382,8 +425,7 @@ export class ClientSession implements Consumer {
   }
 
   async #exchange(frames: Frame[]): Promise<void> {
-    this.#cancelIdle?.()
-    this.#cancelIdle = undefined
+    this.#restedSweeps = undefined
     this.#outstanding++
     this.#stats.messages++
     if (frames.every((frame) => frame[0] === 'release')) this.#stats.polls++
@@ -470,8 +512,10 @@ export class ClientSession implements Consumer {
   #settle(): void {
     if (this.#closed || this.#outstanding > 0) return
     if (this.#isUnreferred) this.#close(linkLost('its turn is over'))
-    else
-      this.#cancelIdle ??= this.#ports.timer(this.#limits.idleMs, () => this.#close(linkLost(`it was idle for ${this.#limits.idleMs} ms`)))
+    else {
+      this.#restedSweeps ??= 0
+      this.#rests()
+    }
   }
 
   #fail(error: unknown): void {
@@ -491,7 +535,6 @@ export class ClientSession implements Consumer {
     this.#closed = true
     this.#onClosed()
     this.#turnEnded()
-    this.#cancelIdle?.()
     // What was never told of needs no end; a list that nobody fetches is short, because the other end forgets by itself.
     if (this.#seq > 0) this.#told(this.#id, this.#isKept)
     this.#transport.fail(reason)

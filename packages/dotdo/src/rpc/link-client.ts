@@ -45,6 +45,11 @@ export interface LinkClientPorts {
   newSession(): string
   /** Runs `work` outside of whatever context the caller is in, so that a session carries nobody's. */
   detached<T>(work: () => T): T
+  /**
+   * Runs `then` some time after nothing refers to `target` any more, in whatever context: it may only take note. Absent where the platform does not
+   * tell: then what nobody disposes of lives until it is idle.
+   */
+  whenForgotten?(target: object, then: () => void): void
   /** A call failed that nobody had awaited when its answer came. */
   unawaitedFailure(error: DotdoError): void
   /** The object at an address that another has told. */
@@ -191,6 +196,7 @@ export class Link implements Start {
     const opened: ClientSession = this.#ports.detached(
       () =>
         new ClientSession({
+          rests: () => this.#sweepLater(),
           closed: () => this.#sessions.delete(opened),
           link: this,
           name: answered?.session ?? this.#newSession(),
@@ -208,6 +214,17 @@ export class Link implements Start {
     )
     this.#sessions.add(opened)
     return opened
+  }
+
+  #sweeping = false
+  #sweepLater(): void {
+    if (this.#sweeping) return
+    this.#sweeping = true
+    this.#ports.timer(this.#limits.graceMs, () => {
+      this.#sweeping = false
+      for (const session of this.#sessions) session.sweep()
+      if (this.#sessions.size > 0) this.#sweepLater()
+    })
   }
 
   /** What this link has done so far, and what it holds now. */
@@ -275,7 +292,7 @@ export class Link implements Start {
 }
 
 /** How many ends of sessions are told of together; the far end forgets older ones by itself. */
-const mostEnded = 100
+const mostEnded = 5_000
 
 function noop(): void {}
 

@@ -117,6 +117,7 @@ class Bound implements Answer {
     this.session = session
     this.#stub = stub
     this.isPromise = isPromise
+    session.releaseForgotten(this, stub)
   }
 
   get isHere(): boolean {

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { RpcTarget } from 'capnweb'
 import { describe, expect, test } from 'vitest'
 import { pair } from './pair.ts'
@@ -44,5 +46,30 @@ describe('a capability that is let go', () => {
     expect(await second.open()).toBe('opened')
     second[Symbol.dispose]()
     await until(() => link.stats.openSessions === 0 && server.openSessions === 0)
+  })
+})
+
+describe('what is forgotten without a word', () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+
+  test('is let go of: chains leave no session behind, at neither end', async () => {
+    const { link, server } = pair(new House(), { limits })
+    const root = link.root() as any
+    for (let i = 0; i < 50; i++) expect(await root.door().open()).toBe('opened')
+    // The last of them may still lie on the stack.
+    await until(() => (collect(), link.stats.openSessions <= 1))
+    await until(() => (collect(), server.openSessions <= 1))
+  })
+
+  test('goes one by one: a session stays for what is held, and that works', async () => {
+    const { link } = pair(new House(), { limits })
+    const root = link.root() as any
+    const held = root.door()
+    for (let i = 0; i < 50; i++) root.door()
+    expect(await held.open()).toBe('opened')
+    await until(() => (collect(), link.stats.openExports <= 2))
+    expect(link.stats.openSessions).toBe(1)
+    expect(await held.open()).toBe('opened')
   })
 })

@@ -13,6 +13,8 @@ const timer = (delayMs: number, then: () => void) => {
   return () => clearTimeout(id)
 }
 
+const forgotten = new FinalizationRegistry<() => void>((then) => then())
+
 /** Watches, delays, loses or refuses what goes over a link: a message of a session, or a call without one (which has no `seq`). */
 export type Carry = <Reply extends LinkReply | LinkAnswer>(message: LinkMessage | LinkCall, send: () => Promise<Reply>) => Promise<Reply>
 
@@ -39,6 +41,7 @@ export function pair(
     caller: () => ({ context: undefined, origin: { depth: 1 } }),
     newSession: () => `s${sessions++}-${Math.random()}`,
     detached: (work) => work(),
+    whenForgotten: (target, then) => forgotten.register(target, then),
     unawaitedFailure: (error) => failures.push(error),
     peerAt: (address) => address as LinkPeer,
   }
