@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { RpcTarget } from 'capnweb'
 import { describe, expect, test } from 'vitest'
 import { recordKinds } from '../../packages/dotdo/dist/rpc/chunk-codec.js'
-import { linkVersion, type Frame, type LinkCall, type LinkMessage } from '../../packages/dotdo/dist/rpc/frames.js'
+import { linkVersion, type Frame, type LinkMessage } from '../../packages/dotdo/dist/rpc/frames.js'
 import { graphVersion } from '../../packages/dotdo/dist/rpc/graph-data.js'
 import { LinkServer } from '../../packages/dotdo/dist/rpc/link-server.js'
 import { defaultClientLimits } from '../../packages/dotdo/dist/rpc/limits.js'
@@ -95,6 +95,7 @@ function readMessage(text: string): LinkMessage {
 
 /** An answer as JSON shows it, and the content of its streams. */
 async function shown(value: unknown): Promise<unknown> {
+  if (typeof value !== 'object' || value === null) return value ?? null
   const { streams, ...answer } = value as { streams?: Record<number, ReadableStream<Uint8Array>> }
   const entries = await Promise.all(Object.entries(streams ?? {}).map(async ([number, stream]) => [number, await textOf(stream)] as const))
   return JSON.parse(JSON.stringify({ ...answer, ...(streams && { streams: Object.fromEntries(entries) }) }))
@@ -110,7 +111,7 @@ describe('the messages of the page', () => {
 
   function send({ info, text }: Block): void {
     goOn()
-    const answer = info === 'message' ? server.accept(readMessage(text)) : server.call(JSON.parse(text) as LinkCall)
+    const answer = info === 'message' ? server.accept(readMessage(text)) : server.called(JSON.parse(text) as unknown[])
     // Looked at in the step that has the answer.
     answer.catch(() => {})
     latest = info === 'message' ? sent.message : sent.call
@@ -124,8 +125,8 @@ describe('the messages of the page', () => {
   // One after the other: what was sent is answered in a later step, and some go on in a session of one before.
   test.each(steps.map((block) => [block.line, block.info, block] as const))('line %i, a %s, is so', async (_, info, block) => {
     if (info === 'message' || info === 'call') return send(block)
-    const expected = JSON.parse(block.text) as object
-    if (info === 'refused') await expect(latest.shift()).rejects.toMatchObject(expected)
+    const expected = JSON.parse(block.text) as unknown
+    if (info === 'refused') await expect(latest.shift()).rejects.toMatchObject(expected as object)
     else expect(await shown(await (info === 'reply' ? sent.message : sent.call).shift())).toEqual(expected)
   })
 
@@ -167,12 +168,19 @@ describe('the tables of the page', () => {
   test.each([
     ['are one **LinkMessage**', 'rpc/frames.ts', 'LinkMessage'],
     ['gives is a **LinkReply**', 'rpc/frames.ts', 'LinkReply'],
-    ['as a **LinkCall**', 'rpc/frames.ts', 'LinkCall'],
     ['is a **LinkAnswer**', 'rpc/frames.ts', 'LinkAnswer'],
     ['announces the number in `order`', 'rpc/order.ts', 'CallOrder'],
     ['`graph(…).save()` is a text', 'rpc/graph-data.ts', 'GraphData'],
   ])('%s: every field of the source, and no other', (text, path, name) => {
     expect(tableAfter(text)).toEqual(fieldsOf(path, name))
+  })
+
+  test('have the arguments of a call without a session', () => {
+    const [, body = ''] = /export type PackedCall = \[\n([\s\S]*?)\n\]/.exec(source('rpc/packed-call.ts')) ?? []
+    const names = [...body.matchAll(/^ {2}(?:\.\.\.)?(\w+):/gm)].map((match) => match[1]!)
+    expect(tableAfter('as a **LinkCall**')).toEqual(names.sort())
+    const [, rare = ''] = /(\| `rare` .*)/.exec(page) ?? []
+    for (const name of fieldsOf('rpc/packed-call.ts', 'RareOfCall')) expect(rare).toContain(`\`${name}`)
   })
 
   test('say what an origin carries; what is never sent is not there', () => {

@@ -99,8 +99,9 @@ describe.each(Object.entries(layouts))('%s', (layout, workers) => {
     [`Pipeline/main > Warehouse/${table}`]: 1,
     // Filled; then asked for a scanner, the first one for its tables too; then scanned.
     'Pipeline/main > Shard/a': 3,
-    'Pipeline/main > Shard/b': 3,
-    'Pipeline/main > Shard/c': 3,
+    // The others are asked for theirs by calls that nobody awaits: where the first answers before the turn is over, they leave with the scan.
+    'Pipeline/main > Shard/b': expect.toBeOneOf([2, 3]) as number,
+    'Pipeline/main > Shard/c': expect.toBeOneOf([2, 3]) as number,
     // The rows go from each to the next, and never through the pipeline.
     'Source/events > Stage/clean': 1,
     'Stage/clean > Stage/enrich': 1,

@@ -23,6 +23,7 @@ export interface Arrival {
 interface Envelope {
   session?: string
   frames?: unknown[]
+  ended?: string[]
   origin?: { caller?: string }
 }
 
@@ -40,7 +41,9 @@ export function counted<Class extends abstract new (...args: never[]) => object>
       const carry = at[method] as (...args: unknown[]) => unknown
       Object.defineProperty(Counted.prototype, method, {
         value(this: { ctx: { id?: { name?: string } } }, ...args: unknown[]) {
-          const envelope = args.at(-1) as Envelope
+          const envelope = method === 'dotdoCall' ? ofCall(this.ctx.id ? args : args.slice(2)) : (args.at(-1) as Envelope)
+          // Word that earlier conversations are over belongs to no call that is counted: it comes whenever what they gave is forgotten.
+          if (envelope.frames?.length === 0 && envelope.ended) return carry.apply(this, args)
           const arrived = arrival(envelope, this.ctx.id ? `${noun}/${this.ctx.id.name}` : noun, method)
           arrivals.push(arrived)
           const reply = Promise.resolve(carry.apply(this, args))
@@ -54,6 +57,12 @@ export function counted<Class extends abstract new (...args: never[]) => object>
     }
   }
   return Counted as unknown as Class
+}
+
+/** What the arguments of a call without a session say. */
+function ofCall(call: unknown[]): Envelope & { call: unknown[] } {
+  const [, link, number, , caller] = call as [number, string, number, number, string | null]
+  return { session: `${link}:${number}`, ...(caller !== null && { origin: { caller } }), call }
 }
 
 function arrival(envelope: Envelope, to: string, method: string): Arrival {

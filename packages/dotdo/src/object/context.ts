@@ -4,7 +4,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { RunTarget } from '../base/views.ts'
-import type { Origin } from '../rpc/origin.ts'
+import type { Caller, Origin } from '../rpc/origin.ts'
 import type { Execution } from '../journal/execution.ts'
 
 /** One call of user code in one object. */
@@ -19,6 +19,8 @@ export interface CallContext {
   execution?: Execution | undefined
   /** What the call returned, where that is a promise: how the run ends that a step of it begins. */
   outcome?: PromiseLike<unknown>
+  /** The same as links see it, once something was called in it. */
+  calling?: Caller
 }
 
 const storage = new AsyncLocalStorage<CallContext | undefined>()

@@ -1,6 +1,7 @@
 import { DurableObject, exports } from 'cloudflare:workers'
 import { DotdoError } from '../base/errors.ts'
-import type { LinkAnswer, LinkCall, LinkMessage, LinkReply } from '../rpc/frames.ts'
+import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
+import type { PackedCall } from '../rpc/packed-call.ts'
 import type { Defines } from '../rpc/remote.ts'
 import { readDefinition, type Shape } from './definition.ts'
 import { ObjectHost } from './host.ts'
@@ -74,7 +75,7 @@ export const DO = {
         return this.#host.link(message)
       }
 
-      dotdoCall(call: LinkCall): Promise<LinkAnswer> {
+      dotdoCall(...call: PackedCall): Promise<unknown> {
         return this.#host.call(call)
       }
 

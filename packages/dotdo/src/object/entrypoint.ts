@@ -1,6 +1,7 @@
 /** The way in for other Workers: what a service binding with `entrypoint = "DotdoEntrypoint"` reaches. */
 import { WorkerEntrypoint } from 'cloudflare:workers'
-import type { LinkAnswer, LinkCall, LinkMessage, LinkReply } from '../rpc/frames.ts'
+import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
+import type { PackedCall } from '../rpc/packed-call.ts'
 import { appOptions } from './app.ts'
 import { objectOfPath } from './live-path.ts'
 import { nounUnknown, objectAt, ownNouns, placeOf, type LinkedObject, type LinkedService } from './nouns.ts'
@@ -24,8 +25,8 @@ export class DotdoEntrypoint extends WorkerEntrypoint implements LinkedService {
   }
 
   /** A call on one object without a session. @throws `NOUN_UNKNOWN` */
-  dotdoCall(noun: string, name: string, call: LinkCall): Promise<LinkAnswer> {
-    return offered(noun, name).dotdoCall(call)
+  dotdoCall(noun: string, name: string, ...call: PackedCall): Promise<unknown> {
+    return offered(noun, name).dotdoCall(...call)
   }
 
   /** A WebSocket with the live events of one object, at `/live/<noun>/<name>`. Who may watch, the calling Worker has checked. */

@@ -19,10 +19,11 @@ import { Journal } from '../journal/journal.ts'
 import type { RunInvocation } from '../journal/ports.ts'
 import type { StepFunction, StepOptions } from '../journal/step-options.ts'
 import { CallKeys } from '../rpc/call-keys.ts'
-import type { LinkAnswer, LinkCall, LinkMessage, LinkReply } from '../rpc/frames.ts'
+import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import { defaultDepthLimits } from '../rpc/limits.ts'
 import { LinkServer } from '../rpc/link-server.ts'
 import { objectLabel, type Origin } from '../rpc/origin.ts'
+import type { PackedCall } from '../rpc/packed-call.ts'
 import { methodUnknown, reachClass } from '../rpc/reach.ts'
 import { Scheduler } from '../schedule/scheduler.ts'
 import type { Firing } from '../schedule/firing.ts'
@@ -213,11 +214,13 @@ export class ObjectHost {
     return this.#isReady ? this.#linkTo(message).accept(message) : this.#ready.then(() => this.#linkTo(message).accept(message))
   }
 
-  call(call: LinkCall): Promise<LinkAnswer> {
-    return this.#isReady ? this.#linkTo(call).call(call) : this.#ready.then(() => this.#linkTo(call).call(call))
+  /** Calls without a session, as they travel. */
+  call(call: PackedCall): Promise<unknown> {
+    const link = this.#linkTo({ to: call[5]?.to })
+    return this.#isReady ? link.called(call) : this.#ready.then(() => link.called(call))
   }
 
-  #linkTo({ to }: { to?: 'inspector' }): LinkServer {
+  #linkTo({ to }: { to?: 'inspector' | undefined }): LinkServer {
     return to === 'inspector' ? this.#inspectLink : this.#userLink
   }
 

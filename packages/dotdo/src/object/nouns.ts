@@ -5,10 +5,11 @@
 import { env, exports } from 'cloudflare:workers'
 import type { RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
-import type { LinkAnswer, LinkCall, LinkMessage, LinkPeer, LinkReply } from '../rpc/frames.ts'
+import type { LinkMessage, LinkPeer, LinkReply } from '../rpc/frames.ts'
 import { Link, type LinkClientPorts } from '../rpc/link-client.ts'
 import type { LinkServerPorts } from '../rpc/link-server.ts'
 import { meteredPeer } from '../rpc/metered-peer.ts'
+import { packCall, unpackAnswer, type PackedCall } from '../rpc/packed-call.ts'
 import { formatTrace, parseTrace, type TraceHeaders } from '../rpc/trace.ts'
 import { newLinkStats, sumStats, type LinkStats } from '../rpc/stats.ts'
 import { appOptions } from './app.ts'
@@ -19,14 +20,14 @@ import type { Tracing } from './tracing.ts'
 /** What every object of dotdo answers to natively: its two link methods, one for sessions and one for calls without, and requests for its live events. */
 export interface LinkedObject {
   dotdoLink(message: LinkMessage): Promise<LinkReply>
-  dotdoCall(call: LinkCall): Promise<LinkAnswer>
+  dotdoCall(...call: PackedCall): Promise<unknown>
   fetch(request: Request): Promise<Response>
 }
 
 /** What a service of another Worker answers to natively: the same, for each of the objects behind it. See `entrypoint.ts`. */
 export interface LinkedService {
   dotdoLink(noun: string, name: string, message: LinkMessage): Promise<LinkReply>
-  dotdoCall(noun: string, name: string, call: LinkCall): Promise<LinkAnswer>
+  dotdoCall(noun: string, name: string, ...call: PackedCall): Promise<unknown>
   fetch(request: Request): Promise<Response>
 }
 
@@ -167,7 +168,7 @@ export function objectAt({ stub, at }: ObjectAddress): LinkedObject {
   const service = stub as LinkedService
   return {
     dotdoLink: (message) => service.dotdoLink(noun, name, message),
-    dotdoCall: (call) => service.dotdoCall(noun, name, call),
+    dotdoCall: (...call) => service.dotdoCall(noun, name, ...call),
     fetch: (request) => {
       const url = new URL(request.url)
       // The ticket is this Worker's matter; what the watcher has seen is the object's.
@@ -185,7 +186,7 @@ function peerOf(address: ObjectAddress, to?: 'inspector'): LinkPeer {
     // Whoever were given the address would reach the object itself and not its inspector.
     address: to ? undefined : address,
     send: (message) => object.dotdoLink(to ? { ...message, to } : message),
-    call: (call) => object.dotdoCall(to ? { ...call, to } : call),
+    call: async (call) => unpackAnswer(await object.dotdoCall(...packCall(to ? { ...call, to } : call))),
   }
 }
 

@@ -123,7 +123,7 @@ export function linkPorts(
   request: Origin = { depth: 1 },
 ): OwnerPorts {
   return {
-    caller: () => callerOf(owner, host, request),
+    caller: callers(owner, host, request),
     endOfTurn,
     keepAlive,
     timer,
@@ -135,9 +135,15 @@ export function linkPorts(
   }
 }
 
-/** Whose code calls now: the context of the object's own call, run or event, or none. */
-function callerOf(owner: string, host: object | undefined, request: Origin): Caller {
-  const context = currentContext()
-  if (!host || context?.host !== host) return { context: undefined, origin: host ? { depth: 1, caller: owner } : request }
-  return { context, origin: { ...context.origin, depth: (context.origin?.depth ?? 0) + 1, caller: owner } }
+/** Whose code calls now: the context of the object's own call, run or event, or none. Asked for at every call, so it is told once for each context. */
+function callers(owner: string, host: object | undefined, request: Origin): () => Caller {
+  const nobody: Caller = { context: undefined, origin: host ? { depth: 1, caller: owner } : request }
+  return () => {
+    const context = host && currentContext()
+    if (!context || context.host !== host) return nobody
+    // A context is copied for a step in it, and what was told of the first is not true of the copy.
+    if (context.calling?.context !== context)
+      context.calling = { context, origin: { ...context.origin, depth: (context.origin?.depth ?? 0) + 1, caller: owner } }
+    return context.calling
+  }
 }

@@ -11,8 +11,9 @@ import { Catalog } from '../iceberg/catalog.ts'
 import { currentSnapshot } from '../iceberg/metadata.ts'
 import type { CatalogClient } from '../iceberg/ports.ts'
 import type { TableOverview } from '../base/views.ts'
-import type { LinkAnswer, LinkCall, LinkMessage, LinkReply } from '../rpc/frames.ts'
+import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import { LinkServer } from '../rpc/link-server.ts'
+import type { PackedCall } from '../rpc/packed-call.ts'
 import { addressName, bucketBindings } from './buckets.ts'
 import { appOptions } from './app.ts'
 import { linkServerPorts } from './nouns.ts'
@@ -42,8 +43,8 @@ export class DotdoSystem extends DurableObject {
     return this.#link.accept(message)
   }
 
-  dotdoCall(call: LinkCall): Promise<LinkAnswer> {
-    return this.#link.call(call)
+  dotdoCall(...call: PackedCall): Promise<unknown> {
+    return this.#link.called(call)
   }
 }
 

@@ -13,7 +13,7 @@ import type { Origin } from './origin.ts'
 import type { ToldObject } from './shortcuts.ts'
 
 /** Version of the envelope. A peer refuses another one with `LINK_VERSION`. */
-export const linkVersion = 1
+export const linkVersion = 2
 
 /** One frame of capnweb, such as `['push', …]`, `['pull', 3]`, `['resolve', 3, …]`. */
 export type Frame = [kind: string, ...rest: unknown[]]
@@ -66,16 +66,23 @@ export interface DirectCall {
   args?: unknown[]
 }
 
-/** A turn's calls on the object itself, where all are of plain data and none needs another: they go as they are, without a session. */
+/** A turn's calls on the object itself, where all are of plain data and none needs another: they go as they are, without a session. How it travels, packed-call.ts says. */
 export interface LinkCall {
   version: typeof linkVersion
-  /** Names the session that the answer opens, where not all of it is plain. */
-  session: string
+  /** The caller's link, by a name that nobody can guess. */
+  link: string
+  /** Counts up from 0 within the link. */
+  number: number
   /** As in {@link LinkMessage}. */
   to?: 'inspector'
   origin: Origin
   /** Made in this order. */
   calls: DirectCall[]
+}
+
+/** The name of the session that the answer to a call opens, where not all of it is plain. */
+export function sessionOfCall({ link, number }: Pick<LinkCall, 'link' | 'number'>): string {
+  return `${link}:${number}`
 }
 
 /** What became of a {@link LinkCall}, so far. */

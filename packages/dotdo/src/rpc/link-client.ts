@@ -13,14 +13,14 @@ import { RpcStub, RpcTarget } from 'capnweb'
 import type { DotdoError } from '../base/errors.ts'
 import type { BytePipe } from './byte-stream.ts'
 import { ClientSession } from './client-session.ts'
-import { linkVersion, type DirectCall, type LinkAnswer, type LinkCall, type LinkPeer } from './frames.ts'
+import { linkVersion, sessionOfCall, type DirectCall, type LinkAnswer, type LinkCall, type LinkPeer, type LinkReply } from './frames.ts'
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
 import { meteredPeer } from './metered-peer.ts'
 import { leadsTo } from './shortcuts.ts'
 import { LoneCall } from './lone-call.ts'
 import { unawaitedLoss, whyLost } from './lost.ts'
 import { OrderSource } from './order.ts'
-import { sentOrigin, type Caller, type Origin } from './origin.ts'
+import type { Caller } from './origin.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
 import { bindCall, mapSession, rootRef, type Answer, type CameBy, type ObjectName, type Start } from './ref.ts'
@@ -77,6 +77,9 @@ export class Link implements Start {
   #telling = false
   #name: string | undefined
   #named = 0
+  /** Messages without a session so far: the next one's number. */
+  #called = 0
+  #forTurns: TurnPorts
   #order: OrderSource
   /** Native calls whose answers are due. */
   #underWay = 0
@@ -92,6 +95,18 @@ export class Link implements Start {
     this.#order = new OrderSource(() => ports.newSession())
     this.#stats = stats
     this.#limits = { ...defaultLinkLimits, ...limits }
+    this.#forTurns = {
+      call: (call) => this.#calling(call),
+      open: (turn, answered) => this.#session(turn, answered),
+      ended: (turn) => {
+        const { context } = turn.caller
+        if (this.#turns.get(context) === turn) this.#turns.delete(context)
+      },
+      number: () => ({ link: (this.#name ??= ports.newSession()), number: this.#called++ }),
+      mostCalls: this.#limits.framesPerMessage,
+      ports,
+      stats,
+    }
   }
 
   /**
@@ -172,41 +187,30 @@ export class Link implements Start {
 
   #turn(whose?: Caller): Turn {
     const now = this.#ports.caller()
-    const who = now.context === undefined && whose ? whose : now
-    const { context, origin } = who
-    let turn = this.#turns.get(context)
+    const caller = now.context === undefined && whose ? whose : now
+    let turn = this.#turns.get(caller.context)
     if (!turn) {
-      const begun: Turn = new Turn(origin, {
-        call: (call) => this.#calling(call),
-        open: (answered) => this.#session(who, begun, answered),
-        ended: () => {
-          if (this.#turns.get(context) === begun) this.#turns.delete(context)
-        },
-        mostCalls: this.#limits.framesPerMessage,
-        newSession: () => this.#newSession(),
-        ports: this.#ports,
-        stats: this.#stats,
-      })
-      this.#turns.set(context, (turn = begun))
+      turn = new Turn(caller, this.#forTurns)
+      this.#turns.set(caller.context, turn)
     }
     return turn
   }
 
-  #session(caller: Caller, turn: Turn, answered: LinkCall | undefined): ClientSession {
+  #session(turn: Turn, answered: LinkCall | undefined): ClientSession {
     const opened: ClientSession = this.#ports.detached(
       () =>
         new ClientSession({
           rests: () => this.#sweepLater(),
           closed: () => this.#sessions.delete(opened),
           link: this,
-          name: answered?.session ?? this.#newSession(),
+          name: answered ? sessionOfCall(answered) : this.#newSession(),
           peer: { address: this.#far().address, send: (message) => this.#use((peer) => peer.send(message)) },
           ports: this.#ports,
           stats: this.#stats,
           limits: this.#limits,
           told: (session, isKept) => this.#tell(session, isKept),
           ended: () => (this.#ended.length > 0 ? { ended: this.#ended.splice(0) } : {}),
-          caller,
+          caller: turn.caller,
           order: this.#order,
           turnEnded: answered ? () => {} : () => turn.leave(),
           ...(answered && { answered }),
@@ -294,36 +298,38 @@ export class Link implements Start {
 /** How many ends of sessions are told of together; the far end forgets older ones by itself. */
 const mostEnded = 5_000
 
-function noop(): void {}
-
 class Forwarder extends RpcTarget {}
 
 /** Steps of promises for which an awaited call waits for company: about a microsecond. */
 const stepsToJoin = 32
+/** After so many of them a call has been asked for its value by whoever awaits it where it is made. */
+const stepsToAwait = 1
 const done = Promise.resolve()
 
-/** What a turn needs of its link. */
+/** What turns need of their link. */
 interface TurnPorts {
   call: LinkPeer['call']
-  open(answered?: LinkCall): ClientSession
-  ended(): void
+  open(turn: Turn, answered?: LinkCall): ClientSession
+  ended(turn: Turn): void
+  /** A message's place among those of the link. */
+  number(): Pick<LinkCall, 'link' | 'number'>
   mostCalls: number
-  newSession(): string
   ports: LinkClientPorts
   stats: LinkStats
 }
 
 /** The calls of one context on one object in one turn: such as go without a session, until one needs it; then they all have one. */
 class Turn {
-  #origin: Origin
+  readonly caller: Caller
   #link: TurnPorts
   #recorded: LoneCall[] = []
-  #answered = Promise.withResolvers<unknown>()
   #session: ClientSession | undefined
   #ended = false
+  /** Resolves the promise that keeps the request alive until each call is answered, where the end of the turn is waited for. */
+  #release: ((answered: unknown) => void) | undefined
 
-  constructor(origin: Origin, link: TurnPorts) {
-    this.#origin = origin
+  constructor(caller: Caller, link: TurnPorts) {
+    this.caller = caller
     this.#link = link
   }
 
@@ -338,60 +344,83 @@ class Turn {
   /** The turn's session. Calls that were recorded until now become its first. */
   get session(): ClientSession {
     if (!this.#session) {
-      this.#session = this.#link.open()
+      this.#session = this.#link.open(this)
       for (const call of this.#recorded.splice(0)) call.join(this.#session)
       // From here on the session keeps the request alive.
-      this.#answered.resolve(undefined)
+      this.#release?.(undefined)
     }
     return this.#session
   }
 
   record(call: DirectCall): LoneCall {
-    const { ports, stats } = this.#link
-    const lone = new LoneCall(call, {
-      openSession: () => void this.session,
-      unawaited: (error) => {
-        stats.unawaitedFailures++
-        ports.unawaitedFailure(error)
-      },
-    })
+    const lone = new LoneCall(call, this)
     this.#recorded.push(lone)
-    if (this.#recorded.length === 1) {
-      // The request lives on until each of its calls is answered.
-      ports.keepAlive(this.#answered.promise)
-      const cancel = ports.endOfTurn(() => this.leave())
-      void this.#leaveSoon(lone, cancel ?? noop)
-    }
+    if (this.#recorded.length === 1) void this.#leaveSoon(lone)
+    else this.#leaveAtEnd()
     return lone
   }
 
+  /** Of a recorded call: it needs a session. */
+  openSession(): void {
+    void this.session
+  }
+
+  /** Of a call that went natively: it failed, and nobody had asked for it. */
+  unawaited(error: DotdoError): void {
+    this.#link.stats.unawaitedFailures++
+    this.#link.ports.unawaitedFailure(error)
+  }
+
   /**
-   * A call that is awaited while it is alone does not wait for the end of its turn, which costs a turn of the event loop. Code that runs beside
-   * it has some steps of promises to make another call on the object, which then leaves in one message with it.
+   * A call that is awaited while it is alone does not wait for the end of its turn: a turn of the event loop costs more than the call, even one
+   * that is asked for and not waited for. Code that runs beside it has some steps of promises to make another call on the object, which
+   * then leaves in one message with it.
    */
-  async #leaveSoon(lone: LoneCall, cancelEnd: () => void): Promise<void> {
-    for (let step = 0; step < stepsToJoin && !this.#ended && this.#recorded.length === 1; step++) await done
-    if (!lone.isWaitedFor || this.#recorded.length !== 1) return
-    this.leave()
-    // A turn of the event loop for nothing costs more than the call.
-    cancelEnd()
+  async #leaveSoon(lone: LoneCall): Promise<void> {
+    for (let step = 0; step < stepsToJoin; step++) {
+      await done
+      if (this.#ended || this.#session || this.#recorded.length > 1) return
+      // What is not awaited by now mostly is not: its turn ends no later than that of what is sent after it.
+      if (step === stepsToAwait && !lone.isWaitedFor) this.#leaveAtEnd()
+    }
+    if (lone.isWaitedFor) this.leave()
+    else this.#leaveAtEnd()
+  }
+
+  #leaveAtEnd(): void {
+    if (this.#release) return
+    const { promise, resolve } = Promise.withResolvers<unknown>()
+    this.#release = resolve
+    this.#link.ports.keepAlive(promise)
+    this.#link.ports.endOfTurn(() => this.leave())
   }
 
   /** The turn is over, or what it has goes ahead of it: what comes now belongs to another. */
   leave(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#link.ended()
-    const most = this.#link.mostCalls
+    this.#link.ended(this)
     const recorded = this.#recorded.splice(0)
-    void Promise.all(recorded.map((lone) => lone.ended)).then(this.#answered.resolve)
-    for (let from = 0; from < recorded.length; from += most) void this.#send(recorded.slice(from, from + most))
+    if (recorded.length === 0) return
+    const answered = this.#sendAll(recorded)
+    // The request lives on until each of its calls is answered.
+    if (this.#release) void answered.then(this.#release)
+    else this.#link.ports.keepAlive(answered)
+  }
+
+  /** Resolves when nothing is under way for these calls any more; never rejects. */
+  #sendAll(recorded: LoneCall[]): Promise<unknown> {
+    const most = this.#link.mostCalls
+    if (recorded.length <= most) return this.#send(recorded)
+    const messages: Promise<void>[] = []
+    for (let from = 0; from < recorded.length; from += most) messages.push(this.#send(recorded.slice(from, from + most)))
+    return Promise.all(messages)
   }
 
   async #send(recorded: LoneCall[]): Promise<void> {
     const { ports, stats } = this.#link
     const calls = recorded.map((lone) => lone.leave())
-    const message: LinkCall = { version: linkVersion, session: this.#link.newSession(), origin: sentOrigin(this.#origin), calls }
+    const message: LinkCall = { version: linkVersion, ...this.#link.number(), origin: this.caller.origin, calls }
     stats.messages++
     stats.calls += calls.length
     let answer: LinkAnswer
@@ -406,18 +435,21 @@ class Turn {
       }
       return
     }
-    if (answer.records) this.#origin.records?.push(...answer.records)
-    const rest = recorded.filter((_, i) => answer.answers[i] === null)
-    recorded.forEach((lone, i) => {
+    if (answer.records) this.caller.origin.records?.push(...answer.records)
+    for (let i = 0; i < recorded.length; i++) {
       const given = answer.answers[i]
-      if (given) lone.answered(given.value)
-    })
-    if (!answer.reply) return
-    const session = this.#link.open(message)
-    const adopted = session.adopt(
-      calls.filter((_, i) => answer.answers[i] === null),
-      answer.reply,
-    )
+      if (given) recorded[i]!.answered(given.value)
+    }
+    if (answer.reply) await this.#adopt(recorded, message, answer.answers, answer.reply)
+  }
+
+  /** What has no plain answer goes on as calls of the session that the answer has opened. */
+  async #adopt(recorded: LoneCall[], message: LinkCall, answers: LinkAnswer['answers'], reply: LinkReply): Promise<void> {
+    const session = this.#link.open(this, message)
+    const rest = recorded.filter((_, i) => answers[i] === null)
+    const calls = message.calls.filter((_, i) => answers[i] === null)
+    const adopted = session.adopt(calls, reply)
     rest.forEach((lone, i) => lone.adopted(session, adopted[i]!.stub, adopted[i]!.value))
+    await Promise.all(rest.map((lone) => lone.ended()))
   }
 }

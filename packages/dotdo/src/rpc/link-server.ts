@@ -11,10 +11,20 @@
  */
 import { DotdoError, type ErrorRecord } from '../base/errors.ts'
 import { isThenable } from '../base/thenable.ts'
-import { startOf, type Conversation, type FrameworkMethods, type MadeCall } from './conversation.ts'
+import { frameworkPrefix, startOf, type Conversation, type FrameworkMethods, type MadeCall } from './conversation.ts'
 import type { BytePipe } from './byte-stream.ts'
+import { Deliveries } from './deliveries.ts'
 import { linkLost } from './errors.ts'
-import { linkVersion, type DirectCall, type Frame, type LinkAnswer, type LinkCall, type LinkMessage, type LinkReply } from './frames.ts'
+import {
+  linkVersion,
+  sessionOfCall,
+  type DirectCall,
+  type Frame,
+  type LinkAnswer,
+  type LinkCall,
+  type LinkMessage,
+  type LinkReply,
+} from './frames.ts'
 import type { MapMeter } from './map-meter.ts'
 import { defaultLinkLimits, overLimit, type LinkLimits } from './limits.ts'
 import { OrderGates } from './order.ts'
@@ -22,6 +32,7 @@ import { receivedOrigin, type Origin } from './origin.ts'
 import type { Link } from './link-client.ts'
 import { Handoffs } from './handoffs.ts'
 import { isReachable, makeCall, type Outcome } from './outcome.ts'
+import { packAnswer, unpackCall } from './packed-call.ts'
 import { notPlain } from './plain.ts'
 import { ServerSession } from './server-session.ts'
 
@@ -49,9 +60,8 @@ export class LinkServer {
   #gates = new OrderGates()
   #limits: LinkLimits
   #sweep: (() => void) | undefined
-  /** The newest calls without a session, so that one that is delivered twice takes effect once. */
-  #made = new Set<string>()
-  #madeBefore = new Set<string>()
+  /** Calls without a session that have come. */
+  #made = new Deliveries()
   /** Whoever takes effect now or has its place in the line to do so. */
   #line: Promise<void> | undefined
 
@@ -100,27 +110,29 @@ export class LinkServer {
     return this.#exchange(session, message)
   }
 
+  /** Takes the arguments of a native call as they travel, and gives its result so. See {@link LinkServer.call}. */
+  async called(packed: readonly unknown[]): Promise<unknown> {
+    const message = unpackCall(packed)
+    return packAnswer(message, await this.call(message))
+  }
+
   /**
    * Makes calls and reads properties without a session, where the answers are plain. What is answered as soon as the calls were made does not
    * wait for what takes longer.
    * @throws `LINK_VERSION`, `LINK_LOST` for calls that were delivered twice, `LINK_LIMIT`
    */
   async call(message: LinkCall): Promise<LinkAnswer> {
-    if (message?.version !== linkVersion || !Array.isArray(message.calls) || typeof message.session !== 'string')
-      throw otherVersion(message)
-    const { session, calls } = message
+    if (message?.version !== linkVersion || !Array.isArray(message.calls) || typeof message.link !== 'string') throw otherVersion(message)
+    const { link, number, calls } = message
     const origin = receivedOrigin(message.origin)
     if (calls.length > this.#limits.framesPerMessage)
       throw overLimit('framesPerMessage', calls.length, this.#limits.framesPerMessage, origin.caller)
-    if (this.#made.has(session) || this.#madeBefore.has(session)) throw linkLost('this message was delivered twice')
-    this.#made.add(session)
-    if (this.#made.size >= callsRemembered) {
-      this.#madeBefore = this.#made
-      this.#made = new Set()
-    }
+    if (!this.#made.isNew(link, number)) throw linkLost('this message was delivered twice')
     // Whoever came before takes effect before.
     while (this.#line) await this.#line
-    const main = this.#start({ origin, gone: never, target: () => undefined }) as Record<string, unknown>
+    const conversation: Conversation = { origin, gone: never, target: () => undefined }
+    const needsFramework = calls.some(({ method }) => typeof method === 'string' && method.startsWith(frameworkPrefix))
+    const main = (needsFramework ? this.#start(conversation) : this.#main(conversation)) as Record<string, unknown>
     const made = calls.map((call) => makeCall(main, call))
     if (made.some((outcome) => outcome.isPending)) await this.#enough(made)
     const answers = made.map(({ plain }) => (plain === notPlain ? null : { value: plain }))
@@ -137,13 +149,10 @@ export class LinkServer {
     if (made.some(({ isPending }) => isPending)) await Promise.race([all, new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))])
   }
 
-  #answerBySession(
-    { session, origin }: LinkCall,
-    rest: readonly { outcome: Outcome; call: DirectCall }[],
-    mayWait: boolean,
-  ): Promise<LinkReply> {
+  #answerBySession(answered: LinkCall, rest: readonly { outcome: Outcome; call: DirectCall }[], mayWait: boolean): Promise<LinkReply> {
     const made = rest.flatMap(({ outcome, call }) => outcome.asMade(call))
-    const opened = this.#open(session, origin, (conversation) => this.#start(conversation, made))
+    const session = sessionOfCall(answered)
+    const opened = this.#open(session, answered.origin, (conversation) => this.#start(conversation, made))
     const frames = rest.flatMap(({ call }, i): Frame[] => {
       const path = ['pipeline', 0, [call.method]]
       // Either it has been made, or it cannot be: its arguments make no difference.
@@ -249,9 +258,6 @@ export class LinkServer {
     })
   }
 }
-
-/** A repeated delivery follows the first one closely. */
-const callsRemembered = 1_000
 
 const never = new Promise<never>(() => {})
 

@@ -22,8 +22,6 @@ export interface LoneCallPorts {
 export class LoneCall implements Answer {
   made?: Answer['made']
   readonly isPromise = true
-  /** Resolves when nothing is under way for it any more; never rejects. */
-  readonly ended: Promise<unknown>
   readonly #call: DirectCall
   #ports: LoneCallPorts
   #state: 'recorded' | 'sent' | 'joined' = 'recorded'
@@ -47,7 +45,11 @@ export class LoneCall implements Answer {
   constructor(call: DirectCall, ports: LoneCallPorts) {
     this.#call = call
     this.#ports = ports
-    this.ended = this.#settled.promise.then(noop, noop)
+  }
+
+  /** Resolves when nothing is under way for it any more; never rejects. */
+  ended(): Promise<unknown> {
+    return this.#settled.promise.then(noop, noop)
   }
 
   /** The turn has a session after all: the call becomes its first. */
@@ -55,7 +57,7 @@ export class LoneCall implements Answer {
     this.#state = 'joined'
     this.#joined = bindCall(session, session.main, [this.#call.method], this.#call.args, true)
     // From here on the session sees to it that the message leaves and that a failure is told.
-    this.#settled.resolve(this.#isAwaited ? this.#joined.value() : undefined)
+    if (this.#isAwaited) this.#joined.value().then(this.#settled.resolve, (error: unknown) => this.#reject(error))
     // It was let go of before it left: it is delivered, and what it gives goes with it.
     if (this.#isDisposed) this.#joined.dispose()
   }
@@ -107,9 +109,11 @@ export class LoneCall implements Answer {
     this.#settled.resolve(value)
   }
 
+  /** A failure that nobody waits for has been told already. */
   #reject(error: unknown): void {
     this.#hasFailed = true
     this.#arrived?.reject(error)
+    this.#settled.promise.catch(noop)
     this.#settled.reject(error)
   }
 

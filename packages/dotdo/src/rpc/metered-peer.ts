@@ -29,18 +29,6 @@ export function meteredPeer(peer: LinkPeer, stats: LinkStats, trace?: TraceSent)
   let underWay = 0
   const spans = new Map<string, OpenSpan>()
 
-  const carry = async <T>(sent: unknown, send: () => Promise<T>, received: (reply: T) => unknown): Promise<T> => {
-    if (underWay++ === 0) stats.roundTrips++
-    stats.bytesSent += estimateBytes(sent)
-    try {
-      const reply = await send()
-      stats.bytesReceived += estimateBytes(received(reply))
-      return reply
-    } finally {
-      underWay--
-    }
-  }
-
   /** The message as it leaves: one that opens a session tells of the session's span. */
   const begun = (message: LinkMessage): LinkMessage => {
     const sent = message.origin && trace?.(message.origin)
@@ -58,39 +46,39 @@ export function meteredPeer(peer: LinkPeer, stats: LinkStats, trace?: TraceSent)
 
   return {
     address: peer.address,
-    call(call) {
+    async call(call) {
       const { calls } = call
       const span = trace?.(call.origin, calls.length === 1 ? calls[0]!.method : undefined)
-      return carry(
-        calls,
-        () => peer.call(span ? { ...call, origin: span.origin } : call),
-        ({ answers, reply }) => (reply ? [answers, reply.frames] : answers),
-      ).then(
-        (answer) => {
-          span?.end(calls.length === 1 ? undefined : { attributes: { 'dotdo.calls': calls.length } })
-          return answer
-        },
-        (error: unknown) => {
-          span?.end({ error })
-          throw error
-        },
-      )
+      if (underWay++ === 0) stats.roundTrips++
+      for (const it of calls) stats.bytesSent += estimateBytes(it.args ?? []) + it.method.length
+      try {
+        const answer = await peer.call(span ? { ...call, origin: span.origin } : call)
+        stats.bytesReceived += estimateBytes(answer.answers) + (answer.reply ? estimateBytes(answer.reply.frames) : 0)
+        span?.end(calls.length === 1 ? undefined : { attributes: { 'dotdo.calls': calls.length } })
+        return answer
+      } catch (error) {
+        span?.end({ error })
+        throw error
+      } finally {
+        underWay--
+      }
     },
     async send(message) {
       const sent = begun(message)
       const open = spans.get(message.session)
       if (open) open.calls += pushes(message.frames)
+      if (underWay++ === 0) stats.roundTrips++
+      stats.bytesSent += estimateBytes(message.frames)
       try {
-        const reply = await carry(
-          message.frames,
-          () => peer.send(sent),
-          ({ frames }) => frames,
-        )
+        const reply = await peer.send(sent)
+        stats.bytesReceived += estimateBytes(reply.frames)
         ended(message.session, { reply })
         return reply
       } catch (error) {
         ended(message.session, { error })
         throw error
+      } finally {
+        underWay--
       }
     },
   }

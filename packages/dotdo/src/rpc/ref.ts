@@ -59,10 +59,8 @@ interface Core {
   answer: Answer | Root
   path: readonly string[]
   /** The value of a property, once it was asked for. */
-  read?: Answer
+  read?: Answer | undefined
 }
-
-type Target = (() => void) & { core: Core }
 
 /** What an object is called. Names in different jurisdictions are different objects. */
 export interface ObjectName {
@@ -401,48 +399,77 @@ export function frameworkOn(value: unknown, name: string, args: unknown[]): Stub
 /** By which a reference tells what stands behind it. Nothing else has it, and no name of the far end can be it. */
 const insideOfRef = Symbol('reference')
 
-function refOf(core: Core): Stub {
-  const target = Object.assign(() => {}, { core }) as Target
-  const ref = new Proxy(target, handler) as unknown as Stub
-  return ref
+function refOf({ answer, path }: Core): Stub {
+  return new Proxy(callable, new Ref(answer, path)) as unknown as Stub
 }
 
-const handler: ProxyHandler<Target> = {
-  get({ core }, property) {
+/** What every reference is a proxy of, so that it can be called. Nothing is ever asked of it. */
+const callable = (): void => {}
+
+/** A reference is a proxy whose handler is what it is made of: there is one for each step of a call, so it has to be light. */
+class Ref implements Core, ProxyHandler<() => void> {
+  readonly answer: Answer | Root
+  readonly path: readonly string[]
+  read: Answer | undefined
+
+  constructor(answer: Answer | Root, path: readonly string[]) {
+    this.answer = answer
+    this.path = path
+    this.read = undefined
+  }
+
+  get(_: unknown, property: string | symbol): unknown {
     if (typeof property === 'string') {
-      if (Object.hasOwn(members, property)) return members[property]!(core)
-      if (property in RpcPromise.prototype) return Reflect.get(prototypeOf(core), property) as unknown
+      if (Object.hasOwn(members, property)) return members[property]!(this)
+      if (property in RpcPromise.prototype) return Reflect.get(prototypeOf(this), property) as unknown
       // The framework's own names are not for whoever holds a stub.
       if (property.startsWith(frameworkPrefix)) return undefined
-      return refOf({ answer: core.answer, path: [...core.path, property] })
+      return refOf({ answer: this.answer, path: [...this.path, property] })
     }
-    if (property === insideOfRef) return core
-    if (property === insideOfStub) return Reflect.get(inside(core), insideOfStub) as unknown
-    if (property === Symbol.dispose && core.path.length === 0) return () => dispose(core)
+    if (property === insideOfRef) return this
+    if (property === insideOfStub) return Reflect.get(inside(this), insideOfStub) as unknown
+    if (property === Symbol.dispose && this.path.length === 0) return () => dispose(this)
     return undefined
-  },
-  apply({ core }, _, args: unknown[]) {
-    if (recorder) return refOf({ answer: recorder.call(placeOf(core), core.path, args), path: [] })
-    const answer = call(core, args)
-    answer.made = { of: core, args }
+  }
+
+  apply(_: unknown, __: unknown, args: unknown[]): Stub {
+    if (recorder) return refOf({ answer: recorder.call(placeOf(this), this.path, args), path: [] })
+    const answer = call(this, args)
+    answer.made = { of: this, args }
     return refOf({ answer, path: [] })
-  },
-  getPrototypeOf: ({ core }) => prototypeOf(core),
-  has: (_, property) => typeof property === 'string' || property === insideOfStub || property === Symbol.dispose,
-  ownKeys: () => [],
-  getOwnPropertyDescriptor: () => undefined,
-  construct() {
+  }
+
+  getPrototypeOf(): object {
+    return prototypeOf(this)
+  }
+
+  has(_: unknown, property: string | symbol): boolean {
+    return typeof property === 'string' || property === insideOfStub || property === Symbol.dispose
+  }
+
+  ownKeys(): [] {
+    return []
+  }
+
+  getOwnPropertyDescriptor(): undefined {
+    return undefined
+  }
+
+  construct(): never {
     throw new TypeError('A stub cannot be used as a constructor.')
-  },
-  set() {
+  }
+
+  set(): never {
     throw new TypeError('Properties of a stub cannot be assigned: call a method that sets it.')
-  },
-  defineProperty() {
+  }
+
+  defineProperty(): never {
     throw new TypeError('Properties of a stub cannot be assigned: call a method that sets it.')
-  },
-  deleteProperty() {
+  }
+
+  deleteProperty(): never {
     throw new TypeError('Properties of a stub cannot be deleted: call a method that does.')
-  },
+  }
 }
 
 /** What a stub answers itself. */

@@ -2,6 +2,7 @@ import { env } from 'cloudflare:workers'
 import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
 import { exports } from 'cloudflare:workers'
 import { describe, expect, test } from 'vitest'
+import { linkVersion } from '../../src/rpc/frames.ts'
 import { Links } from '../../src/object/nouns.ts'
 import { linkPorts } from '../../src/object/platform.ts'
 
@@ -62,7 +63,7 @@ describe('what can be reached', () => {
   ])('frames made by hand do not walk to %j', async (path) => {
     const native = namespace('Counter').getByName('walked')
     const reply = await native.dotdoLink({
-      version: 1,
+      version: linkVersion,
       session: crypto.randomUUID(),
       seq: 0,
       frames: [

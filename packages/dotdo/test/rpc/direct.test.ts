@@ -1,6 +1,7 @@
 /** Whether a call goes by a session or natively, nobody can tell but by counting. */
 import { RpcTarget, type RpcStub } from 'capnweb'
 import { describe, expect, test } from 'vitest'
+import { linkVersion } from '../../src/rpc/frames.ts'
 import { DotdoError } from '../../src/base/errors.ts'
 import { Link } from '../../src/rpc/link-client.ts'
 import { describeRef } from '../../src/rpc/ref.ts'
@@ -191,7 +192,13 @@ describe('an answer that only a session can carry', () => {
   test('is refused for what every object has', async () => {
     const { server } = open()
     for (const method of ['constructor', '__proto__', 'hasOwnProperty', 'toString', 'dotdo:nothing', 'log']) {
-      const answer = await server.call({ version: 1, session: method, calls: [{ method, args: [] }], origin: { depth: 1 } })
+      const answer = await server.call({
+        version: linkVersion,
+        link: method,
+        number: 0,
+        calls: [{ method, args: [] }],
+        origin: { depth: 1 },
+      })
       expect(answer.answers).toEqual([null])
       expect(JSON.stringify(answer)).toContain('reject')
     }

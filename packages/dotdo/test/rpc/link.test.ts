@@ -1,5 +1,6 @@
 import { RpcTarget, type RpcStub } from 'capnweb'
 import { describe, expect, test } from 'vitest'
+import { linkVersion } from '../../src/rpc/frames.ts'
 import { DotdoError } from '../../src/base/errors.ts'
 import { pair, turns } from './pair.ts'
 
@@ -235,7 +236,7 @@ describe('ends of sessions', () => {
     const { root, server } = open({ limits: { idleMs: 20, graceMs: 5 } })
     const stage = root().getStage(1)
     await stage.run([1])
-    await new Promise((resolve) => setTimeout(resolve, 80))
+    for (let i = 0; i < 1000 && server.openSessions > 0; i++) await new Promise((resolve) => setTimeout(resolve, 5))
     expect(server.openSessions).toBe(0)
     await expect(Promise.resolve(stage.run([1]))).rejects.toMatchObject({ code: 'LINK_LOST', retryable: true })
   })
@@ -284,9 +285,9 @@ describe('ends of sessions', () => {
 
 describe('what is not a message', () => {
   test.each([
-    [{ version: 2, session: 's', seq: 0, frames: [] }, 'LINK_VERSION'],
+    [{ version: linkVersion + 1, session: 's', seq: 0, frames: [] }, 'LINK_VERSION'],
     [null, 'LINK_VERSION'],
-    [{ version: 1, session: 'gone', seq: 4, frames: [] }, 'LINK_LOST'],
+    [{ version: linkVersion, session: 'gone', seq: 4, frames: [] }, 'LINK_LOST'],
   ])('%j is refused', async (message, code) => {
     const { server } = open()
     await expect(server.accept(message as never)).rejects.toMatchObject({ code })
@@ -294,7 +295,7 @@ describe('what is not a message', () => {
 
   test('frames that are not frames end their session and no other', async () => {
     const { server, root } = open()
-    await expect(server.accept({ version: 1, session: 'hostile', seq: 0, frames: [['nonsense', 1]] })).rejects.toMatchObject({
+    await expect(server.accept({ version: linkVersion, session: 'hostile', seq: 0, frames: [['nonsense', 1]] })).rejects.toMatchObject({
       code: 'FRAME_INVALID',
       message: expect.stringContaining('nonsense 1'),
     })
@@ -304,7 +305,7 @@ describe('what is not a message', () => {
   test('too many frames are refused by the name of the limit', async () => {
     const { server } = open({ limits: { framesPerMessage: 2 } })
     const frames = Array.from({ length: 3 }, () => ['pull', 0] as ['pull', number])
-    await expect(server.accept({ version: 1, session: 's', seq: 0, frames })).rejects.toMatchObject({
+    await expect(server.accept({ version: linkVersion, session: 's', seq: 0, frames })).rejects.toMatchObject({
       code: 'LINK_LIMIT',
       data: { limit: 'framesPerMessage', value: 3, bound: 2 },
     })

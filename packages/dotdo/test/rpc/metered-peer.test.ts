@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import type { Frame, LinkMessage, LinkPeer, LinkReply } from '../../src/rpc/frames.ts'
+import { linkVersion, type Frame, type LinkMessage, type LinkPeer, type LinkReply } from '../../src/rpc/frames.ts'
 import { meteredPeer, type SentSpan } from '../../src/rpc/metered-peer.ts'
 import type { Origin } from '../../src/rpc/origin.ts'
 import type { SpanOutcome } from '../../src/rpc/spans.ts'
 import { newLinkStats } from '../../src/rpc/stats.ts'
 
 const message = (session: string, seq: number, frames: Frame[], origin?: Origin): LinkMessage => ({
-  version: 1,
+  version: linkVersion,
   session,
   seq,
   frames,

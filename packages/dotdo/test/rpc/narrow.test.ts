@@ -1,6 +1,7 @@
 /** Narrowed capabilities as a peer meets them: over a link, with promises, chains and hand-made frames. */
 import { RpcStub, RpcTarget } from 'capnweb'
 import { describe, expect, test } from 'vitest'
+import { linkVersion } from '../../src/rpc/frames.ts'
 import { codeOf } from '../../src/base/errors.ts'
 import { guardOf } from '../../src/rpc/caveats.ts'
 import { countedHere, isCapability, readGuard, restrict, type NarrowPorts } from '../../src/rpc/narrow.ts'
@@ -71,7 +72,7 @@ describe('a narrowed capability over a link', () => {
   ])('frames made by hand do not walk through it to %s', async (_, path) => {
     const { server } = pair(narrowed(new Thing('t', log), { only: ['read', 'part'] }))
     const frames = [['push', ['pipeline', 0, path, []]] as never, ['pull', 1] as never]
-    const reply = await server.accept({ version: 1, session: 's', seq: 0, frames })
+    const reply = await server.accept({ version: linkVersion, session: 's', seq: 0, frames })
     expect(reply.frames[0]![0]).toBe('reject')
   })
 

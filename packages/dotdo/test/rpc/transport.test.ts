@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { DotdoError } from '../../src/base/errors.ts'
 import { errorForWire, linkLost } from '../../src/rpc/errors.ts'
 import { FrameTransport } from '../../src/rpc/frame-transport.ts'
-import type { Frame, LinkMessage } from '../../src/rpc/frames.ts'
+import { linkVersion, type Frame, type LinkMessage } from '../../src/rpc/frames.ts'
 import { LinkServer } from '../../src/rpc/link-server.ts'
 import { bytePipe } from './byte-pipe.ts'
 import { defaultLinkLimits, type LinkLimits } from '../../src/rpc/limits.ts'
@@ -123,7 +123,7 @@ function receiving(limits: Partial<LinkLimits> = {}) {
   const main = new Main()
   const server = new LinkServer(() => main, { endOfTurn: (then) => void setImmediate(then), timer, bytePipe }, limits)
   const message = (seq: number, frames: Frame[], more: Partial<LinkMessage> = {}): LinkMessage => ({
-    version: 1,
+    version: linkVersion,
     session: 's',
     seq,
     frames,
@@ -207,7 +207,7 @@ describe('the receiving end', () => {
     const { server, message } = receiving()
     expect(await server.accept(message(0, [call('self'), ['pull', 1]]))).toMatchObject({ open: true })
     expect(server.openSessions).toBe(1)
-    await server.accept({ version: 1, session: 'other', seq: 0, frames: [], ended: ['s', 'unknown'] })
+    await server.accept({ version: linkVersion, session: 'other', seq: 0, frames: [], ended: ['s', 'unknown'] })
     expect(server.openSessions).toBe(1)
     await expect(server.accept(message(1, [call('note', 1)]))).rejects.toMatchObject({ code: 'LINK_LOST' })
   })

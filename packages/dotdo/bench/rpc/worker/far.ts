@@ -27,7 +27,7 @@ export function far<T>(near: T): T {
     if (handlers.has(name) || typeof Object.getOwnPropertyDescriptor(methods, name)!.value !== 'function') continue
     Object.defineProperty(Far.prototype, name, {
       async value(...args: unknown[]) {
-        const sender = senderOf(args[0])
+        const sender = senderOf(args)
         traffic[sender] += weigh(args)
         await wait(oneWayMs)
         const result = await methods[name]!.apply(this, args)
@@ -40,8 +40,9 @@ export function far<T>(near: T): T {
   return Far as T
 }
 
-/** Who sent a message: link messages say so in their origin. */
-function senderOf(message: unknown): keyof typeof traffic {
+/** Who sent a message: link messages say so in their origin, and calls without a session as their fifth argument. */
+function senderOf([message, , , , caller]: unknown[]): keyof typeof traffic {
+  if (caller === 'Driver/main') return 'fromDriver'
   const { session, origin } = (message ?? {}) as { session?: unknown; origin?: { caller?: string } }
   if (origin?.caller?.startsWith('Driver/')) driverSessions.add(session)
   return driverSessions.has(session) ? 'fromDriver' : 'fromOthers'
