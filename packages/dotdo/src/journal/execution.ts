@@ -16,6 +16,8 @@ export interface Execution {
   readonly runId: string
   /** The step in whose function this scope is; `undefined` in the run's own scope. */
   readonly stepId: string | undefined
+  /** When that step was begun for the first time, epoch milliseconds; `undefined` in the run's own scope. */
+  readonly stepStartedAt: number | undefined
   /** Aborts when the run is cancelled or fails, and, in a step's scope, when that attempt times out or fails. */
   readonly signal: AbortSignal
 
@@ -46,6 +48,8 @@ export interface Execution {
 
 /** The execution of a call from outside that became a run when its first step began. */
 export interface AdoptedExecution extends Execution {
+  /** How the run ends: with what {@link settle} was given, or as cancelled. There when its row is written. */
+  readonly outcome: Promise<unknown>
   /**
    * Ends the run with the outcome of the call. Must be called, once. Does not consume the result: a stream or stub in it goes to the
    * caller and is not stored.

@@ -172,10 +172,12 @@ export class Executions {
 
 /** The scope of a call that became a run. */
 class Adopted extends Scope implements AdoptedExecution {
+  readonly outcome: Promise<unknown>
   readonly #conclude: (outcome: PromiseLike<unknown>) => Promise<void>
 
   constructor(run: ActiveRun, runner: StepRunner, conclude: (outcome: PromiseLike<unknown>) => Promise<void>) {
     super(run, runner)
+    this.outcome = run.outcome
     this.#conclude = conclude
   }
 

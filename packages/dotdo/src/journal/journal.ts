@@ -106,13 +106,15 @@ export class Journal {
    */
   async retry(runId: string): Promise<unknown> {
     const row = this.#runs.get(runId)
-    if (row.status === 'failed' || row.status === 'cancelled') {
-      this.#ports.store.transaction(() => {
-        this.#runs.reopen(row.seq)
-        this.#steps.reopenFailed(row.seq, this.#ports.clock.now())
-      })
-    }
+    if (row.status === 'failed' || row.status === 'cancelled') this.#reopen(row)
     return this.launch(runId)
+  }
+
+  #reopen(row: RunRow): void {
+    this.#ports.store.transaction(() => {
+      this.#runs.reopen(row.seq)
+      this.#steps.reopenFailed(row.seq, this.#ports.clock.now())
+    })
   }
 
   /**
@@ -138,6 +140,20 @@ export class Journal {
     const row = known ?? this.#insertAdopted(newId('run', this.#ports.clock, this.#ports.random), key, target, args)
     this.#due.delete(row.run_id)
     return this.#executions.adopt(row, known === undefined)
+  }
+
+  /**
+   * What became of the call that has a key: its outcome, now or when it has ended. `undefined` when the call is to be made anew, by
+   * {@link Journal.adopt} with the same key, and then finds the steps that are done: it failed, was interrupted by a crash, or gave what could
+   * not be stored. A run that was cancelled stays so.
+   */
+  outcomeOf(key: string): Promise<unknown> | undefined {
+    const row = this.#runs.findByKey(key)
+    if (!row) return undefined
+    if (this.#executions.find(row.run_id)) return this.launch(row.run_id)
+    const isLost = row.status === 'failed' || (row.status === 'done' && row.result?.[0] === 'u')
+    if (isLost) this.#reopen(row)
+    return isLost || row.status === 'running' ? undefined : this.launch(row.run_id)
   }
 
   /** The run that a key belongs to. @returns `undefined` where there is none, or it was pruned */
@@ -208,6 +224,15 @@ export class Journal {
   runs({ limit = 50, before }: { limit?: number; before?: string } = {}): RunView[] {
     const beforeSeq = before === undefined ? Number.MAX_SAFE_INTEGER : this.#runs.get(before).seq
     return this.#runs.page(beforeSeq, Math.min(Math.max(1, limit), runsShown)).map((row) => this.#runs.view(row))
+  }
+
+  /**
+   * No step of this object that can still be attempted began before this instant, epoch milliseconds: runs that failed or were cancelled may be
+   * retried for as long as `keepMs`.
+   */
+  oldestOpen(keepMs: number): number {
+    const now = this.#ports.clock.now()
+    return Math.min(now, this.#runs.oldestOpen(now - keepMs) ?? now)
   }
 
   /** A run with its first 2,000 steps. @throws `RUN_UNKNOWN` */

@@ -106,6 +106,15 @@ export class RunTable {
     return this.#store.sql(`SELECT 1 FROM dotdo_runs WHERE status = 'running' LIMIT 1`).length > 0
   }
 
+  /** When the first of the runs began that have not ended, or not well and after `endedAfter`. */
+  oldestOpen(endedAfter: number): number | null {
+    const running = `SELECT min(started_at) AS at FROM dotdo_runs WHERE status = 'running'`
+    const ended = `SELECT min(started_at) AS at FROM dotdo_runs WHERE ended_at > ? AND status IN ('failed', 'cancelled')`
+    const rows = [...this.#store.sql<{ at: number | null }>(running), ...this.#store.sql<{ at: number | null }>(ended, endedAfter)]
+    const instants = rows.flatMap(({ at }) => (at === null ? [] : [at]))
+    return instants.length === 0 ? null : Math.min(...instants)
+  }
+
   /** The ids of all runs that have not ended, oldest first. */
   running(): string[] {
     return this.#store

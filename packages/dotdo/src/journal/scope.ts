@@ -16,6 +16,7 @@ export interface StepDriver {
 /** The run's own scope, or that of one attempt of a step: decides whether a use of a step id is right, and counts ordinals. */
 export class Scope implements Execution {
   readonly stepId: string | undefined
+  readonly stepStartedAt: number | undefined
   readonly cancellation: Cancellation
   /** Whether steps were begun in it. */
   nested = false
@@ -24,11 +25,12 @@ export class Scope implements Execution {
   readonly #parent: Scope | undefined
   #ordinals: Map<string, number> | undefined
 
-  constructor(run: ActiveRun, driver: StepDriver, within?: { parent: Scope; stepId: string }) {
+  constructor(run: ActiveRun, driver: StepDriver, within?: { parent: Scope; stepId: string; startedAt: number }) {
     this.#run = run
     this.#driver = driver
     this.#parent = within?.parent
     this.stepId = within?.stepId
+    this.stepStartedAt = within?.startedAt
     this.cancellation = within ? new Cancellation() : run.cancellation
   }
 

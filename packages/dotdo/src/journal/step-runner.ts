@@ -126,7 +126,7 @@ export class StepRunner implements StepDriver {
   }
 
   async #attempt(run: ActiveRun, parent: Scope, fn: StepFunction<unknown>, plan: StepPlan, step: Step): Promise<unknown> {
-    const scope = new Scope(run, this, { parent, stepId: plan.stepId })
+    const scope = new Scope(run, this, { parent, stepId: plan.stepId, startedAt: step.startedAt })
     const { cancellation } = scope
     const detach = parent.cancellation.onAbort((reason) => cancellation.abort(reason))
     const timer = plan.timeoutMs === undefined ? undefined : this.#timer(run, plan, step.attempt, cancellation)

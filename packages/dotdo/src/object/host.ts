@@ -25,6 +25,7 @@ import { defaultDepthLimits } from '../rpc/limits.ts'
 import { LinkServer } from '../rpc/link-server.ts'
 import type { Origin } from '../rpc/origin.ts'
 import { methodUnknown, reachClass } from '../rpc/reach.ts'
+import { StepCalls, type StepCall } from '../rpc/step-calls.ts'
 import { Scheduler } from '../schedule/scheduler.ts'
 import type { Firing } from '../schedule/firing.ts'
 import { appOptions } from './app.ts'
@@ -37,7 +38,7 @@ import { Inspector } from './inspector.ts'
 import { Issuer } from './issuer.ts'
 import { Live } from './live.ts'
 import { Links, linkServerPorts } from './nouns.ts'
-import { clock, endOfTurn, linkPorts, random, sleep, sqlStore, zstd } from './platform.ts'
+import { clock, endOfTurn, linkPorts, random, sha256, sleep, sqlStore, zstd } from './platform.ts'
 import { makeSelf } from './self.ts'
 import type { ObjectLinks } from './stats.ts'
 import { tracingOf, type Tracing } from './tracing.ts'
@@ -66,7 +67,7 @@ export class ObjectHost {
   /** The user's `this`. */
   readonly self: object
   /** Makes what a caller can reach of this object. */
-  readonly reachFor: (origin: Origin) => RpcTarget
+  readonly reachFor: (origin: Origin, once?: StepCall) => RpcTarget
   /** What it hands out. */
   readonly issuer: Issuer
   #userLink: LinkServer
@@ -129,10 +130,10 @@ export class ObjectHost {
     this.self = makeSelf(this, cloneFields(shape))
     this.issuer = new Issuer(this)
     const Reach = reachClass(noun, shape.names)
-    const enter = this.enter.bind(this)
     const limits = appOptions().limits?.link
     const serverPorts = linkServerPorts(this.linkPorts)
-    this.reachFor = (origin) => new Reach({ self: this.self, enter, origin })
+    const enter = this.enter.bind(this)
+    this.reachFor = (origin, once) => new Reach({ self: this.self, enter: once ? (...call) => this.enter(...call, once) : enter, origin })
     this.#userLink = new LinkServer(
       ({ origin }) => this.reachFor(origin),
       serverPorts,
@@ -180,19 +181,50 @@ export class ObjectHost {
   }
 
   /** A call from outside of a public method. Returns what the method returns, as it is: a stub stays a stub. */
-  enter(method: string, args: unknown[], work: () => unknown, origin: Origin = { depth: 1 }): unknown {
+  enter(method: string, args: unknown[], work: () => unknown, origin: Origin = { depth: 1 }, once?: StepCall): unknown {
     const span = this.tracing?.called(this.noun, this.label, method, origin)
-    if (!span) return this.#enter(method, args, work, origin)
-    return this.tracing!.around(span, () => this.#enter(method, args, work, span.origin))
+    if (!span) return this.#enter(method, args, work, origin, once)
+    return this.tracing!.around(span, () => this.#enter(method, args, work, span.origin, once))
   }
 
-  #enter(method: string, args: unknown[], work: () => unknown, origin: Origin): unknown {
-    const context: CallContext = { host: this, target: { kind: 'method', name: method }, args, origin }
-    return this.#depth.enter(origin, () => {
+  #enter(method: string, args: unknown[], work: () => unknown, origin: Origin, once: StepCall | undefined): unknown {
+    const context: CallContext = { host: this, target: { kind: 'method', name: method }, args, origin, ...(once && { once }) }
+    const call = () => {
       const result = inContext(context, work)
       if (isThenable(result)) context.outcome = result
       return result
-    })
+    }
+    return this.#depth.enter(origin, once ? () => this.stepCalls.make(once, args, call, (outcome) => this.#asRun(context, outcome)) : call)
+  }
+
+  /** A call that a step of another object makes, and that goes on: a run under the call's key. Gives its outcome when that is stored. */
+  #asRun(context: CallContext, outcome: PromiseLike<unknown>): Promise<unknown> {
+    const { target, args, once } = context
+    const execution = (context.adopted ??= this.journal.adopt({ target, args, key: once!.key }))
+    context.execution ??= execution
+    context.isSettling = true
+    this.ctx.waitUntil(execution.settle(outcome).finally(() => this.wake.changed()))
+    this.wake.changed()
+    return execution.outcome
+  }
+
+  #stepCalls: StepCalls | undefined
+  /** The calls that steps of other objects make. Their table is made by the first of them. */
+  get stepCalls(): StepCalls {
+    return (this.#stepCalls ??= new StepCalls({
+      store: this.store,
+      clock,
+      digest: sha256,
+      outcomeOf: (key) => this.journal.outcomeOf(key),
+    }))
+  }
+
+  #oldestOpen = { at: 0, asked: Number.NEGATIVE_INFINITY }
+  /** See {@link CallingHost}. Asked for once a minute: an older answer is an earlier instant, and as true. */
+  oldestOpenStep(): number {
+    const now = clock.now()
+    if (now - this.#oldestOpen.asked > 60_000) this.#oldestOpen = { at: this.journal.oldestOpen(keepRunsMs), asked: now }
+    return this.#oldestOpen.at
   }
 
   #callKeys: CallKeys | undefined
@@ -223,12 +255,15 @@ export class ObjectHost {
     const context = this.#context()
     if (context.target.kind === 'method' && context.target.name === 'init') throw outsideRun(this.label)
     if (!context.execution) {
-      const execution = this.journal.adopt({ target: context.target, args: context.args })
-      context.execution = execution
+      const { target, args, once } = context
+      const execution = this.journal.adopt({ target, args, ...(once && { key: once.key }) })
+      context.execution = context.adopted = execution
       const first = execution.step(fn, options)
       // The method has not returned yet while its synchronous part runs, so its outcome is taken up when that has ended. A method that
       // returns no promise ends with its steps not awaited: then the first of them stands for the run.
-      queueMicrotask(() => this.ctx.waitUntil(execution.settle(context.outcome ?? first).finally(() => this.wake.changed())))
+      queueMicrotask(() => {
+        if (!context.isSettling) this.ctx.waitUntil(execution.settle(context.outcome ?? first).finally(() => this.wake.changed()))
+      })
       this.wake.changed()
       return first
     }

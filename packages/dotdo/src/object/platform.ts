@@ -8,7 +8,7 @@ import type { Mac } from '../rpc/capability-token.ts'
 import type { LinkClientPorts } from '../rpc/link-client.ts'
 import type { LinkServerPorts } from '../rpc/link-server.ts'
 import { MapMeter } from '../rpc/map-meter.ts'
-import type { Caller, Origin } from '../rpc/origin.ts'
+import type { Caller, CallName, Origin } from '../rpc/origin.ts'
 import { requireSecret } from '../rpc/tokens.ts'
 import { currentContext, detached } from './context.ts'
 
@@ -114,7 +114,7 @@ export const receivingPorts: LinkServerPorts = { endOfTurn, timer, mapMeter, byt
 export function linkPorts(
   owner: string,
   keepAlive: (work: Promise<unknown>) => void,
-  host?: object,
+  host?: CallingHost,
   request: Origin = { depth: 1 },
 ): LinkClientPorts {
   return {
@@ -129,9 +129,27 @@ export function linkPorts(
   }
 }
 
+/** What of an object its calls tell of it. */
+export interface CallingHost {
+  /** No step of this object that can still be attempted began before, epoch milliseconds. */
+  oldestOpenStep(): number
+}
+
 /** Whose code calls now: the context of the object's own call, run or event, or none. */
-function callerOf(owner: string, host: object | undefined, request: Origin): Caller {
+function callerOf(owner: string, host: CallingHost | undefined, request: Origin): Caller {
   const context = currentContext()
   if (!host || context?.host !== host) return { context: undefined, origin: host ? { depth: 1, caller: owner } : request }
-  return { context, origin: { ...context.origin, depth: (context.origin?.depth ?? 0) + 1, caller: owner } }
+  const origin = { ...context.origin, depth: (context.origin?.depth ?? 0) + 1, caller: owner }
+  const { execution } = context
+  const since = execution?.stepStartedAt
+  if (since === undefined) return { context, origin }
+  const once = (what: string): CallName | undefined =>
+    // The framework's own objects have keys of their own, which hold for longer.
+    what.startsWith('DotdoSystem/') ? undefined : [shortKey(execution!.nextKey(`call:${what}`)), since, host.oldestOpenStep()]
+  return { context, origin, once }
+}
+
+/** A key that fits where keys are stored. */
+function shortKey(key: string): string {
+  return key.length <= 256 ? key : `${key.slice(0, 160)}:${sha256(key)}`
 }

@@ -6,6 +6,7 @@ export { Keeper, Shelf } from './authority-app.ts'
 export { DotdoEntrypoint, DotdoSystem } from '../../src/index.ts'
 export { Streamer } from './streamer.ts'
 
+export { Ledger, Payer } from './ledger-app.ts'
 export { Driver, World } from './conformance-objects.ts'
 
 /** What happened, outside of any object: tests look here. */
