@@ -74,6 +74,56 @@ export interface ScheduleView {
   next: number[]
   lastFiredAt?: number
   lastRunId?: string
+  /** Where that run stands; absent once it was pruned. */
+  lastStatus?: RunStatus
+  /** How many of its runs have failed one after the other, up to the newest that ended. Absent where that is none. */
+  failures?: number
+}
+
+/**
+ * Where a window of a schedule stands. `missing`: no run has covered it, or the one that should was cancelled. `stale`: it was done, and
+ * somebody has said since that it is to be done again.
+ */
+export type PartitionState = 'missing' | 'running' | 'failed' | 'done' | 'stale'
+
+/** One window of a schedule: the span of data, from `start` (inclusive) to `end` (exclusive), that its instant `end` answers for. Epoch milliseconds. */
+export interface PartitionView {
+  start: number
+  end: number
+  state: PartitionState
+  /** The run that the state is of; absent where there was none, and for what was done so long ago that its runs are forgotten. */
+  runId?: string
+}
+
+/** Some windows of a schedule, oldest first. */
+export interface PartitionPage {
+  partitions: PartitionView[]
+  /** Where there are more: what to ask for as `from` to go on. */
+  next?: number
+}
+
+/** How far a backfill is: windows of one schedule that are run once more, or for the first time. Instants are epoch milliseconds. */
+export interface BackfillView {
+  backfillId: string
+  scheduleId: string
+  status: 'running' | 'done' | 'cancelled'
+  /** The windows that end after `from` and not after `to`. */
+  from: number
+  to: number
+  /** Windows up to here have been looked at. */
+  upTo: number
+  /** How many windows there are in all; absent where they are more than 10,000. */
+  windows?: number
+  /** How many run now, how many may, and how the others ended. */
+  running: number
+  concurrency: number
+  done: number
+  failed: number
+  cancelled: number
+  /** How many were in no state that it takes: done already, or under way. */
+  passed: number
+  startedAt: number
+  endedAt?: number
 }
 
 /** What an app is made of. */

@@ -1,7 +1,7 @@
 import { codeOf, DotdoError } from '../base/errors.ts'
 import { newId } from '../base/ids.ts'
 import { migrate } from '../base/migrations.ts'
-import type { RunTarget, RunView, StepView } from '../base/views.ts'
+import type { RunStatus, RunTarget, RunView, StepView } from '../base/views.ts'
 import type { AdoptedExecution } from './execution.ts'
 import { Executions } from './executions.ts'
 import { runUnderWay, storableError } from './failures.ts'
@@ -233,6 +233,19 @@ export class Journal {
   oldestOpen(keepMs: number): number {
     const now = this.#ports.clock.now()
     return Math.min(now, this.#runs.oldestOpen(now - keepMs) ?? now)
+  }
+
+  /** Where a run stands. @returns `undefined` where there is none of that id, or not any more */
+  status(runId: string): RunStatus | undefined {
+    return this.#runs.find(runId)?.status
+  }
+
+  /**
+   * The runs whose ids begin with a text, the last of them in the order of ids first, without their steps.
+   * @param page `limit` 1 to 500, default 50; `before` the id of a run to go on behind
+   */
+  runsNamed(prefix: string, { limit = 50, before }: { limit?: number; before?: string } = {}): RunView[] {
+    return this.#runs.named(prefix, before, Math.min(Math.max(1, limit), runsShown)).map((row) => this.#runs.view(row))
   }
 
   /** A run with its first 2,000 steps. @throws `RUN_UNKNOWN` */

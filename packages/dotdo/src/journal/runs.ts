@@ -131,6 +131,16 @@ export class RunTable {
     )
   }
 
+  /** Those whose ids begin with a text, in falling order of ids: U+10FFFF is behind whatever follows it. */
+  named(prefix: string, before: string | undefined, limit: number): RunRow[] {
+    return this.#store.sql<RunRow>(
+      `SELECT ${columns} FROM dotdo_runs WHERE run_id >= ? AND run_id < ? AND status <> 'pruned' ORDER BY run_id DESC LIMIT ?`,
+      prefix,
+      before ?? `${prefix}\u{10FFFF}`,
+      limit,
+    )
+  }
+
   view(row: RunRow): RunView {
     return {
       runId: row.run_id,

@@ -10,7 +10,7 @@ import type { RpcTarget } from 'capnweb'
 import { DotdoError, toErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
 import { isThenable } from '../base/thenable.ts'
-import type { RunTarget } from '../base/views.ts'
+import type { LiveEventBody, RunTarget } from '../base/views.ts'
 import { Outbox } from '../events/outbox.ts'
 import type { Attempt, SentEvent } from '../events/event.ts'
 import type { DeclaredHandler } from '../events/handlers.ts'
@@ -75,8 +75,6 @@ export class ObjectHost {
   #depth: CallDepth
   #ready: Promise<void>
   #isReady = false
-  /** The newest run of each schedule that is under way in this incarnation. */
-  #underWay = new Map<string, { runId: string; ended: Promise<void> }>()
 
   constructor(noun: string, shape: Shape, ctx: DurableObjectState, env: unknown) {
     this.noun = noun
@@ -91,7 +89,11 @@ export class ObjectHost {
     this.linkPorts = linkPorts(this.label, keepAlive, this)
     this.links = new Links(this.linkPorts, this.tracing)
     const sync = () => ctx.storage.sync()
-    const observe = this.live.emit.bind(this.live)
+    const observe = (event: LiveEventBody) => {
+      this.live.emit(event)
+      if ('run' in event && event.type !== 'run.started' && event.run.target.kind === 'schedule')
+        this.scheduler.ran(event.run.target.id, event.run.target.scheduledAt, event.run.runId, event.run.status)
+    }
     this.journal = new Journal({
       store: this.store,
       clock,
@@ -107,8 +109,15 @@ export class ObjectHost {
       store: this.store,
       clock,
       random,
-      start: (firing) => this.#storeRun(firing),
+      runs: {
+        start: (firing) => this.#storeRun(firing),
+        status: (runId) => this.journal.status(runId),
+        cancel: (runId) => void this.journal.cancel(runId),
+        list: (id, page) => this.journal.runsNamed(`${id}@`, page),
+      },
+      soon: (work) => ctx.waitUntil(new Promise<void>((ended) => void endOfTurn(() => ended(work())))),
       changed: () => this.wake?.changed(),
+      observe: (schedule) => this.live.emit({ type: 'schedule.changed', schedule }),
     })
     this.outbox = new Outbox({
       store: this.store,
@@ -370,28 +379,13 @@ export class ObjectHost {
     const { runId, scheduleId, scheduledAt, window } = firing
     this.journal.start({ runId, target: { kind: 'schedule', id: scheduleId, scheduledAt }, args: [{ scheduledAt, window }] })
     // When the transaction is undone, so is the row, and nothing is there to launch.
-    queueMicrotask(() => this.ctx.waitUntil(this.#launch(firing)))
+    queueMicrotask(() => this.ctx.waitUntil(this.#launch(runId)))
   }
 
-  async #launch({ runId, scheduleId, overlapRuns }: Firing): Promise<void> {
-    const before = this.#underWay.get(scheduleId)
-    if (before && overlapRuns === 'skip') {
-      this.journal.cancel(runId)
-      return
-    }
-    if (before && overlapRuns === 'cancel-previous') this.journal.cancel(before.runId)
-    if (before && overlapRuns === 'queue') await before.ended
-    const { promise: ended, resolve } = Promise.withResolvers<void>()
-    this.#underWay.set(scheduleId, { runId, ended })
-    try {
-      await this.journal.launch(runId)
-    } catch {
-      // The failure is the run's own: it stands in its row and was told to whoever watches.
-    } finally {
-      if (this.#underWay.get(scheduleId)?.runId === runId) this.#underWay.delete(scheduleId)
-      resolve()
-      this.wake.changed()
-    }
+  async #launch(runId: string): Promise<void> {
+    // How it ends is the run's own: it stands in its row, and was told to the scheduler and to whoever watches.
+    await Promise.allSettled([this.journal.launch(runId)])
+    this.wake.changed()
   }
 
   async #deliver(event: SentEvent, handler: DeclaredHandler, attempt: Attempt): Promise<void> {
