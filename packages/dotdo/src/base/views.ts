@@ -110,6 +110,8 @@ export interface BackfillView {
   /** The windows that end after `from` and not after `to`. */
   from: number
   to: number
+  /** Windows in which states it runs. */
+  takes: PartitionState[]
   /** Windows up to here have been looked at. */
   upTo: number
   /** How many windows there are in all; absent where they are more than 10,000. */

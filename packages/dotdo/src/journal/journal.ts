@@ -235,9 +235,9 @@ export class Journal {
     return Math.min(now, this.#runs.oldestOpen(now - keepMs) ?? now)
   }
 
-  /** Where a run stands. @returns `undefined` where there is none of that id, or not any more */
-  status(runId: string): RunStatus | undefined {
-    return this.#runs.find(runId)?.status
+  /** Where runs stand; those that are not there, or not any more, are absent. */
+  statuses(runIds: readonly string[]): Map<string, RunStatus> {
+    return this.#runs.statuses(runIds)
   }
 
   /**

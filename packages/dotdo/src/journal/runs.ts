@@ -131,6 +131,14 @@ export class RunTable {
     )
   }
 
+  statuses(runIds: readonly string[]): Map<string, RunStatus> {
+    const rows = this.#store.sql<{ run_id: string; status: RunStatus }>(
+      `SELECT run_id, status FROM dotdo_runs WHERE run_id IN (SELECT value FROM json_each(?)) AND status <> 'pruned'`,
+      JSON.stringify(runIds),
+    )
+    return new Map(rows.map((row) => [row.run_id, row.status]))
+  }
+
   /** Those whose ids begin with a text, in falling order of ids: U+10FFFF is behind whatever follows it. */
   named(prefix: string, before: string | undefined, limit: number): RunRow[] {
     return this.#store.sql<RunRow>(

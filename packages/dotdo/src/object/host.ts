@@ -111,7 +111,7 @@ export class ObjectHost {
       random,
       runs: {
         start: (firing) => this.#storeRun(firing),
-        status: (runId) => this.journal.status(runId),
+        statuses: (runIds) => this.journal.statuses(runIds),
         cancel: (runId) => void this.journal.cancel(runId),
         list: (id, page) => this.journal.runsNamed(`${id}@`, page),
       },

@@ -3,6 +3,7 @@ import { RpcTarget } from 'capnweb'
 import type { GrantView, ObjectDescription, RunView, ScheduleView } from '../base/views.ts'
 import type { DeadLetter, EventView } from '../events/event.ts'
 import type { ObjectHost } from './host.ts'
+import { Schedule } from './schedules.ts'
 import type { ObjectLinks } from './stats.ts'
 
 /** How many instants a schedule's view tells ahead. */
@@ -49,6 +50,11 @@ export class Inspector extends RpcTarget {
   /** The schedules with their next instants. */
   schedules(): ScheduleView[] {
     return this.#host.scheduler.views(instantsAhead)
+  }
+
+  /** One schedule as a capability: its windows, its backfills, and all that its owner can do with it. @throws `SCHEDULE_UNKNOWN` */
+  schedule(scheduleId: string): Schedule {
+    return new Schedule(this.#host.scheduler.handle(scheduleId))
   }
 
   /** Runs a schedule now. Gives the id of the run, which is stored by then. @throws `SCHEDULE_UNKNOWN` */

@@ -7,6 +7,7 @@ import type { StoredStream } from '../journal/stored-stream.ts'
 import { createAfter, createAt, createEvery, type Every, type Finish } from '../schedule/every.ts'
 import type { Env } from './env.ts'
 import type { ObjectHost } from './host.ts'
+import { declareSchedule } from './schedules.ts'
 
 /**
  * What a step gives back. A stream comes back as what was stored of it. What nobody has typed (`response.json()` is `unknown`) is as free as
@@ -23,7 +24,7 @@ export interface DotdoObject {
   readonly id: string
   /** The platform's own state: storage, WebSockets, `waitUntil`. */
   readonly ctx: DurableObjectState
-  /** Schedules: `this.every.day.at('2am')(fn)`. */
+  /** Schedules: `this.every.day.at('2am')(fn)`. Each gives a capability that pauses, runs and fills it. */
   readonly every: Every
   /** One run at an instant: `this.at('2026-12-01T00:00:00Z')(fn)`. */
   at(instant: number | Date | string): Finish
@@ -56,7 +57,7 @@ function stepOf(graph: { send(): unknown }): unknown {
 
 /** Makes the user's `this` for one object. Nouns exist on it alone: nothing that can be reached from outside has them. */
 export function makeSelf(host: ObjectHost, fields: Record<string, unknown>): object {
-  const declare = host.scheduler.declare.bind(host.scheduler)
+  const declare = declareSchedule((declaration, handler) => host.scheduler.declare(declaration, handler))
   const framework: Omit<DotdoObject, never> = {
     env: host.env as Env,
     id: host.name,

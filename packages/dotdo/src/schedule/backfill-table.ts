@@ -1,10 +1,8 @@
 import type { SqlRow, Store } from '../base/ports.ts'
 import type { BackfillView, PartitionState } from '../base/views.ts'
 
-/** One row of `dotdo_backfills`: what is seen of it, and which states it takes. */
-export interface BackfillRow extends BackfillView {
-  takes: PartitionState[]
-}
+/** One row of `dotdo_backfills` is what is seen of it. */
+export type BackfillRow = BackfillView
 
 /** How long a backfill that has ended is remembered. */
 export const endedKeptMs = 30 * 86_400_000

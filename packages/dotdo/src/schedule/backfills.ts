@@ -4,7 +4,7 @@ import type { Clock, Random, Store } from '../base/ports.ts'
 import type { PartitionState } from '../base/views.ts'
 import { BackfillTable, maxBackfills, type BackfillRow } from './backfill-table.ts'
 import type { BackfillOptions, ScheduleHandler } from './declaration.ts'
-import { runIdOf, type Firing, type ScheduleRuns } from './firing.ts'
+import { runIdOf, statusOf, type ScheduleRuns } from './firing.ts'
 import type { OwnedSpan, PartitionTable } from './partition-table.ts'
 import { viewsOf, windowsOf, type Window } from './partitions.ts'
 import { checkChoice, type Instants } from './recurrence.ts'
@@ -14,6 +14,8 @@ import type { ScheduleRow } from './schedule-table.ts'
 export const maxConcurrency = 100
 /** A backfill with more windows than this does not say how many they are: counting them would take longer than beginning. */
 const maxCounted = 10_000
+/** How often stretches are folded: every so many runs. */
+const foldEvery = 256
 /** Windows that one turn looks at; the others are looked at in later ones. */
 const lookedAtOnce = 1000
 
@@ -156,7 +158,7 @@ export class Backfills {
   #freeRunId(scheduleId: string, end: number): string {
     const first = runIdOf(scheduleId, end)
     let id = first
-    for (let nth = 2; this.#ports.runs.status(id) !== undefined; nth++) id = `${first}#${nth}`
+    for (let nth = 2; statusOf(this.#ports.runs, id) !== undefined; nth++) id = `${first}#${nth}`
     return id
   }
 
@@ -175,6 +177,8 @@ export class Backfills {
       }
       this.#table.write(row)
       if (row.status === 'running') this.#advance(row)
+      const before = row.done + row.failed - its.length
+      if (Math.floor((row.done + row.failed) / foldEvery) > Math.floor(before / foldEvery)) this.#ports.partitions.fold(row.scheduleId)
     }
   }
 

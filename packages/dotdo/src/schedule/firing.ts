@@ -22,8 +22,8 @@ export interface ScheduleRuns {
    * promise. When it throws, nothing was taken.
    */
   start(firing: Firing): void
-  /** Where a run stands, by its row. `undefined`: there is none of that id, or not any more. */
-  status(runId: string): RunStatus | undefined
+  /** Where runs stand, by their rows. Absent: there is none of that id, or not any more. */
+  statuses(runIds: readonly string[]): Map<string, RunStatus>
   /** Ends a run that is under way; nothing, where it has ended. */
   cancel(runId: string): void
   /** The runs of one schedule, newest instant first. */
@@ -37,6 +37,11 @@ export interface Taken {
   /** The last instant that is over, fired or given up. */
   lastScheduledAt: number
   nextAt: number | null
+}
+
+/** Where one run stands. */
+export function statusOf(runs: ScheduleRuns, runId: string): RunStatus | undefined {
+  return runs.statuses([runId]).get(runId)
 }
 
 /** The name of the run of one instant. */

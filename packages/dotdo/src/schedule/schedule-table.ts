@@ -41,6 +41,16 @@ export interface ScheduleRow {
   changedAt: number
 }
 
+/** How runs of one schedule have ended. */
+export interface Tally {
+  schedule: string
+  runIds: string[]
+  /** Whether one was done. */
+  done: boolean
+  /** How many have failed after the last of those, or all that have. */
+  failed: number
+}
+
 /** How long a retired schedule is remembered. */
 export const retiredKeptMs = 90 * 86_400_000
 /** How many retired schedules are remembered: the newest. As many as one object declares, so that a deploy without them forgets none. */
@@ -113,21 +123,22 @@ export class ScheduleTable {
   }
 
   /**
-   * Counts how runs ended, at most one of each schedule in a call: `failed` and `done` count, others only end. Gives the schedules that wait for
-   * one of these runs, and those whose count has begun or ended.
+   * Counts how runs ended, each schedule's in one entry. Gives the schedules that wait for one of these runs, and those whose count has begun or
+   * ended.
    */
-  ended(runs: readonly { schedule: string; runId: string; status: string }[]): { waiting: string[]; seen: string[] } {
-    const told = JSON.stringify(runs.map((it) => [it.schedule, it.runId, it.status]))
-    const from = 'FROM (SELECT value ->> 0 AS schedule, value ->> 1 AS run, value ->> 2 AS status FROM json_each(?)) AS told'
+  ended(tallies: readonly Tally[]): { waiting: string[]; seen: string[] } {
+    const told = JSON.stringify(tallies.map((it) => [it.schedule, it.runIds, it.done ? 1 : 0, it.failed]))
+    const from = `FROM (SELECT value ->> 0 AS schedule, value -> 1 AS runs, value ->> 2 AS done, value ->> 3 AS failed FROM json_each(?)) AS told`
+    const isOpen = 'EXISTS (SELECT 1 FROM json_each(told.runs) WHERE value = open_run)'
     const seen = this.#store.sql<{ id: string }>(
-      `SELECT id ${from} JOIN dotdo_schedules ON id = schedule WHERE told.status = 'failed' OR (told.status = 'done' AND failures > 0)`,
+      `SELECT id ${from} JOIN dotdo_schedules ON id = schedule WHERE told.failed > 0 OR (told.done = 1 AND failures > 0)`,
       told,
     )
     const rows = this.#store.sql<{ id: string; waits: number }>(
       `UPDATE dotdo_schedules SET
-        open_run = CASE WHEN open_run = told.run THEN NULL ELSE open_run END,
-        failures = CASE told.status WHEN 'failed' THEN failures + 1 WHEN 'done' THEN 0 ELSE failures END
-      ${from} WHERE id = told.schedule AND (open_run = told.run OR told.status = 'failed' OR (told.status = 'done' AND failures > 0))
+        open_run = CASE WHEN ${isOpen} THEN NULL ELSE open_run END,
+        failures = told.failed + CASE WHEN told.done = 1 THEN 0 ELSE failures END
+      ${from} WHERE id = told.schedule AND (${isOpen} OR told.failed > 0 OR (told.done = 1 AND failures > 0))
       RETURNING id, open_run IS NULL AND wake_at IS NULL AND next_at IS NOT NULL AS waits`,
       told,
     )

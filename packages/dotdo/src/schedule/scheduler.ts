@@ -6,14 +6,14 @@ import type { BackfillView, PartitionPage, RunStatus, RunView, ScheduleView } fr
 import { Backfills } from './backfills.ts'
 import { Declared } from './declared.ts'
 import type { BackfillOptions, Declaration, InstantLike, ScheduleHandle, ScheduleHandler } from './declaration.ts'
-import { runIdOf, takeDue, type Firing, type ScheduleRuns } from './firing.ts'
+import { runIdOf, statusOf, takeDue, type Firing, type ScheduleRuns } from './firing.ts'
 import { scheduleHandle } from './handles.ts'
 import { readInstant } from './instant.ts'
 import { aim, beforeNow, OpenRecurrences } from './instants.ts'
 import { PartitionTable, type Outcome, type OwnedSpan } from './partition-table.ts'
 import { viewsOf, windowsOf, type Window } from './partitions.ts'
 import { readRecurrence } from './recurrence.ts'
-import { ScheduleTable, type ScheduleRow } from './schedule-table.ts'
+import { ScheduleTable, type ScheduleRow, type Tally } from './schedule-table.ts'
 import { migrations } from './tables.ts'
 
 /** What a {@link Scheduler} stands on. */
@@ -116,18 +116,24 @@ export class Scheduler {
       const gone = rows.filter(({ id, status }) => status !== 'retired' && !this.#declared.has(id))
       this.#table.write(gone.map((row) => ({ ...row, status: 'retired', nextAt: null, wakeAt: null, changedAt: now })))
       if (gone.length > 0 || rows.some(({ status }) => status === 'retired')) this.#forget(this.#table.prune(now))
-      for (const { id, openRun, coveredTo } of rows) if (openRun !== null) this.#look({ schedule: id, end: coveredTo ?? 0, runId: openRun })
-      for (const { schedule, end, runId } of this.#partitions.running()) this.#look({ schedule, end, runId: runId ?? '' })
+      this.#look([
+        ...rows.flatMap(({ id, openRun, coveredTo }) => (openRun === null ? [] : [{ schedule: id, end: coveredTo ?? 0, runId: openRun }])),
+        ...this.#partitions.running().map(({ schedule, end, runId }) => ({ schedule, end, runId: runId ?? '' })),
+      ])
       this.#backfills.recover()
       this.#settleRuns()
     })
     this.#settled = true
   }
 
-  /** Puts the end of a run, where it has one, with those that are to be written. One that is forgotten counts as cancelled. */
-  #look(run: Omit<Outcome, 'status'>): void {
-    const status = this.#runs.status(run.runId) ?? 'cancelled'
-    if (status !== 'running') this.#told.set(run.runId, { ...run, status })
+  /** Puts the ends of runs, where they have one, with those that are to be written. A run that is forgotten counts as cancelled. */
+  #look(runs: Omit<Outcome, 'status'>[]): void {
+    if (runs.length === 0) return
+    const statuses = this.#runs.statuses(runs.map(({ runId }) => runId))
+    for (const run of runs) {
+      const status = statuses.get(run.runId) ?? 'cancelled'
+      if (status !== 'running') this.#told.set(run.runId, { ...run, status })
+    }
   }
 
   #forget(ids: string[]): void {
@@ -188,16 +194,16 @@ export class Scheduler {
     const outcomes = [...this.#told.values()]
     if (outcomes.length === 0) return
     const spans = this.#partitions.settle(outcomes)
-    for (const wave of oneOfEach(outcomes.filter(({ status }) => status !== 'running'))) {
-      const { waiting, seen } = this.#table.ended(wave)
-      this.#table.write(
-        waiting.flatMap((id) => (this.#table.read(id) ?? []) as ScheduleRow[]).map((row) => aim(row, row.nextAt, this.#open)),
-      )
-      for (const id of seen) if (this.#isActive(id)) this.#observe(this.view(id))
-      for (const { schedule } of wave) this.#changed(schedule)
+    const tallies = talliesOf(outcomes)
+    const { waiting, seen } = this.#table.ended(tallies)
+    for (const id of waiting) {
+      const row = this.#table.read(id)!
+      this.#table.write([aim(row, row.nextAt, this.#open)])
     }
     this.#backfills.settled(spans)
     this.#told = new Map()
+    for (const id of seen) if (this.#isActive(id)) this.#observe(this.view(id))
+    for (const { schedule } of tallies) this.#changed(schedule)
   }
 
   /**
@@ -289,7 +295,7 @@ export class Scheduler {
 
   /** Its backfills, newest first. @throws `SCHEDULE_UNKNOWN` */
   backfills(id: string): BackfillView[] {
-    return this.#backfills.of(this.#known(id).id).map(({ takes: _, ...view }) => view)
+    return this.#backfills.of(this.#known(id).id)
   }
 
   /** How far a backfill of a schedule is. @throws `BACKFILL_UNKNOWN` */
@@ -302,8 +308,7 @@ export class Scheduler {
         { data: { scheduleId: id, backfillId } },
       )
     }
-    const { takes: _, ...view } = row
-    return view
+    return row
   }
 
   /** Ends a backfill of a schedule and its runs; nothing, where it has ended. @throws `BACKFILL_UNKNOWN` */
@@ -347,7 +352,7 @@ export class Scheduler {
   #take(row: ScheduleRow, handler: ScheduleHandler, now: number, taken: Firing[], cancelled: string[]): ScheduleRow {
     const { overlapRuns } = row.policies
     if (row.nextAt === null) return row
-    const open = row.openRun !== null && this.#runs.status(row.openRun) === 'running' ? row.openRun : null
+    const open = row.openRun !== null && statusOf(this.#runs, row.openRun) === 'running' ? row.openRun : null
     // It stays due, and is aimed anew when that run has ended.
     if (open !== null && overlapRuns === 'queue') return { ...row, wakeAt: null }
     const { events, lastScheduledAt, nextAt } = takeDue(row, this.#open.of(row.recurrence), row.nextAt, now)
@@ -395,7 +400,7 @@ export class Scheduler {
     const paused = row.paused && recurrence.kind !== 'once'
     let at = paused && row.status === 'active' ? instants.next(beforeNow(row, this.#clock.now())) : row.nextAt
     for (; at !== null && next.length < Math.min(count, maxListed); at = instants.next(at)) next.push(at)
-    const lastStatus = row.lastRunId === null ? undefined : this.#runs.status(row.lastRunId)
+    const lastStatus = row.lastRunId === null ? undefined : statusOf(this.#runs, row.lastRunId)
     return {
       scheduleId: row.id,
       pattern: row.pattern,
@@ -457,14 +462,16 @@ function spanOf({ scheduleId, window, runId }: Firing): OwnedSpan {
   return { ...window, schedule: scheduleId, state: 'running', runId, backfill: null, again: false }
 }
 
-/** Outcomes in lists, in each of which there is at most one of each schedule; in their order. */
-function oneOfEach(outcomes: readonly Outcome[]): Outcome[][] {
-  const waves: Outcome[][] = []
-  const depth = new Map<string, number>()
-  for (const outcome of outcomes) {
-    const at = depth.get(outcome.schedule) ?? 0
-    depth.set(outcome.schedule, at + 1)
-    ;(waves[at] ??= []).push(outcome)
+/** What each schedule's runs have come to, in the order in which it was told. */
+function talliesOf(outcomes: readonly Outcome[]): Tally[] {
+  const tallies = new Map<string, Tally>()
+  for (const { schedule, runId, status } of outcomes) {
+    if (status === 'running') continue
+    let tally = tallies.get(schedule)
+    if (!tally) tallies.set(schedule, (tally = { schedule, runIds: [], done: false, failed: 0 }))
+    tally.runIds.push(runId)
+    if (status === 'failed') tally.failed++
+    if (status === 'done') Object.assign(tally, { done: true, failed: 0 })
   }
-  return waves
+  return [...tallies.values()]
 }

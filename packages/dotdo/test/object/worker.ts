@@ -3,6 +3,7 @@ import { RpcTarget } from 'capnweb'
 import { DO, DotdoError, extract, graph, IcebergWriter, serve } from '../../src/index.ts'
 
 export { Keeper, Shelf } from './authority-app.ts'
+export { Almanac } from './schedules-app.ts'
 export { DotdoEntrypoint, DotdoSystem } from '../../src/index.ts'
 export { Streamer } from './streamer.ts'
 

@@ -11,7 +11,12 @@ const minuteMs = 60_000
 const hourMs = 60 * minuteMs
 
 /** Runs that have ended when they begin. */
-const ended = (start: (firing: Firing) => void) => ({ start, status: () => 'done' as const, cancel: () => undefined, list: () => [] })
+const ended = (start: (firing: Firing) => void) => ({
+  start,
+  statuses: (ids: readonly string[]) => new Map(ids.map((id) => [id, 'done' as const])),
+  cancel: () => undefined,
+  list: () => [],
+})
 
 /** What may happen to an object, in any order. */
 type Action =

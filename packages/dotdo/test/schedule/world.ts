@@ -24,8 +24,12 @@ export class StoredRuns implements ScheduleRuns {
     this.#store.sql('INSERT INTO runs VALUES (?, ?, ?, ?, ?)', runId, scheduleId, scheduledAt, window.start, status)
   }
 
-  status(runId: string): RunStatus | undefined {
-    return this.#store.sql<{ status: RunStatus }>('SELECT status FROM runs WHERE id = ?', runId)[0]?.status
+  statuses(runIds: readonly string[]): Map<string, RunStatus> {
+    const rows = this.#store.sql<{ id: string; status: RunStatus }>(
+      'SELECT id, status FROM runs WHERE id IN (SELECT value FROM json_each(?))',
+      JSON.stringify(runIds),
+    )
+    return new Map(rows.map(({ id, status }) => [id, status]))
   }
 
   cancel(runId: string): void {
@@ -81,7 +85,7 @@ export class World {
       random: new SeededRandom(7 + this.started.length),
       runs: {
         start: (firing) => (runs.start(firing), void this.started.push(firing)),
-        status: (runId) => runs.status(runId),
+        statuses: (runIds) => runs.statuses(runIds),
         cancel: (runId) => this.end(runId, 'cancelled'),
         list: () => runs.list(),
       },
