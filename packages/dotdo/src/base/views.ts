@@ -4,9 +4,9 @@
  */
 import type { ErrorRecord } from './errors.ts'
 
-/** Where a run stands. */
-export type RunStatus = 'running' | 'done' | 'failed' | 'cancelled'
-/** Where a step stands. `waiting`: between two attempts. */
+/** Where a run stands. `held`: its policy keeps it from going on with other code than it began with; the error says what it waits for. */
+export type RunStatus = 'running' | 'done' | 'failed' | 'cancelled' | 'held'
+/** Where a step stands. `waiting`: between two attempts, asleep, or until an event or another run. */
 export type StepStatus = 'running' | 'waiting' | 'done' | 'failed'
 
 /** How far a step is, as its source or sink tells: what is known is there, the rest is absent. */
@@ -32,6 +32,16 @@ export interface ValuePreview {
   rows?: number
 }
 
+/** One attempt of a step that did not end well, or the one after such. Instants are epoch milliseconds. */
+export interface AttemptView {
+  /** 1 for the first. Counts over the attempts of each retry of the run. */
+  attempt: number
+  startedAt: number
+  /** Absent while it is under way, and where the object died during it. */
+  endedAt?: number
+  error?: ErrorRecord
+}
+
 /** One step of a run. Instants are epoch milliseconds. */
 export interface StepView {
   stepId: string
@@ -45,6 +55,18 @@ export interface StepView {
   progress?: Progress
   result?: ValuePreview
   error?: ErrorRecord
+  /** What it is, where it is no function: a sleep, a wait for an event, another run, or the undoing of a step. */
+  kind?: 'sleep' | 'wait' | 'run' | 'undo'
+  /** The type of the event that it waits for. */
+  waitsFor?: string
+  /** The newest attempts that failed or died, oldest first, ten at most. */
+  attempts?: AttemptView[]
+  /** What the attempt that is under way, or the last, has stored to go on from. */
+  checkpoint?: ValuePreview
+  /** The version that the code stated for it. */
+  version?: string
+  /** It has an `undo` that would run if the run failed; `undone` when it has. */
+  undo?: 'ready' | 'undone'
 }
 
 /** One run: what started it, where it stands, and what came of it. Instants are epoch milliseconds. */
@@ -59,6 +81,16 @@ export interface RunView {
   input?: ValuePreview
   result?: ValuePreview
   error?: ErrorRecord
+  /** Words to find it by. */
+  tags?: string[]
+  /** The version of the code that it began with, or that was accepted for it, where the platform tells. */
+  version?: string
+  /** It only sleeps or waits, and nothing of it need be in memory; `until` is when it goes on at the latest. */
+  parked?: { until?: number }
+  /** It has failed or was cancelled, and its steps are being undone; its status is still `running`. */
+  undoing?: true
+  /** The run that waits for it. */
+  parent?: { runId: string; stepId: string }
   /** In order of their first start. Absent in lists. */
   steps?: StepView[]
 }
@@ -189,7 +221,7 @@ export interface GrantView {
 
 /** One thing that happened in an object, as live subscribers receive it. `seq` counts up within one object without gaps. */
 export type LiveEvent = { seq: number; at: number } & (
-  | { type: 'run.started' | 'run.resumed' | 'run.done' | 'run.failed' | 'run.cancelled'; run: RunView }
+  | { type: 'run.started' | 'run.resumed' | 'run.parked' | 'run.held' | 'run.undoing' | 'run.done' | 'run.failed' | 'run.cancelled'; run: RunView }
   | { type: 'step.started' | 'step.progress' | 'step.retrying' | 'step.done' | 'step.failed'; runId: string; step: StepView }
   | { type: 'schedule.changed'; schedule: ScheduleView }
   | { type: 'event.sent'; eventId: string; eventType: string; payload: ValuePreview }
