@@ -10,6 +10,7 @@ export { codeOf, DotdoError } from './base/errors.ts'
 export type { ErrorRecord } from './base/errors.ts'
 export type {
   AppDescription,
+  AttemptView,
   BackfillView,
   GrantView,
   LiveEvent,

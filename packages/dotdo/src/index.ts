@@ -35,6 +35,7 @@ export { DotdoError, codeOf } from './base/errors.ts'
 export { LimitError } from './rpc/limits.ts'
 export type { ErrorData, ErrorDetails, ErrorRecord } from './base/errors.ts'
 export type {
+  AttemptView,
   BackfillView,
   GrantView,
   LiveEvent,
@@ -50,7 +51,13 @@ export type {
 } from './base/views.ts'
 export type { Duration } from './base/durations.ts'
 export { NonRetryableError } from './journal/step-options.ts'
-export type { StepContext, StepOptions } from './journal/step-options.ts'
+export type { Checkpoint, ConcurrencyLimit, RateLimit, RetryOptions, StepContext, StepOptions } from './journal/step-options.ts'
+export type { MapOptions } from './journal/map-items.ts'
+export type { DeployPolicy } from './journal/ports.ts'
+export type { ReceivedEvent } from './journal/signals.ts'
+export type { WaitOptions } from './journal/wait-options.ts'
+export { RunHandle } from './object/runs.ts'
+export type { RunEvent, Runs, StartOptions } from './object/runs.ts'
 export type { StoredStream } from './journal/stored-stream.ts'
 export type { DeadLetter, EventView, SendOptions, SentEvent } from './events/event.ts'
 export type {

@@ -8,6 +8,7 @@ import type {
   PartitionState,
   RunView,
   ScheduleView,
+  StepView,
   TableOverview,
 } from '../base/views.ts'
 import type { LinkStats } from '../rpc/stats.ts'
@@ -32,9 +33,12 @@ export interface InspectorStub {
   describe(): Pending<ObjectDescription>
   /** What the object has to do with others. */
   links(): Pending<{ calling: LinkStats; calledBy: { openSessions: number } }>
-  runs(options?: { limit?: number; before?: string }): Pending<RunView[]>
+  runs(options?: { limit?: number; before?: string; tag?: string }): Pending<RunView[]>
   run(runId: string): Pending<RunView>
+  steps(runId: string, options?: { from?: number; limit?: number }): Pending<StepView[]>
   cancelRun(runId: string): Pending<void>
+  retryRun(runId: string): Pending<void>
+  acceptRun(runId: string): Pending<void>
   schedules(): Pending<ScheduleView[]>
   /** One schedule, as its owner holds it. */
   schedule(scheduleId: string): ScheduleStub

@@ -53,7 +53,9 @@ export class ActiveRun {
   readonly uses = new Map<string, StepUse>()
   /** The steps under way, their pauses between attempts included. */
   readonly open = new Set<Promise<unknown>>()
-  /** Those of them that only wait. */
+  /** Work that begins steps as it goes on. */
+  readonly groups = new Set<Promise<unknown>>()
+  /** Those of the open steps that only wait. */
   readonly resting = new Set<Rest>()
   /** The rests that something else than time ends, by step. */
   readonly awaited = new Map<string, Rest>()
@@ -136,6 +138,6 @@ export class ActiveRun {
 
   /** Resolves when no step is under way. A step that nobody awaits is part of its run all the same. */
   async quiet(): Promise<void> {
-    while (this.open.size > 0) await Promise.allSettled(this.open)
+    while (this.open.size + this.groups.size > 0) await Promise.allSettled([...this.open, ...this.groups])
   }
 }

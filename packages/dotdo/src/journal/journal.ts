@@ -66,6 +66,7 @@ export class Journal {
   readonly #due = new Set<string>()
   #lanes = 0
   #wakeAt: number | null = null
+  #lookAt: number | null = null
 
   /** Opens or creates the tables. @throws `STATE_TOO_NEW` */
   constructor(ports: JournalPorts, limits: Partial<JournalLimits> = {}) {
@@ -272,18 +273,18 @@ export class Journal {
 
   /**
    * When the object wants to be woken for its runs, epoch milliseconds: at once while runs are due, else when the soonest of those that sleep goes on,
-   * and `watchdogMs` from now while any is running, so that an object which dies goes on by itself; that stays the same until it has passed.
+   * and `watchdogMs` from now while any is running, so that an object which dies goes on by itself; that stays the same until it has passed. While one is
+   * held, `heldLookMs` from now.
    * `null` when nothing is running and nothing waits for an instant.
    */
   nextWakeMs(): number | null {
     const now = this.#ports.clock.now()
-    if (this.#due.size > 0 && this.#lanes === 0) return now
-    if (!this.#runs.anyRunning()) this.#wakeAt = null
-    // A clock that was set back must not put the watchdog off by more than its period.
-    else if (this.#wakeAt === null || this.#wakeAt <= now || this.#wakeAt > now + this.#limits.watchdogMs)
-      this.#wakeAt = now + this.#limits.watchdogMs
+    if (this.#due.size > 0 && this.#lanes < this.#limits.resumesAtOnce) return now
+    this.#wakeAt = this.#runs.anyRunning() ? nextLook(this.#wakeAt, now, this.#limits.watchdogMs) : null
+    this.#lookAt = this.#runs.anyHeld() ? nextLook(this.#lookAt, now, this.#limits.heldLookMs) : null
     let soonest = this.#wakeAt
-    for (const at of [this.#executions.rests.nextMs(), this.#runs.nextParked()]) if (at !== null && (soonest === null || at < soonest)) soonest = at
+    for (const at of [this.#lookAt, this.#executions.rests.nextMs(), this.#runs.nextParked()])
+      if (at !== null && (soonest === null || at < soonest)) soonest = at
     return soonest
   }
 
@@ -422,7 +423,9 @@ export class Journal {
     if (known && again) this.reopen(runId)
     if (!known) {
       checkId(runId, 'run id')
-      this.#insert(this.#newRun({ runId, target, parent }), args)
+      // What came since the run began that waits for it may be for either.
+      const signalsFrom = this.#runs.findBySeq(parent.seq)?.signals_from ?? this.#signals.last
+      this.#insert(this.#newRun({ runId, target, parent, signalsFrom }), args)
       this.#unlaunched.add(runId)
     }
     // It ends in its own row, and whoever waits is told of that.
@@ -456,6 +459,11 @@ export class Journal {
       .page(row.seq, afterOrdinal, limit)
       .map((step) => this.#steps.view(step, live?.get(step.stepId)?.progress ?? step.progress))
   }
+}
+
+/** When to look next, every `ms`. A clock that was set back must not put it off by more than that. */
+function nextLook(at: number | null, now: number, ms: number): number {
+  return at === null || at <= now || at > now + ms ? now + ms : at
 }
 
 /** @throws `INVALID_RUN_TAGS` */

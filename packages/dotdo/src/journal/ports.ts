@@ -87,6 +87,8 @@ export interface JournalLimits {
   signalWindowMs: number
   /** How many such events are kept, the newest. */
   signalsKept: number
+  /** While a run is held, the object wants to be woken this often, to see whether the run's version of the code is back. Milliseconds. */
+  heldLookMs: number
   /** How long the replay of a run whose steps are to be undone may take until all that can undo is known. Milliseconds. */
   undoReplayMs: number
 }
@@ -102,5 +104,6 @@ export const defaultLimits: JournalLimits = {
   parkedInMemory: 1000,
   signalWindowMs: 86_400_000,
   signalsKept: 1000,
+  heldLookMs: 3_600_000,
   undoReplayMs: 30_000,
 }

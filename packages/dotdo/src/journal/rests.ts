@@ -55,10 +55,7 @@ export class Rests {
     const rest: Rest = {
       until,
       wake: () => {
-        if (!end()) return
-        if (run.letGo || run.ended) return
-        this.goesOn(run)
-        resolve()
+        if (end() && !run.letGo && !run.ended && this.#dare(run, () => this.goesOn(run))) resolve()
       },
     }
     run.resting.add(rest)
@@ -100,7 +97,7 @@ export class Rests {
       () => {
         this.#watched.delete(run)
         if (before !== run.activity) this.consider(run)
-        else if (this.#onlyRests(run)) this.#park(run)
+        else if (this.#onlyRests(run)) this.#dare(run, () => this.#park(run))
       },
       // The run has ended.
       () => undefined,
@@ -132,6 +129,17 @@ export class Rests {
     return this.#soonest
   }
 
+  /** Does what no caller hears the failure of: a store that fails stops the execution, and the row is as it was. */
+  #dare(run: ActiveRun, work: () => void): boolean {
+    try {
+      run.write(work)
+      return true
+    } catch (thrown) {
+      run.cancellation.abort(thrown)
+      return false
+    }
+  }
+
   #onlyRests(run: ActiveRun): boolean {
     if (run.ended || run.broken || run.letGo || run.parked || run.undoing) return false
     if (run.resting.size !== run.open.size) return false
@@ -142,7 +150,7 @@ export class Rests {
   #park(run: ActiveRun): void {
     let wakeAt: number | null = null
     for (const { until } of run.resting) if (until !== null && (wakeAt === null || until < wakeAt)) wakeAt = until
-    run.write(() => this.#runs.park(run.seq, wakeAt, run.attempt))
+    this.#runs.park(run.seq, wakeAt, run.attempt)
     run.parked = true
     run.rested()
     this.#ports.observe({ type: 'run.parked', run: this.#runs.view(this.#runs.get(run.runId)) })

@@ -168,6 +168,10 @@ export class RunTable {
     this.#store.sql(`UPDATE dotdo_runs SET status = CASE WHEN ending IS NULL THEN 'running' ELSE 'undoing' END, error = NULL WHERE status = 'held' AND version = ?`, version)
   }
 
+  anyHeld(): boolean {
+    return this.#store.sql(`SELECT 1 FROM dotdo_runs WHERE status = 'held' LIMIT 1`).length > 0
+  }
+
   /** Writes how a run will end when its steps are undone; from then on no step of it begins that undoes nothing. */
   undoing(seq: number, ending: Ending): void {
     this.#store.sql(
@@ -266,11 +270,11 @@ export class RunTable {
   }
 
   statuses(runIds: readonly string[]): Map<string, RunStatus> {
-    const rows = this.#store.sql<{ run_id: string; status: RunStatus }>(
+    const rows = this.#store.sql<Pick<RunRow, 'run_id' | 'status'>>(
       `SELECT run_id, status FROM dotdo_runs WHERE run_id IN (SELECT value FROM json_each(?)) AND status <> 'pruned'`,
       JSON.stringify(runIds),
     )
-    return new Map(rows.map((row) => [row.run_id, row.status]))
+    return new Map(rows.map((row) => [row.run_id, statusOf(row)]))
   }
 
   /** Those whose ids begin with a text, in falling order of ids: U+10FFFF is behind whatever follows it. */
@@ -309,7 +313,7 @@ export class RunTable {
 }
 
 /** Where a run stands for those outside: parked and being undone, it has not ended, so it is running. */
-export function statusOf({ status }: RunRow): RunStatus {
+export function statusOf({ status }: Pick<RunRow, 'status'>): RunStatus {
   return status === 'parked' || status === 'undoing' ? 'running' : status
 }
 

@@ -18,6 +18,8 @@ export interface StepDriver {
   rest(run: ActiveRun, scope: Scope, plan: RestPlan, again: boolean): Promise<unknown>
   /** Is told that a step of the run begins. */
   begins(run: ActiveRun): void
+  /** Is told that one is among those under way; it may rest already. */
+  opened(run: ActiveRun): void
   /** Is told that one has ended. */
   ends(run: ActiveRun): void
   progress(run: ActiveRun, stepId: string, progress: Progress): void
@@ -83,12 +85,19 @@ export class Scope implements Execution {
     return this.#rest(() => planChild(target, args, options), 'a run')
   }
 
-  async map<Item, T>(
+  map<Item, T>(
     items: Iterable<Item> | AsyncIterable<Item>,
     fn: (item: Item, context: StepContext) => T,
     options: MapOptions<Item, Awaited<T>>,
   ): Promise<StepResult<T>[]> {
-    return mapItems(items, fn, options, (work, plan) => this.step(work, plan))
+    const { groups } = this.#run
+    return this.#watched(() => {
+      const all = mapItems(items, fn, options, (work, plan) => this.step(work, plan))
+      groups.add(all)
+      const close = (): void => void groups.delete(all)
+      all.then(close, close)
+      return all
+    }) as Promise<StepResult<T>[]>
   }
 
   nextOrdinal(label = ''): number {
@@ -154,6 +163,7 @@ export class Scope implements Execution {
     const promise = earlier?.promise ? this.#performAfter(earlier.promise, perform) : perform(earlier !== undefined)
     use.promise = promise
     run.open.add(promise)
+    this.#driver.opened(run)
     const close = (): void => {
       use.promise = undefined
       run.open.delete(promise)

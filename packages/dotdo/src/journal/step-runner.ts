@@ -102,6 +102,10 @@ export class StepRunner implements StepDriver {
     this.#rests.goesOn(run)
   }
 
+  opened(run: ActiveRun): void {
+    if (run.resting.size > 0) this.#rests.consider(run)
+  }
+
   ends(run: ActiveRun): void {
     run.activity++
     if (run.resting.size > 0) this.#rests.consider(run)

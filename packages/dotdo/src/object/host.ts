@@ -14,10 +14,9 @@ import type { LiveEventBody, RunTarget } from '../base/views.ts'
 import { Outbox } from '../events/outbox.ts'
 import type { Attempt, SentEvent } from '../events/event.ts'
 import type { DeclaredHandler } from '../events/handlers.ts'
-import type { Execution, StepResult } from '../journal/execution.ts'
+import type { Execution } from '../journal/execution.ts'
 import { Journal } from '../journal/journal.ts'
 import type { RunInvocation } from '../journal/ports.ts'
-import type { StepFunction, StepOptions } from '../journal/step-options.ts'
 import { CallKeys } from '../rpc/call-keys.ts'
 import type { LinkAnswer, LinkCall, LinkMessage, LinkReply } from '../rpc/frames.ts'
 import type { LinkClientPorts } from '../rpc/link-client.ts'
@@ -28,7 +27,7 @@ import { methodUnknown, reachClass } from '../rpc/reach.ts'
 import { StepCalls, type StepCall } from '../rpc/step-calls.ts'
 import { Scheduler } from '../schedule/scheduler.ts'
 import type { Firing } from '../schedule/firing.ts'
-import { appOptions } from './app.ts'
+import { appOptions, deployPolicyOf } from './app.ts'
 import { CallDepth } from './call-depth.ts'
 import { currentContext, inContext, type CallContext } from './context.ts'
 import { cloneFields, type Shape } from './definition.ts'
@@ -38,7 +37,8 @@ import { Inspector } from './inspector.ts'
 import { Issuer } from './issuer.ts'
 import { Live } from './live.ts'
 import { Links, linkServerPorts } from './nouns.ts'
-import { clock, endOfTurn, linkPorts, random, sha256, sleep, sqlStore, zstd } from './platform.ts'
+import { clock, codeVersionOf, endOfTurn, linkPorts, random, sha256, sleep, sqlStore, zstd } from './platform.ts'
+import { RunEvents } from './runs.ts'
 import { makeSelf } from './self.ts'
 import type { ObjectLinks } from './stats.ts'
 import { tracingOf, type Tracing } from './tracing.ts'
@@ -59,6 +59,8 @@ export class ObjectHost {
   readonly scheduler: Scheduler
   readonly outbox: Outbox
   readonly live: Live
+  /** Who looks at its runs, live. */
+  readonly runEvents: RunEvents
   readonly links: Links
   readonly linkPorts: LinkClientPorts
   readonly wake: Wake
@@ -89,11 +91,14 @@ export class ObjectHost {
     this.linkPorts = linkPorts(this.label, keepAlive, this)
     this.links = new Links(this.linkPorts, this.tracing)
     const sync = () => ctx.storage.sync()
-    const observe = (event: LiveEventBody) => {
+    this.runEvents = new RunEvents(this)
+    const observe = (event: LiveEventBody): void => {
       this.live.emit(event)
+      this.runEvents.tell(event)
       if ('run' in event && event.type !== 'run.started' && event.run.target.kind === 'schedule')
         this.scheduler.ran(event.run.target.id, event.run.target.scheduledAt, event.run.runId, event.run.status)
     }
+    const codeVersion = codeVersionOf(env)
     this.journal = new Journal({
       store: this.store,
       clock,
@@ -102,6 +107,9 @@ export class ObjectHost {
       sync,
       observe,
       compression: zstd,
+      ...(codeVersion !== undefined && { codeVersion }),
+      deployPolicy: deployPolicyOf(noun),
+      wake: () => this.#resumeSoon(),
       execute: (run, execution) => this.#execute(run, execution),
       enter: (execution, work) => this.#enterStep(execution, work),
     })
@@ -259,15 +267,18 @@ export class ObjectHost {
     return to === 'inspector' ? this.#inspectLink : this.#userLink
   }
 
-  /** `this.do`. @throws `DO_OUTSIDE_RUN`, and what {@link Execution.step} throws */
-  step<T>(fn: StepFunction<T>, options: StepOptions): Promise<StepResult<T>> {
+  /**
+   * Begins a step of any kind in the run of the code that runs now; a call from outside becomes a run by that.
+   * @throws `DO_OUTSIDE_RUN`, and what {@link Execution.step} throws
+   */
+  inRun<T>(begin: (execution: Execution) => Promise<T>): Promise<T> {
     const context = this.#context()
     if (context.target.kind === 'method' && context.target.name === 'init') throw outsideRun(this.label)
     if (!context.execution) {
       const { target, args, once } = context
       const execution = this.journal.adopt({ target, args, ...(once && { key: once.key }) })
       context.execution = context.adopted = execution
-      const first = execution.step(fn, options)
+      const first = begin(execution)
       // The method has not returned yet while its synchronous part runs, so its outcome is taken up when that has ended. A method that
       // returns no promise ends with its steps not awaited: then the first of them stands for the run.
       queueMicrotask(() => {
@@ -276,7 +287,30 @@ export class ObjectHost {
       this.wake.changed()
       return first
     }
-    return context.execution.step(fn, options)
+    return begin(context.execution)
+  }
+
+  /** Lets a run that was started execute, when this turn's promises have run. */
+  launchSoon(runId: string): void {
+    this.wake.changed()
+    // When the transaction that started it is undone, so is its row, and nothing is there to launch. How it ends is in its row.
+    queueMicrotask(() => this.ctx.waitUntil(this.journal.launch(runId).then(ignore, ignore).finally(() => this.wake.changed())))
+  }
+
+  #resuming = false
+  /** Runs may have become due, or the next instant sooner. */
+  #resumeSoon(): void {
+    this.wake?.changed()
+    if (this.#resuming || !this.#isReady) return
+    this.#resuming = true
+    endOfTurn(() => {
+      this.#resuming = false
+      this.#resume()
+    })
+  }
+
+  #resume(): void {
+    for (const lane of this.journal.resumeDue()) this.ctx.waitUntil(lane.then(() => this.wake.changed()))
   }
 
   /** `this.send`. Inside a run it is keyed by run and ordinal, so that a replay sends nothing twice. */
@@ -288,7 +322,9 @@ export class ObjectHost {
     }
     const execution = currentContext()?.host === this ? currentContext()!.execution : undefined
     const key = options.key ?? execution?.nextKey('send')
-    return this.outbox.send(type, payload, key === undefined ? {} : { key })
+    const id = this.outbox.send(type, payload, key === undefined ? {} : { key })
+    this.journal.signal({ id, type, payload, sentAt: clock.now(), source: this.label })
+    return id
   }
 
   /** The platform's alarm. What it starts goes on after it has returned; a run whose object dies is taken up at the next alarm. */
@@ -303,7 +339,7 @@ export class ObjectHost {
   /** Everything that is due now. */
   async #work(): Promise<void> {
     this.scheduler.due()
-    for (const lane of this.journal.resumeDue()) this.ctx.waitUntil(lane.then(() => this.wake.changed()))
+    this.#resume()
     this.#prune()
     await this.outbox.pump()
     this.wake.arm()
@@ -390,10 +426,14 @@ export class ObjectHost {
 
   async #deliver(event: SentEvent, handler: DeclaredHandler, attempt: Attempt): Promise<void> {
     const target: RunTarget = { kind: 'event', type: event.type, handler: handler.id }
+    // Of its own events the journal knows since they were sent.
+    this.journal.signal(event)
     this.journal.start({ runId: attempt.runId, target, args: [event] })
     await this.journal.retry(attempt.runId)
   }
 }
+
+const ignore = (): void => {}
 
 function outsideRun(label: string): DotdoError {
   return new DotdoError(

@@ -66,6 +66,12 @@ export const macOf =
       .update(text)
       .digest()
 
+/** The version of the code that runs, where the Worker has the binding `CF_VERSION_METADATA`. */
+export function codeVersionOf(env: unknown): string | undefined {
+  const { CF_VERSION_METADATA: metadata } = env as { CF_VERSION_METADATA?: { id?: unknown } }
+  return typeof metadata?.id === 'string' && metadata.id !== '' ? metadata.id : undefined
+}
+
 /** A timer; the result cancels it. */
 export function timer(delayMs: number, then: () => void): () => void {
   const id = setTimeout(then, delayMs)
