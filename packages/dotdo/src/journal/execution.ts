@@ -38,7 +38,7 @@ export interface Execution {
    *
    * One that fails and whose outcome nobody has asked for when the run's function returns fails the run.
    */
-  step<T>(fn: StepFunction<T>, options: StepOptions<Awaited<T>>): Promise<StepResult<T>>
+  step<T>(fn: StepFunction<T>, options: StepOptions<NoInfer<Awaited<T>>>): Promise<StepResult<T>>
 
   /**
    * Rests for as long, counted from when the run first came here, whatever happens to the object meanwhile. While a run only rests, nothing of it need be
@@ -72,7 +72,7 @@ export interface Execution {
   map<Item, T>(
     items: Iterable<Item> | AsyncIterable<Item>,
     fn: (item: Item, context: StepContext) => T,
-    options: MapOptions<Item, Awaited<T>>,
+    options: MapOptions<Item, NoInfer<Awaited<T>>>,
   ): Promise<StepResult<T>[]>
 
   /**

@@ -60,7 +60,7 @@ export class Scope implements Execution {
     return this.cancellation.signal
   }
 
-  step<T>(fn: StepFunction<T>, options: StepOptions<Awaited<T>>): Promise<StepResult<T>> {
+  step<T>(fn: StepFunction<T>, options: StepOptions<NoInfer<Awaited<T>>>): Promise<StepResult<T>> {
     return this.#watched(() => {
       const plan = planStep(options)
       checkFunction(plan.stepId, fn)
@@ -88,7 +88,7 @@ export class Scope implements Execution {
   map<Item, T>(
     items: Iterable<Item> | AsyncIterable<Item>,
     fn: (item: Item, context: StepContext) => T,
-    options: MapOptions<Item, Awaited<T>>,
+    options: MapOptions<Item, NoInfer<Awaited<T>>>,
   ): Promise<StepResult<T>[]> {
     const { groups } = this.#run
     return this.#watched(() => {

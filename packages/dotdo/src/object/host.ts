@@ -10,7 +10,7 @@ import type { RpcTarget } from 'capnweb'
 import { DotdoError, toErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
 import { isThenable } from '../base/thenable.ts'
-import type { LiveEventBody, RunTarget } from '../base/views.ts'
+import type { LiveEventBody, RunStatus, RunTarget } from '../base/views.ts'
 import { Outbox } from '../events/outbox.ts'
 import type { Attempt, SentEvent } from '../events/event.ts'
 import type { DeclaredHandler } from '../events/handlers.ts'
@@ -96,7 +96,7 @@ export class ObjectHost {
       this.live.emit(event)
       this.runEvents.tell(event)
       if ('run' in event && event.type !== 'run.started' && event.run.target.kind === 'schedule')
-        this.scheduler.ran(event.run.target.id, event.run.target.scheduledAt, event.run.runId, event.run.status)
+        this.scheduler.ran(event.run.target.id, event.run.target.scheduledAt, event.run.runId, forSchedule(event.run.status))
     }
     const codeVersion = codeVersionOf(env)
     this.journal = new Journal({
@@ -119,7 +119,7 @@ export class ObjectHost {
       random,
       runs: {
         start: (firing) => this.#storeRun(firing),
-        statuses: (runIds) => this.journal.statuses(runIds),
+        statuses: (runIds) => new Map([...this.journal.statuses(runIds)].map(([runId, status]) => [runId, forSchedule(status)])),
         cancel: (runId) => void this.journal.cancel(runId),
         list: (id, page) => this.journal.runsNamed(`${id}@`, page),
       },
@@ -434,6 +434,9 @@ export class ObjectHost {
 }
 
 const ignore = (): void => {}
+
+/** To its schedule a run that is held is under way: its window is neither done nor free. */
+const forSchedule = (status: RunStatus): RunStatus => (status === 'held' ? 'running' : status)
 
 function outsideRun(label: string): DotdoError {
   return new DotdoError(

@@ -41,7 +41,7 @@ export interface DotdoObject {
    * backoff, and after a restart a step that is done is not done again.
    * @throws the step's own error when its attempts are used up; `STEP_ID_MISSING`, `STEP_ID_REUSED`, `DO_OUTSIDE_RUN`
    */
-  do<T>(fn: ((step: StepContext) => T | PromiseLike<T>) | { send(): PromiseLike<T> }, options: StepOptions<T>): Promise<Done<T>>
+  do<T>(fn: ((step: StepContext) => T | PromiseLike<T>) | { send(): PromiseLike<T> }, options: StepOptions<NoInfer<T>>): Promise<Done<T>>
   /**
    * One step for each item, `concurrency` of them at a time (10), and their results in the order of the items. After a failure no further item begins.
    * @throws the failure of the first item that failed, and as {@link do}
@@ -49,7 +49,7 @@ export interface DotdoObject {
   map<Item, T>(
     items: Iterable<Item> | AsyncIterable<Item>,
     fn: (item: Item, step: StepContext) => T | PromiseLike<T>,
-    options: MapOptions<Item, T>,
+    options: MapOptions<Item, NoInfer<T>>,
   ): Promise<Done<T>[]>
   /**
    * Rests for as long, counted from when the run first came here. Nothing runs meanwhile, and the object may be evicted: its alarm, or the event that is

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { decodeValue } from '../../src/base/codec.ts'
 import type { StepView } from '../../src/base/views.ts'
+import { idempotencyKey } from '../../src/journal/scope.ts'
 import type { StepOptions } from '../../src/journal/step-options.ts'
 import { drawProgram, findStep, idsOf, runProgram, sleepMs, stepsOf, type Program, type StepProgram } from './programs.ts'
 import { crashAt, noCrash, randomCrashes, World, type CrashPlan, type Main } from './world.ts'
@@ -68,12 +69,12 @@ function checkSteps(world: World, runId: string, program: Program, faults: strin
       if (view?.status !== 'done') faults.push(`${runId}/${stepId} is ${view?.status}`)
       else checkStep(world, runId, step, view, faults)
     }
-    if (step.work === 'child' && step.inner) checkSteps(world, `${runId}/${step.id}`, step.inner, faults)
+    if (step.work === 'child' && step.inner) checkSteps(world, idempotencyKey(runId, step.id), step.inner, faults)
   }
 }
 
 function checkStep(world: World, runId: string, { work, effects, ...step }: StepProgram, view: StepView, faults: string[]): void {
-  const key = `${runId.replaceAll('/', '%2F')}/${view.stepId}`
+  const key = idempotencyKey(runId, view.stepId)
   const outside = (i: number): number => world.outside.get(`${key}#${i}`) ?? 0
   // Inside, exactly once.
   if (work === 'inside' && world.counter(key) !== 1) faults.push(`${key} happened ${world.counter(key)} times`)

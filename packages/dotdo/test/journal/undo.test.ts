@@ -1,6 +1,7 @@
 /** What becomes of the steps that can be undone when their run fails or is cancelled. */
 import { describe, expect, test } from 'vitest'
 import type { Execution } from '../../src/journal/execution.ts'
+import type { StepContext } from '../../src/journal/step-options.ts'
 import { SeededRandom } from '../support/fakes.ts'
 import { settle, TestObject } from './harness.ts'
 import { crashAt, noCrash, randomCrashes, World, type CrashPlan } from './world.ts'
@@ -201,11 +202,11 @@ describe('undoing in an object that dies', () => {
             stepId: id,
             retries: { limit: 40, delay: '1s' },
             ...(undo && {
-              undo: async (result: string, { idempotencyKey }) => {
+              undo: async (result: unknown, { idempotencyKey }: StepContext) => {
                 if (it.journal.run(run.runId).status !== 'running') it.faults.push(`${id} is undone after the end of its run`)
                 if (effect) await it.effect(idempotencyKey)
-                it.count(`undo ${result}`)
-                it.store.sql('INSERT INTO undone (id) VALUES (?)', result)
+                it.count(`undo ${String(result)}`)
+                it.store.sql('INSERT INTO undone (id) VALUES (?)', String(result))
               },
             }),
           },

@@ -99,7 +99,7 @@ export class World {
       if (this.#receive(true)) continue
       if (!this.#life.alive) this.#boot()
       // Nothing is under way, and no alarm is set: right if the object died after its run had ended, and only then.
-      if (this.#life.alive && this.#status(runId) === 'running') throw new Error(`run ${runId} is stuck`)
+      if (this.#life.alive && this.#status(runId) === 'running') throw new Error(`run ${runId} is stuck: ${this.#describe()}`)
     }
     throw new Error(`run ${runId} does not end in 5000 turns`)
   }
@@ -172,6 +172,19 @@ export class World {
     ).length
   }
 
+  /** What stands in the tables and is to come, for whoever looks into a failing seed. */
+  #describe(): string {
+    return this.look(() =>
+      JSON.stringify({
+        alarm: this.#alarm,
+        runs: this.store.sql('SELECT seq, run_id, status, attempt, wake_at, signals_from FROM dotdo_runs'),
+        steps: this.store.sql('SELECT run, step_id, kind, status, attempt, next_attempt_at, waits_for, signal FROM dotdo_steps'),
+        signals: this.store.sql('SELECT seq, id FROM dotdo_signals'),
+        events: this.#events.map(({ event, taken }) => [event.id, taken]),
+      }),
+    )
+  }
+
   #status(runId: string): string {
     const status = this.look(() => this.store.sql<{ status: string }>('SELECT status FROM dotdo_runs WHERE run_id = ?', runId)[0]?.status)
     return status === 'parked' || status === 'undoing' ? 'running' : (status ?? 'unknown')
@@ -184,7 +197,8 @@ export class World {
       if (!this.#life.alive) this.#boot()
       this.#dare(() => {
         this.journal.signal(pending.event)
-        pending.taken = true
+        // Whoever died of a statement may not have thrown up to here.
+        pending.taken = this.#life.alive
       })
     }
     return next.length > 0

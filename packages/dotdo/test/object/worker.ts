@@ -5,6 +5,7 @@ import { DO, DotdoError, extract, graph, IcebergWriter, serve } from '../../src/
 export { Keeper, Shelf } from './authority-app.ts'
 export { Almanac } from './schedules-app.ts'
 export { DotdoEntrypoint, DotdoSystem } from '../../src/index.ts'
+export { Orders } from './runs-app.ts'
 export { Streamer } from './streamer.ts'
 
 export { Ledger, Payer } from './ledger-app.ts'
