@@ -221,7 +221,10 @@ export interface GrantView {
 
 /** One thing that happened in an object, as live subscribers receive it. `seq` counts up within one object without gaps. */
 export type LiveEvent = { seq: number; at: number } & (
-  | { type: 'run.started' | 'run.resumed' | 'run.parked' | 'run.held' | 'run.undoing' | 'run.done' | 'run.failed' | 'run.cancelled'; run: RunView }
+  | {
+      type: 'run.started' | 'run.resumed' | 'run.parked' | 'run.held' | 'run.undoing' | 'run.done' | 'run.failed' | 'run.cancelled'
+      run: RunView
+    }
   | { type: 'step.started' | 'step.progress' | 'step.retrying' | 'step.done' | 'step.failed'; runId: string; step: StepView }
   | { type: 'schedule.changed'; schedule: ScheduleView }
   | { type: 'event.sent'; eventId: string; eventType: string; payload: ValuePreview }

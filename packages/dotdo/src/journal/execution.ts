@@ -92,6 +92,8 @@ export interface Execution {
 export interface AdoptedExecution extends Execution {
   /** How the run ends: with what {@link settle} was given, or as cancelled. There when its row is written. */
   readonly outcome: Promise<unknown>
+  /** Resolves when the run has ended or is parked: until then the object is to be kept alive for it. */
+  readonly atRest: Promise<void>
   /**
    * Ends the run with the outcome of the call. Must be called, once. Does not consume the result: a stream or stub in it goes to the
    * caller and is not stored.

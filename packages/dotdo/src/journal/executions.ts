@@ -320,11 +320,13 @@ export class Executions {
 /** The scope of a call that became a run. */
 class Adopted extends Scope implements AdoptedExecution {
   readonly outcome: Promise<unknown>
+  readonly atRest: Promise<void>
   readonly #conclude: (outcome: PromiseLike<unknown>) => Promise<void>
 
   constructor(run: ActiveRun, runner: StepRunner, conclude: (outcome: PromiseLike<unknown>) => Promise<void>) {
     super(run, runner)
     this.outcome = run.outcome
+    this.atRest = run.atRest
     this.#conclude = conclude
   }
 

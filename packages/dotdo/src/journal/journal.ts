@@ -122,6 +122,15 @@ export class Journal {
   }
 
   /**
+   * Executes a run as {@link launch} does, for those who keep the object alive meanwhile: resolves when it has ended or is parked, and never rejects. A
+   * failure of the run is in its row. A store that failed leaves the row running, and the watchdog comes again.
+   */
+  async work(runId: string): Promise<void> {
+    const ended = Promise.allSettled([this.launch(runId)])
+    await Promise.race([ended, this.#executions.find(runId)?.atRest ?? ended])
+  }
+
+  /**
    * Takes up a run that failed or was cancelled: steps that are done stay done, the others begin anew, and so do those that were undone. A run that is
    * held is accepted, one that is under way is joined, and one that is done answers with its result.
    *
@@ -261,7 +270,8 @@ export class Journal {
    */
   resumeDue(): Promise<void>[] {
     this.#executions.rests.wakeDue()
-    for (const row of this.#runs.parkedUntil(this.#ports.clock.now(), parkedAtOnce)) if (this.#runs.unpark(row.seq)) this.#due.add(row.run_id)
+    for (const row of this.#runs.parkedUntil(this.#ports.clock.now(), parkedAtOnce))
+      if (this.#runs.unpark(row.seq)) this.#due.add(row.run_id)
     this.recover()
     const lanes: Promise<void>[] = []
     while (this.#lanes < this.#limits.resumesAtOnce && this.#due.size > 0) {
@@ -383,10 +393,7 @@ export class Journal {
     try {
       for (const runId of this.#due) {
         this.#due.delete(runId)
-        // A failure of the run is in its row. A store that failed leaves the row running, and the watchdog comes again.
-        const ended = Promise.allSettled([this.launch(runId)])
-        // One that sleeps for a day must not hold up those behind it.
-        await Promise.race([ended, this.#executions.find(runId)?.atRest ?? ended])
+        await this.work(runId)
       }
     } finally {
       this.#lanes--

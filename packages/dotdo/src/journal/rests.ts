@@ -63,7 +63,10 @@ export class Rests {
     if (ms <= this.#limits.parkAfterMs) {
       timer = new AbortController()
       // The timer that is stopped was one of a rest that has ended otherwise.
-      this.#ports.sleep(ms, timer.signal).then(rest.wake, () => undefined)
+      this.#ports.sleep(ms, timer.signal).then(
+        () => rest.wake(),
+        () => undefined,
+      )
     } else {
       this.#long.add(rest)
       this.#soonest = undefined
@@ -116,15 +119,15 @@ export class Rests {
   /** Wakes the long rests whose time has come. */
   wakeDue(): void {
     const now = this.#ports.clock.now()
-    for (const rest of [...this.#long]) if (rest.until !== null && rest.until <= now) rest.wake()
+    // One that ends is taken out of the set that is gone through, which a set allows.
+    for (const rest of this.#long) if (rest.until !== null && rest.until <= now) rest.wake()
   }
 
   /** When the soonest long rest ends. `null`: none has an instant. */
   nextMs(): number | null {
     if (this.#soonest === undefined) {
       this.#soonest = null
-      for (const { until } of this.#long)
-        if (until !== null && (this.#soonest === null || until < this.#soonest)) this.#soonest = until
+      for (const { until } of this.#long) if (until !== null && (this.#soonest === null || until < this.#soonest)) this.#soonest = until
     }
     return this.#soonest
   }

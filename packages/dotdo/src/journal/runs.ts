@@ -160,12 +160,19 @@ export class RunTable {
 
   /** Lets a run that was held go on, from now on as one of `version`. */
   release(seq: number, version: string | null): void {
-    this.#store.sql(`UPDATE dotdo_runs SET status = CASE WHEN ending IS NULL THEN 'running' ELSE 'undoing' END, error = NULL, version = ? WHERE seq = ?`, version, seq)
+    this.#store.sql(
+      `UPDATE dotdo_runs SET status = CASE WHEN ending IS NULL THEN 'running' ELSE 'undoing' END, error = NULL, version = ? WHERE seq = ?`,
+      version,
+      seq,
+    )
   }
 
   /** Lets the runs go on that are held and began with this version. */
   releaseAll(version: string): void {
-    this.#store.sql(`UPDATE dotdo_runs SET status = CASE WHEN ending IS NULL THEN 'running' ELSE 'undoing' END, error = NULL WHERE status = 'held' AND version = ?`, version)
+    this.#store.sql(
+      `UPDATE dotdo_runs SET status = CASE WHEN ending IS NULL THEN 'running' ELSE 'undoing' END, error = NULL WHERE status = 'held' AND version = ?`,
+      version,
+    )
   }
 
   anyHeld(): boolean {

@@ -42,7 +42,11 @@ export class Scope implements Execution {
   #ordinals: Map<string, number> | undefined
 
   /** @param within the step that it is an attempt of; `undefined` for the run's own. A scope without a parent stops by itself alone */
-  constructor(run: ActiveRun, driver: StepDriver, within?: { parent?: Scope; stepId: string | undefined; startedAt?: number; round?: number }) {
+  constructor(
+    run: ActiveRun,
+    driver: StepDriver,
+    within?: { parent?: Scope; stepId: string | undefined; startedAt?: number; round?: number },
+  ) {
     this.#run = run
     this.#driver = driver
     this.#parent = within?.parent
@@ -125,7 +129,12 @@ export class Scope implements Execution {
     return this.#watched(() => {
       const plan = planned()
       // Each call is a use of its own: two sleeps with one id would else be one.
-      return this.#use(() => {}, plan.stepId, text, (again) => this.#driver.rest(this.#run, this, plan, again))
+      return this.#use(
+        () => {},
+        plan.stepId,
+        text,
+        (again) => this.#driver.rest(this.#run, this, plan, again),
+      )
     })
   }
 

@@ -121,7 +121,8 @@ export function decodeMatch(text: string): unknown {
 export function matches(match: unknown, payload: unknown): boolean {
   if (match === undefined || Object.is(match, payload)) return true
   if (typeof match !== 'object' || typeof payload !== 'object' || match === null || payload === null) return false
-  if (Array.isArray(match)) return Array.isArray(payload) && match.length === payload.length && match.every((it, i) => matches(it, payload[i]))
+  if (Array.isArray(match))
+    return Array.isArray(payload) && match.length === payload.length && match.every((it, i) => matches(it, payload[i]))
   if (Object.getPrototypeOf(match) !== Object.prototype && Object.getPrototypeOf(match) !== null) {
     return Object.getPrototypeOf(match) === Object.getPrototypeOf(payload) && encodeValue(match) === encodeValue(payload)
   }

@@ -224,7 +224,10 @@ export class StepTable {
       run,
     )
     this.#store.sql(`UPDATE dotdo_steps SET undo = 1 - undo WHERE run = ? AND undo < 0`, run)
-    const undos = this.#store.sql<{ value_id: number | null }>(`DELETE FROM dotdo_steps WHERE run = ? AND kind = 'undo' RETURNING value_id`, run)
+    const undos = this.#store.sql<{ value_id: number | null }>(
+      `DELETE FROM dotdo_steps WHERE run = ? AND kind = 'undo' RETURNING value_id`,
+      run,
+    )
     for (const { value_id: valueId } of undos) if (valueId !== null) this.#values.remove(valueId)
   }
 

@@ -42,7 +42,13 @@ export function planSleepUntil(instant: unknown, options: unknown): RestPlan {
   const stepId = checkStepId(options)
   checkNames(stepId, '', options, sleepNames)
   const until =
-    typeof instant === 'number' ? instant : typeof instant === 'string' ? Date.parse(instant) : instant instanceof Date ? instant.getTime() : NaN
+    typeof instant === 'number'
+      ? instant
+      : typeof instant === 'string'
+        ? Date.parse(instant)
+        : instant instanceof Date
+          ? instant.getTime()
+          : NaN
   if (!Number.isFinite(until))
     throw invalid(stepId, 'the instant', instant, `a Date, milliseconds since 1970, or a text such as '2026-12-24T18:00:00Z'`)
   return { kind: 'sleep', stepId, ms: undefined, until }

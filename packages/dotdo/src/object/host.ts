@@ -14,7 +14,7 @@ import type { LiveEventBody, RunStatus, RunTarget } from '../base/views.ts'
 import { Outbox } from '../events/outbox.ts'
 import type { Attempt, SentEvent } from '../events/event.ts'
 import type { DeclaredHandler } from '../events/handlers.ts'
-import type { Execution } from '../journal/execution.ts'
+import type { AdoptedExecution, Execution } from '../journal/execution.ts'
 import { Journal } from '../journal/journal.ts'
 import type { RunInvocation } from '../journal/ports.ts'
 import { CallKeys } from '../rpc/call-keys.ts'
@@ -220,9 +220,17 @@ export class ObjectHost {
     const execution = (context.adopted ??= this.journal.adopt({ target, args, key: once!.key }))
     context.execution ??= execution
     context.isSettling = true
-    this.ctx.waitUntil(execution.settle(outcome).finally(() => this.wake.changed()))
+    this.#settle(execution, outcome)
     this.wake.changed()
     return execution.outcome
+  }
+
+  /** Ends the run that a call became when the call ends. The platform evicts no object that something is waited for, so nothing is while the run rests. */
+  #settle(execution: AdoptedExecution, outcome: PromiseLike<unknown>): void {
+    const settled = execution.settle(outcome).finally(() => this.wake.changed())
+    // One that fails later is in its row as far as it could be written.
+    settled.catch(() => undefined)
+    this.ctx.waitUntil(Promise.race([settled, execution.atRest]))
   }
 
   #stepCalls: StepCalls | undefined
@@ -282,7 +290,7 @@ export class ObjectHost {
       // The method has not returned yet while its synchronous part runs, so its outcome is taken up when that has ended. A method that
       // returns no promise ends with its steps not awaited: then the first of them stands for the run.
       queueMicrotask(() => {
-        if (!context.isSettling) this.ctx.waitUntil(execution.settle(context.outcome ?? first).finally(() => this.wake.changed()))
+        if (!context.isSettling) this.#settle(execution, context.outcome ?? first)
       })
       this.wake.changed()
       return first
@@ -294,7 +302,7 @@ export class ObjectHost {
   launchSoon(runId: string): void {
     this.wake.changed()
     // When the transaction that started it is undone, so is its row, and nothing is there to launch. How it ends is in its row.
-    queueMicrotask(() => this.ctx.waitUntil(this.journal.launch(runId).then(ignore, ignore).finally(() => this.wake.changed())))
+    queueMicrotask(() => this.ctx.waitUntil(this.journal.work(runId).finally(() => this.wake.changed())))
   }
 
   #resuming = false
@@ -414,14 +422,7 @@ export class ObjectHost {
   #storeRun(firing: Firing): void {
     const { runId, scheduleId, scheduledAt, window } = firing
     this.journal.start({ runId, target: { kind: 'schedule', id: scheduleId, scheduledAt }, args: [{ scheduledAt, window }] })
-    // When the transaction is undone, so is the row, and nothing is there to launch.
-    queueMicrotask(() => this.ctx.waitUntil(this.#launch(runId)))
-  }
-
-  async #launch(runId: string): Promise<void> {
-    // How it ends is the run's own: it stands in its row, and was told to the scheduler and to whoever watches.
-    await Promise.allSettled([this.journal.launch(runId)])
-    this.wake.changed()
+    this.launchSoon(runId)
   }
 
   async #deliver(event: SentEvent, handler: DeclaredHandler, attempt: Attempt): Promise<void> {
@@ -432,8 +433,6 @@ export class ObjectHost {
     await this.journal.retry(attempt.runId)
   }
 }
-
-const ignore = (): void => {}
 
 /** To its schedule a run that is held is under way: its window is neither done nor free. */
 const forSchedule = (status: RunStatus): RunStatus => (status === 'held' ? 'running' : status)

@@ -100,7 +100,10 @@ describe('a policy', () => {
     const object: TestObject = new TestObject({
       quick: () => 'quick',
       main: async (run) => {
-        await run.step(() => log.push('do'), { stepId: 'a', undo: () => (log.push('undo'), object.deploy.codeVersion === 'v1' ? new Promise(() => {}) : 1) })
+        await run.step(() => log.push('do'), {
+          stepId: 'a',
+          undo: () => (log.push('undo'), object.deploy.codeVersion === 'v1' ? new Promise(() => {}) : 1),
+        })
         throw new Error('no')
       },
     })
@@ -146,7 +149,10 @@ describe('what a step states of itself', () => {
     [{ version: 1, input: 'a' }, { version: 2, input: 'b' }, `its version was '1' and is '2' now; its input was "a" and is "b" now`],
     [{ input: 'x'.repeat(5000) }, { input: 'x'.repeat(5001) }, /its input was 5003 characters with the hash \w{16} and is 5004 characters/],
   ])('%j is another one than %j, and the run fails in words', async (before, after, words) => {
-    expect(await replayed(before, after)).toEqual(['STEP_CHANGED', expect.stringMatching(words instanceof RegExp ? words : words.replace(/[{}]/g, '\\$&'))])
+    expect(await replayed(before, after)).toEqual([
+      'STEP_CHANGED',
+      expect.stringMatching(words instanceof RegExp ? words : words.replace(/[{}]/g, '\\$&')),
+    ])
   })
 
   test.each([
@@ -173,7 +179,10 @@ describe('what a step states of itself', () => {
       object.evict()
       if (version < 3) object.journal.launch('r').catch(() => undefined)
     }
-    await expect(object.journal.launch('r')).rejects.toMatchObject({ code: 'STEP_CHANGED', message: expect.stringContaining('it was a step with a function and is a sleep now') })
+    await expect(object.journal.launch('r')).rejects.toMatchObject({
+      code: 'STEP_CHANGED',
+      message: expect.stringContaining('it was a step with a function and is a sleep now'),
+    })
   })
 })
 
@@ -218,22 +227,26 @@ describe('three versions and their rollbacks, over runs that are in flight in an
     return { world, held }
   }
 
-  test.each(['latest', 'pin', 'ask'] as const)('under %s every run ends, and nothing is done by a version that it may not be', { timeout: 600_000 }, async (policy) => {
-    let heldAll = 0
-    let mixed = 0
-    for (let seed = 1; seed <= Math.ceil(seeds / 3); seed++) {
-      const { world, held } = await live(seed, policy)
-      heldAll += held
-      const run = world.journal.run('r')
-      expect(run, `seed ${seed}`).toMatchObject({ status: 'done' })
-      expect(world.faults, `seed ${seed}`).toEqual([])
-      const { version, done } = world.journal.result('r') as { version: string; done: string[] }
-      const by = new Set(done.map((it) => it.split(' by ')[1]))
-      if (by.size > 1) mixed++
-      // Who accepts nothing gets one version from the first step to the last.
-      if (policy === 'pin' && held === 0) expect([...by.add(version)], `seed ${seed}`).toEqual([run.version])
-    }
-    if (policy === 'latest') expect([heldAll, mixed > 0]).toEqual([0, true])
-    else expect(heldAll).toBeGreaterThan(0)
-  })
+  test.each(['latest', 'pin', 'ask'] as const)(
+    'under %s every run ends, and nothing is done by a version that it may not be',
+    { timeout: 600_000 },
+    async (policy) => {
+      let heldAll = 0
+      let mixed = 0
+      for (let seed = 1; seed <= Math.ceil(seeds / 3); seed++) {
+        const { world, held } = await live(seed, policy)
+        heldAll += held
+        const run = world.journal.run('r')
+        expect(run, `seed ${seed}`).toMatchObject({ status: 'done' })
+        expect(world.faults, `seed ${seed}`).toEqual([])
+        const { version, done } = world.journal.result('r') as { version: string; done: string[] }
+        const by = new Set(done.map((it) => it.split(' by ')[1]))
+        if (by.size > 1) mixed++
+        // Who accepts nothing gets one version from the first step to the last.
+        if (policy === 'pin' && held === 0) expect([...by.add(version)], `seed ${seed}`).toEqual([run.version])
+      }
+      if (policy === 'latest') expect([heldAll, mixed > 0]).toEqual([0, true])
+      else expect(heldAll).toBeGreaterThan(0)
+    },
+  )
 })

@@ -22,7 +22,9 @@ describe('options', () => {
     [{ stepId: 'a', version: {} }, /version {}; it must be a text or a number/],
     [{ stepId: 'a', undo: 'x' }, /undo "x"; it must be a function/],
   ])('%j is refused, and the message says why', (options, message) => {
-    expect(() => planStep(options)).toThrow(expect.objectContaining({ code: 'INVALID_STEP_OPTIONS', message: expect.stringMatching(message) }))
+    expect(() => planStep(options)).toThrow(
+      expect.objectContaining({ code: 'INVALID_STEP_OPTIONS', message: expect.stringMatching(message) }),
+    )
   })
 
   test('a stepId that undoes another, and an input that cannot be stored, are refused', () => {
@@ -128,7 +130,11 @@ describe('attempts', () => {
     await object.advance(5000)
     const attempts = object.journal.run('r').steps?.[0]?.attempts ?? []
     expect(attempts.map((it) => it.attempt)).toEqual([5, 6, 7, 8, 9, 10, 11, 12, 13, 14])
-    expect(attempts[0]).toMatchObject({ startedAt: expect.any(Number), endedAt: expect.any(Number), error: { message: expect.stringMatching(/^attempt 5 /) } })
+    expect(attempts[0]).toMatchObject({
+      startedAt: expect.any(Number),
+      endedAt: expect.any(Number),
+      error: { message: expect.stringMatching(/^attempt 5 /) },
+    })
     expect(attempts[0]?.error?.message.length).toBeLessThanOrEqual(500)
     expect(attempts[8]).not.toHaveProperty('endedAt')
     expect(attempts.every((it, i) => i === 0 || it.startedAt >= (attempts[i - 1]?.startedAt ?? 0))).toBe(true)
@@ -187,7 +193,13 @@ describe('concurrency', () => {
     })
     const runs = ['a', 'b', 'c', 'd', 'e'].map((name) => object.call('main', [name], name))
     expect(await object.call('free')).toBe('free')
-    expect((await Promise.allSettled(runs)).map((run) => run.status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled', 'fulfilled'])
+    expect((await Promise.allSettled(runs)).map((run) => run.status)).toEqual([
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+      'fulfilled',
+      'fulfilled',
+    ])
     expect([order, most]).toEqual([['a', 'b', 'c', 'd', 'e'], 2])
   })
 
@@ -195,7 +207,8 @@ describe('concurrency', () => {
     const gate = Promise.withResolvers<void>()
     const limit = { key: 'k', limit: 1 }
     const object: TestObject = new TestObject({
-      nested: (run) => run.step(() => object.here.step(() => 'inner', { stepId: 'inner', concurrency: limit }), { stepId: 'outer', concurrency: limit }),
+      nested: (run) =>
+        run.step(() => object.here.step(() => 'inner', { stepId: 'inner', concurrency: limit }), { stepId: 'outer', concurrency: limit }),
       hold: (run) => run.step(() => gate.promise, { stepId: 'a', concurrency: limit }),
       next: (run) => run.step(() => 'next', { stepId: 'a', concurrency: limit }),
     })
@@ -318,7 +331,13 @@ describe('a step that nobody awaits', () => {
         run.step(() => fail(), { stepId: 'caught', ...options }).catch(() => undefined)
         const all = await Promise.allSettled([run.step(() => fail(), { stepId: 'all', ...options })])
         await settle()
-        return [all[0]?.status, await later.then(() => 'done', (thrown: Error) => thrown.message)]
+        return [
+          all[0]?.status,
+          await later.then(
+            () => 'done',
+            (thrown: Error) => thrown.message,
+          ),
+        ]
       },
     })
     expect(await object.call('main')).toEqual(['rejected', 'seen'])

@@ -62,7 +62,8 @@ function checkSteps(world: World, runId: string, program: Program, faults: strin
   const steps = stepsOf(program)
   const ids = steps.flatMap(idsOf)
   const views = new Map(run.steps?.map((step) => [step.stepId, step]))
-  if (views.size !== ids.length || run.steps?.length !== ids.length) faults.push(`${runId} has ${run.steps?.length} steps, not ${ids.length}`)
+  if (views.size !== ids.length || run.steps?.length !== ids.length)
+    faults.push(`${runId} has ${run.steps?.length} steps, not ${ids.length}`)
   for (const step of steps) {
     for (const stepId of idsOf(step)) {
       const view = views.get(stepId)
@@ -85,11 +86,13 @@ function checkStep(world: World, runId: string, { work, effects, ...step }: Step
   // Outside, at least once, and no more often than there were attempts.
   const reaches = work === 'map' ? 1 : ['effect', 'stream', 'array', 'nested', 'checkpoint', 'limited'].includes(work) ? effects : 0
   for (let i = 0; i < reaches; i++)
-    if (outside(i) < 1 || outside(i) > view.attempt) faults.push(`${key}#${i} reached the outside ${outside(i)} times in ${view.attempt} attempts`)
+    if (outside(i) < 1 || outside(i) > view.attempt)
+      faults.push(`${key}#${i} reached the outside ${outside(i)} times in ${view.attempt} attempts`)
   if (work !== 'checkpoint') return
   // What lies before a checkpoint is not done again: an attempt repeats one effect at most.
   const all = Array.from({ length: effects }, (_, i) => outside(i)).reduce((sum, n) => sum + n, 0)
-  if (all > effects + view.attempt - 1) faults.push(`${key} reached the outside ${all} times for ${effects} effects in ${view.attempt} attempts`)
+  if (all > effects + view.attempt - 1)
+    faults.push(`${key} reached the outside ${all} times for ${effects} effects in ${view.attempt} attempts`)
 }
 
 /** Says which world a failure belongs to, so that it can be called again. */

@@ -58,7 +58,11 @@ describe('a run that fails', () => {
       ['undo:hotel', 'done', 'undo', ''],
       ['undo:flight', 'done', 'undo', ''],
     ])
-    expect(object.events.map((event) => event.type).filter((type) => type.startsWith('run.'))).toEqual(['run.started', 'run.undoing', 'run.failed'])
+    expect(object.events.map((event) => event.type).filter((type) => type.startsWith('run.'))).toEqual([
+      'run.started',
+      'run.undoing',
+      'run.failed',
+    ])
   })
 
   test('undoes nothing when it ends well, nor what had not been done', async () => {
@@ -97,7 +101,12 @@ describe('a run that fails', () => {
     let lives = 0
     const object: TestObject = new TestObject({
       main: async (run) => {
-        await booking(log, ['flight', 'hotel'], () => 0, (name) => (name === 'hotel' && lives === 0 ? never() : 'ok'))(run)
+        await booking(
+          log,
+          ['flight', 'hotel'],
+          () => 0,
+          (name) => (name === 'hotel' && lives === 0 ? never() : 'ok'),
+        )(run)
         if (lives === 0) fail()
         // Code that was wrong and is right now does not bring the run back.
         return run.step(() => log.push('went on'), { stepId: 'new' })
@@ -130,14 +139,18 @@ describe('a run that fails', () => {
     object.crash()
     void object.journal.resumeDue()
     await object.advance(31_000)
-    expect(object.journal.run('r')).toMatchObject({ status: 'failed', error: { code: 'UNDO_FAILED', data: { unknown: ['flight'], failed: [] } } })
+    expect(object.journal.run('r')).toMatchObject({
+      status: 'failed',
+      error: { code: 'UNDO_FAILED', data: { unknown: ['flight'], failed: [] } },
+    })
   })
 
   test('and is retried does what was undone again, under new keys', async () => {
     const log: unknown[] = []
     let works = false
     const object = new TestObject({ main: booking(log, ['flight', 'hotel'], () => (works ? 'booked' : fail())) })
-    for (let i = 0; i < 2; i++) await expect(i === 0 ? object.call('main', [], 'r') : object.journal.retry('r')).rejects.toMatchObject({ code: 'SOLD_OUT' })
+    for (let i = 0; i < 2; i++)
+      await expect(i === 0 ? object.call('main', [], 'r') : object.journal.retry('r')).rejects.toMatchObject({ code: 'SOLD_OUT' })
     works = true
     expect(await object.journal.retry('r')).toBe('booked')
     const keys = log.filter((it) => (it as string[])[0] === 'do').map((it) => (it as string[])[1])
@@ -188,7 +201,11 @@ describe('undoing in an object that dies', () => {
   /** Does some steps, fails or is cancelled, and undoes; each do and undo counts inside, in the turn of its result. */
   async function live(seed: number, plan: CrashPlan): Promise<World> {
     const random = new SeededRandom(seed)
-    const steps = Array.from({ length: 1 + random.below(4) }, (_, i) => ({ id: `s${i}`, undo: random.next() < 0.7, effect: random.next() < 0.5 }))
+    const steps = Array.from({ length: 1 + random.below(4) }, (_, i) => ({
+      id: `s${i}`,
+      undo: random.next() < 0.7,
+      effect: random.next() < 0.5,
+    }))
     const cancels = random.next() < 0.3
     const world = new World(seed, plan, async (it, run) => {
       for (const { id, undo, effect } of steps) {
@@ -240,7 +257,8 @@ describe('undoing in an object that dies', () => {
   test('and when it dies once, at every place there is', { timeout: 600_000 }, async () => {
     for (const seed of [1, 2, 7]) {
       const calm = await live(seed, noCrash)
-      for (let turn = 0; turn <= calm.turns; turn++) for (const when of ['before', 'after'] as const) await live(seed, crashAt({ turn, when }))
+      for (let turn = 0; turn <= calm.turns; turn++)
+        for (const when of ['before', 'after'] as const) await live(seed, crashAt({ turn, when }))
       for (let statement = 1; statement <= calm.store.statements; statement++) await live(seed, crashAt({ statement }))
     }
   })

@@ -12,7 +12,10 @@ export const Orders = DO.extend({
     const reserved = await this.do(() => (ran.push(`reserve ${order}`), { order }), { stepId: 'reserve' })
     const approval = await this.waitFor<{ order: string; by: string }>('Order.approved', { stepId: 'approval', match: { order } })
     await this.sleep(20, { stepId: 'pause' })
-    const lines = await this.map(['a', 'b', 'c'], (line) => `${reserved.order} ${line}`, { stepId: (line) => `line ${line}`, concurrency: 2 })
+    const lines = await this.map(['a', 'b', 'c'], (line) => `${reserved.order} ${line}`, {
+      stepId: (line) => `line ${line}`,
+      concurrency: 2,
+    })
     const shipped = await this.runs.call<string>('ship', [order], { stepId: 'ship' })
     return { by: approval.payload.by, lines, shipped }
   },

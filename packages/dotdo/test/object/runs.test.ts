@@ -24,8 +24,8 @@ const failure = (promise: PromiseLike<unknown>) =>
 async function until<T>(read: () => PromiseLike<T>, done: (value: T) => boolean): Promise<T> {
   for (let i = 0; ; i++) {
     const value = await read()
-    if (done(value) || i > 400) return value
-    await new Promise((resolve) => setTimeout(resolve, 5))
+    if (done(value) || i > 2000) return value
+    await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }
 
@@ -35,7 +35,12 @@ describe('a handle', () => {
     const again = await orders('handle').start('o1')
     const runId = await handle.runId
     expect(await again.runId).toBe(runId)
-    expect(await handle.status()).toMatchObject({ runId, status: 'running', tags: ['orders', 'o1'], target: { kind: 'method', name: 'process' } })
+    expect(await handle.status()).toMatchObject({
+      runId,
+      status: 'running',
+      tags: ['orders', 'o1'],
+      target: { kind: 'method', name: 'process' },
+    })
     const result = handle.result()
     await until(
       () => handle.steps() as Promise<unknown[]>,
@@ -44,7 +49,15 @@ describe('a handle', () => {
     await orders('handle').approve('o2')
     await orders('handle').approve('o1')
     expect(await result).toEqual({ by: 'Ann', lines: ['o1 a', 'o1 b', 'o1 c'], shipped: 'shipped o1' })
-    expect((await handle.steps()).map((step: { stepId: string }) => step.stepId)).toEqual(['reserve', 'approval', 'pause', 'line a', 'line b', 'line c', 'ship'])
+    expect((await handle.steps()).map((step: { stepId: string }) => step.stepId)).toEqual([
+      'reserve',
+      'approval',
+      'pause',
+      'line a',
+      'line b',
+      'line c',
+      'ship',
+    ])
     expect(await inspector('handle').run(`${runId}/ship`)).toMatchObject({ status: 'done', parent: { runId, stepId: 'ship' } })
     expect(await orders('handle').tagged('o1')).toEqual([runId])
     expect(ran.filter((it) => it === 'reserve o1')).toHaveLength(1)
@@ -89,7 +102,7 @@ describe('an object that is evicted', () => {
   })
 
   test('is woken by its alarm for a run that sleeps', async () => {
-    const runId = (await orders('sleeper').beginNap(1500)) as string
+    const runId = (await orders('sleeper').beginNap(12_000)) as string
     await until(
       () => inspector('sleeper').steps(runId) as Promise<unknown[]>,
       (steps) => steps.length === 1,
