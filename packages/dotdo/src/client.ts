@@ -12,6 +12,8 @@ export type {
   AppDescription,
   AttemptView,
   BackfillView,
+  DeadLetter,
+  EventView,
   GrantView,
   LiveEvent,
   ObjectDescription,

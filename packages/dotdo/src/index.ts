@@ -37,6 +37,8 @@ export type { ErrorData, ErrorDetails, ErrorRecord } from './base/errors.ts'
 export type {
   AttemptView,
   BackfillView,
+  DeadLetter,
+  EventView,
   GrantView,
   LiveEvent,
   PartitionPage,
@@ -59,7 +61,7 @@ export type { WaitOptions } from './journal/wait-options.ts'
 export { RunHandle } from './object/runs.ts'
 export type { RunEvent, Runs, StartOptions } from './object/runs.ts'
 export type { StoredStream } from './journal/stored-stream.ts'
-export type { DeadLetter, EventView, SendOptions, SentEvent } from './events/event.ts'
+export type { SendOptions, SentEvent } from './events/event.ts'
 export type {
   BackfillHandle,
   BackfillOptions,

@@ -219,6 +219,39 @@ export interface GrantView {
   revokedAt?: number
 }
 
+/** An event that a handler never took: what is known of it, without the whole payload. */
+export interface DeadLetter {
+  /** `<eventId>:<handlerId>`: what `replay` and `discard` take. */
+  id: string
+  eventId: string
+  eventType: string
+  /** The id of the handler. */
+  handler: string
+  /** How many attempts were made. */
+  attempts: number
+  /** The last failure. `HANDLER_GONE`: the code no longer declares the handler. `DELIVERY_INTERRUPTED`: the object stopped during each attempt. */
+  error: ErrorRecord
+  sentAt: number
+  diedAt: number
+  payload: ValuePreview
+}
+
+/** One event in a list of what was sent. */
+export interface EventView {
+  eventId: string
+  eventType: string
+  sentAt: number
+  source: string
+  key?: string
+  /** Handlers that have yet to take it. */
+  waiting: number
+  /** Handlers that never took it: dead letters. */
+  dead: number
+  /** When the last handler had taken it. Absent while it waits or has dead letters. */
+  endedAt?: number
+  payload: ValuePreview
+}
+
 /** One thing that happened in an object, as live subscribers receive it. `seq` counts up within one object without gaps. */
 export type LiveEvent = { seq: number; at: number } & (
   | {

@@ -2,6 +2,8 @@
 import type {
   AppDescription,
   BackfillView,
+  DeadLetter,
+  EventView,
   GrantView,
   ObjectDescription,
   PartitionPage,
@@ -45,6 +47,11 @@ export interface InspectorStub {
   trigger(scheduleId: string): Pending<string>
   pause(scheduleId: string): Pending<void>
   resume(scheduleId: string): Pending<void>
+  /** Events that were sent and are still kept, newest first. */
+  events(options?: { limit?: number }): Pending<EventView[]>
+  deadLetters(options?: { limit?: number }): Pending<DeadLetter[]>
+  /** Gives a dead letter to its handler again. */
+  replay(deadLetterId: string): Pending<void>
   grants(options?: { limit?: number }): Pending<GrantView[]>
   revoke(grantId: string): Pending<boolean>
 }

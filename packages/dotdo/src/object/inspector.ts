@@ -1,7 +1,6 @@
 /** What an operator may see and do of one object. A capability of its own: holding a stub of the object's methods does not give it. */
 import { RpcTarget } from 'capnweb'
-import type { GrantView, ObjectDescription, RunView, ScheduleView, StepView } from '../base/views.ts'
-import type { DeadLetter, EventView } from '../events/event.ts'
+import type { DeadLetter, EventView, GrantView, ObjectDescription, RunView, ScheduleView, StepView } from '../base/views.ts'
 import type { ObjectHost } from './host.ts'
 import { RunHandle } from './runs.ts'
 import { Schedule } from './schedules.ts'

@@ -1,0 +1,53 @@
+/** `dotdo trigger`: runs a schedule now. */
+import { codeOf, DotdoError } from '../../base/errors.ts'
+import { readObject } from '../arguments.ts'
+import type { Command } from '../command.ts'
+import { exit } from '../failure.ts'
+import { nearest } from '../nearest.ts'
+import { inspect, nameOf } from '../objects.ts'
+import { showEnd } from './run.ts'
+
+export const trigger: Command = {
+  name: 'trigger',
+  summary: 'runs a schedule now',
+  takes: 'NOUN/ID SCHEDULE',
+  positionals: [2, 2],
+  options: { wait: { help: 'until the run has ended; 1 where it has failed or was cancelled' } },
+  examples: [
+    ['npx dotdo trigger Pipeline/main daily', 'tells the id of the run'],
+    ['npx dotdo trigger Pipeline/main daily --wait', 'shows it until it has ended'],
+  ],
+  asksApp: true,
+  async run({ positionals, has }, context) {
+    const { terminal, json } = context
+    const object = readObject(positionals[0]!)
+    const scheduleId = positionals[1]!
+    const app = await context.connect()
+    const runId = await inspect(app, object, async (inspector) => {
+      try {
+        return await inspector.trigger(scheduleId)
+      } catch (error) {
+        if (codeOf(error) !== 'SCHEDULE_UNKNOWN') throw error
+        const meant = nearest(
+          scheduleId,
+          (await inspector.schedules()).map((schedule) => schedule.scheduleId),
+        )
+        if (meant === undefined) throw error
+        throw new DotdoError('SCHEDULE_UNKNOWN', `${nameOf(object)} has no schedule '${scheduleId}': '${meant}' is the nearest.`, {
+          data: { scheduleId, nearest: meant },
+          cause: error,
+        })
+      }
+    })
+    if (has('wait')) {
+      terminal.note(`Run ${runId}`)
+      return showEnd(app, object, runId, context)
+    }
+    if (json) terminal.object({ object: nameOf(object), scheduleId, runId })
+    else {
+      terminal.print(runId)
+      terminal.note(`Look at it: npx dotdo run ${nameOf(object)} ${runId}`)
+    }
+    return exit.fine
+  },
+}
