@@ -34,9 +34,11 @@ export interface Machine {
   /** Absolute. */
   cwd: string
   /** Epoch milliseconds. */
-  now(): number
+  now: () => number
   /** Aborted when the command is to end; its reason is the exit code. */
   signal: AbortSignal
+  /** Makes this the only program in the process that hears of Ctrl-C, again. */
+  takeSignals: () => void
 }
 
 /** How long a command tries to reach an app. */
@@ -84,7 +86,7 @@ export async function runCommandLine(args: readonly string[], machine: Machine):
 function contextOf(
   input: Input,
   json: boolean,
-  { terminal, env, cwd, now, signal }: Machine,
+  { terminal, env, cwd, now, signal, takeSignals }: Machine,
   closers: (() => void | Promise<void>)[],
 ): Context {
   let app: Promise<AppStub<AnyApp>> | undefined
@@ -99,7 +101,7 @@ function contextOf(
     // A proxy that answers to `then` would be awaited; a stub of an app is none.
     return opened
   }
-  return { terminal, json, signal, env, cwd, now, connect: () => (app ??= open()), atEnd: (close) => void closers.push(close) }
+  return { terminal, json, signal, env, cwd, now, takeSignals, connect: () => (app ??= open()), atEnd: (close) => void closers.push(close) }
 }
 
 /** @throws `USAGE_INVALID` with the nearest name */

@@ -13,9 +13,9 @@ export interface OptionSpec {
 export interface Input {
   positionals: string[]
   /** The text of an option with a value; `undefined` where it was not given. */
-  text(option: string): string | undefined
+  text: (option: string) => string | undefined
   /** Whether a switch was given. */
-  has(option: string): boolean
+  has: (option: string) => boolean
 }
 
 /** What a command works with. */
@@ -29,11 +29,13 @@ export interface Context {
   /** Absolute: where the command was typed. */
   cwd: string
   /** Epoch milliseconds. */
-  now(): number
+  now: () => number
+  /** Makes this the only program in the process that hears of Ctrl-C, again: wrangler's own listener would end it at once. */
+  takeSignals: () => void
   /** The app, once for all calls of the command. @throws `APP_NOT_FOUND` */
-  connect(): Promise<AppStub<AnyApp>>
+  connect: () => Promise<AppStub<AnyApp>>
   /** Runs when the command has ended, however it did; the last one first. */
-  atEnd(close: () => void | Promise<void>): void
+  atEnd: (close: () => void | Promise<void>) => void
 }
 
 /** A command of `dotdo`. */
@@ -53,5 +55,5 @@ export interface Command {
   /** Whether it asks a running app, and so takes `--url` and `--token`. */
   asksApp: boolean
   /** Gives the exit code. */
-  run(input: Input, context: Context): Promise<number>
+  run: (input: Input, context: Context) => Promise<number>
 }

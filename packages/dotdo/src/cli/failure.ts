@@ -21,7 +21,7 @@ export function usageError(message: string, data: Record<string, unknown> = {}):
 }
 
 /** Errors by which nothing was reached, or nobody was let in. */
-const refusals = new Set(['APP_NOT_FOUND', 'LINK_LOST', 'OFFLINE_QUEUE_FULL', 'SECRET_MISSING', 'NODE_TOO_OLD'])
+const refusals = new Set(['APP_NOT_FOUND', 'LINK_LOST', 'OFFLINE_QUEUE_FULL', 'SECRET_MISSING'])
 
 /** The exit code for an error. */
 export function exitCodeOf(error: unknown): number {

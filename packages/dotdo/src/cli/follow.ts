@@ -19,16 +19,16 @@ export interface Follower {
   runs: number
   /** Nothing before this instant is told; epoch milliseconds. */
   since: number
-  entry(entry: LogEntry): void
+  entry: (entry: LogEntry) => void
   /** The connection was lost, and is tried again after `retryMs`; or it stands again. */
-  lost?(reason: string, retryMs: number): void
-  resumed?(): void
+  lost?: (reason: string, retryMs: number) => void
+  resumed?: () => void
   /** It cannot go on. */
-  failed(error: unknown): void
+  failed: (error: unknown) => void
 }
 
 /** Follows an object until it is closed. `ready` resolves when everything stored was told and events follow. */
-export function follow(app: AppStub<AnyApp>, object: ObjectName, follower: Follower): { ready: Promise<void>; close(): void } {
+export function follow(app: AppStub<AnyApp>, object: ObjectName, follower: Follower): { ready: Promise<void>; close: () => void } {
   const { promise: ready, resolve } = Promise.withResolvers<void>()
   const seen = new Set<string>()
   let waiting: LiveEvent[] | undefined = []

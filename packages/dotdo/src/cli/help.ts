@@ -11,7 +11,7 @@ export function overview(commands: readonly Command[], version: string, columns:
   const room = Math.min(Math.max(least, columns), 100)
   const names = Math.max(...commands.map(({ name }) => name.length)) + 2
   return [
-    `dotdo ${version}: runs, schedules and events of an app, from a terminal.`,
+    ...wrap(`dotdo ${version}: runs, schedules and events of an app, from a terminal.`, room),
     '',
     '  npx dotdo COMMAND [--help]',
     '',
@@ -19,8 +19,10 @@ export function overview(commands: readonly Command[], version: string, columns:
     '',
     ...wrap('The app is the one that runs here (npx dotdo dev), or the one of DOTDO_URL, which DOTDO_TOKEN or DOTDO_SECRET opens.', room),
     '',
-    'Exit codes: 0 fine, 1 the run or the call failed, 2 the command line',
-    'makes no sense, 3 no app was reached or it refused, 130 Ctrl-C.',
+    ...wrap(
+      'Exit codes: 0 fine, 1 the run or the call failed, 2 the command line makes no sense, 3 no app was reached or it refused, 130 Ctrl-C.',
+      room,
+    ),
   ]
 }
 

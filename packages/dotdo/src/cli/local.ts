@@ -35,13 +35,13 @@ export interface LocalApp {
   /** A session's token. A secret. */
   token: string
   /** A link that opens the page once, within the hour. */
-  pageLink(): Promise<string>
+  pageLink: () => Promise<string>
   /** The cron patterns of its configuration, as they stand now. */
-  crons(): string[]
+  crons: () => string[]
   /** Calls its `scheduled` handler, as the platform does at an instant of the pattern. Epoch milliseconds. */
-  scheduled(cron: string, scheduledAt: number): Promise<void>
+  scheduled: (cron: string, scheduledAt: number) => Promise<void>
   /** Ends it in order, and gives its state back. */
-  stop(): Promise<void>
+  stop: () => Promise<void>
 }
 
 /**
@@ -93,7 +93,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalApp> {
 }
 
 /** npm passes on a Ctrl-C that the terminal has sent already: what comes within this time is the same one. */
-const echoMs = 500
+export const echoMs = 500
 
 /**
  * Ends this process in order when it is asked to: `stop` runs at the first Ctrl-C, SIGTERM or SIGHUP (a terminal that is closed), and gives the

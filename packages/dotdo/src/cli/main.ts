@@ -3,6 +3,7 @@
 import { constants } from 'node:os'
 import { runCommandLine } from './cli.ts'
 import { exit } from './failure.ts'
+import { echoMs } from './local.ts'
 import { makeTerminal } from './terminal.ts'
 
 const { stdout, stderr, env, argv } = process
@@ -10,11 +11,20 @@ const { stdout, stderr, env, argv } = process
 /** Its reason is the code that the process is to end with. */
 const ending = new AbortController()
 const end = (code: number) => {
-  // A second wish to end is one to end at once.
-  if (ending.signal.aborted) process.exit(code)
-  ending.abort(code)
+  // A second wish to end is one to end at once, but for the echo of the first: npx passes on a Ctrl-C that the terminal has sent already.
+  if (!ending.signal.aborted) {
+    interruptedAt = Date.now()
+    ending.abort(code)
+  } else if (Date.now() - interruptedAt > echoMs) process.exit(code)
 }
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(exit.signal + constants.signals[signal]))
+let interruptedAt = 0
+const takeSignals = () => {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.removeAllListeners(signal)
+    process.on(signal, () => end(exit.signal + constants.signals[signal]))
+  }
+}
+takeSignals()
 
 for (const stream of [stdout, stderr])
   stream.on('error', (error: NodeJS.ErrnoException) => {
@@ -24,13 +34,18 @@ for (const stream of [stdout, stderr])
   })
 
 if (typeof WebSocket === 'undefined') {
-  stderr.write(
-    `NODE_TOO_OLD: dotdo needs Node 22 or newer, and this is ${process.version}. A project's own Node is first on the path of npx.\n`,
-  )
+  stderr.write(`dotdo needs Node 22 or newer, and this is ${process.version}. A project's own Node is first on the path of npx.\n`)
   process.exitCode = exit.refused
 } else {
   const terminal = makeTerminal(stdout, stderr, env)
-  const code = await runCommandLine(argv.slice(2), { terminal, env, cwd: process.cwd(), now: () => Date.now(), signal: ending.signal })
+  const code = await runCommandLine(argv.slice(2), {
+    terminal,
+    env,
+    cwd: process.cwd(),
+    now: () => Date.now(),
+    signal: ending.signal,
+    takeSignals,
+  })
   // What is still under way (a closing handshake) is not waited for; what was printed is.
   await new Promise((written) => stdout.write('', written))
   process.exit(code)

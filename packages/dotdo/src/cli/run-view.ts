@@ -52,7 +52,7 @@ export function runTable(runs: readonly RunOf[], now: number, look: Look): strin
     [
       { title: 'STATUS' },
       { title: 'OBJECT', least: 8 },
-      { title: 'RUN', least: 16 },
+      { title: 'RUN', least: 28 },
       { title: 'STARTED BY', least: 8, drop: 2 },
       { title: 'STARTED', right: true, drop: 1 },
       { title: 'TOOK', right: true },
@@ -74,6 +74,8 @@ export function runTable(runs: readonly RunOf[], now: number, look: Look): strin
 
 /** Bars are so wide at most; where they would have fewer columns than this, they are left out. */
 const bar = { most: 24, least: 8 }
+/** A fact is not cut to less than this. */
+const leastFact = 24
 
 /** One run: what it is, its steps as a tree with the time that each took of the whole, and what came of it. */
 export function runTree({ object, run }: RunOf, now: number, look: Look): string[] {
@@ -82,33 +84,33 @@ export function runTree({ object, run }: RunOf, now: number, look: Look): string
   const took = formatMs(Math.max(0, end - run.startedAt))
   const { mark, color } = markOf(run.status)
   const again = run.attempt > 1 ? `, taken up ${run.attempt - 1} ${run.attempt === 2 ? 'time' : 'times'}` : ''
-  const steps = run.steps ?? []
-  const lines = [
-    paint('bold', cut(plain(run.runId), columns)),
-    ...wrapped(`${object}, ${targetText(run.target)}, started ${instant(run.startedAt)}, ${relative(run.startedAt, now)}`, '', 'dim', look),
-    paint(color, cut(`${mark} ${run.status} ${run.endedAt === undefined ? 'for' : 'in'} ${took}${again}`, columns)),
-  ]
-  const named = steps.map((step) => ({
+  const steps = (run.steps ?? []).map((step) => ({
     step,
     took: formatMs(Math.max(0, (step.endedAt ?? now) - step.startedAt)),
     name: plain(step.stepId),
+    facts: stepFacts(step),
   }))
-  const nameColumns = Math.min(
-    named.reduce((most, { name }) => Math.max(most, width(name)), 0),
-    Math.max(12, Math.floor(columns / 2) - 8),
-  )
-  const tookColumns = named.reduce((most, step) => Math.max(most, width(step.took)), 0)
-  // Branch, mark, name and time, with the spaces between them; a third of what is left is for the facts.
+  const lines = [
+    // Whole, in as many lines as it takes: it is what other commands are given.
+    ...wrapped(run.runId, '', 'bold', look),
+    ...wrapped(`${object}, ${targetText(run.target)}, started ${instant(run.startedAt)}, ${relative(run.startedAt, now)}`, '', 'dim', look),
+    paint(color, cut(`${mark} ${run.status} ${run.endedAt === undefined ? 'for' : 'in'} ${took}${again}`, columns)),
+  ]
+  const widest = (texts: readonly string[]) => texts.reduce((most, text) => Math.max(most, width(text)), 0)
+  const nameColumns = Math.min(widest(steps.map(({ name }) => name)), Math.max(12, Math.floor(columns / 2) - 8))
+  const tookColumns = widest(steps.map((step) => step.took))
+  // Branch, mark, name and time, with the spaces between them. The first fact of each step goes before the bars.
   const left = columns - (3 + 2 + nameColumns + 2 + tookColumns + 2)
-  const barColumns = left < bar.least ? 0 : Math.min(bar.most, Math.max(bar.least, Math.floor((left * 2) / 3)))
-  for (const [index, { step, took: stepTook, name }] of named.entries()) {
-    const isLast = index === named.length - 1
+  const factColumns = Math.min(20, widest(steps.map(({ facts }) => facts[0] ?? '')))
+  const barColumns = left < bar.least ? 0 : Math.min(bar.most, Math.max(bar.least, left - factColumns - 2))
+  for (const [index, { step, took: stepTook, name, facts }] of steps.entries()) {
+    const isLast = index === steps.length - 1
     const state = markOf(step.status)
-    const head = `${state.mark} ${pad(cut(name, nameColumns), nameColumns)}  ${pad(stepTook, tookColumns, true)}`
+    const head = cut(`${state.mark} ${pad(cut(name, nameColumns), nameColumns)}  ${pad(stepTook, tookColumns, true)}`, columns - 3)
     const drawn = barColumns > 0 ? `  ${timeBar(step, run.startedAt, end, barColumns)}` : ''
-    const facts = cut(stepFacts(step).join('  '), columns - 3 - width(head) - width(drawn) - 2)
+    const said = fitting(facts, columns - 3 - width(head) - width(drawn) - 2)
     lines.push(
-      `${paint('dim', isLast ? '└─ ' : '├─ ')}${paint(state.color, head)}${paint('dim', drawn)}${facts && `  ${paint('dim', facts)}`}`,
+      `${paint('dim', isLast ? '└─ ' : '├─ ')}${paint(state.color, head)}${paint('dim', drawn)}${said && `  ${paint('dim', said)}`}`,
     )
     if (step.error && step.status !== 'done') {
       const next = step.nextAttemptAt === undefined ? '' : ` Tried again ${relative(step.nextAttemptAt, now)}.`
@@ -118,6 +120,17 @@ export function runTree({ object, run }: RunOf, now: number, look: Look): string
   if (run.error) lines.push(...wrapped(errorInWords(run.error), '', 'red', look))
   if (run.result) lines.push(...wrapped(`result ${previewText(run.result)}`, '', undefined, look))
   return lines
+}
+
+/** As many facts as there is room for. One that is cut has to have some length left, or it says nothing. */
+function fitting(facts: readonly string[], columns: number): string {
+  let said = ''
+  for (const fact of facts) {
+    const more = said === '' ? fact : `${said}  ${fact}`
+    if (width(more) <= columns) said = more
+    else if (columns - width(said) >= leastFact) return cut(more, columns)
+  }
+  return said
 }
 
 /** The part of a run's time that a step took: `░░██░░`. What took any time at all has a mark. */

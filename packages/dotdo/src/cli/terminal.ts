@@ -19,24 +19,24 @@ export interface Terminal {
   readonly paint: Paint
   readonly paintError: Paint
   /** Lines for standard output. */
-  print(...lines: string[]): void
+  print: (...lines: string[]) => void
   /** Lines for standard error: what is said beside the answer. */
-  note(...lines: string[]): void
+  note: (...lines: string[]) => void
   /** One object as a line of JSON on standard output. */
-  object(value: unknown): void
+  object: (value: unknown) => void
   /** A text that is shown as it is, though a token stands in it: the one-time link that somebody asked for. */
-  reveal(line: string): void
+  reveal: (line: string) => void
   /** Puts these lines in the place of those that were drawn last. Only where `isLive`. */
-  draw(lines: readonly string[]): void
+  draw: (lines: readonly string[]) => void
   /** Leaves what was drawn where it is: what is drawn next stands below. */
-  settle(): void
+  settle: () => void
   /** Never shows this text from now on. */
-  hide(secret: string): void
+  hide: (secret: string) => void
 }
 
 /** What a terminal needs of a stream. */
 export interface Sink {
-  write(text: string): unknown
+  write: (text: string) => unknown
   readonly isTTY?: boolean
   readonly columns?: number
   readonly rows?: number

@@ -20,13 +20,28 @@ export function hasEnded({ status, endedAt }: RunView): boolean {
   return endedAt !== undefined || status === 'done' || status === 'failed' || status === 'cancelled'
 }
 
-/** Waits for the end of a run, and gives it as it is then. @throws `RUN_UNKNOWN`, and what ends the watching */
-export async function waitForRun(app: AppStub<AnyApp>, object: ObjectName, runId: string, context: Context): Promise<RunView> {
+/**
+ * Waits for the end of a run, and gives it as it is then.
+ * @param begin gives the id of the run. Called when events follow: an object that is busy with a run takes new watchers late.
+ * @throws `RUN_UNKNOWN`, what `begin` throws, and what ends the watching
+ */
+export async function waitForRun(
+  app: AppStub<AnyApp>,
+  object: ObjectName,
+  begin: () => Promise<string>,
+  context: Context,
+): Promise<RunView> {
   const { terminal, json } = context
   const name = nameOf(object)
   const ended = Promise.withResolvers<void>()
   const isDrawn = terminal.isLive && !json
+  const watching = Promise.withResolvers<void>()
+  // Where nobody waits for it yet, its failure is told later.
+  for (const { promise } of [watching, ended]) promise.catch(() => {})
   let run: RunView | undefined
+  let runId: string | undefined
+  /** What came before the run had an id: little, since it is asked for at once. */
+  const early: LiveEvent[] = []
 
   const draw = () => {
     if (!isDrawn || !run) return
@@ -34,23 +49,30 @@ export async function waitForRun(app: AppStub<AnyApp>, object: ObjectName, runId
     // What has left the screen cannot be drawn anew: the end of it is what changes.
     terminal.draw(lines.slice(-Math.max(1, terminal.rows - 1)))
   }
-  const read = async () => {
-    run = await inspect(app, object, (inspector) => inspector.run(runId))
+  const read = async (id: string) => {
+    run = await inspect(app, object, (inspector) => inspector.run(id))
     draw()
     if (hasEnded(run)) ended.resolve()
   }
+  const take = (event: LiveEvent) => {
+    if (runOf(event) !== runId) return
+    if (!isDrawn && !json && event.type !== 'step.progress')
+      terminal.note(entryLine(entryOf(name, event), true, { ...terminal, paint: terminal.paintError }))
+    if ('step' in event && run) run = withStep(run, event.step)
+    draw()
+    if ('run' in event && hasEnded(event.run)) ended.resolve()
+  }
   const subscription = app.watch(object.noun, object.name, {
-    refresh: () => void read().catch(ended.reject),
-    event(event) {
-      if (runOf(event) !== runId) return
-      if (!isDrawn && !json && event.type !== 'step.progress')
-        terminal.note(entryLine(entryOf(name, event), true, { ...terminal, paint: terminal.paintError }))
-      if ('step' in event && run) run = withStep(run, event.step)
-      draw()
-      if ('run' in event && hasEnded(event.run)) ended.resolve()
+    refresh() {
+      watching.resolve()
+      if (runId !== undefined) read(runId).catch(ended.reject)
     },
+    event: (event) => (runId === undefined ? void early.push(event) : take(event)),
     lost: (reason, retryMs) => terminal.note(`The connection was lost (${reason}); tried again in ${Math.ceil(retryMs / 1000)} s.`),
-    ended: ended.reject,
+    ended(error) {
+      watching.reject(error)
+      ended.reject(error)
+    },
   })
   const timer = setInterval(draw, drawMs)
   const close = () => {
@@ -59,8 +81,13 @@ export async function waitForRun(app: AppStub<AnyApp>, object: ObjectName, runId
     terminal.settle()
   }
   context.atEnd(close)
+  await watching.promise
+  const id = await begin()
+  runId = id
+  for (const event of early.splice(0)) take(event)
+  read(id).catch(ended.reject)
   await ended.promise
-  run = await inspect(app, object, (inspector) => inspector.run(runId))
+  run = await inspect(app, object, (inspector) => inspector.run(id))
   draw()
   close()
   return run

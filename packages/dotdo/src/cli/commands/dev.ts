@@ -59,6 +59,7 @@ export const dev: Command = {
       fault: (message) => terminal.note(terminal.paintError('red', `The change is not running: ${plain(message)}`)),
     })
     atEnd(() => local.stop())
+    context.takeSignals()
     if (signal.aborted) return exit.fine
     terminal.hide(local.token)
     const app = connect(local.url, { token: local.token })

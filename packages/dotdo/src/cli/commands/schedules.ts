@@ -84,7 +84,7 @@ export function scheduleTable(
     [
       { title: 'OBJECT', least: 8 },
       { title: 'SCHEDULE', least: 8 },
-      { title: 'PATTERN', least: 12 },
+      { title: 'PATTERN', least: 20 },
       { title: 'ZONE', least: 6, drop: 2 },
       { title: 'STATE' },
       { title: 'NEXT' },

@@ -1,6 +1,7 @@
 /** `dotdo trigger`: runs a schedule now. */
 import { codeOf, DotdoError } from '../../base/errors.ts'
-import { readObject } from '../arguments.ts'
+import type { AnyApp, AppStub } from '../../client/connect.ts'
+import { readObject, type ObjectName } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { exit } from '../failure.ts'
 import { nearest } from '../nearest.ts'
@@ -23,26 +24,21 @@ export const trigger: Command = {
     const object = readObject(positionals[0]!)
     const scheduleId = positionals[1]!
     const app = await context.connect()
-    const runId = await inspect(app, object, async (inspector) => {
-      try {
-        return await inspector.trigger(scheduleId)
-      } catch (error) {
-        if (codeOf(error) !== 'SCHEDULE_UNKNOWN') throw error
-        const meant = nearest(
-          scheduleId,
-          (await inspector.schedules()).map((schedule) => schedule.scheduleId),
-        )
-        if (meant === undefined) throw error
-        throw new DotdoError('SCHEDULE_UNKNOWN', `${nameOf(object)} has no schedule '${scheduleId}': '${meant}' is the nearest.`, {
-          data: { scheduleId, nearest: meant },
-          cause: error,
-        })
-      }
-    })
+    const begin = () => triggerNow(app, object, scheduleId)
     if (has('wait')) {
-      terminal.note(`Run ${runId}`)
-      return showEnd(app, object, runId, context)
+      return showEnd(
+        app,
+        object,
+        async () => {
+          const runId = await begin()
+          // On a terminal it stands in what is drawn.
+          if (!terminal.isLive) terminal.note(`Run ${runId}`)
+          return runId
+        },
+        context,
+      )
     }
+    const runId = await begin()
     if (json) terminal.object({ object: nameOf(object), scheduleId, runId })
     else {
       terminal.print(runId)
@@ -50,4 +46,22 @@ export const trigger: Command = {
     }
     return exit.fine
   },
+}
+
+/** Gives the id of the run. @throws `SCHEDULE_UNKNOWN` with the nearest name */
+async function triggerNow(app: AppStub<AnyApp>, object: ObjectName, scheduleId: string): Promise<string> {
+  return await inspect(app, object, async (inspector) => {
+    try {
+      return await inspector.trigger(scheduleId)
+    } catch (error) {
+      if (codeOf(error) !== 'SCHEDULE_UNKNOWN') throw error
+      const names = (await inspector.schedules()).map((schedule) => schedule.scheduleId)
+      const meant = nearest(scheduleId, names)
+      throw new DotdoError(
+        'SCHEDULE_UNKNOWN',
+        `${nameOf(object)} has no schedule '${scheduleId}': ${meant === undefined ? `it has ${names.join(', ') || 'none'}` : `'${meant}' is the nearest`}.`,
+        { data: { scheduleId, schedules: names }, cause: error },
+      )
+    }
+  })
 }
