@@ -31,14 +31,7 @@ export const Pipeline = DO.extend({
   },
 
   async linger() {
-    await this.do(
-      ({ signal }) =>
-        new Promise((resolve) => {
-          const timer = setTimeout(resolve, 60_000)
-          signal.addEventListener('abort', () => (clearTimeout(timer), resolve(0)))
-        }),
-      { stepId: 'wait' },
-    )
+    await this.do(() => new Promise((resolve) => setTimeout(resolve, 60_000)), { stepId: 'wait' })
   },
 
   order(n: number) {

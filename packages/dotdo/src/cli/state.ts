@@ -14,9 +14,9 @@ import { notStarted } from './worker.ts'
 export interface OpenState {
   secret: string
   /** The app answers at this address. */
-  serves(url: string): void
+  serves: (url: string) => void
   /** Gives the folder back. */
-  close(): void
+  close: () => void
 }
 
 /** Takes the folder, which is made where it is missing. @throws `APP_NOT_STARTED` where another process has it */

@@ -5,7 +5,7 @@
  */
 
 /** Characters that a terminal obeys instead of showing: controls, and those that turn the direction of writing. */
-const controls = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g
+const controls = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 
 /** One line without anything that a terminal would obey: breaks and tabs become a space, the others are written out. */
 export function plain(text: string): string {

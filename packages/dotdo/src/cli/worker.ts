@@ -25,7 +25,7 @@ export interface LocalWorker {
   url: URL
   /** What wrangler says of it, and its handlers. */
   worker: Worker
-  stop(): Promise<void>
+  stop: () => Promise<void>
 }
 
 /** Within this time a Worker answers its first request, also on a machine that is busy. */

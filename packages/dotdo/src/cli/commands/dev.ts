@@ -25,6 +25,7 @@ const configs = ['wrangler.json', 'wrangler.jsonc', 'wrangler.toml']
 /** A timer of Node's takes 24.8 days at most; what is due later is looked for again. */
 const longestWaitMs = 3_600_000
 
+/** See the head of this file. */
 export const dev: Command = {
   name: 'dev',
   summary: 'runs the app on this machine and shows what happens, until Ctrl-C',

@@ -11,6 +11,7 @@ import { relative } from '../text.ts'
 /** So many letters one `--replay all` gives back, at most. */
 const mostReplayed = 500
 
+/** See the head of this file. */
 export const events: Command = {
   name: 'events',
   summary: 'events that an object has sent, and its dead letters',

@@ -6,6 +6,7 @@ import { follow, history } from '../follow.ts'
 import { entryLine, type LogEntry } from '../log-entries.ts'
 import { objectsOf } from '../objects.ts'
 
+/** See the head of this file. */
 export const logs: Command = {
   name: 'logs',
   summary: 'what happened in an object: runs, steps, events; with --follow, what happens',

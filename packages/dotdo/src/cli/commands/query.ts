@@ -8,6 +8,7 @@ import { exit, usageError } from '../failure.ts'
 import { inspect, nameOf, objectsOf } from '../objects.ts'
 import { valueTable } from '../table.ts'
 
+/** See the head of this file. */
 export const query: Command = {
   name: 'query',
   summary: 'SQL, over what an object lets be asked',

@@ -9,6 +9,7 @@ import { inspect, nameOf, objectsOf } from '../objects.ts'
 import { runTree } from '../run-view.ts'
 import { waitForRun } from '../wait-for-run.ts'
 
+/** See the head of this file. */
 export const run: Command = {
   name: 'run',
   summary: 'one run: its steps as a tree, their times, attempts and errors',

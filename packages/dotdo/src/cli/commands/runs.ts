@@ -15,6 +15,7 @@ const states = ['running', 'done', 'failed', 'cancelled'] as const satisfies rea
 const page = 500
 const mostPages = 20
 
+/** See the head of this file. */
 export const runs: Command = {
   name: 'runs',
   summary: 'what ran, newest first',

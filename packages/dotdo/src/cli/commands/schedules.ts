@@ -7,6 +7,7 @@ import { inspect, nameOf, objectsOf } from '../objects.ts'
 import { table, type Cell, type Look } from '../table.ts'
 import { instant, relative } from '../text.ts'
 
+/** See the head of this file. */
 export const schedules: Command = {
   name: 'schedules',
   summary: 'schedules, and when they fire next',

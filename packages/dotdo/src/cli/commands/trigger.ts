@@ -8,6 +8,7 @@ import { nearest } from '../nearest.ts'
 import { inspect, nameOf } from '../objects.ts'
 import { showEnd } from './run.ts'
 
+/** See the head of this file. */
 export const trigger: Command = {
   name: 'trigger',
   summary: 'runs a schedule now',
