@@ -14,7 +14,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { LiveEvent } from 'dotdo/client'
 import { flightCount, layOutData } from '../packages/create-dotdo/template/scripts/data.ts'
-import { startLocal } from '../packages/create-dotdo/template/scripts/local.ts'
+import { startDemo } from '../packages/create-dotdo/template/scripts/local.ts'
 import type { BenchResult } from './run.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -76,7 +76,7 @@ async function layOutFiles(lake: string): Promise<void> {
 }
 
 function start(stateFolder: string) {
-  return startLocal({ configPath: process.env['CONFIG'] ?? join(root, 'wrangler.toml'), stateFolder, port: 0, clean: false })
+  return startDemo({ configPath: process.env['CONFIG'] ?? join(root, 'wrangler.toml'), stateFolder, port: 0, clean: false })
 }
 
 /** One run of the schedule in a fresh workerd. @throws when it does not end as done, with all rows in the table */

@@ -8,7 +8,7 @@ import { catalogTables } from '../../packages/dotdo/dist/iceberg/catalog-tables.
 import { journalMigrations } from '../../packages/dotdo/dist/journal/tables.js'
 import { grantMigrations } from '../../packages/dotdo/dist/rpc/grants.js'
 import { linkVersion } from '../../packages/dotdo/dist/rpc/frames.js'
-import { migrations as scheduleMigrations } from '../../packages/dotdo/dist/schedule/schedule-table.js'
+import { migrations as scheduleMigrations } from '../../packages/dotdo/dist/schedule/tables.js'
 import { root } from '../support/app.ts'
 
 const page = await readFile(join(root, 'ARCHITECTURE.md'), 'utf8')
@@ -60,7 +60,7 @@ describe('ARCHITECTURE.md', () => {
     expect(stated).toMatchObject({
       'rpc/grants.ts': String(grantMigrations.length),
       'journal/tables.ts': String(journalMigrations.length),
-      'schedule/schedule-table.ts': String(scheduleMigrations.length),
+      'schedule/tables.ts': String(scheduleMigrations.length),
       'events/tables.ts': String(outboxMigrations.length),
       'iceberg/catalog-tables.ts': String(catalogTables.length),
       'rpc/frames.ts': String(linkVersion),

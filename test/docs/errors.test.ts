@@ -8,8 +8,8 @@ type Again = 'yes' | 'no' | 'depends'
 
 const source = join(root, 'packages/dotdo/src')
 
-/** Literals that look like codes and are none. */
-const notCodes = new Set(['R2_BUCKET'])
+/** Literals that look like codes and are none: a binding, and variables of the environment. */
+const notCodes = new Set(['R2_BUCKET', 'DOTDO_URL', 'DOTDO_TOKEN', 'DOTDO_SECRET', 'DOTDO_FOLDER', 'NO_COLOR', 'FORCE_COLOR'])
 
 /** Everything but comments: there, codes are only spoken of. */
 function codeText(path: string): string {

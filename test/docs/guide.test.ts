@@ -3,7 +3,7 @@
  * the page says.
  *
  * A block's info string says what it is: `file=PATH` a file, `append=PATH` lines for one, `run` commands that must succeed, `serve` where
- * the app is started (through wrangler's own interface, on a free port; each `-c PATH` in it is a Worker, and one that runs is stopped before),
+ * the app is started (`npx dotdo dev`, or through wrangler's own interface, on a free port; each `-c PATH` in it is a Worker, and one that runs is stopped before),
  * `output` what the commands before it print. Others are only shown.
  */
 import { execFile } from 'node:child_process'
@@ -14,6 +14,8 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createTestHarness, unstable_startWorker } from 'wrangler'
 import { root, temporary } from '../support/app.ts'
+import { commandLine, start } from '../cli/support.ts'
+import { wordsOf } from '../support/words.ts'
 import { blocksOf } from './blocks.ts'
 
 const pages = ['docs/guide.md', ...readdirSync(join(root, 'docs/guide')).map((name) => `docs/guide/${name}`)].filter((path) =>
@@ -82,10 +84,22 @@ for (const page of pages) {
   })
 }
 
-/** Starts what a `wrangler dev` line would start. */
-function serve(folder: string, command: string): Promise<Served> {
+/** Starts what a `wrangler dev` line would start, or `npx dotdo dev` itself. */
+async function serve(folder: string, command: string): Promise<Served> {
+  if (command.startsWith('npx dotdo dev')) return await serveByDev(folder)
   const configs = [...command.matchAll(/ -c (\S+)/g)].map((match) => match[1]!)
   return configs.length > 1 ? serveTogether(folder, configs) : serveOne(join(folder, configs[0] ?? 'wrangler.toml'), folder)
+}
+
+/** The command itself, on a free port. */
+async function serveByDev(folder: string): Promise<Served> {
+  const dev = start(['dev', '--port', '0'], {}, folder)
+  const [, url] = await dev.said(/^App {3}(\S+)/m)
+  const stop = async () => {
+    process.kill(-dev.child.pid!, 'SIGINT')
+    await dev.ended
+  }
+  return { url: url!, stop }
 }
 
 /** Several Workers in one workerd; the first is the one that listens. */
@@ -130,7 +144,9 @@ async function runCommands(lines: string, folder: string, served: Served | undef
   delete env['FORCE_COLOR']
   let printed = ''
   for (const line of lines.trim().split('\n')) {
-    const [command = '', ...args] = line.split(' ')
+    const words = wordsOf(line)
+    // What npx would find in a project that has installed it.
+    const [command = '', ...args] = line.startsWith('npx dotdo ') ? [process.execPath, commandLine, ...words.slice(2)] : words
     const { stdout } = await promisify(execFile)(command, args, { cwd: folder, env, shell: process.platform === 'win32' }).catch(
       (error: Error & { stdout?: string; stderr?: string }) => {
         throw new Error(`${line} failed: ${error.message}\n${error.stdout ?? ''}\n${error.stderr ?? ''}`)

@@ -67,7 +67,7 @@ describe.each(versions)('the state of %s, opened by this code', (version) => {
   })
 
   test('has the event that was sent, and its dead letter', () => {
-    const stable = (events: Record<string, unknown>[]) => events.map(({ waiting: _waiting, ...event }) => event)
+    const stable = (events: Expected['events']) => events.map(({ waiting: _waiting, ...event }) => event)
     expect(stable(seen.events)).toEqual(stable(expected.events))
     expect(expected.events[0]).toMatchObject({ waiting: 1, dead: 1 })
     expect(seen.deadLetters).toEqual(expected.deadLetters)

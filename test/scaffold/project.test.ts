@@ -24,6 +24,8 @@ describe('the packed packages', () => {
       'dist/index.d.ts',
       'dist/client.js',
       'dist/object/entry.js',
+      'dist/cli/main.js',
+      'dist/cli/local.js',
       'dist/rpc/tokens.js',
       'dist/console/index.html',
       'dist/console/_headers',
@@ -153,6 +155,11 @@ app.close()
       written: 200_000,
       nouns: ['FlightShard', 'Pipeline'],
     })
+
+    // The command line finds the app by its state, and lets itself in.
+    const runs = await npm('exec', '--', 'dotdo', 'runs', '--state', 'done', '--json')
+    expect(runs.code, runs.out).toBe(0)
+    expect(runs.out).toMatch(/^\{"object":"Pipeline\/main","runId":"daily@/m)
 
     const page = await fetch(url!)
     expect(page.headers.get('content-type')).toContain('text/html')

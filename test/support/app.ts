@@ -11,8 +11,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { connect, type AnyApp, type AppStub, type RunView } from 'dotdo/client'
 import { signToken } from 'dotdo/tokens'
-import { startLocal } from '../../packages/create-dotdo/template/scripts/local.ts'
-import { launch } from '../../packages/create-dotdo/template/scripts/worker.ts'
+import { startDemo as startTemplate } from '../../packages/create-dotdo/template/scripts/local.ts'
+import { launch } from '../../packages/dotdo/src/cli/worker.ts'
 
 /** The repository. */
 export const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -41,7 +41,7 @@ export async function temporary(name: string): Promise<{ path: string; remove():
 export async function startDemo(state?: string): Promise<RunningApp> {
   const folder = state === undefined ? await temporary('demo') : undefined
   const stateFolder = state ?? folder!.path
-  const local = await startLocal({ configPath: join(root, 'wrangler.toml'), stateFolder, port: 0, clean: false })
+  const local = await startTemplate({ configPath: join(root, 'wrangler.toml'), stateFolder, port: 0, clean: false })
   const secret = readFileSync(join(stateFolder, 'secret'), 'utf8')
   return running(local.url, stateFolder, secret, async () => {
     await local.stop()

@@ -100,6 +100,9 @@ function applyEvent(state: ObjectState, event: LiveEvent): ObjectState {
   switch (event.type) {
     case 'run.started':
     case 'run.resumed':
+    case 'run.parked':
+    case 'run.held':
+    case 'run.undoing':
     case 'run.done':
     case 'run.failed':
     case 'run.cancelled': {
@@ -142,7 +145,9 @@ function withoutSteps(run: RunView): RunView {
 }
 
 function mergeRun(known: RunView, run: RunView): RunView {
-  const backwards = (known.status !== 'running' && run.status === 'running') || run.attempt < known.attempt
+  // A run that was taken up again has another attempt, and one that is held has not ended.
+  const ended = known.status !== 'running' && known.status !== 'held'
+  const backwards = (ended && run.status === 'running' && run.attempt === known.attempt) || run.attempt < known.attempt
   if (backwards) return known
   const steps = run.steps ? run.steps.reduce(withStep, known.steps ?? []) : known.steps
   return { ...known, ...run, ...(steps && { steps }) }

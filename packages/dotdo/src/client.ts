@@ -4,15 +4,22 @@ export { restore } from './client/restore.ts'
 export type { RestoreOptions } from './client/restore.ts'
 export type { AnyApp, AppStub, Connection } from './client/connect.ts'
 export type { ConnectionStatus, ConnectOptions, StatusDetail } from './client/options.ts'
-export type { InspectorStub, OperatorStub } from './client/operator.ts'
+export type { BackfillStub, InspectorStub, OperatorStub, ScheduleStub } from './client/operator.ts'
 export type { LiveListener, LiveSubscription } from './client/watch.ts'
 export { codeOf, DotdoError } from './base/errors.ts'
 export type { ErrorRecord } from './base/errors.ts'
 export type {
   AppDescription,
+  AttemptView,
+  BackfillView,
+  DeadLetter,
+  EventView,
   GrantView,
   LiveEvent,
   ObjectDescription,
+  PartitionPage,
+  PartitionState,
+  PartitionView,
   Progress,
   RunStatus,
   RunTarget,

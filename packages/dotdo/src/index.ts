@@ -34,13 +34,42 @@ export { DotdoSystem } from './object/system.ts'
 export { DotdoError, codeOf } from './base/errors.ts'
 export { LimitError } from './rpc/limits.ts'
 export type { ErrorData, ErrorDetails, ErrorRecord } from './base/errors.ts'
-export type { GrantView, LiveEvent, Progress, RunTarget, RunView, ScheduleView, StepView, ValuePreview } from './base/views.ts'
+export type {
+  AttemptView,
+  BackfillView,
+  DeadLetter,
+  EventView,
+  GrantView,
+  LiveEvent,
+  PartitionPage,
+  PartitionState,
+  PartitionView,
+  Progress,
+  RunTarget,
+  RunView,
+  ScheduleView,
+  StepView,
+  ValuePreview,
+} from './base/views.ts'
 export type { Duration } from './base/durations.ts'
 export { NonRetryableError } from './journal/step-options.ts'
-export type { StepContext, StepOptions } from './journal/step-options.ts'
+export type { Checkpoint, ConcurrencyLimit, RateLimit, RetryOptions, StepContext, StepOptions } from './journal/step-options.ts'
+export type { MapOptions } from './journal/map-items.ts'
+export type { DeployPolicy } from './journal/ports.ts'
+export type { ReceivedEvent } from './journal/signals.ts'
+export type { WaitOptions } from './journal/wait-options.ts'
+export { RunHandle } from './object/runs.ts'
+export type { RunEvent, Runs, StartOptions } from './object/runs.ts'
 export type { StoredStream } from './journal/stored-stream.ts'
-export type { DeadLetter, EventView, SendOptions, SentEvent } from './events/event.ts'
-export type { ScheduleEvent, ScheduleHandle, ScheduleOptions } from './schedule/declaration.ts'
+export type { SendOptions, SentEvent } from './events/event.ts'
+export type {
+  BackfillHandle,
+  BackfillOptions,
+  InstantLike,
+  ScheduleEvent,
+  ScheduleHandle,
+  ScheduleOptions,
+} from './schedule/declaration.ts'
 export type { Every } from './schedule/every.ts'
 export type { IcebergWriterOptions, Row, Rows, TableStatus, WriteReceipt } from './iceberg/writer.ts'
 export type { AnyRow, ExtractOptions } from './sources/extract.ts'

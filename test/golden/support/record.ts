@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
-import type { AnyApp, AppStub, RunView, ScheduleView } from 'dotdo/client'
+import type { AnyApp, AppStub, DeadLetter, EventView, InspectorStub, RunView, ScheduleView } from 'dotdo/client'
 
 /** `test/golden`: a folder for each release that has left its state here. */
 export const golden = fileURLToPath(new URL('..', import.meta.url))
@@ -15,22 +15,16 @@ export interface Expected {
   recordedAt: number
   runs: unknown[]
   schedules: Pick<ScheduleView, 'scheduleId' | 'pattern' | 'timeZone' | 'paused' | 'lastRunId'>[]
-  events: Record<string, unknown>[]
-  deadLetters: Record<string, unknown>[]
+  events: EventView[]
+  deadLetters: DeadLetter[]
   table: unknown
   byOrigin: unknown[]
   /** The run that waits at the gate. */
   heldRunId: string
 }
 
-/** The inspector of the pipeline. What it tells of events is not typed at the client. */
-type Inspector = ReturnType<AppStub<AnyApp>['dotdo']['object']> & {
-  events(): Promise<Record<string, unknown>[]>
-  deadLetters(): Promise<Record<string, unknown>[]>
-  replay(deadLetterId: string): Promise<void>
-}
-
-export const inspect = (app: AppStub<AnyApp>): Inspector => app.dotdo.object('Pipeline', 'main') as Inspector
+/** The inspector of the pipeline. */
+export const inspect = (app: AppStub<AnyApp>): InspectorStub => app.dotdo.object('Pipeline', 'main')
 
 export const byOrigin = 'SELECT origin, COUNT(*) AS flights, SUM(delay) AS delay FROM flights GROUP BY origin ORDER BY origin'
 

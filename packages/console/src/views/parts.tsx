@@ -25,6 +25,7 @@ const icons: Record<RunStatus | StepStatus, string> = {
   done: 'M3.5 8.5l3 3 6-7',
   failed: 'M4 4l8 8M12 4l-8 8',
   cancelled: 'M3 8h10',
+  held: 'M6 4v8M10 4v8',
 }
 
 /** A status as sign and word. */

@@ -2,26 +2,14 @@
  * `npm run link -- https://my-pipeline.example.workers.dev`: prints a link that opens the page of a deployed app once, within the hour. It is signed
  * with the app's secret, which it reads from DOTDO_SECRET; nothing is sent anywhere.
  */
-import { randomBytes } from 'node:crypto'
-import { signToken } from 'dotdo/tokens'
+import { oneTimeLink } from 'dotdo/local'
 
-/** How long a link that nobody opened is good for. */
-const linkMs = 3_600_000
-
-/** A link that opens the page of the app at `url` once. @throws `SECRET_MISSING` */
-export async function oneTimeLink(url: string, secret: string | undefined): Promise<string> {
-  const token = await signToken({ kind: 'once', id: randomBytes(16).toString('hex'), expiresAt: Date.now() + linkMs }, secret)
-  return `${new URL('/', url).href}#token=${token}`
-}
-
-if (import.meta.main) {
-  const url = process.argv[2] ?? ''
-  const secret = process.env['DOTDO_SECRET'] ?? ''
-  if (!URL.canParse(url)) fail('Say which app: DOTDO_SECRET=… npm run link -- https://my-pipeline.example.workers.dev')
-  else if (secret.length < 16)
-    fail('DOTDO_SECRET is not set, or is shorter than 16 characters. Give the one that was stored by: npx wrangler secret put DOTDO_SECRET')
-  else console.log(await oneTimeLink(url, secret))
-}
+const url = process.argv[2] ?? ''
+const secret = process.env['DOTDO_SECRET'] ?? ''
+if (!URL.canParse(url)) fail('Say which app: DOTDO_SECRET=… npm run link -- https://my-pipeline.example.workers.dev')
+else if (secret.length < 16)
+  fail('DOTDO_SECRET is not set, or is shorter than 16 characters. Give the one that was stored by: npx wrangler secret put DOTDO_SECRET')
+else console.log(await oneTimeLink(url, secret))
 
 function fail(message: string): void {
   console.error(message)

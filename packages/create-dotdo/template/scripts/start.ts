@@ -10,9 +10,9 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { codeOf, formatMs, type LiveEvent, type RunView } from 'dotdo/client'
-import { startLocal } from './local.ts'
+import { endInOrder } from 'dotdo/local'
+import { startDemo } from './local.ts'
 import { bold, bytes, count, cyan, dim, green, LiveSteps, red, table } from './terminal.ts'
-import { StartError } from './worker.ts'
 
 const sql =
   'SELECT originState, COUNT(*) AS flights, AVG(delay) AS meanDelay FROM flights GROUP BY originState ORDER BY flights DESC LIMIT 10'
@@ -23,8 +23,8 @@ const tickMs = 60_000
 /** The shards are filled within this time, also on a machine that is busy and after some attempts. */
 const handledMs = 5 * 60_000
 
-/** npm passes on a Ctrl-C that the terminal has sent already: what comes within this time is the same one. */
-const echoMs = 500
+/** A failure that the person at the terminal can do something about. */
+class StartError extends Error {}
 
 const usage = `npm start -- [options]
   --once      run the pipeline now, then end
@@ -50,26 +50,18 @@ async function main(): Promise<void> {
   if (!/^\d+$/.test(values.port ?? '0') || port > 65_535)
     throw new StartError(`--port ${values.port} is no port. Give a number from 0 to 65535.`)
 
-  const local = await startLocal({
+  const local = await startDemo({
     configPath: resolve(values.config ?? join(project, 'wrangler.toml')),
     stateFolder: resolve(values.state ?? join(project, '.dotdo', 'state')),
     port,
     clean: values.clean ?? false,
   })
-  // The first Ctrl-C stops in order, a second one at once. A terminal that is closed counts too: it would leave workerd behind.
   let stopping: Promise<void> | undefined
-  let interruptedAt = 0
   const stop = () => (stopping ??= local.stop())
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    // wrangler's own listener ends the process at once, with the state still open.
-    process.removeAllListeners(signal)
-    process.on(signal, () => {
-      if (interruptedAt === 0) {
-        interruptedAt = Date.now()
-        void stop().then(() => process.exit(0))
-      } else if (Date.now() - interruptedAt > echoMs) process.exit(130)
-    })
-  }
+  endInOrder(async () => {
+    await stop()
+    return 0
+  })
   try {
     if (local.written > 0) console.log(dim(`Laid ${local.written} objects into the local bucket data-lake.`))
     await local.app.dotdo.wake()
@@ -89,7 +81,7 @@ async function main(): Promise<void> {
   ).unref()
 }
 
-type App = Awaited<ReturnType<typeof startLocal>>['app']
+type App = Awaited<ReturnType<typeof startDemo>>['app']
 
 /** Says when a later run of the pipeline fails: the page has the rest. */
 function tellFailures(app: App): void {
@@ -193,11 +185,9 @@ async function showAnswers(app: App): Promise<void> {
 
 main().catch((error: unknown) => {
   const code = codeOf(error)
-  console.error(
-    red(
-      error instanceof StartError ? error.message : `${code ? `${code}: ` : ''}${error instanceof Error ? error.message : String(error)}`,
-    ),
-  )
-  if (!(error instanceof StartError) && code === undefined && error instanceof Error) console.error(dim(error.stack ?? ''))
+  const message = error instanceof Error ? error.message : String(error)
+  const isPlain = error instanceof StartError || code === 'APP_NOT_STARTED'
+  console.error(red(isPlain || code === undefined ? message : `${code}: ${message}`))
+  if (!isPlain && code === undefined && error instanceof Error) console.error(dim(error.stack ?? ''))
   process.exit(1)
 })

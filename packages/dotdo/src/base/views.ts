@@ -4,9 +4,9 @@
  */
 import type { ErrorRecord } from './errors.ts'
 
-/** Where a run stands. */
-export type RunStatus = 'running' | 'done' | 'failed' | 'cancelled'
-/** Where a step stands. `waiting`: between two attempts. */
+/** Where a run stands. `held`: its policy keeps it from going on with other code than it began with; the error says what it waits for. */
+export type RunStatus = 'running' | 'done' | 'failed' | 'cancelled' | 'held'
+/** Where a step stands. `waiting`: between two attempts, asleep, or until an event or another run. */
 export type StepStatus = 'running' | 'waiting' | 'done' | 'failed'
 
 /** How far a step is, as its source or sink tells: what is known is there, the rest is absent. */
@@ -32,6 +32,16 @@ export interface ValuePreview {
   rows?: number
 }
 
+/** One attempt of a step that did not end well, or the one after such. Instants are epoch milliseconds. */
+export interface AttemptView {
+  /** 1 for the first. Counts over the attempts of each retry of the run. */
+  attempt: number
+  startedAt: number
+  /** Absent while it is under way, and where the object died during it. */
+  endedAt?: number
+  error?: ErrorRecord
+}
+
 /** One step of a run. Instants are epoch milliseconds. */
 export interface StepView {
   stepId: string
@@ -45,6 +55,18 @@ export interface StepView {
   progress?: Progress
   result?: ValuePreview
   error?: ErrorRecord
+  /** What it is, where it is no function: a sleep, a wait for an event, another run, or the undoing of a step. */
+  kind?: 'sleep' | 'wait' | 'run' | 'undo'
+  /** The type of the event that it waits for. */
+  waitsFor?: string
+  /** The newest attempts that failed or died, oldest first, ten at most. */
+  attempts?: AttemptView[]
+  /** What the attempt that is under way, or the last, has stored to go on from. */
+  checkpoint?: ValuePreview
+  /** The version that the code stated for it. */
+  version?: string
+  /** It has an `undo` that would run if the run failed; `undone` when it has. */
+  undo?: 'ready' | 'undone'
 }
 
 /** One run: what started it, where it stands, and what came of it. Instants are epoch milliseconds. */
@@ -59,6 +81,16 @@ export interface RunView {
   input?: ValuePreview
   result?: ValuePreview
   error?: ErrorRecord
+  /** Words to find it by. */
+  tags?: string[]
+  /** The version of the code that it began with, or that was accepted for it, where the platform tells. */
+  version?: string
+  /** It only sleeps or waits, and nothing of it need be in memory; `until` is when it goes on at the latest. */
+  parked?: { until?: number }
+  /** It has failed or was cancelled, and its steps are being undone; its status is still `running`. */
+  undoing?: true
+  /** The run that waits for it. */
+  parent?: { runId: string; stepId: string }
   /** In order of their first start. Absent in lists. */
   steps?: StepView[]
 }
@@ -74,6 +106,58 @@ export interface ScheduleView {
   next: number[]
   lastFiredAt?: number
   lastRunId?: string
+  /** Where that run stands; absent once it was pruned. */
+  lastStatus?: RunStatus
+  /** How many of its runs have failed one after the other, up to the newest that ended. Absent where that is none. */
+  failures?: number
+}
+
+/**
+ * Where a window of a schedule stands. `missing`: no run has covered it, or the one that should was cancelled. `stale`: it was done, and
+ * somebody has said since that it is to be done again.
+ */
+export type PartitionState = 'missing' | 'running' | 'failed' | 'done' | 'stale'
+
+/** One window of a schedule: the span of data, from `start` (inclusive) to `end` (exclusive), that its instant `end` answers for. Epoch milliseconds. */
+export interface PartitionView {
+  start: number
+  end: number
+  state: PartitionState
+  /** The run that the state is of; absent where there was none, and for what was done so long ago that its runs are forgotten. */
+  runId?: string
+}
+
+/** Some windows of a schedule, oldest first. */
+export interface PartitionPage {
+  partitions: PartitionView[]
+  /** Where there are more: what to ask for as `from` to go on. */
+  next?: number
+}
+
+/** How far a backfill is: windows of one schedule that are run once more, or for the first time. Instants are epoch milliseconds. */
+export interface BackfillView {
+  backfillId: string
+  scheduleId: string
+  status: 'running' | 'done' | 'cancelled'
+  /** The windows that end after `from` and not after `to`. */
+  from: number
+  to: number
+  /** Windows in which states it runs. */
+  takes: PartitionState[]
+  /** Windows up to here have been looked at. */
+  upTo: number
+  /** How many windows there are in all; absent where they are more than 10,000. */
+  windows?: number
+  /** How many run now, how many may, and how the others ended. */
+  running: number
+  concurrency: number
+  done: number
+  failed: number
+  cancelled: number
+  /** How many were in no state that it takes: done already, or under way. */
+  passed: number
+  startedAt: number
+  endedAt?: number
 }
 
 /** What an app is made of. */
@@ -136,9 +220,45 @@ export interface GrantView {
   revokedAt?: number
 }
 
+/** An event that a handler never took: what is known of it, without the whole payload. */
+export interface DeadLetter {
+  /** `<eventId>:<handlerId>`: what `replay` and `discard` take. */
+  id: string
+  eventId: string
+  eventType: string
+  /** The id of the handler. */
+  handler: string
+  /** How many attempts were made. */
+  attempts: number
+  /** The last failure. `HANDLER_GONE`: the code no longer declares the handler. `DELIVERY_INTERRUPTED`: the object stopped during each attempt. */
+  error: ErrorRecord
+  sentAt: number
+  diedAt: number
+  payload: ValuePreview
+}
+
+/** One event in a list of what was sent. */
+export interface EventView {
+  eventId: string
+  eventType: string
+  sentAt: number
+  source: string
+  key?: string
+  /** Handlers that have yet to take it. */
+  waiting: number
+  /** Handlers that never took it: dead letters. */
+  dead: number
+  /** When the last handler had taken it. Absent while it waits or has dead letters. */
+  endedAt?: number
+  payload: ValuePreview
+}
+
 /** One thing that happened in an object, as live subscribers receive it. `seq` counts up within one object without gaps. */
 export type LiveEvent = { seq: number; at: number } & (
-  | { type: 'run.started' | 'run.resumed' | 'run.done' | 'run.failed' | 'run.cancelled'; run: RunView }
+  | {
+      type: 'run.started' | 'run.resumed' | 'run.parked' | 'run.held' | 'run.undoing' | 'run.done' | 'run.failed' | 'run.cancelled'
+      run: RunView
+    }
   | { type: 'step.started' | 'step.progress' | 'step.retrying' | 'step.done' | 'step.failed'; runId: string; step: StepView }
   | { type: 'schedule.changed'; schedule: ScheduleView }
   | { type: 'event.sent'; eventId: string; eventType: string; payload: ValuePreview }

@@ -5,7 +5,7 @@
 import { decodeValue } from '../base/codec.ts'
 import type { ErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
-import type { DeadLetter, EventView } from './event.ts'
+import type { DeadLetter, EventView } from '../base/views.ts'
 import { pruneBatch, type OutboxLimits } from './limits.ts'
 import { previewLength, previewOf } from './payload.ts'
 

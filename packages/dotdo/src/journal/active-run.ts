@@ -1,4 +1,7 @@
 import { Cancellation } from './cancellation.ts'
+import type { RunRow } from './runs.ts'
+import type { StepPlan } from './step-options.ts'
+import type { StepPromise } from './step-promise.ts'
 import type { Step } from './steps.ts'
 
 /** What a use of a step id needs to know of the scope it was made in. */
@@ -19,27 +22,61 @@ export interface StepUse {
   promise: Promise<unknown> | undefined
 }
 
+/** Something of a run that needs nothing but an instant, or word from elsewhere, to go on. */
+export interface Rest {
+  /** Epoch milliseconds; null for as long as it takes. */
+  readonly until: number | null
+  /** Ends it. Later calls do nothing. */
+  wake(): void
+}
+
+/** At most this many failures of steps are remembered to see whether anybody asks for them: the first that nobody does fails the run. */
+const failuresKept = 100
+
 /**
  * One execution of a run in this incarnation: owns what of it is only in memory.
  *
  * Invariants: 1. There is at most one for a run at any time. 2. `ended` is set in the turn that writes the run's end into its row;
  * from then on nothing of the run is written. 3. Once `broken`, the store's state is unknown: the row is left as it is, for the watchdog.
+ * 4. While `parked`, the row says so, and every step that is open is a rest. 5. One that was let go of writes and answers nothing any more.
  */
 export class ActiveRun {
   readonly seq: number
   readonly runId: string
   /** Nothing of this run was there before this execution: steps need no look-up, and no flush of their own. */
   readonly fresh: boolean
+  /** The number of this execution. */
+  readonly attempt: number
+  readonly signalsFrom: number
+  readonly parent: { seq: number; stepId: string } | undefined
   readonly cancellation = new Cancellation()
   readonly uses = new Map<string, StepUse>()
   /** The steps under way, their pauses between attempts included. */
   readonly open = new Set<Promise<unknown>>()
+  /** Work that begins steps as it goes on. */
+  readonly groups = new Set<Promise<unknown>>()
+  /** Those of the open steps that only wait. */
+  readonly resting = new Set<Rest>()
+  /** The rests that something else than time ends, by step. */
+  readonly awaited = new Map<string, Rest>()
   /** The steps whose rows are open, by id. */
   readonly steps = new Map<string, Step>()
   /** When the progress of a step was told last. */
   readonly toldAt = new Map<string, number>()
+  /** How to undo the steps that are done, by id, as the code of this execution says. */
+  readonly undos = new Map<string, StepPlan>()
+  /** Is told when one more of them is known. */
+  undoKnown: (() => void) | undefined
   /** The place of the next new step in the order of first starts. */
   nextOrdinal: number
+  /** Counts what happens in it, so that one can see whether anything did. */
+  activity = 0
+  parked = false
+  /** Somebody outside waits for what the call itself returns, so the execution must not be let go of. */
+  adopted = false
+  letGo = false
+  /** Its steps are being undone: none begins any more but those that undo. */
+  undoing = false
   ended = false
   /** What a write or flush failed with. */
   broken: { thrown: unknown } | undefined
@@ -47,15 +84,27 @@ export class ActiveRun {
   readonly outcome: Promise<unknown>
   /** Settles {@link outcome}. */
   readonly resolve: (outcome: unknown) => void
+  /** Resolves when the run ends, parks or is held. */
+  readonly atRest: Promise<void>
+  /** Settles {@link atRest}. */
+  readonly rested: () => void
+  readonly #failures: { promise: StepPromise<unknown>; thrown: unknown }[] = []
 
-  constructor(seq: number, runId: string, fresh: boolean, nextOrdinal: number) {
-    this.seq = seq
-    this.runId = runId
+  /** @param attempt the number of this execution */
+  constructor(row: RunRow, fresh: boolean, attempt: number, nextOrdinal: number) {
+    this.seq = row.seq
+    this.runId = row.run_id
     this.fresh = fresh
+    this.attempt = attempt
+    this.signalsFrom = row.signals_from
+    this.parent = row.parent === null || row.parent_step === null ? undefined : { seq: row.parent, stepId: row.parent_step }
     this.nextOrdinal = nextOrdinal
     const { promise, resolve } = Promise.withResolvers<unknown>()
     this.outcome = promise
     this.resolve = resolve
+    const rest = Promise.withResolvers<void>()
+    this.atRest = rest.promise
+    this.rested = rest.resolve
     // Whoever launches the run handles the outcome; a run that was adopted or resumed may have nobody, and its row has it all the same.
     promise.catch(() => undefined)
   }
@@ -70,8 +119,25 @@ export class ActiveRun {
     }
   }
 
+  /** Notes a step that failed. */
+  failed(promise: StepPromise<unknown>, thrown: unknown): void {
+    if (!promise.taken && this.#failures.length < failuresKept) this.#failures.push({ promise, thrown })
+  }
+
+  /** A failure of a step that nobody has asked for. */
+  get unseenFailure(): { thrown: unknown } | undefined {
+    return this.#failures.find(({ promise }) => !promise.taken)
+  }
+
+  /** Says that the code of this execution knows how to undo a step that is done. */
+  canUndo(plan: StepPlan): void {
+    if (!plan.undo) return
+    this.undos.set(plan.stepId, plan)
+    this.undoKnown?.()
+  }
+
   /** Resolves when no step is under way. A step that nobody awaits is part of its run all the same. */
   async quiet(): Promise<void> {
-    while (this.open.size > 0) await Promise.allSettled(this.open)
+    while (this.open.size + this.groups.size > 0) await Promise.allSettled([...this.open, ...this.groups])
   }
 }

@@ -1,38 +1,80 @@
 import { codeOf } from '../base/errors.ts'
 import { ActiveRun } from './active-run.ts'
 import type { AdoptedExecution } from './execution.ts'
-import { rebuiltError, runCancelled, runCrashed, runEnded, runFailedElsewhere, runNotResumable, storableError } from './failures.ts'
+import {
+  rebuiltError,
+  runCancelled,
+  runCrashed,
+  runEnded,
+  runFailedElsewhere,
+  runHeld,
+  runNotResumable,
+  storableError,
+  undoFailed,
+} from './failures.ts'
 import type { JournalLimits, JournalPorts } from './ports.ts'
-import { readTarget, type RunRow, type RunTable } from './runs.ts'
+import { RestRunner, type Children } from './rest-runner.ts'
+import { Rests } from './rests.ts'
+import { endingOf, readTarget, type Ending, type RunRow, type RunTable } from './runs.ts'
 import { Scope } from './scope.ts'
+import type { SignalTable } from './signals.ts'
 import { StepRunner } from './step-runner.ts'
 import type { StepTable } from './steps.ts'
 import { StoredStream } from './stored-stream.ts'
+import { Undoer } from './undoing.ts'
 import type { Stored, ValueStore } from './values.ts'
+
+/** The tables of the journal. */
+export interface JournalTables {
+  runs: RunTable
+  steps: StepTable
+  values: ValueStore
+  signals: SignalTable
+}
+
+/** What executions ask of the journal around them. */
+export interface ExecutionHooks extends Children {
+  /** A run has ended that a step of another waits for. */
+  childEnded(parent: { seq: number; stepId: string }): void
+  /** Cancels a run whose parent has ended. */
+  cancelChild(child: RunRow): void
+}
 
 /**
  * Owns the executions that are under way in this incarnation of the object, and how they end.
  *
- * Invariants: 1. A run's end is written once, together with the end of its open steps, and never changes. 2. Every execution that
+ * Invariants: 1. A run's end is written once, together with the end of its open steps, and never changes but by a retry. 2. Every execution that
  * resumes is counted on disk before it runs, so a run that kills the object ends as `RUN_CRASHED`. 3. After a write that failed the row
- * is left running: what is true is on disk, and the watchdog goes on from there.
+ * is left running: what is true is on disk, and the watchdog goes on from there. 4. A run with steps that can be undone ends when they are: until
+ * then its row says how it is going to end, and none of its steps begins.
  */
 export class Executions {
+  readonly rests: Rests
+  readonly restRunner: RestRunner
   readonly #ports: JournalPorts
   readonly #limits: JournalLimits
   readonly #runs: RunTable
   readonly #steps: StepTable
   readonly #values: ValueStore
   readonly #runner: StepRunner
+  readonly #undoer: Undoer
+  readonly #hooks: ExecutionHooks
   readonly #active = new Map<string, ActiveRun>()
+  /** Who waits for runs whose executions were let go of: the next execution answers them. */
+  readonly #followers = new Map<string, ((outcome: unknown) => void)[]>()
 
-  constructor(ports: JournalPorts, limits: JournalLimits, runs: RunTable, steps: StepTable, values: ValueStore) {
+  constructor(ports: JournalPorts, limits: JournalLimits, tables: JournalTables, hooks: ExecutionHooks) {
+    const { runs, steps, values, signals } = tables
     this.#ports = ports
     this.#limits = limits
     this.#runs = runs
     this.#steps = steps
     this.#values = values
-    this.#runner = new StepRunner(ports, limits, steps, values)
+    this.#hooks = hooks
+    this.rests = new Rests(ports, limits, runs, (run) => this.#letGo(run))
+    this.restRunner = new RestRunner(ports, steps, values, signals, this.rests, hooks)
+    this.#runner = new StepRunner(ports, limits, { steps, values, rests: this.rests, restRunner: this.restRunner })
+    this.#undoer = new Undoer(ports, limits, steps, values, this.#runner)
   }
 
   /** The execution of a run that is under way. */
@@ -40,48 +82,93 @@ export class Executions {
     return this.#active.get(runId)
   }
 
-  /** Executes a run that is running by its row and not under way. @param fresh nothing of it can have run before */
+  /**
+   * Executes a run that has not ended by its row and is not under way.
+   * @param fresh nothing of it can have run before
+   * @throws `RUN_HELD` where its policy keeps it from going on; the row says so then
+   */
   async execute(row: RunRow, fresh: boolean): Promise<unknown> {
+    if (!fresh) this.#holdBack(row)
     const run = this.#activate(row, fresh)
-    await this.#conclude(run, this.#call(run, row))
+    // An execution that is let go of comes to no conclusion of its own. What it fails with is the outcome, too.
+    this.#conclude(run, row, this.#call(run, row)).catch(() => undefined)
     return run.outcome
   }
 
-  /** Makes an execution of a call that is under way. */
+  /** Makes an execution of a call that is under way. @throws `RUN_HELD` as {@link execute} */
   adopt(row: RunRow, fresh: boolean): AdoptedExecution {
+    if (!fresh) this.#holdBack(row)
     const run = this.#activate(row, fresh)
-    if (!fresh) this.#runs.began(row.seq, row.attempt + 1)
+    run.adopted = true
+    if (!fresh) {
+      this.#runs.began(row.seq, row.attempt + 1)
+      this.#runs.unpark(row.seq)
+    }
     this.#tell(fresh ? 'run.started' : 'run.resumed', run.runId)
-    return new Adopted(run, this.#runner, (outcome) => this.#conclude(run, outcome))
+    return new Adopted(run, this.#runner, (outcome) => this.#conclude(run, row, outcome))
   }
 
-  /** Ends a run as cancelled, under way or not. */
-  cancel(row: RunRow): void {
+  /** Ends a run as cancelled, under way or not. Returns whether its steps are to be undone first, in an execution that is under way or to come. */
+  cancel(row: RunRow): boolean {
     const error = runCancelled(row.run_id)
-    this.#end(row.seq, 'cancelled', error)
     const run = this.#active.get(row.run_id)
+    const undo = this.#undoer.needed(row.seq)
+    if (undo) this.#endLater(row.seq, row.run_id, { status: 'cancelled', error: storableError(error) })
+    else this.#end(row.seq, 'cancelled', error)
     if (run) {
-      run.ended = true
+      if (undo) run.undoing = true
+      else run.ended = true
       run.cancellation.abort(error)
     }
-    this.#tell('run.cancelled', row.run_id)
+    if (!undo) {
+      this.#tell('run.cancelled', row.run_id)
+      const outcome = Promise.reject(error)
+      outcome.catch(() => undefined)
+      this.#answer(row.run_id, outcome)
+      this.#endedFor(row)
+    }
+    return undo
   }
 
   #activate(row: RunRow, fresh: boolean): ActiveRun {
-    const run = new ActiveRun(row.seq, row.run_id, fresh, fresh ? 0 : this.#steps.count(row.seq))
+    const run = new ActiveRun(row, fresh, fresh ? 1 : row.attempt + 1, fresh ? 0 : this.#steps.count(row.seq))
+    run.undoing = row.status === 'undoing'
     this.#active.set(row.run_id, run)
+    this.#answer(row.run_id, run.outcome)
     return run
+  }
+
+  #letGo(run: ActiveRun): void {
+    this.#active.delete(run.runId)
+    this.#followers.set(run.runId, [...(this.#followers.get(run.runId) ?? []), run.resolve])
+  }
+
+  #answer(runId: string, outcome: Promise<unknown>): void {
+    for (const resolve of this.#followers.get(runId) ?? []) resolve(outcome)
+    this.#followers.delete(runId)
+  }
+
+  #holdBack(row: RunRow): void {
+    const { codeVersion, deployPolicy = 'latest' } = this.#ports
+    if (deployPolicy === 'latest' || row.version === null || codeVersion === undefined || row.version === codeVersion) return
+    const error = runHeld(row.run_id, deployPolicy, row.version, codeVersion)
+    this.#runs.hold(row.seq, storableError(error))
+    this.#tell('run.held', row.run_id)
+    throw error
   }
 
   async #call(run: ActiveRun, row: RunRow): Promise<unknown> {
     const { runId } = run
     if (!run.fresh) {
       if (row.args[0] === 'u') throw runNotResumable(runId, row.args.slice(1))
-      // The first execution is none of the resumptions.
-      if (row.attempt > this.#limits.runResumes) throw runCrashed(runId, this.#limits.runResumes)
+      // The first execution is none of the resumptions, and neither is one before the run was parked or retried.
+      if (row.attempt - row.resumes_from > this.#limits.runResumes) throw runCrashed(runId, this.#limits.runResumes)
     }
-    run.write(() => this.#runs.began(run.seq, row.attempt + 1))
-    this.#tell(run.fresh ? 'run.started' : 'run.resumed', runId)
+    run.write(() => {
+      this.#runs.began(run.seq, run.attempt)
+      if (row.status === 'parked') this.#runs.unpark(run.seq)
+    })
+    this.#tell(run.undoing ? 'run.undoing' : run.fresh ? 'run.started' : 'run.resumed', runId)
     if (!run.fresh) {
       await this.#ports.sync().catch((thrown: unknown) => {
         run.broken ??= { thrown }
@@ -99,16 +186,20 @@ export class Executions {
    * Waits for the outcome of an execution and for the steps that nobody awaited, and writes the run's end: the commit point of a run.
    * Resolves when that is done; the outcome itself is for those who await the run.
    */
-  async #conclude(run: ActiveRun, outcome: PromiseLike<unknown>): Promise<void> {
+  async #conclude(run: ActiveRun, row: RunRow, outcome: Promise<unknown> | PromiseLike<unknown>): Promise<void> {
     try {
+      if (run.undoing) return run.resolve(Promise.reject(await this.#undo(run, endingOf(row), outcome)))
       const result = await run.cancellation.race(outcome)
       await run.cancellation.race(run.quiet())
+      if (run.unseenFailure) throw run.unseenFailure.thrown
       this.#finish(run, result)
       run.resolve(result)
     } catch (thrown) {
-      run.resolve(Promise.reject(this.#failed(run, thrown)))
+      run.resolve(Promise.reject(await this.#failed(run, thrown, outcome)))
     } finally {
-      this.#active.delete(run.runId)
+      this.rests.ended(run)
+      if (this.#active.get(run.runId) === run) this.#active.delete(run.runId)
+      if (run.parent && !run.broken) this.#hooks.childEnded(run.parent)
     }
     if (run.broken) throw run.broken.thrown
   }
@@ -139,11 +230,11 @@ export class Executions {
   }
 
   /** Writes that a run failed, unless its end is written or nothing can be. Returns what those who await it get. */
-  #failed(run: ActiveRun, thrown: unknown): unknown {
+  async #failed(run: ActiveRun, thrown: unknown, outcome: PromiseLike<unknown>): Promise<unknown> {
     if (run.broken) return run.broken.thrown
-    if (run.ended) return run.cancellation.reason
-    const error = storableError(thrown)
+    if (run.ended) return run.cancellation.aborted ? run.cancellation.reason : thrown
     try {
+      if (run.undoing || this.#undoer.needed(run.seq)) return await this.#undo(run, undefined, outcome, thrown)
       run.write(() => this.#end(run.seq, 'failed', thrown))
     } catch (cause) {
       return cause
@@ -151,31 +242,91 @@ export class Executions {
     run.ended = true
     run.cancellation.abort(runEnded(run.runId))
     this.#tell('run.failed', run.runId)
-    return rebuiltError(error, thrown)
+    return rebuiltError(storableError(thrown), thrown)
+  }
+
+  /**
+   * Takes back what a run has done, and then ends it. Returns what those who await it get.
+   * @param stored how it is to end, where an earlier execution has said so
+   * @param thrown what it failed with, where this one says so
+   */
+  async #undo(run: ActiveRun, stored: Ending | undefined, outcome: PromiseLike<unknown>, thrown?: unknown): Promise<unknown> {
+    let ending = stored
+    if (!ending && run.undoing) ending = endingOf(this.#runs.get(run.runId))
+    if (!ending) {
+      const made: Ending = { status: 'failed', error: storableError(thrown) }
+      run.write(() => this.#endLater(run.seq, run.runId, made))
+      ending = made
+      run.undoing = true
+      run.cancellation.abort(runEnded(run.runId))
+    }
+    // What the run's own code comes to changes nothing any more.
+    Promise.resolve(outcome).catch(() => undefined)
+    const { status, error } = ending
+    const { failed, unknown } = await this.#undoer.undo(run, Promise.resolve(outcome))
+    const whole = failed.length + unknown.length === 0
+    const end = whole ? rebuiltError(error, thrown) : undoFailed(run.runId, error, failed, unknown)
+    const endStatus = whole ? status : 'failed'
+    run.write(() => this.#end(run.seq, endStatus, end))
+    run.ended = true
+    run.cancellation.abort(end)
+    this.#tell(endStatus === 'failed' ? 'run.failed' : 'run.cancelled', run.runId)
+    return end
   }
 
   #end(seq: number, status: 'failed' | 'cancelled', thrown: unknown): void {
-    const now = this.#ports.clock.now()
     const error = storableError(thrown)
     this.#ports.store.transaction(() => {
-      // A step that was under way did not fail by itself: another one, or the run's own code, did.
-      const open = status === 'failed' ? storableError(runFailedElsewhere(error)) : error
-      this.#steps.closeOpen(seq, open, now)
-      this.#runs.ended(seq, status, error, now)
+      this.#closeOpen(seq, status, error)
+      this.#runs.ended(seq, status, error, this.#ports.clock.now())
     })
+    this.#cancelChildren(seq)
   }
 
-  #tell(type: 'run.started' | 'run.resumed' | 'run.done' | 'run.failed' | 'run.cancelled', runId: string): void {
+  /** Writes how a run will end when its steps are undone. */
+  #endLater(seq: number, runId: string, ending: Ending): void {
+    this.#ports.store.transaction(() => {
+      this.#closeOpen(seq, ending.status, ending.error)
+      this.#runs.undoing(seq, ending)
+    })
+    this.#cancelChildren(seq)
+    this.#tell('run.undoing', runId)
+  }
+
+  /** The runs that a run has begun end with it, in the same commit. */
+  #cancelChildren(seq: number): void {
+    for (const child of this.#runs.openChildren(seq)) this.#hooks.cancelChild(child)
+  }
+
+  /** Ends the steps that the end of their run leaves open. */
+  #closeOpen(seq: number, status: 'failed' | 'cancelled', error: ReturnType<typeof storableError>): void {
+    // A step that was under way did not fail by itself: another one, or the run's own code, did.
+    const open = status === 'failed' ? storableError(runFailedElsewhere(error)) : error
+    this.#steps.closeOpen(seq, open, this.#ports.clock.now())
+  }
+
+  #endedFor(row: RunRow): void {
+    if (row.parent !== null && row.parent_step !== null) this.#hooks.childEnded({ seq: row.parent, stepId: row.parent_step })
+  }
+
+  #tell(
+    type: 'run.started' | 'run.resumed' | 'run.held' | 'run.undoing' | 'run.done' | 'run.failed' | 'run.cancelled',
+    runId: string,
+  ): void {
     this.#ports.observe({ type, run: this.#runs.view(this.#runs.get(runId)) })
   }
 }
 
 /** The scope of a call that became a run. */
 class Adopted extends Scope implements AdoptedExecution {
+  readonly outcome: Promise<unknown>
+  readonly atRest: Promise<void>
   readonly #conclude: (outcome: PromiseLike<unknown>) => Promise<void>
 
   constructor(run: ActiveRun, runner: StepRunner, conclude: (outcome: PromiseLike<unknown>) => Promise<void>) {
     super(run, runner)
+    this.outcome = run.outcome
+    this.atRest = run.atRest
     this.#conclude = conclude
   }
 

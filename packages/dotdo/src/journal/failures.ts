@@ -117,3 +117,38 @@ export function runUnderWay(runId: string): DotdoError {
     retryable: true,
   })
 }
+
+/** A run that its policy keeps from going on: `RUN_HELD`, retryable. */
+export function runHeld(runId: string, policy: 'pin' | 'ask', began: string, now: string): DotdoError {
+  const next =
+    policy === 'pin'
+      ? `Deploy version '${began}' again, or accept the new one for this run.`
+      : `Accept the new version for this run, cancel the run, or deploy version '${began}' again.`
+  return new DotdoError(
+    'RUN_HELD',
+    `Run '${runId}' began with version '${began}' of the code, and version '${now}' runs now; its policy is '${policy}'. ${next}`,
+    { data: { runId, policy, began, now }, retryable: true },
+  )
+}
+
+/** A step that is not the one that was stored under its id: `STEP_CHANGED`, terminal. `changes` says in words what differs. */
+export function stepChanged(runId: string, stepId: string, changes: string): DotdoError {
+  return new DotdoError(
+    'STEP_CHANGED',
+    `Step '${stepId}' of run '${runId}' has changed since the run began: ${changes}. What is stored belongs to the old meaning. Give the new one another stepId, deploy the version that the run began with and retry it, or start the run anew.`,
+    { data: { runId, stepId, changes } },
+  )
+}
+
+/** A run some of whose steps could not be undone: `UNDO_FAILED`, terminal. */
+export function undoFailed(runId: string, ending: ErrorRecord, failed: string[], unknown: string[]): DotdoError {
+  const parts = [
+    ...(failed.length > 0 ? [`the undo of ${failed.map((id) => `'${id}'`).join(', ')} failed (see its step)`] : []),
+    ...(unknown.length > 0 ? [`the code has no undo any more for ${unknown.map((id) => `'${id}'`).join(', ')}`] : []),
+  ]
+  return new DotdoError(
+    'UNDO_FAILED',
+    `Run '${runId}' ended (${ending.code ?? ending.name}: ${ending.message}) and not all of its steps could be taken back: ${parts.join('; ')}. Take back by hand what they did.`,
+    { data: { runId, failed, unknown, error: ending } },
+  )
+}

@@ -1,13 +1,16 @@
 import { codeOf, DotdoError } from '../base/errors.ts'
 import { newId } from '../base/ids.ts'
 import { migrate } from '../base/migrations.ts'
-import type { RunTarget, RunView, StepView } from '../base/views.ts'
+import type { RunStatus, RunTarget, RunView, StepView } from '../base/views.ts'
 import type { AdoptedExecution } from './execution.ts'
 import { Executions } from './executions.ts'
 import { runUnderWay, storableError } from './failures.ts'
+import type { ActiveRun } from './active-run.ts'
 import { defaultLimits, type JournalLimits, type JournalPorts } from './ports.ts'
 import { Pruner } from './pruner.ts'
-import { errorOf, RunTable, toRunRecord, type RunRecord, type RunRow } from './runs.ts'
+import { matchOf } from './rest-runner.ts'
+import { errorOf, RunTable, statusOf, toRunRecord, type NewRun, type RunRecord, type RunRow } from './runs.ts'
+import { matches, SignalTable, type ReceivedEvent } from './signals.ts'
 import { StepTable } from './steps.ts'
 import { journalMigrations } from './tables.ts'
 import { ValueStore } from './values.ts'
@@ -20,6 +23,13 @@ const runsShown = 500
 
 const maxIdLength = 512
 
+/** A run has at most this many tags, of this many characters each. */
+const maxTags = 20
+const maxTagLength = 128
+
+/** Parked runs that one look takes up at most; the next one follows at once. */
+const parkedAtOnce = 1000
+
 /** What starts a run. */
 export interface RunStart {
   /** The run's id, 1 to 512 characters; a new one where absent. Starting an id again gives the run that there is. */
@@ -28,15 +38,18 @@ export interface RunStart {
   key?: string
   target: RunTarget
   args: unknown[]
+  /** Words to find it by, at most 20 of 1 to 128 characters. */
+  tags?: readonly string[]
 }
 
 /**
- * Runs and their steps: what has happened already, and what is to be done again. Owns the tables `dotdo_runs`, `dotdo_steps` and
- * `dotdo_values`, and which runs are due.
+ * Runs and their steps: what has happened already, and what is to be done again. Owns the tables `dotdo_runs`, `dotdo_steps`,
+ * `dotdo_values`, `dotdo_signals` and `dotdo_rates`, and which runs are due.
  *
  * Invariants: 1. A run is executed at most once at a time: starting, launching, resuming and the watchdog join what is under way.
  * 2. A run whose row says `running` and that is not under way is due: either it was just started, or an earlier incarnation died.
- * 3. While a run is running, {@link Journal.nextWakeMs} is an instant. 4. Nothing is held across an await but memory.
+ * 3. While a run is running, {@link Journal.nextWakeMs} is an instant; while it is parked, if it waits for one. 4. Nothing is held across an await but
+ * memory. 5. A run that is held goes on only when its version is back, or somebody accepted the one that runs.
  */
 export class Journal {
   readonly #ports: JournalPorts
@@ -44,6 +57,7 @@ export class Journal {
   readonly #values: ValueStore
   readonly #runs: RunTable
   readonly #steps: StepTable
+  readonly #signals: SignalTable
   readonly #executions: Executions
   readonly #pruner: Pruner
   /** Runs inserted by this incarnation and not yet launched: nothing of them can have run. */
@@ -52,6 +66,7 @@ export class Journal {
   readonly #due = new Set<string>()
   #lanes = 0
   #wakeAt: number | null = null
+  #lookAt: number | null = null
 
   /** Opens or creates the tables. @throws `STATE_TOO_NEW` */
   constructor(ports: JournalPorts, limits: Partial<JournalLimits> = {}) {
@@ -61,7 +76,15 @@ export class Journal {
     this.#values = new ValueStore(ports.store, ports.compression)
     this.#steps = new StepTable(ports.store, this.#values)
     this.#runs = new RunTable(ports.store, this.#values)
-    this.#executions = new Executions(ports, this.#limits, this.#runs, this.#steps, this.#values)
+    this.#signals = new SignalTable(ports.store, this.#values, this.#limits)
+    const tables = { runs: this.#runs, steps: this.#steps, values: this.#values, signals: this.#signals }
+    this.#executions = new Executions(ports, this.#limits, tables, {
+      start: (runId, parent, { target, args }, again) => this.#startChild(runId, parent, target, args, again),
+      find: (runId) => this.#runs.find(runId),
+      resultOf: (row) => this.#resultOf(row),
+      childEnded: ({ seq, stepId }) => this.#goOn(seq, stepId),
+      cancelChild: (row) => void this.#cancel(row),
+    })
     this.#pruner = new Pruner(ports.store, this.#values)
   }
 
@@ -69,15 +92,16 @@ export class Journal {
    * Writes the row of a run, synchronously and within the caller's transaction if there is one; nothing executes. Idempotent by id and
    * by key: a later start returns the first run, whatever its state, and its own target and arguments are not used.
    *
-   * @throws `NOT_STORABLE`, `RESULT_TOO_LARGE` for the arguments, `INVALID_RUN_ID`
+   * @throws `NOT_STORABLE`, `RESULT_TOO_LARGE` for the arguments, `INVALID_RUN_ID`, `INVALID_RUN_TAGS`
    */
-  start({ runId, key, target, args }: RunStart): RunRecord {
+  start({ runId, key, target, args, tags }: RunStart): RunRecord {
     checkId(runId, 'run id')
     checkId(key, 'key')
+    checkTags(tags)
     const known = (runId !== undefined && this.#runs.find(runId)) || (key !== undefined && this.#runs.findByKey(key))
     if (known) return toRunRecord(known)
     const id = runId ?? newId('run', this.#ports.clock, this.#ports.random)
-    const row = this.#insert(id, key, target, 0, args)
+    const row = this.#insert(this.#newRun({ runId: id, key, target, tags }), args)
     this.#unlaunched.add(id)
     return toRunRecord(row)
   }
@@ -86,33 +110,99 @@ export class Journal {
    * Executes a run that was started, or joins the execution that is under way. A run that has ended is not executed again.
    *
    * @returns the run's result
-   * @throws the run's error; `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_NOT_RESUMABLE`, `RUN_UNKNOWN`
+   * @throws the run's error; `RUN_CANCELLED`, `RUN_CRASHED`, `RUN_NOT_RESUMABLE`, `RUN_HELD`, `UNDO_FAILED`, `RUN_UNKNOWN`
    */
   async launch(runId: string): Promise<unknown> {
     const active = this.#executions.find(runId)
     if (active) return active.outcome
     const row = this.#runs.get(runId)
-    if (row.status !== 'running') return this.#resultOf(row)
+    if (statusOf(row) !== 'running') return this.#resultOf(row)
     this.#due.delete(runId)
     return this.#executions.execute(row, this.#unlaunched.delete(runId))
   }
 
   /**
-   * Takes up a run that failed or was cancelled: steps that are done stay done, the others begin anew. A run that is under way is joined, and one
-   * that is done answers with its result.
+   * Executes a run as {@link launch} does, for those who keep the object alive meanwhile: resolves when it has ended or is parked, and never rejects. A
+   * failure of the run is in its row. A store that failed leaves the row running, and the watchdog comes again.
+   */
+  async work(runId: string): Promise<void> {
+    const ended = Promise.allSettled([this.launch(runId)])
+    await Promise.race([ended, this.#executions.find(runId)?.atRest ?? ended])
+  }
+
+  /**
+   * Takes up a run that failed or was cancelled: steps that are done stay done, the others begin anew, and so do those that were undone. A run that is
+   * held is accepted, one that is under way is joined, and one that is done answers with its result.
    *
    * @returns the run's result
    * @throws as {@link launch}
    */
   async retry(runId: string): Promise<unknown> {
-    const row = this.#runs.get(runId)
-    if (row.status === 'failed' || row.status === 'cancelled') {
-      this.#ports.store.transaction(() => {
-        this.#runs.reopen(row.seq)
-        this.#steps.reopenFailed(row.seq, this.#ports.clock.now())
-      })
-    }
+    this.reopen(runId)
     return this.launch(runId)
+  }
+
+  /** The first half of {@link retry}: the run is due, and nothing executes yet. @throws `RUN_UNKNOWN` */
+  reopen(runId: string): RunRecord {
+    const row = this.#runs.get(runId)
+    if (row.status === 'held') return this.accept(runId)
+    if (row.status === 'failed' || row.status === 'cancelled') {
+      this.#reopen(row)
+      this.#nowDue(runId)
+    }
+    return toRunRecord(this.#runs.get(runId))
+  }
+
+  /**
+   * Lets a run that is held go on with the code that runs now, which is its version from then on. Another run stays as it is.
+   * @returns the run as it is then
+   * @throws `RUN_UNKNOWN`
+   */
+  accept(runId: string): RunRecord {
+    const row = this.#runs.get(runId)
+    if (row.status === 'held') {
+      this.#runs.release(row.seq, this.#ports.codeVersion ?? row.version)
+      this.#nowDue(runId)
+    }
+    return toRunRecord(this.#runs.get(runId))
+  }
+
+  /**
+   * Takes in an event that the object has received: waits for it end, and it is kept for those that begin later. An event is taken in once, by its id. To be
+   * called in the transaction that receives it.
+   *
+   * @throws `NOT_STORABLE`, `RESULT_TOO_LARGE`
+   */
+  signal(event: ReceivedEvent): void {
+    // Nobody can wait for what came before it began.
+    if (!this.#runs.anyOpen() || this.#signals.has(event.id)) return
+    const goOn: { seq: number; stepId: string }[] = []
+    try {
+      this.#ports.store.transaction(() => {
+        this.#signals.add(event, this.#ports.clock.now())
+        let taken: number | undefined
+        for (const stored of this.#steps.waitingFor(event.type)) {
+          // One wait of each run, the one that began first.
+          if (stored.run === taken || !matches(matchOf(stored), event.payload)) continue
+          taken = stored.run
+          const row = this.#runs.findBySeq(stored.run)
+          const live = row && this.#executions.find(row.run_id)?.steps.get(stored.stepId)
+          this.#executions.restRunner.take(live ?? stored, event)
+          goOn.push({ seq: stored.run, stepId: stored.stepId })
+        }
+      })
+    } catch (thrown) {
+      this.#signals.forgetLast()
+      throw thrown
+    }
+    for (const { seq, stepId } of goOn) this.#goOn(seq, stepId)
+  }
+
+  #reopen(row: RunRow): void {
+    this.#ports.store.transaction(() => {
+      this.#runs.reopen(row.seq, this.#ports.codeVersion ?? null)
+      this.#steps.reopenFailed(row.seq, this.#ports.clock.now())
+    })
   }
 
   /**
@@ -125,19 +215,34 @@ export class Journal {
   adopt({ target, args, key }: { target: RunTarget; args: unknown[]; key?: string }): AdoptedExecution {
     checkId(key, 'key')
     const known = key === undefined ? undefined : this.#runs.findByKey(key)
-    if (known && (known.status !== 'running' || this.#executions.find(known.run_id))) {
+    if (known && (statusOf(known) !== 'running' || this.#executions.find(known.run_id))) {
       throw new DotdoError(
         'RUN_KEY_TAKEN',
-        `Key '${key}' belongs to run '${known.run_id}', which is ${known.status}. Await that run's result instead of calling again.`,
+        `Key '${key}' belongs to run '${known.run_id}', which is ${statusOf(known)}. Await that run's result instead of calling again.`,
         {
-          data: { key, runId: known.run_id, status: known.status },
-          retryable: known.status === 'running',
+          data: { key, runId: known.run_id, status: statusOf(known) },
+          retryable: statusOf(known) === 'running',
         },
       )
     }
-    const row = known ?? this.#insertAdopted(newId('run', this.#ports.clock, this.#ports.random), key, target, args)
+    const runId = newId('run', this.#ports.clock, this.#ports.random)
+    const row = known ?? this.#insertAdopted(this.#newRun({ runId, key, target, attempt: 1 }), args)
     this.#due.delete(row.run_id)
     return this.#executions.adopt(row, known === undefined)
+  }
+
+  /**
+   * What became of the call that has a key: its outcome, now or when it has ended. `undefined` when the call is to be made anew, by
+   * {@link Journal.adopt} with the same key, and then finds the steps that are done: it failed, was interrupted by a crash, or gave what could
+   * not be stored. A run that was cancelled stays so.
+   */
+  outcomeOf(key: string): Promise<unknown> | undefined {
+    const row = this.#runs.findByKey(key)
+    if (!row) return undefined
+    if (this.#executions.find(row.run_id)) return this.launch(row.run_id)
+    const isLost = row.status === 'failed' || (row.status === 'done' && row.result?.[0] === 'u')
+    if (isLost) this.#reopen(row)
+    return isLost || statusOf(row) === 'running' ? undefined : this.launch(row.run_id)
   }
 
   /** The run that a key belongs to. @returns `undefined` where there is none, or it was pruned */
@@ -151,6 +256,9 @@ export class Journal {
    * {@link nextWakeMs} says so.
    */
   recover(): void {
+    const { codeVersion } = this.#ports
+    // A rollback gives runs that were held their own code back.
+    if (codeVersion !== undefined) this.#runs.releaseAll(codeVersion)
     for (const runId of this.#runs.running()) if (!this.#executions.find(runId)) this.#due.add(runId)
   }
 
@@ -161,6 +269,9 @@ export class Journal {
    * @returns one promise a lane, none of which rejects: how a run ends is in its row. Keep the object alive until they settle
    */
   resumeDue(): Promise<void>[] {
+    this.#executions.rests.wakeDue()
+    for (const row of this.#runs.parkedUntil(this.#ports.clock.now(), parkedAtOnce))
+      if (this.#runs.unpark(row.seq)) this.#due.add(row.run_id)
     this.recover()
     const lanes: Promise<void>[] = []
     while (this.#lanes < this.#limits.resumesAtOnce && this.#due.size > 0) {
@@ -171,43 +282,79 @@ export class Journal {
   }
 
   /**
-   * When the object wants to be woken for its runs, epoch milliseconds: at once while runs are due, else `watchdogMs` from now while any
-   * is running, so that an object which dies goes on by itself. Stays the same until it has passed. `null` when nothing is running.
+   * When the object wants to be woken for its runs, epoch milliseconds: at once while runs are due, else when the soonest of those that sleep goes on,
+   * and `watchdogMs` from now while any is running, so that an object which dies goes on by itself; that stays the same until it has passed. While one is
+   * held, `heldLookMs` from now.
+   * `null` when nothing is running and nothing waits for an instant.
    */
   nextWakeMs(): number | null {
     const now = this.#ports.clock.now()
-    if (this.#due.size > 0 && this.#lanes === 0) return now
-    if (!this.#runs.anyRunning()) this.#wakeAt = null
-    // A clock that was set back must not put the watchdog off by more than its period.
-    else if (this.#wakeAt === null || this.#wakeAt <= now || this.#wakeAt > now + this.#limits.watchdogMs)
-      this.#wakeAt = now + this.#limits.watchdogMs
-    return this.#wakeAt
+    if (this.#due.size > 0 && this.#lanes < this.#limits.resumesAtOnce) return now
+    this.#wakeAt = this.#runs.anyRunning() ? nextLook(this.#wakeAt, now, this.#limits.watchdogMs) : null
+    this.#lookAt = this.#runs.anyHeld() ? nextLook(this.#lookAt, now, this.#limits.heldLookMs) : null
+    let soonest = this.#wakeAt
+    for (const at of [this.#lookAt, this.#executions.rests.nextMs(), this.#runs.nextParked()])
+      if (at !== null && (soonest === null || at < soonest)) soonest = at
+    return soonest
   }
 
   /**
    * Ends a run as cancelled: its signals abort, its steps get `RUN_CANCELLED`, and no step of it begins any more. Whoever awaits it is
-   * rejected at once; code that ignores the signal goes on unseen. A run that has ended stays as it is.
+   * rejected at once; code that ignores the signal goes on unseen. One with steps that can be undone ends when they are, and is running until then.
+   * A run that has ended stays as it is.
    *
    * @returns the run as it is then
    * @throws `RUN_UNKNOWN`
    */
   cancel(runId: string): RunRecord {
-    const row = this.#runs.get(runId)
-    if (row.status !== 'running') return toRunRecord(row)
+    return this.#cancel(this.#runs.get(runId))
+  }
+
+  #cancel(row: RunRow): RunRecord {
+    const { run_id: runId, status } = row
+    if (row.ended_at !== null || status === 'undoing') return toRunRecord(row)
     this.#unlaunched.delete(runId)
     this.#due.delete(runId)
-    this.#executions.cancel(row)
+    const undoing = this.#executions.cancel(row)
+    if (undoing && !this.#executions.find(runId)) this.#nowDue(runId)
     return toRunRecord(this.#runs.get(runId))
   }
 
   /**
    * The runs of this object, newest first, without their steps.
-   * @param page `limit` 1 to 500, default 50; `before` the id of a run to go on behind
+   * @param page `limit` 1 to 500, default 50; `before` the id of a run to go on behind; `tag` one that they have
    * @throws `RUN_UNKNOWN` when `before` is gone
    */
-  runs({ limit = 50, before }: { limit?: number; before?: string } = {}): RunView[] {
+  runs({ limit = 50, before, tag }: { limit?: number; before?: string; tag?: string } = {}): RunView[] {
     const beforeSeq = before === undefined ? Number.MAX_SAFE_INTEGER : this.#runs.get(before).seq
-    return this.#runs.page(beforeSeq, Math.min(Math.max(1, limit), runsShown)).map((row) => this.#runs.view(row))
+    return this.#runs.page(beforeSeq, Math.min(Math.max(1, limit), runsShown), tag).map((row) => this.#runs.view(row))
+  }
+
+  /** A run without its steps. @throws `RUN_UNKNOWN` */
+  status(runId: string): RunView {
+    return this.#runs.view(this.#runs.get(runId))
+  }
+
+  /**
+   * No step of this object that can still be attempted began before this instant, epoch milliseconds: runs that failed or were cancelled may be
+   * retried for as long as `keepMs`.
+   */
+  oldestOpen(keepMs: number): number {
+    const now = this.#ports.clock.now()
+    return Math.min(now, this.#runs.oldestOpen(now - keepMs) ?? now)
+  }
+
+  /** Where runs stand; those that are not there, or not any more, are absent. */
+  statuses(runIds: readonly string[]): Map<string, RunStatus> {
+    return this.#runs.statuses(runIds)
+  }
+
+  /**
+   * The runs whose ids begin with a text, the last of them in the order of ids first, without their steps.
+   * @param page `limit` 1 to 500, default 50; `before` the id of a run to go on behind
+   */
+  runsNamed(prefix: string, { limit = 50, before }: { limit?: number; before?: string } = {}): RunView[] {
+    return this.#runs.named(prefix, before, Math.min(Math.max(1, limit), runsShown)).map((row) => this.#runs.view(row))
   }
 
   /** A run with its first 2,000 steps. @throws `RUN_UNKNOWN` */
@@ -227,7 +374,7 @@ export class Journal {
 
   /**
    * The result of a run that is done, as often as it is asked for; a stream as a `StoredStream`.
-   * @throws the run's error; `RUN_NOT_ENDED` (retryable), `RUN_CANCELLED`, `RESULT_NOT_STORED`, `RUN_UNKNOWN`
+   * @throws the run's error; `RUN_NOT_ENDED` and `RUN_HELD` (retryable), `RUN_CANCELLED`, `RESULT_NOT_STORED`, `RUN_UNKNOWN`
    */
   result(runId: string): unknown {
     return this.#resultOf(this.#runs.get(runId))
@@ -238,15 +385,15 @@ export class Journal {
    * in a later turn. A run that is partly removed is not shown any more, and its id and key may be used anew once it is gone.
    */
   prune(beforeMs: number): { removed: number; more: boolean } {
-    return this.#pruner.bite(beforeMs)
+    const { removed, more } = this.#pruner.bite(beforeMs)
+    return { removed, more: this.#pruner.biteSignals(this.#signals, this.#ports.clock.now(), beforeMs) || more }
   }
 
   async #workLane(): Promise<void> {
     try {
       for (const runId of this.#due) {
         this.#due.delete(runId)
-        // A failure of the run is in its row. A store that failed leaves the row running, and the watchdog comes again.
-        await Promise.allSettled([this.launch(runId)])
+        await this.work(runId)
       }
     } finally {
       this.#lanes--
@@ -255,26 +402,60 @@ export class Journal {
 
   // Rows
 
-  #insert(runId: string, key: string | undefined, target: RunTarget, attempt: number, args: unknown[]): RunRow {
-    let row: RunRow | undefined
-    this.#values.put(args, `The arguments of run '${runId}'`, (stored) => {
-      row = this.#runs.insert(runId, key, target, attempt, stored, this.#ports.clock.now())
-    })
-    return row ?? this.#runs.get(runId)
+  #newRun(run: Pick<NewRun, 'runId' | 'target'> & Partial<NewRun>): NewRun {
+    const defaults = { key: undefined, attempt: 0, tags: undefined, parent: undefined }
+    return { ...defaults, version: this.#ports.codeVersion, signalsFrom: this.#signals.last, ...run }
   }
 
-  #insertAdopted(runId: string, key: string | undefined, target: RunTarget, args: unknown[]): RunRow {
+  #insert(run: NewRun, args: unknown[]): RunRow {
+    let row: RunRow | undefined
+    this.#values.put(args, `The arguments of run '${run.runId}'`, (stored) => {
+      row = this.#runs.insert(run, stored, this.#ports.clock.now())
+    })
+    return row ?? this.#runs.get(run.runId)
+  }
+
+  #insertAdopted(run: NewRun, args: unknown[]): RunRow {
     try {
-      return this.#insert(runId, key, target, 1, args)
+      return this.#insert(run, args)
     } catch (thrown) {
       if (codeOf(thrown) !== 'NOT_STORABLE' && codeOf(thrown) !== 'RESULT_TOO_LARGE') throw thrown
       const text = `u${storableError(thrown).message}`
-      return this.#runs.insert(runId, key, target, 1, { text, valueId: null }, this.#ports.clock.now())
+      return this.#runs.insert(run, { text, valueId: null }, this.#ports.clock.now())
     }
   }
 
+  #startChild(runId: string, parent: { seq: number; stepId: string }, target: RunTarget, args: unknown[], again: boolean): RunRow {
+    const known = this.#runs.find(runId)
+    if (known && again) this.reopen(runId)
+    if (!known) {
+      checkId(runId, 'run id')
+      // What came since the run began that waits for it may be for either.
+      const signalsFrom = this.#runs.findBySeq(parent.seq)?.signals_from ?? this.#signals.last
+      this.#insert(this.#newRun({ runId, target, parent, signalsFrom }), args)
+      this.#unlaunched.add(runId)
+    }
+    // It ends in its own row, and whoever waits is told of that.
+    if (!known || again) this.launch(runId).catch(() => undefined)
+    return this.#runs.get(runId)
+  }
+
+  /** A step of a run has what it waited for, in its row. */
+  #goOn(seq: number, stepId: string): void {
+    const row = this.#runs.findBySeq(seq)
+    if (!row) return
+    const active: ActiveRun | undefined = this.#executions.find(row.run_id)
+    if (active) active.awaited.get(stepId)?.wake()
+    else if (this.#runs.unpark(seq)) this.#nowDue(row.run_id)
+  }
+
+  #nowDue(runId: string): void {
+    this.#due.add(runId)
+    this.#ports.wake?.()
+  }
+
   #resultOf(row: RunRow): unknown {
-    if (row.status === 'running') throw runUnderWay(row.run_id)
+    if (statusOf(row) === 'running') throw runUnderWay(row.run_id)
     if (row.status !== 'done') throw errorOf(row)
     return this.#values.get(row.result ?? '')
   }
@@ -285,6 +466,22 @@ export class Journal {
       .page(row.seq, afterOrdinal, limit)
       .map((step) => this.#steps.view(step, live?.get(step.stepId)?.progress ?? step.progress))
   }
+}
+
+/** When to look next, every `ms`. A clock that was set back must not put it off by more than that. */
+function nextLook(at: number | null, now: number, ms: number): number {
+  return at === null || at <= now || at > now + ms ? now + ms : at
+}
+
+/** @throws `INVALID_RUN_TAGS` */
+function checkTags(tags: unknown): void {
+  const isTag = (tag: unknown): boolean => typeof tag === 'string' && tag.length > 0 && tag.length <= maxTagLength
+  if (tags === undefined || (Array.isArray(tags) && tags.length <= maxTags && tags.every(isTag))) return
+  throw new DotdoError(
+    'INVALID_RUN_TAGS',
+    `The tags of a run are a list of at most ${maxTags} texts of 1 to ${maxTagLength} characters. Leave out what nobody looks for.`,
+    { data: { maxTags, maxTagLength } },
+  )
 }
 
 /** @throws `INVALID_RUN_ID` */

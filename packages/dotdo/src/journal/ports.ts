@@ -33,9 +33,26 @@ export interface JournalPorts {
   /** Makes large stored values smaller. Absent: they are stored as they are; those that were made smaller can then not be read. */
   compression?: Compression
 
+  /**
+   * The version of the code that runs, where the platform tells; the same for the life of an instance. Runs in flight are compared with it.
+   */
+  codeVersion?: string
+
+  /** What a run does that began with another version than runs now. Absent: `latest`. */
+  deployPolicy?: DeployPolicy
+
+  /** Is told that `nextWakeMs()` or `resumeDue()` may have something sooner. Called in the middle of things: look at the end of the turn. */
+  wake?(): void
+
   /** Tells whoever watches, in memory and best effort: nothing depends on it. Must not throw. */
   observe(event: LiveEventBody): void
 }
+
+/**
+ * What a run does when the code is deployed anew while it is in flight. `latest`: it goes on with the new code. `pin`: it is held until its version
+ * is back, or somebody accepts the new one for it. `ask`: it is held until somebody accepts or cancels, or its version is back.
+ */
+export type DeployPolicy = 'latest' | 'pin' | 'ask'
 
 /** zstd (RFC 8878): frames of one object are read by any later one. */
 export interface Compression {
@@ -62,6 +79,18 @@ export interface JournalLimits {
   retryDelayMs: number
   /** Live progress of one step is told at most this often. Milliseconds. */
   progressMs: number
+  /** A run in which nothing has happened for as long, and which only sleeps or waits, is parked: the object may then be evicted. Milliseconds. */
+  parkAfterMs: number
+  /** How many parked runs are kept in memory, so that they need no replay when the object was not evicted. */
+  parkedInMemory: number
+  /** How long an event that was received is kept for waits that begin after it came. Milliseconds. */
+  signalWindowMs: number
+  /** How many such events are kept, the newest. */
+  signalsKept: number
+  /** While a run is held, the object wants to be woken this often, to see whether the run's version of the code is back. Milliseconds. */
+  heldLookMs: number
+  /** How long the replay of a run whose steps are to be undone may take until all that can undo is known. Milliseconds. */
+  undoReplayMs: number
 }
 
 /** The limits that hold where none are given. */
@@ -71,4 +100,10 @@ export const defaultLimits: JournalLimits = {
   resumesAtOnce: 100,
   retryDelayMs: 3_600_000,
   progressMs: 250,
+  parkAfterMs: 10_000,
+  parkedInMemory: 1000,
+  signalWindowMs: 86_400_000,
+  signalsKept: 1000,
+  heldLookMs: 3_600_000,
+  undoReplayMs: 30_000,
 }

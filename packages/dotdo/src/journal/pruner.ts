@@ -1,4 +1,6 @@
 import type { Store } from '../base/ports.ts'
+import { Rates } from './limiter.ts'
+import type { SignalTable } from './signals.ts'
 import type { ValueStore } from './values.ts'
 
 /** Rows that one bite removes at most: steps and chunks of half a MiB, so a bite is at most a few hundred MiB of freed pages. */
@@ -23,7 +25,8 @@ export class Pruner {
       // Ids and keys are given free at once; '\n' cannot begin an id that a user gave and that is still shown.
       const marked = this.#store.sql(
         `UPDATE dotdo_runs SET status = 'pruned', key = NULL, run_id = char(10) || seq
-        WHERE seq IN (SELECT seq FROM dotdo_runs WHERE ended_at < ? AND status <> 'pruned' ORDER BY ended_at LIMIT ?) RETURNING seq`,
+        WHERE seq IN (SELECT seq FROM dotdo_runs AS ended WHERE ended_at < ? AND status <> 'pruned'
+          AND NOT EXISTS (SELECT 1 FROM dotdo_runs AS parent WHERE parent.seq = ended.parent AND parent.ended_at IS NULL) ORDER BY ended_at LIMIT ?) RETURNING seq`,
         beforeMs,
         biteRuns,
       )
@@ -44,6 +47,12 @@ export class Pruner {
     })
   }
 
+  /** Removes signals and places under rates that nobody can need any more; returns whether there may be more. */
+  biteSignals(signals: SignalTable, now: number, beforeMs: number): boolean {
+    const rates = new Rates(this.#store).prune(beforeMs, biteRows)
+    return this.#store.transaction(() => signals.prune(now, biteRuns)) === biteRuns || rates === biteRows
+  }
+
   /** Removes what a run owns, at most `budget` rows of it; returns how many. Fewer than `budget`: all of it is gone. */
   #removeRun(run: number, values: (number | null)[], budget: number): number {
     let used = 0
@@ -51,14 +60,16 @@ export class Pruner {
       if (valueId !== null) used += this.#values.remove(valueId, budget - used)
       if (used >= budget) return used
     }
-    const steps = this.#store.sql<{ step_id: string; value_id: number | null }>(
-      'SELECT step_id, value_id FROM dotdo_steps WHERE run = ? LIMIT ?',
+    const steps = this.#store.sql<{ step_id: string; value_id: number | null; checkpoint_value: number | null }>(
+      'SELECT step_id, value_id, checkpoint_value FROM dotdo_steps WHERE run = ? LIMIT ?',
       run,
       budget - used,
     )
     for (const step of steps) {
-      if (step.value_id !== null) used += this.#values.remove(step.value_id, budget - used)
-      if (used >= budget) return used
+      for (const valueId of [step.value_id, step.checkpoint_value]) {
+        if (valueId !== null) used += this.#values.remove(valueId, budget - used)
+        if (used >= budget) return used
+      }
       this.#store.sql('DELETE FROM dotdo_steps WHERE run = ? AND step_id = ?', run, step.step_id)
       used++
       if (used >= budget) return used

@@ -1,4 +1,4 @@
-import { decodeValue } from '../base/codec.ts'
+import { decodeValue, encodeValue } from '../base/codec.ts'
 import { DotdoError, fromErrorRecord, type ErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
 import type { RunStatus, RunTarget, RunView } from '../base/views.ts'
@@ -18,22 +18,53 @@ export interface RunRecord {
   endedAt?: number
 }
 
+/** What a row says of where its run stands; see tables.ts for those that people do not see as such. */
+export type StoredStatus = RunStatus | 'parked' | 'undoing'
+
+/** How a run is to end when its steps have been undone. */
+export interface Ending {
+  status: 'failed' | 'cancelled'
+  error: ErrorRecord
+}
+
 /** A row of `dotdo_runs`. */
 export type RunRow = {
   seq: number
   run_id: string
   key: string | null
   target: string
-  status: RunStatus
+  status: StoredStatus
   attempt: number
   args: string
   result: string | null
   error: string | null
   started_at: number
   ended_at: number | null
+  version: string | null
+  tags: string | null
+  wake_at: number | null
+  resumes_from: number
+  parent: number | null
+  parent_step: string | null
+  ending: string | null
+  signals_from: number
 }
 
-const columns = 'seq, run_id, key, target, status, attempt, args, result, error, started_at, ended_at'
+/** What a run is started with, as its row takes it. */
+export interface NewRun {
+  runId: string
+  key: string | undefined
+  target: RunTarget
+  attempt: number
+  tags: readonly string[] | undefined
+  version: string | undefined
+  parent: { seq: number; stepId: string } | undefined
+  /** The number of the last signal that came before it. */
+  signalsFrom: number
+}
+
+const columns =
+  'seq, run_id, key, target, status, attempt, args, result, error, started_at, ended_at, version, tags, wake_at, resumes_from, parent, parent_step, ending, signals_from'
 
 /** Reads and writes `dotdo_runs`. What may follow on what is decided by the journal. */
 export class RunTable {
@@ -65,22 +96,116 @@ export class RunTable {
     )
   }
 
-  insert(runId: string, key: string | undefined, target: RunTarget, attempt: number, args: Stored, now: number): RunRow {
+  insert(run: NewRun, args: Stored, now: number): RunRow {
     return this.#store.sql<RunRow>(
-      `INSERT INTO dotdo_runs (run_id, key, target, status, attempt, args, args_value, started_at) VALUES (?, ?, ?, 'running', ?, ?, ?, ?) RETURNING ${columns}`,
-      runId,
-      key ?? null,
-      JSON.stringify(target),
-      attempt,
+      `INSERT INTO dotdo_runs (run_id, key, target, status, attempt, args, args_value, started_at, version, tags, parent, parent_step, signals_from)
+        VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING ${columns}`,
+      run.runId,
+      run.key ?? null,
+      JSON.stringify(run.target),
+      run.attempt,
       args.text,
       args.valueId,
       now,
+      run.version ?? null,
+      run.tags && run.tags.length > 0 ? JSON.stringify(run.tags) : null,
+      run.parent?.seq ?? null,
+      run.parent?.stepId ?? null,
+      run.signalsFrom,
     )[0]!
   }
 
   /** Counts one more execution. */
   began(seq: number, attempt: number): void {
     this.#store.sql('UPDATE dotdo_runs SET attempt = ? WHERE seq = ?', attempt, seq)
+  }
+
+  /** Writes that nothing of a run need be in memory until an instant, or until something comes for it. What it did so far is no crash. */
+  park(seq: number, wakeAt: number | null, attempt: number): void {
+    this.#store.sql(
+      `UPDATE dotdo_runs SET status = 'parked', wake_at = ?, resumes_from = ? WHERE seq = ? AND status = 'running'`,
+      wakeAt,
+      attempt,
+      seq,
+    )
+  }
+
+  /** Writes that a run goes on. Returns whether it was parked. */
+  unpark(seq: number): boolean {
+    return (
+      this.#store.sql(`UPDATE dotdo_runs SET status = 'running', wake_at = NULL WHERE seq = ? AND status = 'parked' RETURNING seq`, seq)
+        .length > 0
+    )
+  }
+
+  /** Runs that are parked until an instant that has come, the one that has waited longest first. */
+  parkedUntil(now: number, limit: number): RunRow[] {
+    return this.#store.sql<RunRow>(
+      `SELECT ${columns} FROM dotdo_runs WHERE status = 'parked' AND wake_at <= ? ORDER BY wake_at LIMIT ?`,
+      now,
+      limit,
+    )
+  }
+
+  /** When the next parked run goes on, if any has an instant. */
+  nextParked(): number | null {
+    const at = this.#store.sql(`SELECT MIN(wake_at) AS at FROM dotdo_runs WHERE status = 'parked'`)[0]?.at
+    return at === null || at === undefined ? null : Number(at)
+  }
+
+  /** Writes that a policy keeps a run from going on. */
+  hold(seq: number, reason: ErrorRecord): void {
+    this.#store.sql(`UPDATE dotdo_runs SET status = 'held', error = ?, wake_at = NULL WHERE seq = ?`, encodeError(reason), seq)
+  }
+
+  /** Lets a run that was held go on, from now on as one of `version`. */
+  release(seq: number, version: string | null): void {
+    this.#store.sql(
+      `UPDATE dotdo_runs SET status = CASE WHEN ending IS NULL THEN 'running' ELSE 'undoing' END, error = NULL, version = ? WHERE seq = ?`,
+      version,
+      seq,
+    )
+  }
+
+  /** Lets the runs go on that are held and began with this version. */
+  releaseAll(version: string): void {
+    this.#store.sql(
+      `UPDATE dotdo_runs SET status = CASE WHEN ending IS NULL THEN 'running' ELSE 'undoing' END, error = NULL WHERE status = 'held' AND version = ?`,
+      version,
+    )
+  }
+
+  anyHeld(): boolean {
+    return this.#store.sql(`SELECT 1 FROM dotdo_runs WHERE status = 'held' LIMIT 1`).length > 0
+  }
+
+  /** Writes how a run will end when its steps are undone; from then on no step of it begins that undoes nothing. */
+  undoing(seq: number, ending: Ending): void {
+    this.#store.sql(
+      `UPDATE dotdo_runs SET status = 'undoing', wake_at = NULL, ending = ?, error = ? WHERE seq = ?`,
+      encodeValue(ending, 'the end of a run'),
+      encodeError(ending.error),
+      seq,
+    )
+  }
+
+  /** The runs that a run has begun and that have not ended. */
+  openChildren(seq: number): RunRow[] {
+    return this.#store.sql<RunRow>(`SELECT ${columns} FROM dotdo_runs WHERE parent = ? AND ended_at IS NULL`, seq)
+  }
+
+  findBySeq(seq: number): RunRow | undefined {
+    return this.#store.sql<RunRow>(`SELECT ${columns} FROM dotdo_runs WHERE seq = ?`, seq)[0]
+  }
+
+  /** Whether any run has not ended: only then can a wait be for what is received now. */
+  anyOpen(): boolean {
+    return (
+      this.#store.sql(
+        `SELECT 1 WHERE EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'running') OR EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'parked')
+          OR EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'held')`,
+      ).length > 0
+    )
   }
 
   done(seq: number, result: Stored, now: number): void {
@@ -97,27 +222,74 @@ export class RunTable {
     this.#store.sql('UPDATE dotdo_runs SET status = ?, error = ?, ended_at = ? WHERE seq = ?', status, encodeError(error), now, seq)
   }
 
-  /** Takes back the end of a run: it is running again, and has not been executed. */
-  reopen(seq: number): void {
-    this.#store.sql(`UPDATE dotdo_runs SET status = 'running', attempt = 0, error = NULL, ended_at = NULL WHERE seq = ?`, seq)
+  /** Takes back the end of a run: it is running again, with all of its resumes, as one of `version`. */
+  reopen(seq: number, version: string | null): void {
+    this.#store.sql(
+      `UPDATE dotdo_runs SET status = 'running', resumes_from = attempt, error = NULL, ending = NULL, ended_at = NULL, version = COALESCE(?, version) WHERE seq = ?`,
+      version,
+      seq,
+    )
   }
 
+  /** Whether any run is running or being undone: what a death of the object would interrupt. */
   anyRunning(): boolean {
-    return this.#store.sql(`SELECT 1 FROM dotdo_runs WHERE status = 'running' LIMIT 1`).length > 0
+    return (
+      this.#store.sql(
+        `SELECT 1 WHERE EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'running') OR EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'undoing')`,
+      ).length > 0
+    )
   }
 
-  /** The ids of all runs that have not ended, oldest first. */
+  /** When the first of the runs began that have not ended, or not well and after `endedAfter`. */
+  oldestOpen(endedAfter: number): number | null {
+    const running = `SELECT min(started_at) AS at FROM dotdo_runs WHERE status IN ('running', 'parked', 'held', 'undoing')`
+    const ended = `SELECT min(started_at) AS at FROM dotdo_runs WHERE ended_at > ? AND status IN ('failed', 'cancelled')`
+    const rows = [...this.#store.sql<{ at: number | null }>(running), ...this.#store.sql<{ at: number | null }>(ended, endedAfter)]
+    const instants = rows.flatMap(({ at }) => (at === null ? [] : [at]))
+    return instants.length === 0 ? null : Math.min(...instants)
+  }
+
+  /** The ids of all runs that are running or being undone, oldest first. */
   running(): string[] {
     return this.#store
-      .sql<{ run_id: string }>(`SELECT run_id FROM dotdo_runs WHERE status = 'running' ORDER BY seq`)
+      .sql<{ run_id: string }>(
+        `SELECT run_id FROM (SELECT seq, run_id FROM dotdo_runs WHERE status = 'running' UNION ALL SELECT seq, run_id FROM dotdo_runs WHERE status = 'undoing') ORDER BY seq`,
+      )
       .map((row) => row.run_id)
   }
 
-  /** Newest first. */
-  page(beforeSeq: number, limit: number): RunRow[] {
+  /** Newest first, those with a tag where one is given. */
+  page(beforeSeq: number, limit: number, tag?: string): RunRow[] {
+    if (tag === undefined) {
+      return this.#store.sql<RunRow>(
+        `SELECT ${columns} FROM dotdo_runs WHERE seq < ? AND status <> 'pruned' ORDER BY seq DESC LIMIT ?`,
+        beforeSeq,
+        limit,
+      )
+    }
     return this.#store.sql<RunRow>(
-      `SELECT ${columns} FROM dotdo_runs WHERE seq < ? AND status <> 'pruned' ORDER BY seq DESC LIMIT ?`,
+      `SELECT ${columns} FROM dotdo_runs WHERE seq < ? AND status <> 'pruned' AND EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)
+        ORDER BY seq DESC LIMIT ?`,
       beforeSeq,
+      tag,
+      limit,
+    )
+  }
+
+  statuses(runIds: readonly string[]): Map<string, RunStatus> {
+    const rows = this.#store.sql<Pick<RunRow, 'run_id' | 'status'>>(
+      `SELECT run_id, status FROM dotdo_runs WHERE run_id IN (SELECT value FROM json_each(?)) AND status <> 'pruned'`,
+      JSON.stringify(runIds),
+    )
+    return new Map(rows.map((row) => [row.run_id, statusOf(row)]))
+  }
+
+  /** Those whose ids begin with a text, in falling order of ids: U+10FFFF is behind whatever follows it. */
+  named(prefix: string, before: string | undefined, limit: number): RunRow[] {
+    return this.#store.sql<RunRow>(
+      `SELECT ${columns} FROM dotdo_runs WHERE run_id >= ? AND run_id < ? AND status <> 'pruned' ORDER BY run_id DESC LIMIT ?`,
+      prefix,
+      before ?? `${prefix}\u{10FFFF}`,
       limit,
     )
   }
@@ -126,15 +298,35 @@ export class RunTable {
     return {
       runId: row.run_id,
       target: readTarget(row),
-      status: row.status,
+      status: statusOf(row),
       attempt: Math.max(1, row.attempt),
       startedAt: row.started_at,
       ...(row.ended_at !== null && { endedAt: row.ended_at }),
       input: this.#values.preview(row.args),
       ...(row.result !== null && { result: this.#values.preview(row.result) }),
       ...(row.error !== null && { error: readError(row.error) }),
+      ...(row.tags !== null && { tags: JSON.parse(row.tags) as string[] }),
+      ...(row.version !== null && { version: row.version }),
+      ...(row.status === 'parked' && { parked: row.wake_at === null ? {} : { until: row.wake_at } }),
+      ...(row.status === 'undoing' && { undoing: true as const }),
+      ...this.#parentOf(row),
     }
   }
+
+  #parentOf(row: RunRow): Pick<RunView, 'parent'> {
+    const parent = row.parent === null ? undefined : this.findBySeq(row.parent)
+    return parent && row.parent_step !== null ? { parent: { runId: parent.run_id, stepId: row.parent_step } } : {}
+  }
+}
+
+/** Where a run stands for those outside: parked and being undone, it has not ended, so it is running. */
+export function statusOf({ status }: Pick<RunRow, 'status'>): RunStatus {
+  return status === 'parked' || status === 'undoing' ? 'running' : status
+}
+
+/** How a run that is being undone is to end. */
+export function endingOf(row: RunRow): Ending | undefined {
+  return row.ending === null ? undefined : (decodeValue(row.ending) as Ending)
 }
 
 /** A row as the journal tells of it to its callers. */
@@ -143,7 +335,7 @@ export function toRunRecord(row: RunRow): RunRecord {
     runId: row.run_id,
     ...(row.key !== null && { key: row.key }),
     target: readTarget(row),
-    status: row.status,
+    status: statusOf(row),
     attempt: row.attempt,
     startedAt: row.started_at,
     ...(row.ended_at !== null && { endedAt: row.ended_at }),

@@ -1,34 +1,58 @@
 import { DotdoError } from '../base/errors.ts'
-import type { Progress } from '../base/views.ts'
+import type { Progress, RunTarget } from '../base/views.ts'
 import type { ActiveRun, StepUse } from './active-run.ts'
 import { Cancellation } from './cancellation.ts'
 import type { Execution, StepResult } from './execution.ts'
 import { runEnded, stepIdReused } from './failures.ts'
-import { planStep, type StepFunction, type StepOptions, type StepPlan } from './step-options.ts'
+import { mapItems, type MapOptions } from './map-items.ts'
+import type { ReceivedEvent } from './signals.ts'
+import { planStep, type StepContext, type StepFunction, type StepOptions, type StepPlan } from './step-options.ts'
+import { StepPromise } from './step-promise.ts'
+import { planChild, planSleep, planSleepUntil, planWait, type RestPlan, type WaitOptions } from './wait-options.ts'
 
 /** What a scope hands its steps to. */
 export interface StepDriver {
   /** Does the step or finds its result. @param again the id was used before in this execution, so there may be a row */
   perform(run: ActiveRun, scope: Scope, fn: StepFunction<unknown>, plan: StepPlan, again: boolean): Promise<unknown>
+  /** Rests until what the plan waits for is there. @param again as above */
+  rest(run: ActiveRun, scope: Scope, plan: RestPlan, again: boolean): Promise<unknown>
+  /** Is told that a step of the run begins. */
+  begins(run: ActiveRun): void
+  /** Is told that one is among those under way; it may rest already. */
+  opened(run: ActiveRun): void
+  /** Is told that one has ended. */
+  ends(run: ActiveRun): void
   progress(run: ActiveRun, stepId: string, progress: Progress): void
 }
 
 /** The run's own scope, or that of one attempt of a step: decides whether a use of a step id is right, and counts ordinals. */
 export class Scope implements Execution {
   readonly stepId: string | undefined
+  readonly stepStartedAt: number | undefined
   readonly cancellation: Cancellation
   /** Whether steps were begun in it. */
   nested = false
+  /** The key under which its step holds a place. */
+  holds: string | undefined
   readonly #run: ActiveRun
   readonly #driver: StepDriver
   readonly #parent: Scope | undefined
+  /** How often its step was done anew after it had been undone. */
+  readonly #round: number
   #ordinals: Map<string, number> | undefined
 
-  constructor(run: ActiveRun, driver: StepDriver, within?: { parent: Scope; stepId: string }) {
+  /** @param within the step that it is an attempt of; `undefined` for the run's own. A scope without a parent stops by itself alone */
+  constructor(
+    run: ActiveRun,
+    driver: StepDriver,
+    within?: { parent?: Scope; stepId: string | undefined; startedAt?: number; round?: number },
+  ) {
     this.#run = run
     this.#driver = driver
     this.#parent = within?.parent
     this.stepId = within?.stepId
+    this.stepStartedAt = within?.startedAt
+    this.#round = within?.round ?? 1
     this.cancellation = within ? new Cancellation() : run.cancellation
   }
 
@@ -40,19 +64,44 @@ export class Scope implements Execution {
     return this.cancellation.signal
   }
 
-  async step<T>(fn: StepFunction<T>, options: StepOptions): Promise<StepResult<T>> {
-    const plan = planStep(options)
-    if (typeof fn !== 'function') {
-      throw new DotdoError(
-        'INVALID_STEP_OPTIONS',
-        `Step '${plan.stepId}' is given a ${typeof fn} instead of a function. Write this.do(() => work(), { stepId }), so that a replay can leave the work out.`,
-        {
-          data: { stepId: plan.stepId },
-        },
-      )
-    }
-    // The one place where what was stored gets its type back: T says what the function gives, and the codec gives that back.
-    return this.#use(fn, plan) as Promise<StepResult<T>>
+  step<T>(fn: StepFunction<T>, options: StepOptions<NoInfer<Awaited<T>>>): Promise<StepResult<T>> {
+    return this.#watched(() => {
+      const plan = planStep(options)
+      checkFunction(plan.stepId, fn)
+      return this.#use(fn, plan.stepId, describe(fn), (again) => this.#driver.perform(this.#run, this, fn, plan, again))
+      // The one place where what was stored gets its type back: T says what the function gives, and the codec gives that back.
+    }) as Promise<StepResult<T>>
+  }
+
+  sleep(duration: number | string, options: { stepId: string }): Promise<void> {
+    return this.#rest(() => planSleep(duration, options), `this.sleep(${JSON.stringify(duration)})`) as Promise<void>
+  }
+
+  sleepUntil(instant: number | Date | string, options: { stepId: string }): Promise<void> {
+    return this.#rest(() => planSleepUntil(instant, options), 'this.sleepUntil') as Promise<void>
+  }
+
+  waitFor<Payload>(type: string, options: WaitOptions): Promise<ReceivedEvent<Payload> | null> {
+    return this.#rest(() => planWait(type, options), `this.waitFor('${type}')`) as Promise<ReceivedEvent<Payload> | null>
+  }
+
+  callRun(target: RunTarget, args: unknown[], options: { stepId: string }): Promise<unknown> {
+    return this.#rest(() => planChild(target, args, options), 'a run')
+  }
+
+  map<Item, T>(
+    items: Iterable<Item> | AsyncIterable<Item>,
+    fn: (item: Item, context: StepContext) => T,
+    options: MapOptions<Item, NoInfer<Awaited<T>>>,
+  ): Promise<StepResult<T>[]> {
+    const { groups } = this.#run
+    return this.#watched(() => {
+      const all = mapItems(items, fn, options, (work, plan) => this.step(work, plan))
+      groups.add(all)
+      const close = (): void => void groups.delete(all)
+      all.then(close, close)
+      return all
+    }) as Promise<StepResult<T>[]>
   }
 
   nextOrdinal(label = ''): number {
@@ -63,7 +112,7 @@ export class Scope implements Execution {
   }
 
   nextKey(label = ''): string {
-    const place = this.stepId === undefined ? escapeId(this.runId) : idempotencyKey(this.runId, this.stepId)
+    const place = this.stepId === undefined ? escapeId(this.runId) : idempotencyKey(this.runId, this.stepId, this.#round)
     return `${place}#${label}#${this.nextOrdinal(label)}`
   }
 
@@ -71,31 +120,63 @@ export class Scope implements Execution {
     this.#driver.progress(this.#run, stepId, progress)
   }
 
-  #use(fn: StepFunction<unknown>, plan: StepPlan): Promise<unknown> {
+  /** Whether this scope, or one around it, has a place under a key: what is inside of a step counts as that step. */
+  hasPlace(key: string): boolean {
+    return this.holds === key || (this.#parent?.hasPlace(key) ?? false)
+  }
+
+  #rest(planned: () => RestPlan, text: string): Promise<unknown> {
+    return this.#watched(() => {
+      const plan = planned()
+      // Each call is a use of its own: two sleeps with one id would else be one.
+      return this.#use(
+        () => {},
+        plan.stepId,
+        text,
+        (again) => this.#driver.rest(this.#run, this, plan, again),
+      )
+    })
+  }
+
+  /** The promise that the user gets. What is wrong with the call is told by it, too. */
+  #watched(begin: () => Promise<unknown>): Promise<unknown> {
+    const run = this.#run
+    // Of an execution that was let go of nothing is heard any more: another one goes on for it.
+    if (run.letGo) return new Promise(() => {})
+    let work: Promise<unknown>
+    try {
+      work = begin()
+    } catch (thrown) {
+      work = Promise.reject(thrown)
+    }
+    return StepPromise.of(work, (promise, thrown) => run.failed(promise, thrown))
+  }
+
+  #use(fn: object, stepId: string, text: string, perform: (again: boolean) => Promise<unknown>): Promise<unknown> {
     const run = this.#run
     this.cancellation.throwIfAborted()
     if (run.ended) throw runEnded(run.runId)
-    const text = describe(fn)
     for (let scope: Scope | undefined = this; scope; scope = scope.#parent) {
       // A step that waits for itself would wait for ever.
-      if (scope.stepId === plan.stepId) throw stepIdReused(plan.stepId, 'the step itself', `${text} inside of it`)
+      if (scope.stepId === stepId) throw stepIdReused(stepId, 'the step itself', `${text} inside of it`)
     }
-    const earlier = run.uses.get(plan.stepId)
+    const earlier = run.uses.get(stepId)
     if (earlier) {
-      if (!this.#isNextAttempt(earlier) && earlier.fn.deref() !== fn) throw stepIdReused(plan.stepId, earlier.text, text)
+      if (!this.#isNextAttempt(earlier) && earlier.fn.deref() !== fn) throw stepIdReused(stepId, earlier.text, text)
       if (earlier.promise && !earlier.scope.cancellation.aborted) return earlier.promise
     }
     this.nested = true
     const use: StepUse = { fn: new WeakRef(fn), text, scope: this, promise: undefined }
-    run.uses.set(plan.stepId, use)
-    const promise = earlier?.promise
-      ? this.#performAfter(earlier.promise, fn, plan)
-      : this.#driver.perform(run, this, fn, plan, earlier !== undefined)
+    run.uses.set(stepId, use)
+    this.#driver.begins(run)
+    const promise = earlier?.promise ? this.#performAfter(earlier.promise, perform) : perform(earlier !== undefined)
     use.promise = promise
     run.open.add(promise)
+    this.#driver.opened(run)
     const close = (): void => {
       use.promise = undefined
       run.open.delete(promise)
+      this.#driver.ends(run)
     }
     promise.then(close, close)
     return promise
@@ -107,20 +188,34 @@ export class Scope implements Execution {
   }
 
   /** The earlier use was stopped with its attempt and is about to write so; only then does its row tell the truth. */
-  async #performAfter(earlier: Promise<unknown>, fn: StepFunction<unknown>, plan: StepPlan): Promise<unknown> {
+  async #performAfter(earlier: Promise<unknown>, perform: (again: boolean) => Promise<unknown>): Promise<unknown> {
     await Promise.allSettled([earlier])
     this.cancellation.throwIfAborted()
-    return this.#driver.perform(this.#run, this, fn, plan, true)
+    return perform(true)
   }
 }
 
-/** `<run id>/<step id>`; a slash in the run's id is escaped, so that no two steps share a key. */
-export function idempotencyKey(runId: string, stepId: string): string {
-  return `${escapeId(runId)}/${stepId}`
+/**
+ * `<run id>/<step id>`; a slash in the run's id is escaped, so that no two steps share a key.
+ * @param round how often the step was done anew after it had been undone, from 1 on: what was taken back is not the same effect again
+ */
+export function idempotencyKey(runId: string, stepId: string, round = 1): string {
+  return `${escapeId(runId)}${round > 1 ? `#${round}` : ''}/${stepId}`
 }
 
 function escapeId(runId: string): string {
   return /[%/#]/.test(runId) ? runId.replace(/[%/#]/g, encodeURIComponent) : runId
+}
+
+function checkFunction(stepId: string, fn: unknown): void {
+  if (typeof fn === 'function') return
+  throw new DotdoError(
+    'INVALID_STEP_OPTIONS',
+    `Step '${stepId}' is given a ${typeof fn} instead of a function. Write this.do(() => work(), { stepId }), so that a replay can leave the work out.`,
+    {
+      data: { stepId },
+    },
+  )
 }
 
 /** A function for people: its name, else the beginning of its text on one line. */

@@ -2,57 +2,113 @@ import { isThenable } from '../base/thenable.ts'
 import { fromErrorRecord, isRetryable } from '../base/errors.ts'
 import type { Progress } from '../base/views.ts'
 import type { ActiveRun } from './active-run.ts'
+import { withAttempt } from './attempts.ts'
 import { Cancellation } from './cancellation.ts'
-import { rebuiltError, stepCrashed, stepTimeout, storableError } from './failures.ts'
+import { rebuiltError, runEnded, stepCrashed, stepTimeout, storableError } from './failures.ts'
+import { Places, Rates } from './limiter.ts'
 import type { JournalLimits, JournalPorts } from './ports.ts'
+import type { RestRunner } from './rest-runner.ts'
+import type { Rests } from './rests.ts'
 import { idempotencyKey, Scope, type StepDriver } from './scope.ts'
-import { retryDelayMs, type StepContext, type StepFunction, type StepPlan } from './step-options.ts'
-import type { Step, StepTable } from './steps.ts'
+import { retryDelayMs, undoPrefix, type Checkpoint, type StepContext, type StepFunction, type StepPlan } from './step-options.ts'
+import { newStep, type Step, type StepTable } from './steps.ts'
+import { assertUnchanged } from './unchanged.ts'
 import type { Stored, ValueStore } from './values.ts'
+import type { RestPlan } from './wait-options.ts'
+
+/** What steps share: those of one object. */
+export interface StepRooms {
+  steps: StepTable
+  values: ValueStore
+  rests: Rests
+  restRunner: RestRunner
+}
 
 /**
  * The life of a step: running -> done | failed | waiting -> running ...
  *
- * Invariants: 1. A row says `done` together with its result, in one transaction, and is then never written again. 2. A function runs only
- * under a row that says `running` with its attempt's number; in an execution that resumes, that row is on disk before. 3. A row found
+ * Invariants: 1. A row says `done` together with its result, in one transaction, and is then never written again, but that it was undone. 2. A function
+ * runs only under a row that says `running` with its attempt's number; in an execution that resumes, that row is on disk before. 3. A row found
  * `running` by a later execution is an attempt that crashed. 4. An attempt that ended (timeout, cancel, failure) writes nothing more,
- * however long its function goes on. 5. No more attempts than the plan allows begin, crashed ones included.
+ * however long its function goes on. 5. No more attempts than the plan allows begin, crashed ones included. 6. A place under a key is held by an
+ * attempt, from before it begins until it has ended, and given back whatever happens.
  */
 export class StepRunner implements StepDriver {
   readonly #ports: JournalPorts
   readonly #limits: JournalLimits
   readonly #steps: StepTable
   readonly #values: ValueStore
+  readonly #rests: Rests
+  readonly #restRunner: RestRunner
+  readonly #places = new Places()
+  readonly #rates: Rates
 
-  constructor(ports: JournalPorts, limits: JournalLimits, steps: StepTable, values: ValueStore) {
+  constructor(ports: JournalPorts, limits: JournalLimits, { steps, values, rests, restRunner }: StepRooms) {
     this.#ports = ports
     this.#limits = limits
     this.#steps = steps
     this.#values = values
+    this.#rests = rests
+    this.#restRunner = restRunner
+    this.#rates = new Rates(ports.store)
   }
 
   async perform(run: ActiveRun, scope: Scope, fn: StepFunction<unknown>, plan: StepPlan, again: boolean): Promise<unknown> {
     const found = again || !run.fresh ? run.write(() => this.#steps.find(run.seq, plan.stepId)) : undefined
-    if (found?.status === 'done') return this.#values.get(found.result ?? '')
+    const kind = plan.stepId.startsWith(undoPrefix) ? 'undo' : null
+    if (found) assertUnchanged(run.runId, found, { kind, version: plan.version, input: plan.input })
+    if (found?.status === 'done') {
+      if (plan.undo) this.#undoable(run, found, plan)
+      return this.#values.get(found.result ?? '')
+    }
     if (found?.status === 'failed') throw fromErrorRecord(found.error ?? storableError(undefined))
-    const step = found ?? this.#newStep(run, plan.stepId)
+    if (run.undoing && kind === null) throw runEnded(run.runId)
+    const step = found ?? this.#newStep(run, plan, kind)
     run.steps.set(plan.stepId, step)
     try {
       if (found) await this.#takeUp(run, scope, found, plan)
-      for (;;) {
-        this.#begin(run, step)
+      for (let isNew = !found; ; isNew = false) {
+        let begun = false
         try {
-          if (!run.fresh) await this.#sync(run, scope)
-          return await this.#attempt(run, scope, fn, plan, step)
+          const place = plan.concurrency || plan.rate ? await this.#place(run, scope, step, plan) : undefined
+          try {
+            this.#begin(run, step, isNew)
+            begun = true
+            if (!run.fresh) await this.#sync(run, scope)
+            const value = await this.#attempt(run, scope, fn, plan, step, place)
+            if (plan.undo) run.canUndo(plan)
+            return value
+          } finally {
+            if (place !== undefined) this.#places.free(place)
+          }
         } catch (thrown) {
+          // Stopped while it waited for its place: there is no attempt to write of.
+          if (!begun) throw thrown
           this.#fail(run, scope, plan, step, thrown)
         }
-        await this.#pause(scope, step)
+        await this.#pause(run, scope, step, plan)
       }
     } finally {
       run.steps.delete(plan.stepId)
       run.toldAt.delete(plan.stepId)
     }
+  }
+
+  rest(run: ActiveRun, scope: Scope, plan: RestPlan, again: boolean): Promise<unknown> {
+    return this.#restRunner.rest(run, scope, plan, again)
+  }
+
+  begins(run: ActiveRun): void {
+    this.#rests.goesOn(run)
+  }
+
+  opened(run: ActiveRun): void {
+    if (run.resting.size > 0) this.#rests.consider(run)
+  }
+
+  ends(run: ActiveRun): void {
+    run.activity++
+    if (run.resting.size > 0) this.#rests.consider(run)
   }
 
   /** Merges, tells at most every `progressMs`, and leaves a step alone that is not under way: its attempt is over. */
@@ -68,44 +124,86 @@ export class StepRunner implements StepDriver {
     this.#tell('step.progress', run, step)
   }
 
-  #newStep(run: ActiveRun, stepId: string): Step {
-    return {
-      run: run.seq,
-      stepId,
-      ordinal: run.nextOrdinal++,
-      status: 'waiting',
-      attempt: 0,
-      startedAt: this.#ports.clock.now(),
-      endedAt: null,
-      nextAttemptAt: null,
-      progress: null,
-      result: null,
-      valueId: null,
-      error: null,
+  /** What an attempt has stored last. */
+  checkpoint(step: Step): unknown {
+    return step.checkpoint === null ? undefined : this.#values.get(step.checkpoint)
+  }
+
+  /** Stores where an attempt would go on from, in the place of what was stored before. */
+  putCheckpoint(step: Step, value: unknown): void {
+    this.#ports.store.transaction(() => {
+      const before = step.checkpointValue
+      this.#values.put(value, `The checkpoint of step '${step.stepId}'`, ({ text, valueId }) => {
+        this.#steps.putCheckpoint({ ...step, checkpoint: text, checkpointValue: valueId })
+        if (before !== null) this.#values.remove(before)
+        step.checkpoint = text
+        step.checkpointValue = valueId
+      })
+    })
+  }
+
+  #newStep(run: ActiveRun, plan: StepPlan, kind: 'undo' | null): Step {
+    const step = newStep(run.seq, plan.stepId, run.nextOrdinal++, this.#ports.clock.now(), kind)
+    step.version = plan.version
+    step.input = plan.input
+    if (plan.undo) step.undo = 1
+    return step
+  }
+
+  /** Code that was deployed since the step was done may be the first that can undo it. */
+  #undoable(run: ActiveRun, found: Step, plan: StepPlan): void {
+    if (found.undo === 0) {
+      found.undo = 1
+      run.write(() => this.#steps.update(found))
     }
+    if (found.undo > 0) run.canUndo(plan)
   }
 
   /** Goes on from what an earlier execution, or an attempt of the step around, has left. */
   async #takeUp(run: ActiveRun, scope: Scope, step: Step, plan: StepPlan): Promise<void> {
+    if (plan.undo && step.undo === 0) step.undo = 1
+    if (step.status === 'running') step.attempts = withAttempt(step.attempts, { attempt: step.attempt, startedAt: step.attemptAt })
     if (step.attempt >= plan.maxAttempts) {
       const crashed = step.status === 'running' || step.error === null
       const error = crashed ? stepCrashed(run.runId, step.stepId, step.attempt) : fromErrorRecord(step.error ?? storableError(undefined))
       this.#close(run, step, 'failed', error, null)
       throw error
     }
-    if (step.status === 'waiting') await this.#pause(scope, step)
+    if (step.status === 'waiting') await this.#pause(run, scope, step, plan)
+  }
+
+  /** Waits for a place under the step's key, and for its turn. Gives the key of a place that is to be given back. */
+  async #place(run: ActiveRun, scope: Scope, step: Step, plan: StepPlan): Promise<string | undefined> {
+    const { concurrency, rate } = plan
+    const { cancellation } = scope
+    let held: string | undefined
+    if (concurrency && !scope.hasPlace(concurrency.key)) {
+      const wait = this.#places.take(concurrency, (stop) => cancellation.onAbort(stop))
+      held = wait ? undefined : concurrency.key
+      const granted = wait?.then(() => void (held = concurrency.key))
+      if (granted) await cancellation.race(granted).catch((thrown: unknown) => this.#giveBack(held, thrown))
+    }
+    if (!rate) return held
+    const at = run.write(() => this.#rates.reserve(rate, this.#ports.clock.now()))
+    await this.#rests.until(run, at, cancellation).catch((thrown: unknown) => this.#giveBack(held, thrown))
+    return held
+  }
+
+  #giveBack(held: string | undefined, thrown: unknown): never {
+    if (held !== undefined) this.#places.free(held)
+    throw thrown
   }
 
   /** Writes that the next attempt is under way. What a crashed attempt had stored of a stream goes. */
-  #begin(run: ActiveRun, step: Step): void {
-    const first = step.attempt === 0
+  #begin(run: ActiveRun, step: Step, isNew: boolean): void {
     step.attempt++
+    step.attemptAt = isNew ? step.startedAt : this.#ports.clock.now()
     step.status = 'running'
     step.nextAttemptAt = null
     step.progress = null
     step.error = null
     run.write(() => {
-      if (first) return this.#steps.insert(step)
+      if (isNew) return this.#steps.insert(step)
       this.#ports.store.transaction(() => {
         this.#dropPartial(step)
         this.#steps.update(step)
@@ -125,12 +223,20 @@ export class StepRunner implements StepDriver {
     scope.cancellation.throwIfAborted()
   }
 
-  async #attempt(run: ActiveRun, parent: Scope, fn: StepFunction<unknown>, plan: StepPlan, step: Step): Promise<unknown> {
-    const scope = new Scope(run, this, { parent, stepId: plan.stepId })
+  async #attempt(
+    run: ActiveRun,
+    parent: Scope,
+    fn: StepFunction<unknown>,
+    plan: StepPlan,
+    step: Step,
+    place: string | undefined,
+  ): Promise<unknown> {
+    const scope = new Scope(run, this, { parent, stepId: plan.stepId, startedAt: step.startedAt, round: step.undo })
+    scope.holds = place
     const { cancellation } = scope
     const detach = parent.cancellation.onAbort((reason) => cancellation.abort(reason))
     const timer = plan.timeoutMs === undefined ? undefined : this.#timer(run, plan, step.attempt, cancellation)
-    const context = new AttemptContext(step.attempt, idempotencyKey(run.runId, plan.stepId), scope)
+    const context = new AttemptContext(this, step, idempotencyKey(run.runId, plan.stepId, step.undo), scope)
     const call = (): unknown => fn(context)
     try {
       const returned = this.#ports.enter ? this.#ports.enter(scope, call) : call()
@@ -204,7 +310,7 @@ export class StepRunner implements StepDriver {
       valueId: stored.valueId,
       error: null,
     }
-    this.#steps.update(row)
+    this.#steps.finish(row)
     Object.assign(step, row)
   }
 
@@ -214,6 +320,8 @@ export class StepRunner implements StepDriver {
     if (run.ended || run.broken) throw run.cancellation.aborted ? run.cancellation.reason : thrown
     const stopped = scope.cancellation.aborted
     const again = step.attempt < plan.maxAttempts && (stopped || isRetryable(thrown))
+    const endedAt = this.#ports.clock.now()
+    step.attempts = withAttempt(step.attempts, { attempt: step.attempt, startedAt: step.attemptAt, endedAt, error: storableError(thrown) })
     if (!again) {
       const error = storableError(thrown)
       this.#close(run, step, 'failed', error, null)
@@ -239,9 +347,9 @@ export class StepRunner implements StepDriver {
   }
 
   /** Waits for the next attempt's time; never longer than the longest pause, whatever the clock did meanwhile. */
-  async #pause(scope: Scope, step: Step): Promise<void> {
-    const ms = Math.min((step.nextAttemptAt ?? 0) - this.#ports.clock.now(), this.#limits.retryDelayMs * 1.1)
-    if (ms > 0) await scope.cancellation.race(this.#ports.sleep(ms, scope.cancellation.signal))
+  async #pause(run: ActiveRun, scope: Scope, step: Step, plan: StepPlan): Promise<void> {
+    const longest = this.#ports.clock.now() + this.#limits.retryDelayMs * (1 + plan.jitter)
+    await this.#rests.until(run, Math.min(step.nextAttemptAt ?? 0, longest), scope.cancellation)
     scope.cancellation.throwIfAborted()
   }
 
@@ -256,15 +364,20 @@ export class StepRunner implements StepDriver {
   }
 }
 
-/** The context of one attempt. The signal is made when it is asked for. */
+/** The context of one attempt. The signal and the checkpoint are made when they are asked for. */
 class AttemptContext implements StepContext {
   readonly attempt: number
   readonly idempotencyKey: string
+  readonly #runner: StepRunner
+  readonly #step: Step
   readonly #scope: Scope
+  #checkpoint: Checkpoint | undefined
 
-  constructor(attempt: number, key: string, scope: Scope) {
-    this.attempt = attempt
+  constructor(runner: StepRunner, step: Step, key: string, scope: Scope) {
+    this.attempt = step.attempt
     this.idempotencyKey = key
+    this.#runner = runner
+    this.#step = step
     this.#scope = scope
   }
 
@@ -272,10 +385,22 @@ class AttemptContext implements StepContext {
     return this.#scope.signal
   }
 
+  get checkpoint(): Checkpoint {
+    return (this.#checkpoint ??= this.#makeCheckpoint())
+  }
+
   // An arrow, so that it can be taken out of the context and handed on.
   readonly progress = (progress: Progress): void => {
     const { stepId, cancellation } = this.#scope
     if (stepId !== undefined && !cancellation.aborted) this.#scope.progress(stepId, progress)
+  }
+
+  #makeCheckpoint(): Checkpoint {
+    const put = (value: unknown): void => {
+      const isOver = this.#scope.cancellation.aborted || this.#step.status !== 'running' || this.#step.attempt !== this.attempt
+      if (!isOver) this.#runner.putCheckpoint(this.#step, value)
+    }
+    return Object.defineProperty(put as Checkpoint, 'value', { get: () => this.#runner.checkpoint(this.#step) })
   }
 }
 

@@ -2,9 +2,13 @@ import { decodeValue, encodeValue } from '../base/codec.ts'
 import type { ErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
 import type { Progress, StepStatus, StepView } from '../base/views.ts'
+import { decodeAttempts, encodeAttempts, type AttemptHistory } from './attempts.ts'
 import { encodeError } from './failures.ts'
 import { readError } from './runs.ts'
 import type { ValueStore } from './values.ts'
+
+/** What a step is: `null` for one with a function. */
+export type StepKind = 'sleep' | 'wait' | 'run' | 'undo' | null
 
 /** A step of a run, in memory as in its row of `dotdo_steps`. */
 export interface Step {
@@ -25,6 +29,25 @@ export interface Step {
   /** Chunks that this row owns. Set before the first chunk of a stream, so those of an attempt that crashed are found. */
   valueId: number | null
   error: ErrorRecord | null
+  kind: StepKind
+  /** What the code stated for it when it began. */
+  version: string | null
+  /** A fingerprint of the input that the code stated, or of what a wait is for. */
+  input: string | null
+  /** When a sleep ends, or a wait gives up. */
+  dueAt: number | null
+  /** The type of the event that it waits for, while it does. */
+  waitsFor: string | null
+  /** The id of the event that it took. */
+  signal: string | null
+  /** When the attempt that is under way, or was the last, began; `startedAt` for the first. */
+  attemptAt: number
+  attempts: AttemptHistory
+  /** A column's text, see `Stored` in values.ts. */
+  checkpoint: string | null
+  checkpointValue: number | null
+  /** 0: nothing undoes it. n: it can be undone, for the nth time. -n: it was undone for the nth time. */
+  undo: number
 }
 
 type StepRow = {
@@ -40,6 +63,46 @@ type StepRow = {
   result: string | null
   value_id: number | null
   error: string | null
+  kind: StepKind
+  version: string | null
+  input: string | null
+  due_at: number | null
+  waits_for: string | null
+  signal: string | null
+  attempt_at: number | null
+  attempts: string | null
+  checkpoint: string | null
+  checkpoint_value: number | null
+  undo: number | null
+}
+
+/** A step that has not begun. */
+export function newStep(run: number, stepId: string, ordinal: number, now: number, kind: StepKind = null): Step {
+  return {
+    run,
+    stepId,
+    ordinal,
+    status: 'waiting',
+    attempt: 0,
+    startedAt: now,
+    endedAt: null,
+    nextAttemptAt: null,
+    progress: null,
+    result: null,
+    valueId: null,
+    error: null,
+    kind,
+    version: null,
+    input: null,
+    dueAt: null,
+    waitsFor: null,
+    signal: null,
+    attemptAt: now,
+    attempts: null,
+    checkpoint: null,
+    checkpointValue: null,
+    undo: 0,
+  }
 }
 
 /** Reads and writes `dotdo_steps`. */
@@ -57,22 +120,46 @@ export class StepTable {
     return row && toStep(row)
   }
 
+  /** Writes a step's first row. Most state nothing beside their id, and pay for no more columns. */
   insert(step: Step): void {
+    const { run, stepId, ordinal, status, attempt, startedAt } = step
+    const plain = step.kind === null && step.version === null && step.input === null && step.undo === 0
+    if (plain) {
+      this.#store.sql(
+        'INSERT INTO dotdo_steps (run, step_id, ordinal, status, attempt, started_at) VALUES (?, ?, ?, ?, ?, ?)',
+        run,
+        stepId,
+        ordinal,
+        status,
+        attempt,
+        startedAt,
+      )
+      return
+    }
     this.#store.sql(
-      'INSERT INTO dotdo_steps (run, step_id, ordinal, status, attempt, started_at) VALUES (?, ?, ?, ?, ?, ?)',
-      step.run,
-      step.stepId,
-      step.ordinal,
-      step.status,
-      step.attempt,
-      step.startedAt,
+      `INSERT INTO dotdo_steps (run, step_id, ordinal, status, attempt, started_at, next_attempt_at, kind, version, input, due_at, waits_for, undo)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      run,
+      stepId,
+      ordinal,
+      status,
+      attempt,
+      startedAt,
+      step.nextAttemptAt,
+      step.kind,
+      step.version,
+      step.input,
+      step.dueAt,
+      step.waitsFor,
+      step.undo,
     )
   }
 
   /** Writes all that can change after the first start, in one statement. */
   update(step: Step): void {
     this.#store.sql(
-      'UPDATE dotdo_steps SET status = ?, attempt = ?, ended_at = ?, next_attempt_at = ?, progress = ?, result = ?, value_id = ?, error = ? WHERE run = ? AND step_id = ?',
+      `UPDATE dotdo_steps SET status = ?, attempt = ?, ended_at = ?, next_attempt_at = ?, progress = ?, result = ?, value_id = ?, error = ?,
+        waits_for = ?, signal = ?, attempt_at = ?, attempts = ?, undo = ? WHERE run = ? AND step_id = ?`,
       step.status,
       step.attempt,
       step.endedAt,
@@ -81,6 +168,35 @@ export class StepTable {
       step.result,
       step.valueId,
       step.error && encodeError(step.error),
+      step.waitsFor,
+      step.signal,
+      step.attemptAt,
+      encodeAttempts(step.attempts),
+      step.undo,
+      step.run,
+      step.stepId,
+    )
+  }
+
+  /** Writes the end of a step that is done: the few columns that its last attempt has changed. */
+  finish(step: Step): void {
+    this.#store.sql(
+      `UPDATE dotdo_steps SET status = 'done', ended_at = ?, progress = ?, result = ?, value_id = ? WHERE run = ? AND step_id = ?`,
+      step.endedAt,
+      step.progress && encodeValue(step.progress, 'progress'),
+      step.result,
+      step.valueId,
+      step.run,
+      step.stepId,
+    )
+  }
+
+  /** Writes where the attempt that is under way would go on from. */
+  putCheckpoint(step: Step): void {
+    this.#store.sql(
+      'UPDATE dotdo_steps SET checkpoint = ?, checkpoint_value = ? WHERE run = ? AND step_id = ?',
+      step.checkpoint,
+      step.checkpointValue,
       step.run,
       step.stepId,
     )
@@ -89,20 +205,53 @@ export class StepTable {
   /** Ends the steps that the end of their run leaves open. Parts of streams stay with their rows until the run is pruned. */
   closeOpen(run: number, error: ErrorRecord, now: number): void {
     this.#store.sql(
-      `UPDATE dotdo_steps SET status = 'failed', error = ?, ended_at = ?, next_attempt_at = NULL WHERE run = ? AND status IN ('running', 'waiting')`,
+      `UPDATE dotdo_steps SET status = 'failed', error = ?, ended_at = ?, next_attempt_at = NULL, waits_for = NULL WHERE run = ? AND status IN ('running', 'waiting')`,
       encodeError(error),
       now,
       run,
     )
   }
 
-  /** Lets the steps that failed begin anew, with all of their attempts; those that are done stay done. */
+  /**
+   * Lets the steps that failed begin anew, with all of their attempts, and those that were undone; the others that are done stay done. A sleep goes on
+   * until the instant that it had, and a wait until it would give up.
+   */
   reopenFailed(run: number, now: number): void {
     this.#store.sql(
-      `UPDATE dotdo_steps SET status = 'waiting', attempt = 0, error = NULL, ended_at = NULL, next_attempt_at = ? WHERE run = ? AND status = 'failed'`,
+      `UPDATE dotdo_steps SET status = 'waiting', attempt = 0, error = NULL, ended_at = NULL, next_attempt_at = CASE WHEN kind IS NULL THEN ? ELSE due_at END
+        WHERE run = ? AND (status = 'failed' OR undo < 0)`,
       now,
       run,
     )
+    this.#store.sql(`UPDATE dotdo_steps SET undo = 1 - undo WHERE run = ? AND undo < 0`, run)
+    const undos = this.#store.sql<{ value_id: number | null }>(
+      `DELETE FROM dotdo_steps WHERE run = ? AND kind = 'undo' RETURNING value_id`,
+      run,
+    )
+    for (const { value_id: valueId } of undos) if (valueId !== null) this.#values.remove(valueId)
+  }
+
+  /** The waits that are open for events of a type, over all runs, each run's in the order in which they began. */
+  waitingFor(type: string): Step[] {
+    return this.#store.sql<StepRow>('SELECT * FROM dotdo_steps WHERE waits_for = ? ORDER BY run, ordinal', type).map(toStep)
+  }
+
+  /** The steps that are done and would be undone, the one that began last first. */
+  toUndo(run: number): Step[] {
+    return this.#store
+      .sql<StepRow>(`SELECT * FROM dotdo_steps WHERE run = ? AND undo > 0 AND status = 'done' ORDER BY ordinal DESC`, run)
+      .map(toStep)
+  }
+
+  /** Whether any step of a run that is done would be undone. */
+  anyToUndo(run: number): boolean {
+    return this.#store.sql(`SELECT 1 FROM dotdo_steps WHERE run = ? AND undo > 0 AND status = 'done' LIMIT 1`, run).length > 0
+  }
+
+  /** Writes whether a step can be undone, or was. */
+  putUndo(step: Step, undo: number): void {
+    step.undo = undo
+    this.#store.sql('UPDATE dotdo_steps SET undo = ? WHERE run = ? AND step_id = ?', undo, step.run, step.stepId)
   }
 
   /** The reference to a stream, if a step of this run owns it. */
@@ -115,7 +264,7 @@ export class StepTable {
 
   /** How many steps a run has begun. */
   count(run: number): number {
-    return Number(this.#store.sql('SELECT COUNT(*) AS n FROM dotdo_steps WHERE run = ?', run)[0]?.n ?? 0)
+    return Number(this.#store.sql('SELECT MAX(ordinal) + 1 AS n FROM dotdo_steps WHERE run = ?', run)[0]?.n ?? 0)
   }
 
   /** In order of first start, from the step behind `afterOrdinal` on. */
@@ -137,6 +286,12 @@ export class StepTable {
       ...(progress !== null && { progress }),
       ...(step.result !== null && { result: this.#values.preview(step.result) }),
       ...(step.error !== null && { error: step.error }),
+      ...(step.kind !== null && { kind: step.kind }),
+      ...(step.waitsFor !== null && { waitsFor: step.waitsFor }),
+      ...(step.attempts !== null && { attempts: step.attempts }),
+      ...(step.checkpoint !== null && { checkpoint: this.#values.preview(step.checkpoint) }),
+      ...(step.version !== null && { version: step.version }),
+      ...(step.undo !== 0 && { undo: step.undo > 0 ? ('ready' as const) : ('undone' as const) }),
     }
   }
 }
@@ -156,5 +311,16 @@ function toStep(row: StepRow): Step {
     result: row.result,
     valueId: row.value_id,
     error: row.error === null ? null : readError(row.error),
+    kind: row.kind,
+    version: row.version,
+    input: row.input,
+    dueAt: row.due_at,
+    waitsFor: row.waits_for,
+    signal: row.signal,
+    attemptAt: row.attempt_at ?? row.started_at,
+    attempts: decodeAttempts(row.attempts),
+    checkpoint: row.checkpoint,
+    checkpointValue: row.checkpoint_value,
+    undo: row.undo ?? 0,
   }
 }

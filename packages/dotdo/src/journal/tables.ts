@@ -7,6 +7,13 @@ import type { Migrations } from '../base/migrations.ts'
  * by bite and is no longer shown. `args` and `result` have the forms of `Stored` in values.ts, `error` an encoded error record.
  * `dotdo_steps`: one row a step of a run, from its first attempt on. `dotdo_values`: chunks of large values, as text or as a
  * blob of compressed text (pieces.ts).
+ *
+ * Since version 2: `dotdo_runs.status` may also be `parked` (only waiting: nothing of it need be in memory; `wake_at` says until when,
+ * null for as long as it takes), `held` (a deploy's policy keeps it from going on; `error` says why) and `undoing` (its end is in `ending`, and the
+ * steps that have an `undo` are being taken back). `resumes_from` is the attempt from which resumes are counted. `parent` and `parent_step`
+ * are the step of another run that waits for this one. `dotdo_steps.kind` is null for a step with a function, else `sleep`, `wait`, `run` or
+ * `undo`; `waits_for` is the type of the event that a wait is open for, `signal` the id of the one it took. `dotdo_signals` keeps what was received,
+ * for waits that begin late (those of a run take what is behind its `signals_from`); `dotdo_rates` the last starts under each rate.
  */
 export const journalMigrations: Migrations = [
   [
@@ -44,5 +51,36 @@ export const journalMigrations: Migrations = [
       PRIMARY KEY (run, step_id)
     ) WITHOUT ROWID`,
     `CREATE TABLE dotdo_values (id INTEGER PRIMARY KEY, text TEXT NOT NULL)`,
+  ],
+  [
+    `ALTER TABLE dotdo_runs ADD COLUMN version TEXT`,
+    `ALTER TABLE dotdo_runs ADD COLUMN tags TEXT`,
+    `ALTER TABLE dotdo_runs ADD COLUMN wake_at INTEGER`,
+    `ALTER TABLE dotdo_runs ADD COLUMN resumes_from INTEGER NOT NULL DEFAULT 0`,
+    `ALTER TABLE dotdo_runs ADD COLUMN parent INTEGER`,
+    `ALTER TABLE dotdo_runs ADD COLUMN parent_step TEXT`,
+    `ALTER TABLE dotdo_runs ADD COLUMN ending TEXT`,
+    `ALTER TABLE dotdo_runs ADD COLUMN signals_from INTEGER NOT NULL DEFAULT 0`,
+    `CREATE INDEX dotdo_runs_parked ON dotdo_runs (wake_at) WHERE status = 'parked'`,
+    `CREATE INDEX dotdo_runs_held ON dotdo_runs (version) WHERE status = 'held'`,
+    `CREATE INDEX dotdo_runs_undoing ON dotdo_runs (seq) WHERE status = 'undoing'`,
+    `CREATE INDEX dotdo_runs_open_children ON dotdo_runs (parent) WHERE parent IS NOT NULL AND ended_at IS NULL`,
+    `ALTER TABLE dotdo_steps ADD COLUMN kind TEXT`,
+    `ALTER TABLE dotdo_steps ADD COLUMN version TEXT`,
+    `ALTER TABLE dotdo_steps ADD COLUMN input TEXT`,
+    `ALTER TABLE dotdo_steps ADD COLUMN due_at INTEGER`,
+    `ALTER TABLE dotdo_steps ADD COLUMN waits_for TEXT`,
+    `ALTER TABLE dotdo_steps ADD COLUMN signal TEXT`,
+    `ALTER TABLE dotdo_steps ADD COLUMN attempt_at INTEGER`,
+    `ALTER TABLE dotdo_steps ADD COLUMN attempts TEXT`,
+    `ALTER TABLE dotdo_steps ADD COLUMN checkpoint TEXT`,
+    `ALTER TABLE dotdo_steps ADD COLUMN checkpoint_value INTEGER`,
+    `ALTER TABLE dotdo_steps ADD COLUMN undo INTEGER`,
+    `CREATE INDEX dotdo_steps_waits ON dotdo_steps (waits_for) WHERE waits_for IS NOT NULL`,
+    `CREATE INDEX dotdo_steps_undo ON dotdo_steps (run, undo) WHERE undo > 0`,
+    `CREATE INDEX dotdo_steps_signals ON dotdo_steps (run, signal) WHERE signal IS NOT NULL`,
+    `CREATE TABLE dotdo_signals (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL, event_value INTEGER)`,
+    `CREATE INDEX dotdo_signals_type ON dotdo_signals (type, seq)`,
+    `CREATE TABLE dotdo_rates (key TEXT NOT NULL, n INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (key, n)) WITHOUT ROWID`,
   ],
 ]

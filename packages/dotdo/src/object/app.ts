@@ -1,5 +1,6 @@
 /** What the app says of itself, once, when its entry is evaluated. One Worker is one app: this is the one state that a module keeps. */
 import { DotdoError } from '../base/errors.ts'
+import type { DeployPolicy } from '../journal/ports.ts'
 import type { AppLimits } from '../rpc/limits.ts'
 import type { SourceDeclarations } from '../sources/ports.ts'
 import type { TraceOptions } from './tracing.ts'
@@ -19,6 +20,11 @@ export interface AppOptions {
   offers?: readonly string[]
   /** Limits other than the defaults: `{ client: { chainDepth: 50 }, link: { framesPerMessage: 1_000 } }`. */
   limits?: AppLimits
+  /**
+   * What a run does that is in flight when new code is deployed, for all nouns or by noun: `{ Billing: 'pin' }`. Default `latest`: it goes on with the new
+   * code. The Worker must have the binding `CF_VERSION_METADATA`, which tells versions apart.
+   */
+  deploys?: DeployPolicy | Readonly<Record<string, DeployPolicy>>
   /** Whether a token opens the app. Default: signed tokens of the app's own secret. Resolve to `false`, or throw, to refuse. */
   authenticate?: (token: string, env: unknown) => boolean | Promise<boolean>
   /** Where the spans of the app's calls, runs and steps go. Default: none are made, and a trace that comes with a call is passed on. */
@@ -27,8 +33,18 @@ export interface AppOptions {
 
 let current: AppOptions = {}
 
-/** Called by `serve` and by the one-file entry. @throws `TRACES_INVALID` */
+const policies: readonly unknown[] = ['latest', 'pin', 'ask'] satisfies DeployPolicy[]
+
+/** Called by `serve` and by the one-file entry. @throws `TRACES_INVALID`, `DEPLOYS_INVALID` */
 export function configureApp(options: AppOptions): void {
+  const { deploys = 'latest' } = options
+  const unknown = (typeof deploys === 'string' ? [deploys] : Object.values(deploys)).find((policy) => !policies.includes(policy))
+  if (unknown !== undefined)
+    throw new DotdoError(
+      'DEPLOYS_INVALID',
+      `serve({ deploys }) takes 'latest', 'pin' or 'ask', for all nouns or by noun, not ${JSON.stringify(unknown)}.`,
+      { data: { policy: unknown } },
+    )
   const { traces } = options
   const sample = traces?.sample ?? 1
   if (traces && (typeof traces.export !== 'function' || !(sample >= 0 && sample <= 1)))
@@ -38,6 +54,12 @@ export function configureApp(options: AppOptions): void {
       { data: { export: typeof traces.export, sample } },
     )
   current = options
+}
+
+/** What runs of a noun do when new code is deployed. */
+export function deployPolicyOf(noun: string): DeployPolicy {
+  const { deploys = 'latest' } = current
+  return typeof deploys === 'string' ? deploys : Object.hasOwn(deploys, noun) ? deploys[noun]! : 'latest'
 }
 
 /** The options of this Worker's app. */

@@ -5,7 +5,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { RunTarget } from '../base/views.ts'
 import type { Caller, Origin } from '../rpc/origin.ts'
-import type { Execution } from '../journal/execution.ts'
+import type { StepCall } from '../rpc/step-calls.ts'
+import type { AdoptedExecution, Execution } from '../journal/execution.ts'
 
 /** One call of user code in one object. */
 export interface CallContext {
@@ -17,6 +18,12 @@ export interface CallContext {
   readonly origin?: Origin
   /** The run, or the scope of the step, that the code is in. Absent until a call from outside begins its first step. */
   execution?: Execution | undefined
+  /** The name of the call, where a step of another object's run makes it: its run has it as its key. */
+  readonly once?: StepCall
+  /** The run that the call has become. */
+  adopted?: AdoptedExecution
+  /** The end of the run that the call became is being waited for. */
+  isSettling?: boolean
   /** What the call returned, where that is a promise: how the run ends that a step of it begins. */
   outcome?: PromiseLike<unknown>
   /** The same as links see it, once something was called in it. */

@@ -23,6 +23,7 @@ const handler: AppHandler = serve({
   ...optional('authenticate'),
   ...optional('traces'),
   ...optional('limits'),
+  ...optional('deploys'),
 })
 export default handler
 

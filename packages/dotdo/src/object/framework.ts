@@ -1,9 +1,27 @@
 /** What links call on an object beside the user's methods: each name is reached as `dotdo:<name>`, and never by a client of the door. */
 import type { Conversation, FrameworkMethods } from '../rpc/conversation.ts'
+import { invalidCall } from '../rpc/chain.ts'
+import type { Origin } from '../rpc/origin.ts'
+import { isPublicName } from '../rpc/reach.ts'
 import type { ObjectHost } from './host.ts'
 import { keyedCalls } from './keyed.ts'
 
 /** The framework's methods of one object, in one conversation; those of hand-off are `rpc/`'s own. */
 export function frameworkOf(host: ObjectHost, { origin }: Conversation): FrameworkMethods {
-  return { ...host.issuer.methods(origin), keyed: keyedCalls(host, origin) }
+  return { ...host.issuer.methods(origin), keyed: keyedCalls(host, origin), once: onceCalls(host, origin) }
+}
+
+/**
+ * Makes `dotdo:once` of one object, for one caller: a call that a step makes.
+ * @throws what `StepCalls.make` and the method throw; `INVALID_CALL`
+ */
+function onceCalls(host: ObjectHost, origin: Origin) {
+  return (key: unknown, since: unknown, oldest: unknown, method: unknown, args: unknown): unknown => {
+    const { caller } = origin
+    if (typeof key !== 'string' || typeof since !== 'number' || typeof oldest !== 'number' || caller === undefined)
+      throw invalidCall('it has no name of a step')
+    if (typeof method !== 'string' || !isPublicName(method) || !Array.isArray(args)) throw invalidCall('it names no method')
+    const reach = host.reachFor(origin, { key, since, oldest, caller }) as unknown as Record<string, (...args: unknown[]) => unknown>
+    return reach[method]!(...(args as unknown[]))
+  }
 }

@@ -10,14 +10,13 @@ import type { RpcTarget } from 'capnweb'
 import { DotdoError, toErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
 import { isThenable } from '../base/thenable.ts'
-import type { RunTarget } from '../base/views.ts'
+import type { LiveEventBody, RunStatus, RunTarget } from '../base/views.ts'
 import { Outbox } from '../events/outbox.ts'
 import type { Attempt, SentEvent } from '../events/event.ts'
 import type { DeclaredHandler } from '../events/handlers.ts'
-import type { Execution, StepResult } from '../journal/execution.ts'
+import type { AdoptedExecution, Execution } from '../journal/execution.ts'
 import { Journal } from '../journal/journal.ts'
 import type { RunInvocation } from '../journal/ports.ts'
-import type { StepFunction, StepOptions } from '../journal/step-options.ts'
 import { CallKeys } from '../rpc/call-keys.ts'
 import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import { defaultDepthLimits } from '../rpc/limits.ts'
@@ -25,9 +24,10 @@ import { LinkServer } from '../rpc/link-server.ts'
 import { objectLabel, type Origin } from '../rpc/origin.ts'
 import type { PackedCall } from '../rpc/packed-call.ts'
 import { methodUnknown, reachClass } from '../rpc/reach.ts'
+import { StepCalls, type StepCall } from '../rpc/step-calls.ts'
 import { Scheduler } from '../schedule/scheduler.ts'
 import type { Firing } from '../schedule/firing.ts'
-import { appOptions } from './app.ts'
+import { appOptions, deployPolicyOf } from './app.ts'
 import { CallDepth } from './call-depth.ts'
 import { currentContext, inContext, type CallContext } from './context.ts'
 import { cloneFields, type Shape } from './definition.ts'
@@ -37,7 +37,8 @@ import { Inspector } from './inspector.ts'
 import { Issuer } from './issuer.ts'
 import { Live } from './live.ts'
 import { Links, linkServerPorts } from './nouns.ts'
-import { clock, endOfTurn, linkPorts, random, sleep, sqlStore, zstd, type OwnerPorts } from './platform.ts'
+import { clock, codeVersionOf, endOfTurn, linkPorts, random, sha256, sleep, sqlStore, zstd, type OwnerPorts } from './platform.ts'
+import { RunEvents } from './runs.ts'
 import { makeSelf } from './self.ts'
 import type { ObjectLinks } from './stats.ts'
 import { tracingOf, type Tracing } from './tracing.ts'
@@ -60,6 +61,8 @@ export class ObjectHost {
   readonly scheduler: Scheduler
   readonly outbox: Outbox
   readonly live: Live
+  /** Who looks at its runs, live. */
+  readonly runEvents: RunEvents
   readonly links: Links
   readonly linkPorts: OwnerPorts
   readonly wake: Wake
@@ -68,7 +71,7 @@ export class ObjectHost {
   /** The user's `this`. */
   readonly self: object
   /** Makes what a caller can reach of this object. */
-  readonly reachFor: (origin: Origin) => RpcTarget
+  readonly reachFor: (origin: Origin, once?: StepCall) => RpcTarget
   /** What it hands out. */
   readonly issuer: Issuer
   #userLink: LinkServer
@@ -76,8 +79,6 @@ export class ObjectHost {
   #depth: CallDepth
   #ready: Promise<void>
   #isReady = false
-  /** The newest run of each schedule that is under way in this incarnation. */
-  #underWay = new Map<string, { runId: string; ended: Promise<void> }>()
 
   constructor(noun: string, shape: Shape, ctx: DurableObjectState, env: unknown) {
     this.noun = noun
@@ -94,7 +95,14 @@ export class ObjectHost {
     this.linkPorts = linkPorts(this.label, keepAlive, this)
     this.links = new Links(this.linkPorts, this.tracing)
     const sync = () => ctx.storage.sync()
-    const observe = this.live.emit.bind(this.live)
+    this.runEvents = new RunEvents(this)
+    const observe = (event: LiveEventBody): void => {
+      this.live.emit(event)
+      this.runEvents.tell(event)
+      if ('run' in event && event.type !== 'run.started' && event.run.target.kind === 'schedule')
+        this.scheduler.ran(event.run.target.id, event.run.target.scheduledAt, event.run.runId, forSchedule(event.run.status))
+    }
+    const codeVersion = codeVersionOf(env)
     this.journal = new Journal({
       store: this.store,
       clock,
@@ -103,6 +111,9 @@ export class ObjectHost {
       sync,
       observe,
       compression: zstd,
+      ...(codeVersion !== undefined && { codeVersion }),
+      deployPolicy: deployPolicyOf(noun),
+      wake: () => this.#resumeSoon(),
       execute: (run, execution) => this.#execute(run, execution),
       enter: (execution, work) => this.#enterStep(execution, work),
     })
@@ -110,8 +121,15 @@ export class ObjectHost {
       store: this.store,
       clock,
       random,
-      start: (firing) => this.#storeRun(firing),
+      runs: {
+        start: (firing) => this.#storeRun(firing),
+        statuses: (runIds) => new Map([...this.journal.statuses(runIds)].map(([runId, status]) => [runId, forSchedule(status)])),
+        cancel: (runId) => void this.journal.cancel(runId),
+        list: (id, page) => this.journal.runsNamed(`${id}@`, page),
+      },
+      soon: (work) => ctx.waitUntil(new Promise<void>((ended) => void endOfTurn(() => ended(work())))),
       changed: () => this.wake?.changed(),
+      observe: (schedule) => this.live.emit({ type: 'schedule.changed', schedule }),
     })
     this.outbox = new Outbox({
       store: this.store,
@@ -133,10 +151,10 @@ export class ObjectHost {
     this.self = makeSelf(this, cloneFields(shape))
     this.issuer = new Issuer(this)
     const Reach = reachClass(noun, shape.names)
-    const enter = this.enter.bind(this)
     const limits = appOptions().limits?.link
     const serverPorts = linkServerPorts(this.linkPorts)
-    this.reachFor = (origin) => new Reach({ self: this.self, enter, origin })
+    const enter = this.enter.bind(this)
+    this.reachFor = (origin, once) => new Reach({ self: this.self, enter: once ? (...call) => this.enter(...call, once) : enter, origin })
     this.#userLink = new LinkServer(
       ({ origin }) => this.reachFor(origin),
       serverPorts,
@@ -184,19 +202,58 @@ export class ObjectHost {
   }
 
   /** A call from outside of a public method. Returns what the method returns, as it is: a stub stays a stub. */
-  enter(method: string, args: unknown[], work: () => unknown, origin: Origin = { depth: 1 }): unknown {
+  enter(method: string, args: unknown[], work: () => unknown, origin: Origin = { depth: 1 }, once?: StepCall): unknown {
     const span = this.tracing?.called(this.noun, this.label, method, origin)
-    if (!span) return this.#enter(method, args, work, origin)
-    return this.tracing!.around(span, () => this.#enter(method, args, work, span.origin))
+    if (!span) return this.#enter(method, args, work, origin, once)
+    return this.tracing!.around(span, () => this.#enter(method, args, work, span.origin, once))
   }
 
-  #enter(method: string, args: unknown[], work: () => unknown, origin: Origin): unknown {
-    const context: CallContext = { host: this, target: { kind: 'method', name: method }, args, origin }
-    return this.#depth.enter(origin, () => {
+  #enter(method: string, args: unknown[], work: () => unknown, origin: Origin, once: StepCall | undefined): unknown {
+    const context: CallContext = { host: this, target: { kind: 'method', name: method }, args, origin, ...(once && { once }) }
+    const call = () => {
       const result = inContext(context, work)
       if (isThenable(result)) context.outcome = result
       return result
-    })
+    }
+    return this.#depth.enter(origin, once ? () => this.stepCalls.make(once, args, call, (outcome) => this.#asRun(context, outcome)) : call)
+  }
+
+  /** A call that a step of another object makes, and that goes on: a run under the call's key. Gives its outcome when that is stored. */
+  #asRun(context: CallContext, outcome: PromiseLike<unknown>): Promise<unknown> {
+    const { target, args, once } = context
+    const execution = (context.adopted ??= this.journal.adopt({ target, args, key: once!.key }))
+    context.execution ??= execution
+    context.isSettling = true
+    this.#settle(execution, outcome)
+    this.wake.changed()
+    return execution.outcome
+  }
+
+  /** Ends the run that a call became when the call ends. The platform evicts no object that something is waited for, so nothing is while the run rests. */
+  #settle(execution: AdoptedExecution, outcome: PromiseLike<unknown>): void {
+    const settled = execution.settle(outcome).finally(() => this.wake.changed())
+    // One that fails later is in its row as far as it could be written.
+    settled.catch(() => undefined)
+    this.ctx.waitUntil(Promise.race([settled, execution.atRest]))
+  }
+
+  #stepCalls: StepCalls | undefined
+  /** The calls that steps of other objects make. Their table is made by the first of them. */
+  get stepCalls(): StepCalls {
+    return (this.#stepCalls ??= new StepCalls({
+      store: this.store,
+      clock,
+      digest: sha256,
+      outcomeOf: (key) => this.journal.outcomeOf(key),
+    }))
+  }
+
+  #oldestOpen = { at: 0, asked: Number.NEGATIVE_INFINITY }
+  /** See {@link CallingHost}. Asked for once a minute: an older answer is an earlier instant, and as true. */
+  oldestOpenStep(): number {
+    const now = clock.now()
+    if (now - this.#oldestOpen.asked > 60_000) this.#oldestOpen = { at: this.journal.oldestOpen(keepRunsMs), asked: now }
+    return this.#oldestOpen.at
   }
 
   #callKeys: CallKeys | undefined
@@ -224,21 +281,50 @@ export class ObjectHost {
     return to === 'inspector' ? this.#inspectLink : this.#userLink
   }
 
-  /** `this.do`. @throws `DO_OUTSIDE_RUN`, and what {@link Execution.step} throws */
-  step<T>(fn: StepFunction<T>, options: StepOptions): Promise<StepResult<T>> {
+  /**
+   * Begins a step of any kind in the run of the code that runs now; a call from outside becomes a run by that.
+   * @throws `DO_OUTSIDE_RUN`, and what {@link Execution.step} throws
+   */
+  inRun<T>(begin: (execution: Execution) => Promise<T>): Promise<T> {
     const context = this.#context()
     if (context.target.kind === 'method' && context.target.name === 'init') throw outsideRun(this.label)
     if (!context.execution) {
-      const execution = this.journal.adopt({ target: context.target, args: context.args })
-      context.execution = execution
-      const first = execution.step(fn, options)
+      const { target, args, once } = context
+      const execution = this.journal.adopt({ target, args, ...(once && { key: once.key }) })
+      context.execution = context.adopted = execution
+      const first = begin(execution)
       // The method has not returned yet while its synchronous part runs, so its outcome is taken up when that has ended. A method that
       // returns no promise ends with its steps not awaited: then the first of them stands for the run.
-      queueMicrotask(() => this.ctx.waitUntil(execution.settle(context.outcome ?? first).finally(() => this.wake.changed())))
+      queueMicrotask(() => {
+        if (!context.isSettling) this.#settle(execution, context.outcome ?? first)
+      })
       this.wake.changed()
       return first
     }
-    return context.execution.step(fn, options)
+    return begin(context.execution)
+  }
+
+  /** Lets a run that was started execute, when this turn's promises have run. */
+  launchSoon(runId: string): void {
+    this.wake.changed()
+    // When the transaction that started it is undone, so is its row, and nothing is there to launch. How it ends is in its row.
+    queueMicrotask(() => this.ctx.waitUntil(this.journal.work(runId).finally(() => this.wake.changed())))
+  }
+
+  #resuming = false
+  /** Runs may have become due, or the next instant sooner. */
+  #resumeSoon(): void {
+    this.wake?.changed()
+    if (this.#resuming || !this.#isReady) return
+    this.#resuming = true
+    endOfTurn(() => {
+      this.#resuming = false
+      this.#resume()
+    })
+  }
+
+  #resume(): void {
+    for (const lane of this.journal.resumeDue()) this.ctx.waitUntil(lane.then(() => this.wake.changed()))
   }
 
   /** `this.send`. Inside a run it is keyed by run and ordinal, so that a replay sends nothing twice. */
@@ -250,7 +336,9 @@ export class ObjectHost {
     }
     const execution = currentContext()?.host === this ? currentContext()!.execution : undefined
     const key = options.key ?? execution?.nextKey('send')
-    return this.outbox.send(type, payload, key === undefined ? {} : { key })
+    const id = this.outbox.send(type, payload, key === undefined ? {} : { key })
+    this.journal.signal({ id, type, payload, sentAt: clock.now(), source: this.label })
+    return id
   }
 
   /** The platform's alarm. What it starts goes on after it has returned; a run whose object dies is taken up at the next alarm. */
@@ -265,7 +353,7 @@ export class ObjectHost {
   /** Everything that is due now. */
   async #work(): Promise<void> {
     this.scheduler.due()
-    for (const lane of this.journal.resumeDue()) this.ctx.waitUntil(lane.then(() => this.wake.changed()))
+    this.#resume()
     this.#prune()
     await this.outbox.pump()
     this.wake.arm()
@@ -340,37 +428,20 @@ export class ObjectHost {
   #storeRun(firing: Firing): void {
     const { runId, scheduleId, scheduledAt, window } = firing
     this.journal.start({ runId, target: { kind: 'schedule', id: scheduleId, scheduledAt }, args: [{ scheduledAt, window }] })
-    // When the transaction is undone, so is the row, and nothing is there to launch.
-    queueMicrotask(() => this.ctx.waitUntil(this.#launch(firing)))
-  }
-
-  async #launch({ runId, scheduleId, overlapRuns }: Firing): Promise<void> {
-    const before = this.#underWay.get(scheduleId)
-    if (before && overlapRuns === 'skip') {
-      this.journal.cancel(runId)
-      return
-    }
-    if (before && overlapRuns === 'cancel-previous') this.journal.cancel(before.runId)
-    if (before && overlapRuns === 'queue') await before.ended
-    const { promise: ended, resolve } = Promise.withResolvers<void>()
-    this.#underWay.set(scheduleId, { runId, ended })
-    try {
-      await this.journal.launch(runId)
-    } catch {
-      // The failure is the run's own: it stands in its row and was told to whoever watches.
-    } finally {
-      if (this.#underWay.get(scheduleId)?.runId === runId) this.#underWay.delete(scheduleId)
-      resolve()
-      this.wake.changed()
-    }
+    this.launchSoon(runId)
   }
 
   async #deliver(event: SentEvent, handler: DeclaredHandler, attempt: Attempt): Promise<void> {
     const target: RunTarget = { kind: 'event', type: event.type, handler: handler.id }
+    // Of its own events the journal knows since they were sent.
+    this.journal.signal(event)
     this.journal.start({ runId: attempt.runId, target, args: [event] })
     await this.journal.retry(attempt.runId)
   }
 }
+
+/** To its schedule a run that is held is under way: its window is neither done nor free. */
+const forSchedule = (status: RunStatus): RunStatus => (status === 'held' ? 'running' : status)
 
 function outsideRun(label: string): DotdoError {
   return new DotdoError(

@@ -1,8 +1,9 @@
 /** What an operator may see and do of one object. A capability of its own: holding a stub of the object's methods does not give it. */
 import { RpcTarget } from 'capnweb'
-import type { GrantView, ObjectDescription, RunView, ScheduleView } from '../base/views.ts'
-import type { DeadLetter, EventView } from '../events/event.ts'
+import type { DeadLetter, EventView, GrantView, ObjectDescription, RunView, ScheduleView, StepView } from '../base/views.ts'
 import type { ObjectHost } from './host.ts'
+import { RunHandle } from './runs.ts'
+import { Schedule } from './schedules.ts'
 import type { ObjectLinks } from './stats.ts'
 
 /** How many instants a schedule's view tells ahead. */
@@ -28,10 +29,11 @@ export class Inspector extends RpcTarget {
   }
 
   /** Runs, newest first, without their steps. */
-  runs(options: { limit?: number; before?: string } = {}): RunView[] {
+  runs(options: { limit?: number; before?: string; tag?: string } = {}): RunView[] {
     return this.#host.journal.runs({
       limit: pageLimit(options),
       ...(typeof options?.before === 'string' && { before: options.before }),
+      ...(typeof options?.tag === 'string' && { tag: options.tag }),
     })
   }
 
@@ -40,7 +42,28 @@ export class Inspector extends RpcTarget {
     return this.#host.journal.run(runId)
   }
 
-  /** Ends a run: what waits is aborted, later steps are refused. @throws `RUN_UNKNOWN` */
+  /** The steps of a run in order of their first start, 2,000 from number `from` on. @throws `RUN_UNKNOWN` */
+  steps(runId: string, options: { from?: number; limit?: number } = {}): StepView[] {
+    return this.#host.journal.steps(runId, options ?? {})
+  }
+
+  /** The capability on one run. @throws `RUN_UNKNOWN` */
+  handle(runId: string): RunHandle {
+    this.#host.journal.status(runId)
+    return new RunHandle(this.#host, runId)
+  }
+
+  /** Takes up a run that failed, was cancelled or is held; what of it is done stays done. @throws `RUN_UNKNOWN` */
+  retryRun(runId: string): void {
+    this.#host.journal.reopen(runId)
+  }
+
+  /** Lets a run that is held go on with the code that runs now. @throws `RUN_UNKNOWN` */
+  acceptRun(runId: string): void {
+    this.#host.journal.accept(runId)
+  }
+
+  /** Ends a run: what waits is aborted, later steps are refused, what can be undone is. @throws `RUN_UNKNOWN` */
   cancelRun(runId: string): void {
     this.#host.journal.cancel(runId)
     this.#host.wake.changed()
@@ -49,6 +72,11 @@ export class Inspector extends RpcTarget {
   /** The schedules with their next instants. */
   schedules(): ScheduleView[] {
     return this.#host.scheduler.views(instantsAhead)
+  }
+
+  /** One schedule as a capability: its windows, its backfills, and all that its owner can do with it. @throws `SCHEDULE_UNKNOWN` */
+  schedule(scheduleId: string): Schedule {
+    return new Schedule(this.#host.scheduler.handle(scheduleId))
   }
 
   /** Runs a schedule now. Gives the id of the run, which is stored by then. @throws `SCHEDULE_UNKNOWN` */

@@ -8,9 +8,9 @@ import type { Mac } from '../rpc/capability-token.ts'
 import type { LinkClientPorts } from '../rpc/link-client.ts'
 import type { LinkServerPorts } from '../rpc/link-server.ts'
 import { MapMeter } from '../rpc/map-meter.ts'
-import type { Caller, Origin } from '../rpc/origin.ts'
+import type { Caller, CallName, Origin } from '../rpc/origin.ts'
 import { requireSecret } from '../rpc/tokens.ts'
-import { currentContext, detached } from './context.ts'
+import { currentContext, detached, type CallContext } from './context.ts'
 
 /** The clock of the platform. It stands still while code runs and moves with I/O. */
 export const clock: Clock = { now: () => Date.now() }
@@ -66,6 +66,12 @@ export const macOf =
       .update(text)
       .digest()
 
+/** The version of the code that runs, where the Worker has the binding `CF_VERSION_METADATA`. */
+export function codeVersionOf(env: unknown): string | undefined {
+  const { CF_VERSION_METADATA: metadata } = env as { CF_VERSION_METADATA?: { id?: unknown } }
+  return typeof metadata?.id === 'string' && metadata.id !== '' ? metadata.id : undefined
+}
+
 /** A timer; the result cancels it. */
 export function timer(delayMs: number, then: () => void): () => void {
   const id = setTimeout(then, delayMs)
@@ -119,7 +125,7 @@ export type OwnerPorts = Omit<LinkClientPorts, 'peerAt'>
 export function linkPorts(
   owner: string,
   keepAlive: (work: Promise<unknown>) => void,
-  host?: object,
+  host?: CallingHost,
   request: Origin = { depth: 1 },
 ): OwnerPorts {
   return {
@@ -135,15 +141,36 @@ export function linkPorts(
   }
 }
 
+/** What of an object its calls tell of it. */
+export interface CallingHost {
+  /** No step of this object that can still be attempted began before, epoch milliseconds. */
+  oldestOpenStep(): number
+}
+
 /** Whose code calls now: the context of the object's own call, run or event, or none. Asked for at every call, so it is told once for each context. */
-function callers(owner: string, host: object | undefined, request: Origin): () => Caller {
+function callers(owner: string, host: CallingHost | undefined, request: Origin): () => Caller {
   const nobody: Caller = { context: undefined, origin: host ? { depth: 1, caller: owner } : request }
   return () => {
     const context = host && currentContext()
     if (!context || context.host !== host) return nobody
     // A context is copied for a step in it, and what was told of the first is not true of the copy.
-    if (context.calling?.context !== context)
-      context.calling = { context, origin: { ...context.origin, depth: (context.origin?.depth ?? 0) + 1, caller: owner } }
+    if (context.calling?.context !== context) context.calling = callerIn(owner, host, context)
     return context.calling
   }
+}
+
+function callerIn(owner: string, host: CallingHost, context: CallContext): Caller {
+  const origin = { ...context.origin, depth: (context.origin?.depth ?? 0) + 1, caller: owner }
+  const { execution } = context
+  const since = execution?.stepStartedAt
+  if (since === undefined) return { context, origin }
+  const once = (what: string): CallName | undefined =>
+    // The framework's own objects have keys of their own, which hold for longer.
+    what.startsWith('DotdoSystem/') ? undefined : [shortKey(execution!.nextKey(`call:${what}`)), since, host.oldestOpenStep()]
+  return { context, origin, once }
+}
+
+/** A key that fits where keys are stored. */
+function shortKey(key: string): string {
+  return key.length <= 256 ? key : `${key.slice(0, 160)}:${sha256(key)}`
 }

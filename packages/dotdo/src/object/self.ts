@@ -2,12 +2,17 @@
 import type { Duration } from '../base/durations.ts'
 import type { SendOptions } from '../events/event.ts'
 import { createOn, type On } from '../events/on.ts'
+import type { MapOptions } from '../journal/map-items.ts'
+import type { ReceivedEvent } from '../journal/signals.ts'
 import type { StepContext, StepOptions } from '../journal/step-options.ts'
+import type { WaitOptions } from '../journal/wait-options.ts'
 import type { StoredStream } from '../journal/stored-stream.ts'
 import { createAfter, createAt, createEvery, type Every, type Finish } from '../schedule/every.ts'
 import type { Env } from './env.ts'
 import type { ObjectHost } from './host.ts'
 import type { NounOptions } from '../rpc/remote.ts'
+import { runsOf, type Runs } from './runs.ts'
+import { declareSchedule } from './schedules.ts'
 
 /**
  * What a step gives back. A stream comes back as what was stored of it. What nobody has typed (`response.json()` is `unknown`) is as free as
@@ -24,7 +29,7 @@ export interface DotdoObject {
   readonly id: string
   /** The platform's own state: storage, WebSockets, `waitUntil`. */
   readonly ctx: DurableObjectState
-  /** Schedules: `this.every.day.at('2am')(fn)`. */
+  /** Schedules: `this.every.day.at('2am')(fn)`. Each gives a capability that pauses, runs and fills it. */
   readonly every: Every
   /** One run at an instant: `this.at('2026-12-01T00:00:00Z')(fn)`. */
   at(instant: number | Date | string): Finish
@@ -37,7 +42,36 @@ export interface DotdoObject {
    * backoff, and after a restart a step that is done is not done again.
    * @throws the step's own error when its attempts are used up; `STEP_ID_MISSING`, `STEP_ID_REUSED`, `DO_OUTSIDE_RUN`
    */
-  do<T>(fn: ((step: StepContext) => T | PromiseLike<T>) | { send(): PromiseLike<T> }, options: StepOptions): Promise<Done<T>>
+  do<T>(fn: ((step: StepContext) => T | PromiseLike<T>) | { send(): PromiseLike<T> }, options: StepOptions<NoInfer<T>>): Promise<Done<T>>
+  /**
+   * One step for each item, `concurrency` of them at a time (10), and their results in the order of the items. After a failure no further item begins.
+   * @throws the failure of the first item that failed, and as {@link do}
+   */
+  map<Item, T>(
+    items: Iterable<Item> | AsyncIterable<Item>,
+    fn: (item: Item, step: StepContext) => T | PromiseLike<T>,
+    options: MapOptions<Item, NoInfer<T>>,
+  ): Promise<Done<T>[]>
+  /**
+   * Rests for as long, counted from when the run first came here. Nothing runs meanwhile, and the object may be evicted: its alarm, or the event that is
+   * waited for, takes the run up again.
+   * @throws as {@link do}
+   */
+  sleep(duration: Duration, options: { stepId: string }): Promise<void>
+  /** Rests until an instant. @throws as {@link do} */
+  sleepUntil(instant: number | Date | string, options: { stepId: string }): Promise<void>
+  /**
+   * Rests until this object sends or receives an event of this type whose payload has what `match` names. One that came after the run began, and before
+   * it came here, counts while it is kept: a day, and the newest 1,000. One event ends one wait of a run.
+   * @returns the event; `null` when `timeout` has passed
+   * @throws as {@link do}
+   */
+  // oxlint-disable-next-line typescript/no-explicit-any
+  waitFor<Payload = any>(type: string, options: WaitOptions & { timeout: Duration }): Promise<ReceivedEvent<Payload> | null>
+  // oxlint-disable-next-line typescript/no-explicit-any
+  waitFor<Payload = any>(type: string, options: WaitOptions): Promise<ReceivedEvent<Payload>>
+  /** The runs of this object. */
+  readonly runs: Runs
   /**
    * Sends an event and returns its id at once. It is stored with what this turn writes, and delivered to the handlers later, at least once.
    * @throws `INVALID_EVENT_TYPE`, `PAYLOAD_TOO_LARGE`, `NOT_STORABLE`, `OUTBOX_FULL`
@@ -57,7 +91,7 @@ function stepOf(graph: { send(): unknown }): unknown {
 
 /** Makes the user's `this` for one object. Nouns exist on it alone: nothing that can be reached from outside has them. */
 export function makeSelf(host: ObjectHost, fields: Record<string, unknown>): object {
-  const declare = host.scheduler.declare.bind(host.scheduler)
+  const declare = declareSchedule((declaration, handler) => host.scheduler.declare(declaration, handler))
   const framework: Omit<DotdoObject, never> = {
     env: host.env as Env,
     id: host.name,
@@ -66,7 +100,13 @@ export function makeSelf(host: ObjectHost, fields: Record<string, unknown>): obj
     at: createAt(declare),
     after: createAfter(declare),
     on: createOn((pattern, fn, options) => host.outbox.subscribe(pattern, fn, options)),
-    do: (fn, options) => host.step((typeof fn === 'object' && fn !== null ? stepOf(fn) : fn) as never, options) as Promise<never>,
+    do: (fn, options) =>
+      host.inRun((run) => run.step((typeof fn === 'object' && fn !== null ? stepOf(fn) : fn) as never, options as never)) as Promise<never>,
+    map: (items, fn, options) => host.inRun((run) => run.map(items, fn as never, options as never)) as Promise<never>,
+    sleep: (duration, options) => host.inRun((run) => run.sleep(duration, options)),
+    sleepUntil: (instant, options) => host.inRun((run) => run.sleepUntil(instant, options)),
+    waitFor: (type: string, options: WaitOptions) => host.inRun((run) => run.waitFor(type, options)) as Promise<never>,
+    runs: runsOf(host),
     send: (type, payload, options) => host.send(type, payload, options),
   }
   const nouns = new Map<string, (id: string, options?: NounOptions) => unknown>()

@@ -20,7 +20,7 @@ import { leadsTo } from './shortcuts.ts'
 import { LoneCall } from './lone-call.ts'
 import { unawaitedLoss, whyLost } from './lost.ts'
 import { OrderSource } from './order.ts'
-import type { Caller } from './origin.ts'
+import { objectLabel, type Caller, type CallName } from './origin.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
 import { bindCall, mapSession, rootRef, type Answer, type CameBy, type ObjectName, type Start } from './ref.ts'
@@ -145,6 +145,17 @@ export class Link implements Start {
    * @param caller whose reference it is: who calls where the code that runs now is nobody's
    */
   record(path: string[], args: unknown[] | undefined, caller?: Caller): Answer {
+    const [method] = path
+    const name = path.length === 1 && args && !method!.startsWith(frameworkPrefix) && this.at ? this.#nameOf(method!) : undefined
+    return name ? this.#record([onceMethod], [...name, method, args], caller) : this.#record(path, args, caller)
+  }
+
+  /** What a call that a step makes is known by, at every attempt of the step. One of a mapper is made for each element, and has no name. */
+  #nameOf(method: string): CallName | undefined {
+    return mapSession() ? undefined : this.#ports.caller().once?.(`${objectLabel(this.at!)}.${method}`)
+  }
+
+  #record(path: string[], args: unknown[] | undefined, caller?: Caller): Answer {
     const recorded = mapSession()
     // Inside a mapper everything is an instruction of it, on what its session can reach.
     if (recorded) return bindCall(recorded, recorded.introduce(this) ?? this.forwarder(caller), path, args)
@@ -294,6 +305,9 @@ export class Link implements Start {
     })
   }
 }
+
+/** Makes a call that a step makes, once. */
+const onceMethod = `${frameworkPrefix}once`
 
 /** How many ends of sessions are told of together; the far end forgets older ones by itself. */
 const mostEnded = 5_000

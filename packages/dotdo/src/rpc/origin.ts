@@ -21,7 +21,15 @@ export interface Caller {
   /** Told apart by identity: one call, run or event of the calling object. */
   readonly context: object | undefined
   readonly origin: Origin
+  /**
+   * Of code in a step of a run: names one call of `what` (`Noun/name.method`), the same for every attempt of that step. A call with a name is
+   * made by `dotdo:once`, which takes the name before the method and its arguments; see `step-calls.ts`. `undefined` for what has keys of its own.
+   */
+  readonly once?: (what: string) => CallName | undefined
 }
+
+/** The key of a call of a step, when the step was first begun, and the first instant whose calls may still be repeated by this caller. */
+export type CallName = [key: string, since: number, oldest: number]
 
 /** An origin as it travels. */
 export function sentOrigin(origin: Origin): Origin {

@@ -1,6 +1,6 @@
 import { Cron } from 'croner'
 import { DotdoError } from '../base/errors.ts'
-import { Zone } from './zone.ts'
+import { Zones, type Zone } from './zone.ts'
 
 /** What happens to a wall time that daylight saving skips: fire at the first instant after the gap, or not at all that day. */
 export type GapPolicy = 'fire-after' | 'skip'
@@ -29,9 +29,9 @@ export class CronInstants {
   readonly #passes: readonly Pass[]
 
   /** @throws `INVALID_CRON`, `INVALID_TIME_ZONE` */
-  constructor(pattern: string, timeZone: string, gap: GapPolicy, overlap: OverlapPolicy) {
+  constructor(pattern: string, timeZone: string, gap: GapPolicy, overlap: OverlapPolicy, zones = new Zones()) {
     this.#cron = openCron(pattern)
-    this.#zone = new Zone(timeZone)
+    this.#zone = zones.of(timeZone)
     this.#gap = gap
     this.#passes = overlap === 'both' ? ['first', 'second'] : [overlap]
   }

@@ -1,4 +1,5 @@
 import type { Duration } from '../base/durations.ts'
+import type { BackfillView, PartitionPage, PartitionState, RunView, ScheduleView } from '../base/views.ts'
 import type { GapPolicy, OverlapPolicy } from './cron-instants.ts'
 import type { SchedulePolicies } from './policies.ts'
 import type { Recurrence } from './recurrence.ts'
@@ -40,7 +41,13 @@ export interface ScheduleOptions {
   catchUpLimit?: number
   /** How late an instant may be and still run. Default: however late; with `'skip'`, one minute. */
   catchUpWithin?: Duration
-  /** What happens when the run before is still going. Default `'skip'`. */
+  /**
+   * What happens to an instant that comes while the run of the one before is still going. `'skip'` (default): it does not fire, and the next
+   * window covers it. `'queue'` (default with `catchUp: 'all'`): it waits for that run's end, and is made up then as `catchUp` says. `'allow'`:
+   * both go on. `'cancel-previous'`: that run is cancelled, and the new one covers its window too.
+   *
+   * Runs by hand and of backfills neither wait nor hold up an instant.
+   */
   overlapRuns?: OverlapRunsPolicy
   /** A wall time that daylight saving skips. Default `'fire-after'`; `every.hour` and `every.minute` follow real time: `'skip'`. */
   gap?: GapPolicy
@@ -50,7 +57,7 @@ export interface ScheduleOptions {
   jitter?: Duration
 }
 
-/** What a scheduler's owner does when a run of the same schedule is still going. This room stores it; whoever starts runs acts on it. */
+/** What becomes of an instant while the run of the one before is still going. */
 export type OverlapRunsPolicy = 'skip' | 'queue' | 'allow' | 'cancel-previous'
 
 /** A single instant that is told by its distance from the first declaration: its clock starts once, not on every wake. */
@@ -68,19 +75,69 @@ export interface Declaration {
   policies: SchedulePolicies
 }
 
-/** A schedule as its owner holds it. Once cancelled it has no next instants, cannot be triggered, and the rest does nothing. */
-export interface ScheduleHandle {
+/** An instant, as people write it: epoch milliseconds, a `Date`, a text with its zone, or a date, which is its midnight in UTC. */
+export type InstantLike = number | Date | string
+
+/** What a backfill may be told. */
+export interface BackfillOptions {
+  /** How many windows run at the same time, 1 to 100. Default 1: one after the other, oldest first. */
+  concurrency?: number
+  /** Windows in which states are run. Default `['missing', 'failed', 'stale']`. With `'done'` as well, everything is run again. */
+  take?: Exclude<PartitionState, 'running'>[]
+}
+
+/** What crosses a link as a reference: the types of stubs tell it by this mark, which no value has. */
+export interface ByReference {
+  readonly __RPC_TARGET_BRAND: never
+}
+
+/** A backfill that is under way, or was. It outlives the object's sleep, crashes and deploys. */
+export interface BackfillHandle extends ByReference {
+  readonly id: string
+  /** How far it is. @throws `BACKFILL_UNKNOWN` once it is forgotten: 30 days after its end */
+  progress(): BackfillView
+  /** Begins no more windows, and cancels the runs of those that are under way. Nothing, where it has ended. */
+  cancel(): void
+}
+
+/**
+ * A schedule as its owner holds it: a capability, which can be handed to a client or another object, and narrowed. Once cancelled it has no
+ * next instants and cannot be triggered or filled; pausing and resuming then do nothing.
+ */
+export interface ScheduleHandle extends ByReference {
   readonly id: string
   /** The next `count` (at most 1,000) instants, epoch ms, soonest first; fewer where it ends. An overdue one comes first. */
-  next(count: number): number[]
+  next(count?: number): number[]
+  /** What an observer sees of it. @throws `SCHEDULE_UNKNOWN` */
+  view(): ScheduleView
   /** No firing until {@link resume}. Lasts across restarts and deploys. */
   pause(): void
   /** Goes on with the next instant from now. Those that passed while paused do not fire; the next window covers them. */
   resume(): void
-  /** Runs it now, beside its instants, also while paused. Gives the id of the run, which is stored by then. */
+  /** Runs it now, beside its instants, also while paused or while a run of it is under way. Gives the id of the run, which is stored by then. */
   trigger(): Promise<string>
-  /** Ends it. Lasts across restarts, until the code declares it with another recurrence. */
+  /** Ends it, and its backfills. Lasts across restarts, until the code declares it with another recurrence. */
   cancel(): void
+  /** Its runs, newest instant first. */
+  runs(page?: { limit?: number; before?: string }): RunView[]
+  /**
+   * Its windows that end after `from` and not after `to`, and are over, oldest first, each with its state: at most `limit` (1 to 1,000,
+   * default 100) at once. A single instant has none.
+   * @throws `INVALID_INSTANT`
+   */
+  partitions(from: InstantLike, to: InstantLike, page?: { limit?: number }): PartitionPage
+  /** Says that the windows that end after `from` and not after `to` are to be done again: those that are done, and those under way once they are. */
+  markStale(from: InstantLike, to: InstantLike): void
+  /**
+   * Runs the windows that end after `from` and not after `to`, and that are missing, failed or stale, beside its instants. Stored
+   * when it returns: what a crash interrupts goes on. Windows that are still to fire by themselves are left to that.
+   * @throws `INVALID_BACKFILL`, `TOO_MANY_BACKFILLS`, `INVALID_INSTANT`, `SCHEDULE_UNKNOWN`
+   */
+  backfill(from: InstantLike, to: InstantLike, options?: BackfillOptions): BackfillHandle
+  /** Its backfills that are known, newest first. */
+  backfills(): BackfillView[]
+  /** One of its backfills. @throws `BACKFILL_UNKNOWN` */
+  openBackfill(id: string): BackfillHandle
 }
 
 /** The port that the grammar speaks to: takes one schedule and its handler. */

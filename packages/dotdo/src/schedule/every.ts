@@ -1,10 +1,11 @@
 import { toMs, type Duration } from '../base/durations.ts'
 import { DotdoError } from '../base/errors.ts'
-import type { Declaration, Declare, ScheduleHandle, ScheduleHandler, ScheduleOptions, Sendable } from './declaration.ts'
+import type { Declaration, Declare, InstantLike, ScheduleHandle, ScheduleHandler, ScheduleOptions, Sendable } from './declaration.ts'
+import { readInstant } from './instant.ts'
 import { readPolicies } from './policies.ts'
-import { cron, describe, interval, isInstant, lengthInWords, once, type CronSettings } from './recurrence.ts'
+import { cron, describe, interval, lengthInWords, once, type CronRecurrence, type CronSettings } from './recurrence.ts'
 import { parseTimeOfDay, type TimeOfDay } from './time-of-day.ts'
-import { Zone } from './zone.ts'
+import { Zones } from './zone.ts'
 
 /** The end of a sentence: given the handler, the schedule exists. @throws `INVALID_SCHEDULE` for what is no function, and for bad options */
 export type Finish = (handler: ScheduleHandler | Sendable, options?: ScheduleOptions) => ScheduleHandle
@@ -83,14 +84,28 @@ const realTime: CronSettings = { gap: 'skip', overlap: 'both' }
 
 /** Makes the grammar over a port. Its words are plain getters: a word that does not exist is `undefined`, and a type error. */
 export function createEvery(declare: Declare): Every {
-  return makeEvery(declare, undefined)
+  return makeEvery({ declare, zones: new Zones(), checked: new Map() }, undefined)
+}
+
+/** What the words of one grammar share. Thousands of schedules have few patterns: each is checked once. */
+interface Grammar {
+  declare: Declare
+  zones: Zones
+  checked: Map<string, CronRecurrence>
+}
+
+/** A cron recurrence, checked. @throws as `cron` does */
+function checkedCron({ zones, checked }: Grammar, pattern: string, settings: CronSettings): CronRecurrence {
+  const key = JSON.stringify([pattern, settings.timeZone, settings.gap, settings.overlap])
+  let recurrence = checked.get(key)
+  if (!recurrence) checked.set(key, (recurrence = cron(pattern, settings, zones)))
+  return recurrence
 }
 
 /**
- * Makes `this.at(instant)(fn)`: one run. The instant is epoch ms, a `Date`, or an ISO text that says its zone (`'2026-03-01T12:00:00Z'`). An
- * object that comes to life after the instant does not run it.
+ * Makes `this.at(instant)(fn)`: one run, at an instant as {@link readInstant} reads it. An object that comes to life after the instant does not run it.
  */
-export function createAt(declare: Declare): (instant: number | Date | string) => Finish {
+export function createAt(declare: Declare): (instant: InstantLike) => Finish {
   return (instant) => {
     const recurrence = once(readInstant(instant))
     return finish(declare, (options) => {
@@ -111,39 +126,39 @@ export function createAfter(declare: Declare): (delay: Duration) => Finish {
   }
 }
 
-function makeEvery(declare: Declare, zone: string | undefined): Every {
-  const days = (day: string, weekday: string) => () => daily(declare, day, weekday, zone)
+function makeEvery(grammar: Grammar, zone: string | undefined): Every {
+  const days = (day: string, weekday: string) => () => daily(grammar, day, weekday, zone)
   const words: Record<string, () => unknown> = {
-    minute: () => zoned(declare, '* * * * *', zone, realTime),
-    hour: () => zoned(declare, '0 * * * *', zone, realTime),
+    minute: () => zoned(grammar, '* * * * *', zone, realTime),
+    hour: () => zoned(grammar, '0 * * * *', zone, realTime),
     day: days('*', '*'),
     weekday: days('*', '1-5'),
     weekend: days('*', '0,6'),
-    month: () => monthly(declare, zone),
+    month: () => monthly(grammar, zone),
   }
   weekdays.forEach((name, index) => (words[name] = words[name.toLowerCase()] = days('*', String(index))))
-  const every = (what: string | number) => (typeof what === 'number' ? count(declare, what, zone) : zoned(declare, what, zone))
-  return withWords(Object.assign(every, { in: (timeZone: string) => makeEvery(declare, checkZone(timeZone)) }), words) as Every
+  const every = (what: string | number) => (typeof what === 'number' ? count(grammar, what, zone) : zoned(grammar, what, zone))
+  return withWords(Object.assign(every, { in: (timeZone: string) => makeEvery(grammar, grammar.zones.of(timeZone).name) }), words) as Every
 }
 
-function monthly(declare: Declare, zone: string | undefined): Monthly {
-  return Object.assign(daily(declare, '1', '*', zone), {
-    on: (day: number | 'last') => daily(declare, readDay(day), '*', zone),
-    in: (timeZone: string) => monthly(declare, checkZone(timeZone)),
+function monthly(grammar: Grammar, zone: string | undefined): Monthly {
+  return Object.assign(daily(grammar, '1', '*', zone), {
+    on: (day: number | 'last') => daily(grammar, readDay(day), '*', zone),
+    in: (timeZone: string) => monthly(grammar, grammar.zones.of(timeZone).name),
   })
 }
 
-function daily(declare: Declare, day: string, weekday: string, zone: string | undefined): Daily {
-  const at = ({ hour, minute }: TimeOfDay) => zoned(declare, `${minute} ${hour} ${day} * ${weekday}`, zone)
+function daily(grammar: Grammar, day: string, weekday: string, zone: string | undefined): Daily {
+  const at = ({ hour, minute }: TimeOfDay) => zoned(grammar, `${minute} ${hour} ${day} * ${weekday}`, zone)
   return Object.assign(at(midnight), {
     at: (time: string) => at(parseTimeOfDay(time)),
-    in: (timeZone: string) => daily(declare, day, weekday, checkZone(timeZone)),
+    in: (timeZone: string) => daily(grammar, day, weekday, grammar.zones.of(timeZone).name),
   })
 }
 
-function zoned(declare: Declare, pattern: string, zone: string | undefined, defaults: CronSettings = {}): Zoned {
-  cron(pattern)
-  const end = finish(declare, (options) => {
+function zoned(grammar: Grammar, pattern: string, zone: string | undefined, defaults: CronSettings = {}): Zoned {
+  checkedCron(grammar, pattern, defaults)
+  const end = finish(grammar.declare, (options) => {
     if (zone !== undefined && options.timeZone !== undefined && options.timeZone !== zone) {
       throw new DotdoError(
         'INVALID_SCHEDULE',
@@ -154,14 +169,14 @@ function zoned(declare: Declare, pattern: string, zone: string | undefined, defa
       )
     }
     const { gap = defaults.gap, overlap = defaults.overlap } = options
-    const recurrence = cron(pattern, { timeZone: options.timeZone ?? zone, gap, overlap })
+    const recurrence = checkedCron(grammar, pattern, { timeZone: options.timeZone ?? zone, gap, overlap })
     return { recurrence, pattern: describe(recurrence) }
   })
-  return Object.assign(end, { in: (timeZone: string) => zoned(declare, pattern, checkZone(timeZone), defaults) })
+  return Object.assign(end, { in: (timeZone: string) => zoned(grammar, pattern, grammar.zones.of(timeZone).name, defaults) })
 }
 
-function count(declare: Declare, amount: number, zone: string | undefined): Count {
-  const words = Object.entries(unitMs).map(([unit, ms]) => [unit, () => intervalEvery(declare, wholeProduct(amount, ms), zone)] as const)
+function count(grammar: Grammar, amount: number, zone: string | undefined): Count {
+  const words = Object.entries(unitMs).map(([unit, ms]) => [unit, () => intervalEvery(grammar, wholeProduct(amount, ms), zone)] as const)
   return withWords({}, Object.fromEntries(words)) as Count
 }
 
@@ -171,10 +186,10 @@ function wholeProduct(amount: number, ms: number): number {
   return Math.abs(nearest - amount * ms) < 1e-3 ? nearest : amount * ms
 }
 
-function intervalEvery(declare: Declare, everyMs: number, zone: string | undefined): Finish {
+function intervalEvery(grammar: Grammar, everyMs: number, zone: string | undefined): Finish {
   const recurrence = interval(everyMs)
   if (zone !== undefined) refuseZone(zone)
-  const end = finish(declare, (options) => {
+  const end = finish(grammar.declare, (options) => {
     refuseWallOptions(options, 'an interval')
     return { recurrence, pattern: describe(recurrence) }
   })
@@ -217,10 +232,6 @@ function withWords<T extends object>(target: T, words: Record<string, () => unkn
   return target
 }
 
-function checkZone(timeZone: string): string {
-  return new Zone(timeZone).name
-}
-
 function refuseZone(timeZone: string): never {
   throw new DotdoError(
     'INVALID_SCHEDULE',
@@ -249,19 +260,4 @@ function readDay(day: number | 'last'): string {
   if (day === 'last') return 'L'
   if (Number.isInteger(day) && day >= 1 && day <= 31) return String(day)
   throw new DotdoError('INVALID_SCHEDULE', `A month has no day ${String(day)}. Write on(1) to on(31), or on('last').`, { data: { day } })
-}
-
-function readInstant(instant: number | Date | string): number {
-  const text = typeof instant === 'string' ? instant.trim() : undefined
-  // A date and time without a zone would mean the zone of whatever machine runs the code.
-  const zoneless = text !== undefined && !/^\d{4}-\d{2}-\d{2}(T[\d:.]+(Z|[+-]\d{2}:\d{2}))?$/.test(text)
-  const ms = text !== undefined ? Date.parse(text) : Number(instant)
-  if (!zoneless && isInstant(ms)) return ms
-  throw new DotdoError(
-    'INVALID_INSTANT',
-    `${JSON.stringify(instant) ?? String(instant)} is no instant. Give epoch milliseconds, a Date, or a text with its zone such as '2026-03-01T12:00:00Z'.`,
-    {
-      data: { instant: String(instant) },
-    },
-  )
 }

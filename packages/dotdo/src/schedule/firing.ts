@@ -1,4 +1,5 @@
-import type { OverlapRunsPolicy, ScheduleEvent, ScheduleHandler } from './declaration.ts'
+import type { RunStatus, RunView } from '../base/views.ts'
+import type { ScheduleEvent, ScheduleHandler } from './declaration.ts'
 import { jitterOf } from './policies.ts'
 import type { Instants } from './recurrence.ts'
 import type { ScheduleRow } from './schedule-table.ts'
@@ -6,11 +7,27 @@ import type { ScheduleRow } from './schedule-table.ts'
 /** One run that a schedule asks for. Its `runId` is the same however often the same instant is worked out. */
 export interface Firing extends ScheduleEvent {
   scheduleId: string
-  /** `<schedule id>@<ISO instant>`; by hand, `<schedule id>@<ISO instant>!<id>`, so that it never collides with the nominal run. */
+  /**
+   * `<schedule id>@<ISO instant>`; by hand, `<schedule id>@<ISO instant>!<id>`, so that it never collides with the nominal run;
+   * a window that is run again, `<schedule id>@<ISO instant>#2` and so on.
+   */
   runId: string
   handler: ScheduleHandler
-  /** What to do when the schedule's run before is still going: the starter's business. */
-  overlapRuns: OverlapRunsPolicy
+}
+
+/** What the scheduler asks of whoever keeps runs: the journal, in an object. */
+export interface ScheduleRuns {
+  /**
+   * Writes the row of a run, inside the transaction that takes its window, and sees to it that it is executed after that. Must not return a
+   * promise. When it throws, nothing was taken.
+   */
+  start(firing: Firing): void
+  /** Where runs stand, by their rows. Absent: there is none of that id, or not any more. */
+  statuses(runIds: readonly string[]): Map<string, RunStatus>
+  /** Ends a run that is under way; nothing, where it has ended. */
+  cancel(runId: string): void
+  /** The runs of one schedule, newest instant first. */
+  list(scheduleId: string, page: { limit?: number; before?: string }): RunView[]
 }
 
 /** What is due of one schedule, and where it stands afterwards. */
@@ -22,6 +39,11 @@ export interface Taken {
   nextAt: number | null
 }
 
+/** Where one run stands. */
+export function statusOf(runs: ScheduleRuns, runId: string): RunStatus | undefined {
+  return runs.statuses([runId]).get(runId)
+}
+
 /** The name of the run of one instant. */
 export function runIdOf(scheduleId: string, instant: number): string {
   return `${scheduleId}@${new Date(instant).toISOString()}`
@@ -30,7 +52,7 @@ export function runIdOf(scheduleId: string, instant: number): string {
 /**
  * Works out what a schedule that is due fires at `now`. Pure; looks at no more than `catchUpLimit` instants however long the outage was.
  *
- * `row.nextAt` has come, with its jitter: that is the caller's check.
+ * `row.nextAt` has come, with its jitter: that is the caller's check. Where runs queue, one is taken at a time, the oldest: the others stay due.
  */
 export function takeDue(row: ScheduleRow, instants: Instants, nextAt: number, now: number): Taken {
   const { catchUp, catchUpLimit, catchUpWithinMs, jitterMs } = row.policies
@@ -53,7 +75,8 @@ export function takeDue(row: ScheduleRow, instants: Instants, nextAt: number, no
     events.push({ scheduledAt, window: { start: Math.min(start, scheduledAt), end: scheduledAt } })
     start = scheduledAt
   }
-  return { events, lastScheduledAt, nextAt: instants.next(lastScheduledAt) }
+  const over = (row.policies.overlapRuns === 'queue' && events.splice(1).length > 0 && events[0]?.scheduledAt) || lastScheduledAt
+  return { events, lastScheduledAt: over, nextAt: instants.next(over) }
 }
 
 /** The newest instant that has started. With jitter, the newest that has come may still wait; the one before it cannot. */

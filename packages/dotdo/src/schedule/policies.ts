@@ -43,8 +43,10 @@ export function readPolicies(options: ScheduleOptions): SchedulePolicies {
   if (options.id !== undefined) checkId(options.id)
   const catchUp = options.catchUp ?? defaultPolicies.catchUp
   checkChoice('catchUp', catchUp, ['latest', 'all', 'skip'])
-  const overlapRuns = options.overlapRuns ?? defaultPolicies.overlapRuns
+  const overlapRuns = options.overlapRuns ?? (catchUp === 'all' ? 'queue' : defaultPolicies.overlapRuns)
   checkChoice('overlapRuns', overlapRuns, ['skip', 'queue', 'allow', 'cancel-previous'])
+  // All that is made up comes at once: either would give up all but one of it.
+  if (catchUp === 'all') checkChoice("overlapRuns with catchUp 'all'", overlapRuns, ['queue', 'allow'])
   return {
     catchUp,
     catchUpLimit: readLimit(catchUp, options.catchUpLimit),

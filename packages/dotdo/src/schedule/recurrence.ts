@@ -1,6 +1,7 @@
 import { DotdoError } from '../base/errors.ts'
 import { cronInWords } from './cron-words.ts'
 import { CronInstants, normaliseCron, type GapPolicy, type OverlapPolicy } from './cron-instants.ts'
+import type { Zones } from './zone.ts'
 
 /** Wall times that match a cron pattern, in one time zone, under two policies for daylight saving. Made by {@link cron}. */
 export interface CronRecurrence {
@@ -53,7 +54,7 @@ export const minIntervalMs = 1000
  * A cron recurrence, checked.
  * @throws `INVALID_CRON`, `INVALID_TIME_ZONE`, `INVALID_SCHEDULE` (a policy that does not exist), `NEVER_FIRES` (30 February)
  */
-export function cron(pattern: string, settings: CronSettings = {}): CronRecurrence {
+export function cron(pattern: string, settings: CronSettings = {}, zones?: Zones): CronRecurrence {
   const { timeZone = 'UTC', gap = 'fire-after', overlap = 'first' } = settings
   checkChoice('gap', gap, ['fire-after', 'skip'])
   checkChoice('overlap', overlap, ['first', 'second', 'both'])
@@ -63,7 +64,7 @@ export function cron(pattern: string, settings: CronSettings = {}): CronRecurren
     })
   const recurrence: CronRecurrence = { kind: 'cron', pattern: normaliseCron(pattern), timeZone, gap, overlap }
   // From the epoch and not from now: a pattern whose year is over has fired, and declaring it again on a later wake is no mistake.
-  if (nextAfter(recurrence, 0) === null) {
+  if (openRecurrence(recurrence, zones).next(0) === null) {
     throw new DotdoError('NEVER_FIRES', `The cron pattern '${pattern}' matches no date that exists. Check its day against its month.`, {
       data: { pattern, timeZone },
     })
@@ -98,11 +99,15 @@ export function once(atMs: number): OnceRecurrence {
   return { kind: 'once', atMs }
 }
 
-/** Opens a recurrence for many questions: a cron pattern is parsed and its zone's tables are opened once. @throws as {@link cron} */
-export function openRecurrence(recurrence: Recurrence): Instants {
+/**
+ * Opens a recurrence for many questions: a cron pattern is parsed and its zone's tables are opened once.
+ * @param zones shared by those who open many
+ * @throws as {@link cron}
+ */
+export function openRecurrence(recurrence: Recurrence, zones?: Zones): Instants {
   switch (recurrence.kind) {
     case 'cron':
-      return new CronInstants(recurrence.pattern, recurrence.timeZone, recurrence.gap, recurrence.overlap)
+      return new CronInstants(recurrence.pattern, recurrence.timeZone, recurrence.gap, recurrence.overlap, zones)
     case 'interval': {
       const { everyMs } = recurrence
       return {

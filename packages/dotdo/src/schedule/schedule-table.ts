@@ -1,5 +1,4 @@
 import { decodeValue, encodeValue } from '../base/codec.ts'
-import { migrate, type Migrations } from '../base/migrations.ts'
 import type { SqlRow, Store } from '../base/ports.ts'
 import type { SchedulePolicies } from './policies.ts'
 
@@ -22,7 +21,7 @@ export interface ScheduleRow {
   policies: SchedulePolicies
   /** The first instant that has not fired; `null` when there is none. */
   nextAt: number | null
-  /** When that one starts: `nextAt` and its jitter. */
+  /** When that one starts: `nextAt` and its jitter. `null` as well while it waits for the run before. */
   wakeAt: number | null
   /** The last instant that fired by itself, or was given up as too late: nothing at or before it fires again. */
   lastScheduledAt: number | null
@@ -30,28 +29,59 @@ export interface ScheduleRow {
   coveredTo: number | null
   lastFiredAt: number | null
   lastRunId: string | null
+  /** The newest run that an instant of its own began, until it has ended; where runs may overlap nobody asks, and it stays `null`. */
+  openRun: string | null
+  /** How many runs have failed since one was done. */
+  failures: number
+  /** How many instants have fired. */
+  fired: number
   /** Place in the order of declaration. */
   position: number
   /** When `status` last changed. */
   changedAt: number
 }
 
+/** How runs of one schedule have ended. */
+export interface Tally {
+  schedule: string
+  runIds: string[]
+  /** Whether one was done. */
+  done: boolean
+  /** How many have failed after the last of those, or all that have. */
+  failed: number
+}
+
 /** How long a retired schedule is remembered. */
 export const retiredKeptMs = 90 * 86_400_000
-/** How many retired schedules are remembered: the newest. */
-export const retiredKept = 1000
+/** How many retired schedules are remembered: the newest. As many as one object declares, so that a deploy without them forgets none. */
+export const retiredKept = 10_000
 
-/** Never edited after a release, only added to. The version also covers the JSON in `policies`; `declared` and `recurrence` carry their own. */
-export const migrations: Migrations = [
-  [
-    `CREATE TABLE dotdo_schedules (
-      id TEXT PRIMARY KEY, status TEXT NOT NULL, paused INTEGER NOT NULL, declared TEXT NOT NULL, recurrence TEXT NOT NULL,
-      pattern TEXT NOT NULL, policies TEXT NOT NULL, next_at INTEGER, wake_at INTEGER, last_scheduled_at INTEGER,
-      covered_to INTEGER, last_fired_at INTEGER, last_run_id TEXT, position INTEGER NOT NULL, changed_at INTEGER NOT NULL
-    ) WITHOUT ROWID`,
-    `CREATE INDEX dotdo_schedules_wake ON dotdo_schedules (wake_at) WHERE status = 'active' AND paused = 0`,
-  ],
+/** Rows that one statement writes: their JSON stays far below the 2 MB of a value. */
+const rowsAtOnce = 500
+
+const columns = [
+  'id',
+  'status',
+  'paused',
+  'declared',
+  'recurrence',
+  'pattern',
+  'policies',
+  'next_at',
+  'wake_at',
+  'last_scheduled_at',
+  'covered_to',
+  'last_fired_at',
+  'last_run_id',
+  'position',
+  'changed_at',
+  'open_run',
+  'failures',
+  'fired',
 ]
+
+const written = `INSERT OR REPLACE INTO dotdo_schedules (${columns.join(', ')})
+  SELECT ${columns.map((_, index) => `value ->> ${index}`).join(', ')} FROM json_each(?)`
 
 /** The rows of an object's schedules: reads and writes, no decisions. Transactions are the caller's. */
 export class ScheduleTable {
@@ -59,12 +89,16 @@ export class ScheduleTable {
 
   constructor(store: Store) {
     this.#store = store
-    migrate(store, 'schedule', migrations)
   }
 
   read(id: string): ScheduleRow | undefined {
     const [row] = this.#store.sql('SELECT * FROM dotdo_schedules WHERE id = ?', id)
     return row && fromSql(row)
+  }
+
+  /** All there are, retired ones too. */
+  all(): ScheduleRow[] {
+    return this.#store.sql('SELECT * FROM dotdo_schedules').map(fromSql)
   }
 
   /** In order of declaration. */
@@ -73,10 +107,42 @@ export class ScheduleTable {
   }
 
   /** Those that start at or before `now`, soonest first. */
-  due(now: number): ScheduleRow[] {
+  due(now: number, limit: number): ScheduleRow[] {
     return this.#store
-      .sql(`SELECT * FROM dotdo_schedules WHERE status = 'active' AND paused = 0 AND wake_at <= ? ORDER BY wake_at, position`, now)
+      .sql(
+        `SELECT * FROM dotdo_schedules WHERE status = 'active' AND paused = 0 AND wake_at <= ? ORDER BY wake_at, position LIMIT ?`,
+        now,
+        limit,
+      )
       .map(fromSql)
+  }
+
+  /** Moves the start of the next window behind one that it lies in. */
+  cover(id: string, { start, end }: { start: number; end: number }): void {
+    this.#store.sql('UPDATE dotdo_schedules SET covered_to = ? WHERE id = ? AND covered_to >= ? AND covered_to < ?', end, id, start, end)
+  }
+
+  /**
+   * Counts how runs ended, each schedule's in one entry. Gives the schedules that wait for one of these runs, and those whose count has begun or
+   * ended.
+   */
+  ended(tallies: readonly Tally[]): { waiting: string[]; seen: string[] } {
+    const told = JSON.stringify(tallies.map((it) => [it.schedule, it.runIds, it.done ? 1 : 0, it.failed]))
+    const from = `FROM (SELECT value ->> 0 AS schedule, value -> 1 AS runs, value ->> 2 AS done, value ->> 3 AS failed FROM json_each(?)) AS told`
+    const isOpen = 'EXISTS (SELECT 1 FROM json_each(told.runs) WHERE value = open_run)'
+    const seen = this.#store.sql<{ id: string }>(
+      `SELECT id ${from} JOIN dotdo_schedules ON id = schedule WHERE told.failed > 0 OR (told.done = 1 AND failures > 0)`,
+      told,
+    )
+    const rows = this.#store.sql<{ id: string; waits: number }>(
+      `UPDATE dotdo_schedules SET
+        open_run = CASE WHEN ${isOpen} THEN NULL ELSE open_run END,
+        failures = told.failed + CASE WHEN told.done = 1 THEN 0 ELSE failures END
+      ${from} WHERE id = told.schedule AND (${isOpen} OR told.failed > 0 OR (told.done = 1 AND failures > 0))
+      RETURNING id, open_run IS NULL AND wake_at IS NULL AND next_at IS NOT NULL AS waits`,
+      told,
+    )
+    return { waiting: rows.flatMap(({ id, waits }) => (waits === 1 ? [id] : [])), seen: seen.map(({ id }) => id) }
   }
 
   /** When the soonest starts. */
@@ -85,36 +151,46 @@ export class ScheduleTable {
     return row?.wake == null ? null : Number(row.wake)
   }
 
-  write(row: ScheduleRow): void {
-    this.#store.sql(
-      `INSERT OR REPLACE INTO dotdo_schedules (id, status, paused, declared, recurrence, pattern, policies, next_at, wake_at, last_scheduled_at,
-        covered_to, last_fired_at, last_run_id, position, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      row.id,
-      row.status,
-      row.paused ? 1 : 0,
-      row.declared,
-      row.recurrence,
-      row.pattern,
-      encodeValue(row.policies),
-      row.nextAt,
-      row.wakeAt,
-      row.lastScheduledAt,
-      row.coveredTo,
-      row.lastFiredAt,
-      row.lastRunId,
-      row.position,
-      row.changedAt,
-    )
+  /** Writes whole rows, many in one statement. */
+  write(rows: readonly ScheduleRow[]): void {
+    for (let from = 0; from < rows.length; from += rowsAtOnce)
+      this.#store.sql(written, JSON.stringify(rows.slice(from, from + rowsAtOnce).map(toSql)))
   }
 
-  /** Forgets retired rows that are older than {@link retiredKeptMs}, and all but the newest {@link retiredKept}. */
-  prune(now: number): void {
-    this.#store.sql(`DELETE FROM dotdo_schedules WHERE status = 'retired' AND changed_at < ?`, now - retiredKeptMs)
-    this.#store.sql(
-      `DELETE FROM dotdo_schedules WHERE status = 'retired' AND id NOT IN (
-        SELECT id FROM dotdo_schedules WHERE status = 'retired' ORDER BY changed_at DESC, id LIMIT ${retiredKept})`,
-    )
+  /** Forgets retired rows that are older than {@link retiredKeptMs}, and all but the newest {@link retiredKept}. Gives their ids. */
+  prune(now: number): string[] {
+    return this.#store
+      .sql<{ id: string }>(
+        `DELETE FROM dotdo_schedules WHERE status = 'retired' AND (changed_at < ? OR id NOT IN (
+          SELECT id FROM dotdo_schedules WHERE status = 'retired' ORDER BY changed_at DESC, id LIMIT ${retiredKept})) RETURNING id`,
+        now - retiredKeptMs,
+      )
+      .map(({ id }) => id)
   }
+}
+
+/** In the order of {@link columns}. */
+function toSql(row: ScheduleRow): (string | number | null)[] {
+  return [
+    row.id,
+    row.status,
+    row.paused ? 1 : 0,
+    row.declared,
+    row.recurrence,
+    row.pattern,
+    encodeValue(row.policies),
+    row.nextAt,
+    row.wakeAt,
+    row.lastScheduledAt,
+    row.coveredTo,
+    row.lastFiredAt,
+    row.lastRunId,
+    row.position,
+    row.changedAt,
+    row.openRun,
+    row.failures,
+    row.fired,
+  ]
 }
 
 function fromSql(row: SqlRow): ScheduleRow {
@@ -132,6 +208,9 @@ function fromSql(row: SqlRow): ScheduleRow {
     coveredTo: row.covered_to as number | null,
     lastFiredAt: row.last_fired_at as number | null,
     lastRunId: row.last_run_id as string | null,
+    openRun: row.open_run as string | null,
+    failures: Number(row.failures),
+    fired: Number(row.fired),
     position: Number(row.position),
     changedAt: Number(row.changed_at),
   }

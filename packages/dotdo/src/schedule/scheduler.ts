@@ -1,146 +1,218 @@
 import { DotdoError } from '../base/errors.ts'
 import { newId } from '../base/ids.ts'
+import { migrate } from '../base/migrations.ts'
 import type { Clock, Random, Store } from '../base/ports.ts'
-import type { ScheduleView } from '../base/views.ts'
-import type { AfterRecurrence, Declaration, ScheduleHandle, ScheduleHandler } from './declaration.ts'
-import { runIdOf, takeDue, type Firing } from './firing.ts'
-import { defaultPolicies, jitterOf } from './policies.ts'
-import { once, openRecurrence, readRecurrence, storeRecurrence, type Instants, type Recurrence } from './recurrence.ts'
-import { ScheduleTable, type ScheduleRow } from './schedule-table.ts'
-
-/** Makes the run of a firing durable: writes its row, inside the transaction that takes the instant. Must not return a promise. */
-export type StartRun = (firing: Firing) => void
+import type { BackfillView, PartitionPage, RunStatus, RunView, ScheduleView } from '../base/views.ts'
+import { Backfills } from './backfills.ts'
+import { Declared } from './declared.ts'
+import type { BackfillOptions, Declaration, InstantLike, ScheduleHandle, ScheduleHandler } from './declaration.ts'
+import { runIdOf, statusOf, takeDue, type Firing, type ScheduleRuns } from './firing.ts'
+import { scheduleHandle } from './handles.ts'
+import { readInstant } from './instant.ts'
+import { aim, beforeNow, OpenRecurrences } from './instants.ts'
+import { PartitionTable, type Outcome, type OwnedSpan } from './partition-table.ts'
+import { viewsOf, windowsOf, type Window } from './partitions.ts'
+import { readRecurrence } from './recurrence.ts'
+import { ScheduleTable, type ScheduleRow, type Tally } from './schedule-table.ts'
+import { migrations } from './tables.ts'
 
 /** What a {@link Scheduler} stands on. */
 export interface SchedulerPorts {
   store: Store
   clock: Clock
   random: Random
-  start: StartRun
-  /** Told after a schedule was declared anew, paused, resumed, cancelled, run by hand or fired: the alarm may have to move. */
+  runs: ScheduleRuns
+  /** Calls `work` once, soon: how the ends of many runs are written together. Absent: at once. */
+  soon?: (work: () => void) => void
+  /** Told after a schedule was declared anew, paused, resumed, cancelled, run or filled, or its run ended: the alarm may have to move. */
   changed?: (scheduleId: string) => void
+  /** Tells whoever watches what a schedule looks like now: paused, resumed, cancelled, failing or no more failing. Best effort. */
+  observe?: (schedule: ScheduleView) => void
 }
-
-/** The most schedules that one object declares. */
-export const maxSchedules = 1000
 
 /** After this many firings {@link Scheduler.due} ends its transaction; the rest is due still, and `nextWakeMs` says so. */
 export const maxFiringsAtOnce = 1000
 
-/** The most instants that `next(count)` and `views(count)` list of one schedule. */
+/** The most instants that `next(count)` and `views(count)`, and the most windows that `partitions` lists of one schedule. */
 export const maxListed = 1000
+
+/** How often stretches of one schedule are folded: every so many firings. */
+const foldEvery = 64
 
 /**
  * Decides when.
  *
- * Owns: which schedules exist in one object, the next instant of each, whether it is paused (table `dotdo_schedules`). In memory: only the
- * handlers of this incarnation, because functions cannot be stored, so every incarnation declares its schedules anew.
+ * Owns: which schedules exist in one object, the next instant of each, whether it is paused (table `dotdo_schedules`), and which windows have
+ * been covered (`dotdo_partitions`). In memory: handlers of this incarnation, and ends of runs that the end of the turn will write.
  *
  * 1. Firing is decided from the stored next instant, never from the time of the alarm: late, early and repeated alarms change nothing.
  * 2. An instant is taken, its successor stored and its run's row written in one transaction: a firing is neither lost nor doubled by a crash.
  * 3. Next instants only move forward, past every instant that was taken or given up as too late: a clock that jumps back fires
  *    nothing twice.
  * 4. Declaring again with the same recurrence keeps the stored next instant: what was missed while nothing ran is still due.
- * 5. Windows of one schedule follow each other without gap or overlap, whatever was missed, folded or paused (`catchUp: 'skip'` excepted).
+ * 5. Windows of one schedule follow each other without gap or overlap, whatever was missed, folded, paused or filled (`catchUp: 'skip'` excepted).
  * 6. A schedule that has no handler in this incarnation does not fire and loses nothing: it is declared, or `settle()` retires it.
+ * 7. How a run ended is read from its row, also where nobody was there to be told: `settle()` asks for all that were under way.
  */
 export class Scheduler {
   readonly #store: Store
   readonly #clock: Clock
   readonly #random: Random
-  readonly #start: StartRun
+  readonly #runs: ScheduleRuns
+  readonly #soon: (work: () => void) => void
   readonly #changed: (scheduleId: string) => void
+  readonly #observe: (schedule: ScheduleView) => void
   readonly #table: ScheduleTable
-  readonly #handlers = new Map<string, ScheduleHandler>()
-  readonly #opened = new Map<string, Instants>()
+  readonly #partitions: PartitionTable
+  readonly #open = new OpenRecurrences()
+  readonly #declared: Declared
+  readonly #backfills: Backfills
+  #told = new Map<string, Outcome>()
   #settled = false
 
-  /** @throws `STATE_TOO_NEW` when the table was written by a later release */
+  /** @throws `STATE_TOO_NEW` when the tables were written by a later release */
   constructor(ports: SchedulerPorts) {
     this.#store = ports.store
     this.#clock = ports.clock
     this.#random = ports.random
-    this.#start = ports.start
+    this.#runs = ports.runs
+    this.#soon = ports.soon ?? ((work) => work())
     this.#changed = ports.changed ?? (() => undefined)
+    this.#observe = ports.observe ?? (() => undefined)
+    migrate(ports.store, 'schedule', migrations)
     this.#table = new ScheduleTable(ports.store)
+    this.#partitions = new PartitionTable(ports.store)
+    this.#declared = new Declared(ports.store, ports.clock, this.#table, this.#open, this.#changed)
+    this.#backfills = new Backfills({
+      ...ports,
+      partitions: this.#partitions,
+      find: (id) => {
+        const row = this.#table.read(id)
+        const handler = this.#declared.handlerOf(id)
+        return row?.status === 'active' && handler ? { row, handler, instants: this.#open.of(row.recurrence) } : undefined
+      },
+      cover: (id, window) => this.#table.cover(id, window),
+    })
   }
 
   /**
    * Makes a schedule exist, or takes it up again. Its id: as given, else the handler's name, else the pattern in words; a second one in the
-   * same incarnation gets `#2`, and so on in order of declaration.
+   * same incarnation gets `#2`, and so on in order of declaration. It is stored at the latest when it is asked for, or by {@link settle}.
    *
-   * @throws `SCHEDULE_TOO_LATE` after {@link settle}; `TOO_MANY_SCHEDULES` beyond {@link maxSchedules}
+   * @throws `SCHEDULE_TOO_LATE` after {@link settle}; `TOO_MANY_SCHEDULES` beyond `maxSchedules`
    */
   declare(declaration: Declaration, handler: ScheduleHandler): ScheduleHandle {
-    const id = this.#freeId(declaration.id ?? (nameOf(handler) || declaration.pattern))
-    this.#checkOpen(id)
-    const declared = declaredText(declaration.recurrence)
-    const written = this.#store.transaction(() => {
-      const now = this.#clock.now()
-      const found = this.#table.read(id)
-      const same = found !== undefined && found.status !== 'retired' && found.declared === declared
-      const row = same ? found : this.#fresh(id, declaration.recurrence, found, now)
-      const stated = { ...row, pattern: declaration.pattern, policies: declaration.policies, position: this.#handlers.size }
-      // The jitter may have changed with the policies.
-      const aimed = this.#aim(stated, stated.nextAt)
-      // Most wakes change nothing, and then write nothing: a written row has a price.
-      const differs = JSON.stringify(found) !== JSON.stringify(aimed)
-      if (differs) this.#table.write(aimed)
-      return differs
-    })
-    this.#handlers.set(id, handler)
-    if (written) this.#changed(id)
-    return this.#handle(id)
+    return scheduleHandle(this, this.#declared.add(declaration, handler, this.#settled))
   }
 
   /**
-   * The end of `init`: schedules that this incarnation did not declare are retired. Call it only after an `init` that succeeded, or
-   * schedules it did not come to would lose what they missed.
+   * The end of `init`: schedules that this incarnation did not declare are retired, and what runs of an earlier one have come to is written. Call
+   * it only after an `init` that succeeded, or schedules it did not come to would lose what they missed.
    */
   settle(): void {
-    this.#settled = true
     this.#store.transaction(() => {
       const now = this.#clock.now()
-      for (const row of [...this.#table.withStatus('active'), ...this.#table.withStatus('cancelled')]) {
-        if (!this.#handlers.has(row.id)) this.#table.write({ ...row, status: 'retired', nextAt: null, wakeAt: null, changedAt: now })
-      }
-      this.#table.prune(now)
+      const rows = this.#declared.flushAll()
+      const gone = rows.filter(({ id, status }) => status !== 'retired' && !this.#declared.has(id))
+      this.#table.write(gone.map((row) => ({ ...row, status: 'retired', nextAt: null, wakeAt: null, changedAt: now })))
+      if (gone.length > 0 || rows.some(({ status }) => status === 'retired')) this.#forget(this.#table.prune(now))
+      this.#look([
+        ...rows.flatMap(({ id, openRun, coveredTo }) => (openRun === null ? [] : [{ schedule: id, end: coveredTo ?? 0, runId: openRun }])),
+        ...this.#partitions.running().map(({ schedule, end, runId }) => ({ schedule, end, runId: runId ?? '' })),
+      ])
+      this.#backfills.recover()
+      this.#settleRuns()
     })
+    this.#settled = true
+  }
+
+  /** Puts the ends of runs, where they have one, with those that are to be written. A run that is forgotten counts as cancelled. */
+  #look(runs: Omit<Outcome, 'status'>[]): void {
+    if (runs.length === 0) return
+    const statuses = this.#runs.statuses(runs.map(({ runId }) => runId))
+    for (const run of runs) {
+      const status = statuses.get(run.runId) ?? 'cancelled'
+      if (status !== 'running') this.#told.set(run.runId, { ...run, status })
+    }
+  }
+
+  #forget(ids: string[]): void {
+    if (ids.length === 0) return
+    this.#partitions.forget(ids)
+    this.#backfills.forget(ids)
   }
 
   /**
-   * Takes what is due now and starts it. `start` is called for each firing, oldest instant first, inside the transaction: when it throws,
-   * nothing was taken and all of it is due still. At most about {@link maxFiringsAtOnce} at once: go by {@link nextWakeMs}.
+   * Takes what is due now and starts it, and goes on with backfills. Runs are started in order of their instants, inside the transaction: when
+   * that throws, nothing was taken and all of it is due still. At most about {@link maxFiringsAtOnce} at once: go by {@link nextWakeMs}.
    */
-  due(start: StartRun = this.#start): Firing[] {
+  due(start: ScheduleRuns['start'] = (firing) => this.#runs.start(firing)): Firing[] {
+    const cancelled: string[] = []
     const firings = this.#store.transaction(() => {
+      this.#declared.flush()
+      this.#settleRuns()
       const now = this.#clock.now()
       const taken: Firing[] = []
-      for (const row of this.#table.due(now)) {
+      const rows: ScheduleRow[] = []
+      const fold: string[] = []
+      for (const row of this.#table.due(now, this.#settled ? maxFiringsAtOnce : -1)) {
         if (taken.length >= maxFiringsAtOnce) break
-        const handler = this.#handlers.get(row.id)
-        if (handler) taken.push(...this.#take(row, handler, now))
+        const handler = this.#declared.handlerOf(row.id)
+        if (!handler) continue
+        const after = this.#take(row, handler, now, taken, cancelled)
+        rows.push(after)
+        if (Math.floor(after.fired / foldEvery) > Math.floor(row.fired / foldEvery)) fold.push(row.id)
       }
+      this.#table.write(rows)
+      this.#partitions.lay(taken.filter(({ window }) => window.start < window.end).map(spanOf))
+      for (const id of fold) this.#partitions.fold(id)
       taken.sort((a, b) => a.scheduledAt - b.scheduledAt)
       for (const firing of taken) start(firing)
+      if (this.#backfills.more) this.#backfills.advance()
       return taken
     })
+    for (const runId of cancelled) this.#runs.cancel(runId)
     for (const id of new Set(firings.map((it) => it.scheduleId))) this.#changed(id)
     return firings
   }
 
   /** When {@link due} has something to do next, epoch ms: where the alarm belongs. In the past when something is due. `null`: never. */
   nextWakeMs(): number | null {
-    return this.#table.soonest()
+    this.#declared.flush()
+    const soonest = this.#table.soonest()
+    return this.#backfills.more ? Math.min(soonest ?? Infinity, this.#clock.now()) : soonest
+  }
+
+  /** To be told when a run of a schedule has ended, or one that had ended is under way again. `scheduledAt` as it was started with. */
+  ran(schedule: string, scheduledAt: number, runId: string, status: RunStatus): void {
+    this.#told.set(runId, { schedule, end: scheduledAt, runId, status })
+    if (this.#told.size === 1) this.#soon(() => this.#store.transaction(() => this.#settleRuns()))
+  }
+
+  /** Writes what runs have come to, and begins what waited for that. Inside a transaction: when it is undone, all is told still. */
+  #settleRuns(): void {
+    const outcomes = [...this.#told.values()]
+    if (outcomes.length === 0) return
+    const spans = this.#partitions.settle(outcomes)
+    const tallies = talliesOf(outcomes)
+    const { waiting, seen } = this.#table.ended(tallies)
+    for (const id of waiting) {
+      const row = this.#table.read(id)!
+      this.#table.write([aim(row, row.nextAt, this.#open)])
+    }
+    this.#backfills.settled(spans)
+    this.#told = new Map()
+    for (const id of seen) if (this.#isActive(id)) this.#observe(this.view(id))
+    for (const { schedule } of tallies) this.#changed(schedule)
   }
 
   /**
    * Runs a schedule now, beside its instants: nothing it would fire by itself changes. Its window goes from the last one's end to now.
-   * Gives the id of the run, which `start` has stored.
+   * Gives the id of the run, which is stored.
    *
    * @throws `SCHEDULE_UNKNOWN`
    */
-  trigger(id: string, start: StartRun = this.#start): string {
+  trigger(id: string, start: ScheduleRuns['start'] = (firing) => this.#runs.start(firing)): string {
     const runId = this.#store.transaction(() => {
       const row = this.#existing(id)
       const now = this.#clock.now()
@@ -148,11 +220,10 @@ export class Scheduler {
         scheduleId: id,
         runId: `${runIdOf(id, now)}!${newId('manual', this.#clock, this.#random)}`,
         scheduledAt: now,
-        window: { start: Math.min(row.coveredTo ?? this.#open(row).previous(now) ?? now, now), end: now },
-        handler: this.#handlers.get(id)!,
-        overlapRuns: row.policies.overlapRuns,
+        window: { start: Math.min(row.coveredTo ?? this.#open.of(row.recurrence).previous(now) ?? now, now), end: now },
+        handler: this.#declared.handlerOf(id)!,
       }
-      this.#table.write({ ...row, lastFiredAt: now, lastRunId: firing.runId })
+      this.#table.write([{ ...row, lastFiredAt: now, lastRunId: firing.runId }])
       start(firing)
       return firing.runId
     })
@@ -170,13 +241,86 @@ export class Scheduler {
     this.#update(id, (row, now) => {
       if (!row.paused) return row
       const single = readRecurrence(row.recurrence).kind === 'once'
-      return this.#aim({ ...row, paused: false }, single ? row.nextAt : this.#open(row).next(beforeNow(row, now)))
+      const nextAt = single ? row.nextAt : this.#open.of(row.recurrence).next(beforeNow(row, now))
+      return aim({ ...row, paused: false }, nextAt, this.#open)
     })
   }
 
-  /** Ends a schedule, across restarts, until the code declares it with another recurrence. @throws `SCHEDULE_UNKNOWN` */
+  /** Ends a schedule and its backfills, across restarts, until the code declares it with another recurrence. @throws `SCHEDULE_UNKNOWN` */
   cancel(id: string): void {
-    this.#update(id, (row, now) => ({ ...row, status: 'cancelled', nextAt: null, wakeAt: null, changedAt: now }))
+    let runIds: string[] = []
+    this.#update(id, (row, now) => {
+      runIds = this.#backfills.cancelAll(id)
+      return { ...row, status: 'cancelled', nextAt: null, wakeAt: null, changedAt: now }
+    })
+    for (const runId of runIds) this.#runs.cancel(runId)
+  }
+
+  /** Its windows with their states: see `ScheduleHandle`. @throws `SCHEDULE_UNKNOWN`, `INVALID_INSTANT` */
+  partitions(id: string, from: InstantLike, to: InstantLike, { limit = 100 }: { limit?: number } = {}): PartitionPage {
+    const row = this.#known(id)
+    const size = Math.min(Math.max(1, Math.floor(limit)), maxListed)
+    const windows: Window[] = []
+    let more = false
+    for (const window of windowsOf(this.#open.of(row.recurrence), readInstant(from), this.#over(to))) {
+      if ((more = windows.length === size)) break
+      windows.push(window)
+    }
+    const [first, last] = [windows[0], windows.at(-1)]
+    if (!first || !last) return { partitions: [] }
+    const partitions = viewsOf(windows, this.#partitions.overlapping(id, first.start, last.end))
+    return { partitions, ...(more && { next: last.end }) }
+  }
+
+  /** Says that windows are to be done again: see `ScheduleHandle`. @throws `SCHEDULE_UNKNOWN`, `INVALID_INSTANT` */
+  markStale(id: string, from: InstantLike, to: InstantLike): void {
+    const instants = this.#open.of(this.#known(id).recurrence)
+    const { value: first } = windowsOf(instants, readInstant(from), this.#over(to)).next()
+    const end = instants.previous(this.#over(to))
+    if (first && end !== null) this.#store.transaction(() => this.#partitions.markStale(id, first.start, end))
+  }
+
+  /** Runs windows beside the schedule's instants: see `ScheduleHandle`. Its id. @throws `SCHEDULE_UNKNOWN`, `INVALID_BACKFILL` and others */
+  backfill(id: string, from: InstantLike, to: InstantLike, options: BackfillOptions = {}): string {
+    const [after, until] = [readInstant(from), readInstant(to)]
+    const { backfillId } = this.#store.transaction(() => {
+      const row = this.#existing(id)
+      this.#settleRuns()
+      const runnable = { row, instants: this.#open.of(row.recurrence), handler: this.#declared.handlerOf(id)! }
+      return this.#backfills.begin(runnable, after, until, options)
+    })
+    this.#changed(id)
+    return backfillId
+  }
+
+  /** Its backfills, newest first. @throws `SCHEDULE_UNKNOWN` */
+  backfills(id: string): BackfillView[] {
+    return this.#backfills.of(this.#known(id).id)
+  }
+
+  /** How far a backfill of a schedule is. @throws `BACKFILL_UNKNOWN` */
+  progress(id: string, backfillId: string): BackfillView {
+    const row = this.#backfills.read(backfillId)
+    if (row?.scheduleId !== id) {
+      throw new DotdoError(
+        'BACKFILL_UNKNOWN',
+        `The schedule '${id}' has no backfill '${backfillId}'. It is forgotten 30 days after its end; backfills() lists those that are known.`,
+        { data: { scheduleId: id, backfillId } },
+      )
+    }
+    return row
+  }
+
+  /** Ends a backfill of a schedule and its runs; nothing, where it has ended. @throws `BACKFILL_UNKNOWN` */
+  cancelBackfill(id: string, backfillId: string): void {
+    this.progress(id, backfillId)
+    for (const runId of this.#store.transaction(() => this.#backfills.cancel(backfillId))) this.#runs.cancel(runId)
+    this.#changed(id)
+  }
+
+  /** Its runs, newest instant first. @throws `SCHEDULE_UNKNOWN` */
+  runs(id: string, page: { limit?: number; before?: string } = {}): RunView[] {
+    return this.#runs.list(this.#known(id).id, page)
   }
 
   /** What an observer sees of every schedule that exists, with up to `nextCount` instants each, in order of declaration. */
@@ -189,90 +333,74 @@ export class Scheduler {
     return this.#view(this.#existing(id), nextCount)
   }
 
+  /** The next instants of a schedule; none, where it was cancelled. @throws `SCHEDULE_UNKNOWN` */
+  next(id: string, count = 5): number[] {
+    return this.#isCancelled(id) ? [] : this.view(id, count).next
+  }
+
+  /** A schedule as a capability. @throws `SCHEDULE_UNKNOWN` */
+  handle(id: string): ScheduleHandle {
+    return scheduleHandle(this, this.#known(id).id)
+  }
+
   /** The function of a schedule in this incarnation: what takes up a run that a crash interrupted. `undefined`: the code has none. */
   handlerOf(id: string): ScheduleHandler | undefined {
-    return this.#handlers.get(id)
+    return this.#declared.handlerOf(id)
   }
 
-  #handle(id: string): ScheduleHandle {
+  /** What one schedule that is due fires, put with `taken`, and its row as it is then. Runs to end are put with `cancelled`. */
+  #take(row: ScheduleRow, handler: ScheduleHandler, now: number, taken: Firing[], cancelled: string[]): ScheduleRow {
+    const { overlapRuns } = row.policies
+    if (row.nextAt === null) return row
+    const open = row.openRun !== null && statusOf(this.#runs, row.openRun) === 'running' ? row.openRun : null
+    // It stays due, and is aimed anew when that run has ended.
+    if (open !== null && overlapRuns === 'queue') return { ...row, wakeAt: null }
+    const { events, lastScheduledAt, nextAt } = takeDue(row, this.#open.of(row.recurrence), row.nextAt, now)
+    const aimed = aim({ ...row, lastScheduledAt }, nextAt, this.#open)
+    const [first] = events
+    if (!first || (open !== null && overlapRuns === 'skip')) return aimed
+    if (open !== null && overlapRuns === 'cancel-previous') {
+      const span = this.#partitions.endingAt(row.id, row.coveredTo ?? NaN)
+      if (span?.runId === open) first.window.start = Math.min(first.window.start, span.start)
+      cancelled.push(open)
+    }
+    const firings = events.map((event) => ({ ...event, scheduleId: row.id, runId: runIdOf(row.id, event.scheduledAt), handler }))
+    taken.push(...firings)
+    const last = firings.at(-1)!
     return {
-      id,
-      next: (count) => (this.#isCancelled(id) ? [] : this.view(id, count).next),
-      pause: () => this.pause(id),
-      resume: () => this.resume(id),
-      trigger: async () => this.trigger(id),
-      cancel: () => this.cancel(id),
+      ...aimed,
+      lastFiredAt: now,
+      lastRunId: last.runId,
+      coveredTo: last.window.end,
+      openRun: overlapRuns === 'allow' ? null : last.runId,
+      fired: row.fired + firings.length,
     }
-  }
-
-  /** A row for a recurrence that is new under this id. What fired before stays known: it must not fire again, and windows go on from it. */
-  #fresh(id: string, declared: Recurrence | AfterRecurrence, found: ScheduleRow | undefined, now: number): ScheduleRow {
-    const recurrence = declared.kind === 'after' ? once(now + declared.delayMs) : declared
-    const row: ScheduleRow = {
-      id,
-      status: 'active',
-      paused: found?.paused ?? false,
-      declared: declaredText(declared),
-      recurrence: storeRecurrence(recurrence),
-      pattern: '',
-      policies: defaultPolicies,
-      nextAt: null,
-      wakeAt: null,
-      lastScheduledAt: found?.lastScheduledAt ?? null,
-      coveredTo: found?.coveredTo ?? null,
-      lastFiredAt: found?.lastFiredAt ?? null,
-      lastRunId: found?.lastRunId ?? null,
-      position: 0,
-      changedAt: now,
-    }
-    const nextAt = this.#open(row).next(beforeNow(row, now))
-    // Stated from the start, so that what is paused over or given up before anything fired is covered as well.
-    const coveredTo = row.coveredTo ?? (nextAt === null ? null : this.#open(row).previous(nextAt - 1))
-    return { ...row, nextAt, coveredTo }
-  }
-
-  #take(row: ScheduleRow, handler: ScheduleHandler, now: number): Firing[] {
-    if (row.nextAt === null) return []
-    const { events, lastScheduledAt, nextAt } = takeDue(row, this.#open(row), row.nextAt, now)
-    const firings = events.map((event) => ({
-      ...event,
-      scheduleId: row.id,
-      runId: runIdOf(row.id, event.scheduledAt),
-      handler,
-      overlapRuns: row.policies.overlapRuns,
-    }))
-    const last = firings.at(-1)
-    const fired = last ? { lastFiredAt: now, lastRunId: last.runId, coveredTo: last.window.end } : {}
-    this.#table.write(this.#aim({ ...row, ...fired, lastScheduledAt }, nextAt))
-    return firings
-  }
-
-  /** Sets the next instant and, by its jitter, the time it starts. */
-  #aim(row: ScheduleRow, nextAt: number | null): ScheduleRow {
-    if (nextAt === null || row.status !== 'active') return { ...row, nextAt: null, wakeAt: null }
-    const { jitterMs } = row.policies
-    const jitter = jitterMs === 0 ? 0 : jitterOf(row.id, nextAt, jitterMs, this.#open(row).next(nextAt))
-    return { ...row, nextAt, wakeAt: nextAt + jitter }
   }
 
   /** A cancelled schedule stays as it is: `init` runs on every wake, and what it does to its handles has to be repeatable. */
   #update(id: string, change: (row: ScheduleRow, now: number) => ScheduleRow): void {
     if (this.#isCancelled(id)) return
-    this.#store.transaction(() => this.#table.write(change(this.#existing(id), this.#clock.now())))
+    this.#store.transaction(() => this.#table.write([change(this.#existing(id), this.#clock.now())]))
     this.#changed(id)
+    this.#observe(this.#view(this.#known(id), 5))
   }
 
   #isCancelled(id: string): boolean {
-    return this.#handlers.has(id) && this.#table.read(id)?.status === 'cancelled'
+    return this.#read(id)?.status === 'cancelled'
+  }
+
+  #isActive(id: string): boolean {
+    return this.#read(id)?.status === 'active'
   }
 
   #view(row: ScheduleRow, count: number): ScheduleView {
     const recurrence = readRecurrence(row.recurrence)
-    const instants = this.#open(row)
+    const instants = this.#open.of(row.recurrence)
     const next: number[] = []
     const paused = row.paused && recurrence.kind !== 'once'
-    let at = paused ? instants.next(beforeNow(row, this.#clock.now())) : row.nextAt
+    let at = paused && row.status === 'active' ? instants.next(beforeNow(row, this.#clock.now())) : row.nextAt
     for (; at !== null && next.length < Math.min(count, maxListed); at = instants.next(at)) next.push(at)
+    const lastStatus = row.lastRunId === null ? undefined : statusOf(this.#runs, row.lastRunId)
     return {
       scheduleId: row.id,
       pattern: row.pattern,
@@ -281,16 +409,36 @@ export class Scheduler {
       next,
       ...(row.lastFiredAt !== null && { lastFiredAt: row.lastFiredAt }),
       ...(row.lastRunId !== null && { lastRunId: row.lastRunId }),
+      ...(lastStatus !== undefined && { lastStatus }),
+      ...(row.failures > 0 && { failures: row.failures }),
     }
   }
 
+  /** The end of what is over: of a range that goes on beyond now, now. */
+  #over(to: InstantLike): number {
+    return Math.min(readInstant(to), this.#clock.now())
+  }
+
+  /** The row of a schedule that this incarnation declares. */
+  #read(id: string): ScheduleRow | undefined {
+    this.#declared.flush()
+    return this.#declared.has(id) ? this.#table.read(id) : undefined
+  }
+
   #existingRows(): ScheduleRow[] {
-    return this.#table.withStatus('active').filter((row) => this.#handlers.has(row.id))
+    this.#declared.flush()
+    return this.#table.withStatus('active').filter((row) => this.#declared.has(row.id))
+  }
+
+  /** One that exists, though it may be cancelled. */
+  #known(id: string): ScheduleRow {
+    const row = this.#read(id)
+    return row && row.status !== 'retired' ? row : this.#existing(id)
   }
 
   #existing(id: string): ScheduleRow {
-    const row = this.#table.read(id)
-    if (row?.status === 'active' && this.#handlers.has(id)) return row
+    const row = this.#read(id)
+    if (row?.status === 'active') return row
     const known = this.#existingRows().map((it) => it.id)
     const list =
       known.length > 0
@@ -303,60 +451,27 @@ export class Scheduler {
       'SCHEDULE_UNKNOWN',
       `No schedule '${id}' exists here${row?.status === 'cancelled' ? ': it was cancelled' : ''}. ${list}`,
       {
-        data: { scheduleId: id, known },
+        data: { scheduleId: id, known: known.slice(0, 20) },
       },
     )
   }
-
-  /** Parsing a pattern and opening a zone cost about 0.1 ms: once for each recurrence of this incarnation. */
-  #open(row: ScheduleRow): Instants {
-    let instants = this.#opened.get(row.recurrence)
-    if (!instants) {
-      if (this.#opened.size >= maxSchedules) this.#opened.clear()
-      instants = openRecurrence(readRecurrence(row.recurrence))
-      this.#opened.set(row.recurrence, instants)
-    }
-    return instants
-  }
-
-  #freeId(wanted: string): string {
-    let id = wanted
-    for (let nth = 2; this.#handlers.has(id); nth++) id = `${wanted}#${nth}`
-    return id
-  }
-
-  #checkOpen(id: string): void {
-    if (this.#settled) {
-      throw new DotdoError(
-        'SCHEDULE_TOO_LATE',
-        `The schedule '${id}' was declared after init had ended. Its function cannot be stored, so it would be lost when the object next sleeps: declare it in init().`,
-        {
-          data: { scheduleId: id },
-        },
-      )
-    }
-    if (this.#handlers.size >= maxSchedules) {
-      throw new DotdoError(
-        'TOO_MANY_SCHEDULES',
-        `This object declares more than ${maxSchedules} schedules. Give each tenant or stage an object of its own.`,
-        { data: { scheduleId: id, maxSchedules } },
-      )
-    }
-  }
 }
 
-/** The reference for a first or renewed next instant: one that is exactly now still counts, one that has fired does not. */
-function beforeNow(row: ScheduleRow, now: number): number {
-  return Math.max(now - 1, row.lastScheduledAt ?? -Infinity)
+/** The stretch that a firing answers for. */
+function spanOf({ scheduleId, window, runId }: Firing): OwnedSpan {
+  return { ...window, schedule: scheduleId, state: 'running', runId, backfill: null, again: false }
 }
 
-/** A handler's name, without what `bind` puts in front. Arrow functions given in place have none. */
-function nameOf(handler: ScheduleHandler): string {
-  return handler.name.replace(/^(bound )+/, '').trim()
-}
-
-function declaredText(recurrence: Recurrence | AfterRecurrence): string {
-  return recurrence.kind === 'after'
-    ? JSON.stringify({ version: 1, kind: 'after', delayMs: recurrence.delayMs })
-    : storeRecurrence(recurrence)
+/** What each schedule's runs have come to, in the order in which it was told. */
+function talliesOf(outcomes: readonly Outcome[]): Tally[] {
+  const tallies = new Map<string, Tally>()
+  for (const { schedule, runId, status } of outcomes) {
+    if (status === 'running') continue
+    let tally = tallies.get(schedule)
+    if (!tally) tallies.set(schedule, (tally = { schedule, runIds: [], done: false, failed: 0 }))
+    tally.runIds.push(runId)
+    if (status === 'failed') tally.failed++
+    if (status === 'done') Object.assign(tally, { done: true, failed: 0 })
+  }
+  return [...tallies.values()]
 }

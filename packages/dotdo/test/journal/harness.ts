@@ -3,7 +3,7 @@ import type { Store } from '../../src/base/ports.ts'
 import type { LiveEventBody, RunTarget } from '../../src/base/views.ts'
 import type { Execution } from '../../src/journal/execution.ts'
 import { Journal } from '../../src/journal/journal.ts'
-import type { JournalLimits, JournalPorts } from '../../src/journal/ports.ts'
+import type { DeployPolicy, JournalLimits, JournalPorts } from '../../src/journal/ports.ts'
 import { ManualClock, SeededRandom } from '../support/fakes.ts'
 import { SqliteStore } from '../support/sqlite-store.ts'
 
@@ -28,12 +28,16 @@ export class TestObject {
   events: LiveEventBody[] = []
   store = new SqliteStore()
   syncs = 0
+  wakes = 0
   /** Holds a flush back: gets its number, from 1 on. */
   syncGate: (sync: number) => Promise<void> | undefined = () => undefined
   journal: Journal
   /** What the code inside of a step's function sees as its execution. */
   readonly context = new AsyncLocalStorage<Execution>()
   #timers: { at: number; fire: () => void }[] = []
+  #received = 0
+  /** The version of the code, and what a deploy does. */
+  deploy: { codeVersion?: string; deployPolicy?: DeployPolicy } = {}
 
   constructor(handlers: Record<string, Handler>, limits: Partial<JournalLimits> = {}) {
     this.handlers = handlers
@@ -75,6 +79,13 @@ export class TestObject {
     await settle()
     for (;;) {
       const next = this.#timers.filter((timer) => timer.at <= end).toSorted((a, b) => a.at - b.at)[0]
+      const alarm = this.journal.nextWakeMs()
+      if (alarm !== null && alarm <= end && alarm < (next?.at ?? Infinity)) {
+        this.clock.ms = Math.max(this.clock.ms, alarm)
+        void this.journal.resumeDue()
+        await settle()
+        continue
+      }
       if (!next) break
       this.#timers.splice(this.#timers.indexOf(next), 1)
       this.clock.ms = Math.max(this.clock.ms, next.at)
@@ -85,6 +96,17 @@ export class TestObject {
     await settle()
   }
 
+  /** The object is evicted: what was flushed is there, and nothing of it is in memory until something wakes it. */
+  evict(): void {
+    this.store.flush()
+    this.crash()
+  }
+
+  /** An event comes in. */
+  receive(type: string, payload: unknown, id = `evt-${++this.#received}`): void {
+    this.journal.signal({ id, type, payload, sentAt: this.clock.now() })
+  }
+
   /** Timers that nothing has stopped. */
   get timers(): number {
     return this.#timers.length
@@ -92,6 +114,8 @@ export class TestObject {
 
   #boot(): Journal {
     const { store } = this
+    // Field initialisers run before the first boot, so there is always one.
+    const deploy = this.deploy
     const ports: JournalPorts = {
       store: store as Store,
       clock: this.clock,
@@ -118,6 +142,8 @@ export class TestObject {
       },
       enter: (execution, work) => this.context.run(execution, work),
       observe: (event) => this.events.push(event),
+      wake: () => this.wakes++,
+      ...deploy,
     }
     return new Journal(ports, this.limits)
   }

@@ -1,8 +1,11 @@
 import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { decodeValue } from '../../src/base/codec.ts'
-import { drawProgram, runProgram, stepsOf, type Program } from './programs.ts'
-import { crashAt, noCrash, randomCrashes, World, type CrashPlan } from './world.ts'
+import type { StepView } from '../../src/base/views.ts'
+import { idempotencyKey } from '../../src/journal/scope.ts'
+import type { StepOptions } from '../../src/journal/step-options.ts'
+import { drawProgram, findStep, idsOf, runProgram, sleepMs, stepsOf, type Program, type StepProgram } from './programs.ts'
+import { crashAt, noCrash, randomCrashes, World, type CrashPlan, type Main } from './world.ts'
 
 /** More attempts than a world has crashes, so that every run can end well. */
 const plenty = { limit: 40, delay: '1s' } as const
@@ -13,8 +16,30 @@ const only = process.env.SIM_SEED === undefined ? undefined : Number(process.env
 
 const seedsFrom = (first: number): number[] => (only === undefined ? Array.from({ length: seeds }, (_, i) => first + i) : [only])
 
+/** The code of an object: its run does the program, and a child run that of the step that began it. */
+const codeOf =
+  (program: Program, retries: NonNullable<StepOptions['retries']>): Main =>
+  (world, _run, name) => {
+    const inner = name === 'main' ? program : findStep(program, name.replace(/^child /, ''))?.inner
+    if (!inner) throw new Error(`no code for ${name}`)
+    return runProgram(world, inner, retries)
+  }
+
+/** Each wait of the program gets its event a while after the start, some before the wait has begun. */
+function sendAll(world: World, program: Program): void {
+  const waits = (it: Program): StepProgram[] =>
+    it.kind === 'step' ? [...(it.work === 'wait' ? [it] : []), ...(it.inner ? waits(it.inner) : [])] : it.parts.flatMap(waits)
+  for (const { id, effects } of waits(program)) {
+    const payload = { to: id, n: effects, of: 'the outside' }
+    world.sends({ id: `evt-${world.turns}-${id}`, type: 'Sim.came', payload, sentAt: world.clock.now() }, effects * 5)
+    // One that nobody waits for changes nothing.
+    world.sends({ id: `evt-${world.turns}-${id}-other`, type: 'Sim.came', payload: { to: 'nobody' }, sentAt: world.clock.now() }, effects)
+  }
+}
+
 async function live(seed: number, plan: CrashPlan, program: Program): Promise<World> {
-  const world = new World(seed, plan, async (it) => runProgram(it, program, plenty))
+  const world = new World(seed, plan, codeOf(program, plenty), seed % 3 === 0 ? { parkedInMemory: 0 } : {})
+  sendAll(world, program)
   await world.live('night-1')
   return world
 }
@@ -23,28 +48,51 @@ async function live(seed: number, plan: CrashPlan, program: Program): Promise<Wo
 function check(world: World, runId: string, program: Program, expected: unknown): void {
   const { journal } = world
   const run = journal.run(runId)
-  const steps = stepsOf(program)
-  const views = new Map(run.steps?.map((step) => [step.stepId, step]))
   const faults = [...world.faults]
   if (run.status !== 'done') faults.push(`the run is ${run.status}: ${run.error?.message}`)
   else if (!isDeepStrictEqual(journal.result(runId), expected)) faults.push('its result is another one')
-  // Each step is memoised exactly once, and all of them are.
-  if (views.size !== steps.length || run.steps?.length !== steps.length)
-    faults.push(`it has ${run.steps?.length} steps, not ${steps.length}`)
-  for (const { id, work, effects } of steps) {
-    const key = `${runId}/${id}`
-    const view = views.get(id)
-    if (view?.status !== 'done') faults.push(`${key} is ${view?.status}`)
-    // Inside, exactly once; outside, at least once, and no more often than there were attempts.
-    if (work === 'inside' && world.counter(key) !== 1) faults.push(`${key} happened ${world.counter(key)} times`)
-    for (let i = 0; i < effects && work !== 'inside' && work !== 'pure'; i++) {
-      const times = world.outside.get(`${key}#${i}`) ?? 0
-      if (times < 1 || times > (view?.attempt ?? 0))
-        faults.push(`${key}#${i} reached the outside ${times} times in ${view?.attempt} attempts`)
-    }
-  }
+  checkSteps(world, runId, program, faults)
   if (world.lostChunks() > 0) faults.push(`${world.lostChunks()} chunks belong to nobody`)
   expect(faults).toEqual([])
+}
+
+/** Each step of a run is memoised exactly once, and all of them are; and those of the runs that it has begun. */
+function checkSteps(world: World, runId: string, program: Program, faults: string[]): void {
+  const run = world.journal.run(runId)
+  const steps = stepsOf(program)
+  const ids = steps.flatMap(idsOf)
+  const views = new Map(run.steps?.map((step) => [step.stepId, step]))
+  if (views.size !== ids.length || run.steps?.length !== ids.length)
+    faults.push(`${runId} has ${run.steps?.length} steps, not ${ids.length}`)
+  for (const step of steps) {
+    for (const stepId of idsOf(step)) {
+      const view = views.get(stepId)
+      if (view?.status !== 'done') faults.push(`${runId}/${stepId} is ${view?.status}`)
+      else checkStep(world, runId, step, view, faults)
+    }
+    if (step.work === 'child' && step.inner) checkSteps(world, idempotencyKey(runId, step.id), step.inner, faults)
+  }
+}
+
+function checkStep(world: World, runId: string, { work, effects, ...step }: StepProgram, view: StepView, faults: string[]): void {
+  const key = idempotencyKey(runId, view.stepId)
+  const outside = (i: number): number => world.outside.get(`${key}#${i}`) ?? 0
+  // Inside, exactly once.
+  if (work === 'inside' && world.counter(key) !== 1) faults.push(`${key} happened ${world.counter(key)} times`)
+  if (work === 'sleep' || work === 'give-up') {
+    const ms = sleepMs({ work, effects, ...step })
+    if ((view.endedAt ?? 0) - view.startedAt < ms) faults.push(`${key} slept ${(view.endedAt ?? 0) - view.startedAt} of ${ms} ms`)
+  }
+  // Outside, at least once, and no more often than there were attempts.
+  const reaches = work === 'map' ? 1 : ['effect', 'stream', 'array', 'nested', 'checkpoint', 'limited'].includes(work) ? effects : 0
+  for (let i = 0; i < reaches; i++)
+    if (outside(i) < 1 || outside(i) > view.attempt)
+      faults.push(`${key}#${i} reached the outside ${outside(i)} times in ${view.attempt} attempts`)
+  if (work !== 'checkpoint') return
+  // What lies before a checkpoint is not done again: an attempt repeats one effect at most.
+  const all = Array.from({ length: effects }, (_, i) => outside(i)).reduce((sum, n) => sum + n, 0)
+  if (all > effects + view.attempt - 1)
+    faults.push(`${key} reached the outside ${all} times for ${effects} effects in ${view.attempt} attempts`)
 }
 
 /** Says which world a failure belongs to, so that it can be called again. */
@@ -71,6 +119,7 @@ describe('an object that dies at random', () => {
         const world = await live(seed, randomCrashes(12), program)
         check(world, 'night-1', program, expected)
         if (seed % 4 === 0) {
+          sendAll(world, program)
           await world.live('night-2')
           check(world, 'night-2', program, expected)
         }
@@ -87,7 +136,8 @@ describe('an object that dies at random', () => {
       await inWorld(seed, 'few retries', async () => {
         const program = drawProgram(seed)
         const retries = { limit: 1 + (seed % 2), delay: '1s' } as const
-        const world = new World(seed, randomCrashes(30), async (it) => runProgram(it, program, retries), { runResumes: 3 })
+        const world = new World(seed, randomCrashes(30), codeOf(program, retries), { runResumes: 3 })
+        sendAll(world, program)
         await world.live('night-1')
         const run = world.journal.run('night-1')
         const end = run.status === 'done' ? 'done' : (run.error?.code ?? run.error?.message ?? 'nothing')

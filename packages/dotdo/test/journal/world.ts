@@ -4,11 +4,15 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { SqlRow, SqlValue } from '../../src/base/ports.ts'
 import type { Execution } from '../../src/journal/execution.ts'
 import { Journal } from '../../src/journal/journal.ts'
-import type { JournalLimits, JournalPorts } from '../../src/journal/ports.ts'
+import type { DeployPolicy, JournalLimits, JournalPorts } from '../../src/journal/ports.ts'
+import type { ReceivedEvent } from '../../src/journal/signals.ts'
 import type { StepContext } from '../../src/journal/step-options.ts'
 import { ManualClock, SeededRandom } from '../support/fakes.ts'
 import { SqliteStore } from '../support/sqlite-store.ts'
 import { method, settle } from './harness.ts'
+
+/** What a run of a name does. */
+export type Main = (world: World, run: Execution, name: string, args: unknown[]) => Promise<unknown>
 
 /**
  * A world in which one object lives and dies: its disk, its alarm, the outside that its effects reach, and the order in which replies
@@ -31,7 +35,7 @@ export class World {
   turns = 0
   /** When to crash: at the end of which turn, before or after the flush, or at which statement. */
   readonly plan: CrashPlan
-  readonly main: (world: World, run: Execution) => Promise<unknown>
+  readonly main: Main
   readonly limits: Partial<JournalLimits>
   journal!: Journal
   #life: Life = { alive: false, statements: 0 }
@@ -39,6 +43,15 @@ export class World {
   #departed: Reply[] = []
   #timers: { at: number; fire: () => void }[] = []
   #alarm: number | null = null
+  /** Events that come from outside, again and again until a turn that took them in is on disk. */
+  #events: { event: ReceivedEvent; atTurn: number; taken: boolean }[] = []
+  /** How many of something are under way in this life. */
+  #underWay = new Map<string, number>()
+  /** The versions of the code that come and go: each incarnation is one of them. */
+  readonly #deploys: { policy: DeployPolicy; versions: string[] } | undefined
+  version: string | undefined
+  /** Somebody is asked what becomes of a run that is held. */
+  asked: (runId: string) => void = () => undefined
   /** While the test looks, nothing dies. */
   #watched = true
   /** Steps whose result was on disk when an incarnation began, or was stored since: no function of theirs may run any more. */
@@ -47,9 +60,11 @@ export class World {
   constructor(
     seed: number,
     plan: CrashPlan,
-    main: (world: World, run: Execution) => Promise<unknown>,
+    main: Main,
     limits: Partial<JournalLimits> = {},
+    deploys?: { policy: DeployPolicy; versions: string[] },
   ) {
+    this.#deploys = deploys
     this.random = new SeededRandom(seed)
     this.plan = plan
     this.main = main
@@ -71,19 +86,58 @@ export class World {
           this.journal.launch(runId).catch(() => undefined)
         })
       }
+      if (answered) this.#receive(false)
       await settle()
       const alive = this.#endTurn()
       if (alive) answered = true
-      if (alive && this.#status(runId) !== 'running' && this.#departed.length === 0) {
+      if (alive && !['running', 'held'].includes(this.#status(runId)) && this.#departed.length === 0) {
         this.#watched = true
         return
       }
+      if (alive && this.random.next() < 0.5 && this.#status(runId) === 'held') this.#ask(runId)
       if (this.#next() || !answered) continue
-      // Nothing is under way, and no alarm is set: right if the object died after its run had ended, and only then.
+      if (this.#receive(true)) continue
       if (!this.#life.alive) this.#boot()
-      if (this.#life.alive && this.#status(runId) === 'running') throw new Error(`run ${runId} is stuck`)
+      // Nothing is under way, and no alarm is set: right if the object died after its run had ended, and only then.
+      if (this.#life.alive && this.#status(runId) === 'running') throw new Error(`run ${runId} is stuck: ${this.#describe()}`)
     }
     throw new Error(`run ${runId} does not end in 5000 turns`)
+  }
+
+  /** Somebody answers what becomes of a run that is held, or else the next version is deployed. */
+  #ask(runId: string): void {
+    this.#dare(() => this.asked(runId))
+    if (!this.#life.alive || this.#status(runId) !== 'held') return
+    this.#die()
+    // A deploy is no crash.
+    this.crashes--
+  }
+
+  /** An event that comes a while after the run of this world has begun, whatever happens to the object. */
+  sends(event: ReceivedEvent, atTurn: number): void {
+    this.#events.push({ event, atTurn: this.turns + atTurn, taken: false })
+  }
+
+  /** Notes that there is one more of something, at most `most` of which may be under way. */
+  enter(what: string, most: number): () => void {
+    const life = this.#life
+    const n = (this.#underWay.get(what) ?? 0) + 1
+    this.#underWay.set(what, n)
+    if (life.alive && n > most) this.faults.push(`${n} of ${what} are under way, and at most ${most} may be`)
+    return () => {
+      if (life === this.#life) this.#underWay.set(what, (this.#underWay.get(what) ?? 1) - 1)
+    }
+  }
+
+  /** Looks at the state while nothing dies. */
+  look<T>(work: () => T): T {
+    const watched = this.#watched
+    this.#watched = true
+    try {
+      return work()
+    } finally {
+      this.#watched = watched
+    }
   }
 
   /** An effect outside of the object: departs when the turn is on disk, and is answered in a later turn. */
@@ -112,15 +166,42 @@ export class World {
   lostChunks(): number {
     return this.store.sql(
       `SELECT id FROM dotdo_values WHERE id / 1048576 NOT IN (SELECT value_id FROM dotdo_steps WHERE value_id IS NOT NULL
+        UNION SELECT checkpoint_value FROM dotdo_steps WHERE checkpoint_value IS NOT NULL
+        UNION SELECT event_value FROM dotdo_signals WHERE event_value IS NOT NULL
         UNION SELECT args_value FROM dotdo_runs WHERE args_value IS NOT NULL UNION SELECT result_value FROM dotdo_runs WHERE result_value IS NOT NULL)`,
     ).length
   }
 
+  /** What stands in the tables and is to come, for whoever looks into a failing seed. */
+  #describe(): string {
+    return this.look(() =>
+      JSON.stringify({
+        alarm: this.#alarm,
+        runs: this.store.sql('SELECT seq, run_id, status, attempt, wake_at, signals_from FROM dotdo_runs'),
+        steps: this.store.sql('SELECT run, step_id, kind, status, attempt, next_attempt_at, waits_for, signal FROM dotdo_steps'),
+        signals: this.store.sql('SELECT seq, id FROM dotdo_signals'),
+        events: this.#events.map(({ event, taken }) => [event.id, taken]),
+      }),
+    )
+  }
+
   #status(runId: string): string {
-    this.#watched = true
-    const status = this.store.sql<{ status: string }>('SELECT status FROM dotdo_runs WHERE run_id = ?', runId)[0]?.status
-    this.#watched = false
-    return status ?? 'unknown'
+    const status = this.look(() => this.store.sql<{ status: string }>('SELECT status FROM dotdo_runs WHERE run_id = ?', runId)[0]?.status)
+    return status === 'parked' || status === 'undoing' ? 'running' : (status ?? 'unknown')
+  }
+
+  /** Takes in the events whose turn it is, or the next one when nothing else can happen. Returns whether there was one. */
+  #receive(whateverTurn: boolean): boolean {
+    const next = this.#events.filter(({ atTurn, taken }) => !taken && (whateverTurn || atTurn <= this.turns)).slice(0, 1)
+    for (const pending of next) {
+      if (!this.#life.alive) this.#boot()
+      this.#dare(() => {
+        this.journal.signal(pending.event)
+        // Whoever died of a statement may not have thrown up to here.
+        pending.taken = this.#life.alive
+      })
+    }
+    return next.length > 0
   }
 
   /** The end of a turn: flush and departures, or a crash before or after. Returns whether the object lives. */
@@ -131,6 +212,7 @@ export class World {
     this.#dare(() => (this.#alarm = this.journal.nextWakeMs()))
     if (!this.#life.alive) return false
     this.store.flush()
+    this.#events = this.#events.filter(({ taken }) => !taken)
     this.#departed.push(...this.#queued)
     for (const { key } of this.#queued) if (key !== '') this.outside.set(key, (this.outside.get(key) ?? 0) + 1)
     this.#queued = []
@@ -166,12 +248,15 @@ export class World {
     this.#queued = []
     this.#departed = []
     this.#timers = []
+    this.#underWay.clear()
+    for (const pending of this.#events) pending.taken = false
     return false
   }
 
   #boot(): void {
     const life: Life = { alive: true, statements: 0 }
     this.#life = life
+    this.version = this.#deploys?.versions[this.random.below(this.#deploys.versions.length)]
     this.store = new DyingStore(this.store, () => {
       if (life.alive && !this.#watched && this.plan.atStatement(++life.statements, this.crashes, this.random)) this.#die()
     }).reborn
@@ -183,6 +268,17 @@ export class World {
       ))
         this.#done.add(`${row.run_id}/${row.step_id}`)
       this.journal.recover()
+    })
+  }
+
+  #resuming: Life | undefined
+  /** Runs may have become due: looked at when the promises that are ready have run, as the object does. */
+  #resumeSoon(life: Life): void {
+    if (this.#resuming === life) return
+    this.#resuming = life
+    setImmediate(() => {
+      this.#resuming = undefined
+      if (life.alive) this.#dare(() => void this.journal.resumeDue())
     })
   }
 
@@ -212,10 +308,14 @@ export class World {
           })
         }),
       sync: () => (life.alive ? this.effect('') : new Promise(() => {})),
-      execute: ({ runId }, execution) => {
+      execute: ({ runId, target, args }, execution) => {
         if (runId !== execution.runId) this.faults.push(`${runId} is executed as ${execution.runId}`)
-        return this.context.run(execution, () => this.main(this, execution))
+        const name = target.kind === 'method' ? target.name : ''
+        return this.context.run(execution, () => this.main(this, execution, name, args))
       },
+      ...(this.version !== undefined && { codeVersion: this.version }),
+      ...(this.#deploys && { deployPolicy: this.#deploys.policy }),
+      wake: () => this.#resumeSoon(life),
       enter: (execution, work) => this.context.run(execution, work),
       observe: (event) => {
         if (life.alive && event.type === 'step.done') this.#done.add(`${event.runId}/${event.step.stepId}`)

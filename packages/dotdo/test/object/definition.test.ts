@@ -12,7 +12,7 @@ describe('a definition', () => {
   )
 
   test('may have a field by such a name: no link leads to it', () => {
-    expect(readDefinition({ map: [1], dup: 2 }).fields).toEqual({ map: [1], dup: 2 })
+    expect(readDefinition({ finally: [1], dup: 2 }).fields).toEqual({ finally: [1], dup: 2 })
   })
 
   test.each([...frameworkNames].filter((name) => name !== '__proto__'))('with a member named %s is refused', (name) => {

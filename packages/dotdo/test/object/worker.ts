@@ -3,9 +3,12 @@ import { RpcTarget } from 'capnweb'
 import { DO, DotdoError, extract, graph, IcebergWriter, serve } from '../../src/index.ts'
 
 export { Keeper, Shelf } from './authority-app.ts'
+export { Almanac } from './schedules-app.ts'
 export { DotdoEntrypoint, DotdoSystem } from '../../src/index.ts'
+export { Orders } from './runs-app.ts'
 export { Streamer } from './streamer.ts'
 
+export { Ledger, Payer } from './ledger-app.ts'
 export { Driver, World } from './conformance-objects.ts'
 
 /** What happened, outside of any object: tests look here. */

@@ -24,6 +24,9 @@ function rowOf(recurrence: Recurrence, policies: SchedulePolicies, nextAt: numbe
     coveredTo,
     lastFiredAt: null,
     lastRunId: null,
+    openRun: null,
+    failures: 0,
+    fired: 0,
     position: 0,
     changedAt: 0,
   }
@@ -35,10 +38,13 @@ function naive(recurrence: Recurrence, policies: SchedulePolicies, nextAt: numbe
   const started = (instant: number) => instant + jitterOf('s', instant, policies.jitterMs, instants.next(instant))
   const due = []
   for (let at: number | null = nextAt; at !== null && started(at) <= now; at = instants.next(at)) due.push(at)
-  const fired = due
+  const late = due
     .slice(-policies.catchUpLimit)
     .filter((it) => policies.catchUpWithinMs === null || now - started(it) <= policies.catchUpWithinMs)
-  return { fired, last: due.at(-1)!, next: instants.next(due.at(-1)!) }
+  // Where runs queue, one is taken at a time and the rest stays due.
+  const fired = policies.overlapRuns === 'queue' ? late.slice(0, 1) : late
+  const last = policies.overlapRuns === 'queue' && late.length > 1 ? late[0]! : due.at(-1)!
+  return { fired, last, next: instants.next(last) }
 }
 
 describe('what is taken of a schedule that is due', () => {
@@ -55,9 +61,15 @@ describe('what is taken of a schedule that is due', () => {
     for (let i = 0; i < 1500; i++) {
       const recurrence = recurrences[random.below(recurrences.length)]!
       const policies = readPolicies({
-        ...[{ catchUp: 'latest' as const }, { catchUp: 'skip' as const }, { catchUp: 'all' as const, catchUpLimit: 1 + random.below(20) }][
-          random.below(3)
-        ],
+        ...[
+          { catchUp: 'latest' as const },
+          { catchUp: 'skip' as const },
+          {
+            catchUp: 'all' as const,
+            overlapRuns: random.next() < 0.7 ? ('allow' as const) : ('queue' as const),
+            catchUpLimit: 1 + random.below(20),
+          },
+        ][random.below(3)],
         ...(random.next() < 0.3 && { catchUpWithin: random.below(120 * minuteMs) }),
         ...(random.next() < 0.5 && { jitter: random.below(30 * minuteMs) }),
       })
@@ -97,7 +109,7 @@ describe('what is taken of a schedule that is due', () => {
   })
 
   it('looks back over no more instants than the limit', () => {
-    const policies = readPolicies({ catchUp: 'all', catchUpLimit: 7 })
+    const policies = readPolicies({ catchUp: 'all', catchUpLimit: 7, overlapRuns: 'allow' })
     const instants = openRecurrence(interval(1000))
     let looks = 0
     const counted = { next: (it: number) => (looks++, instants.next(it)), previous: (it: number) => (looks++, instants.previous(it)) }
@@ -122,6 +134,13 @@ describe('policies', () => {
 
   it.each(['skip', 'queue', 'allow', 'cancel-previous'] as const)('store %s for runs that overlap', (overlapRuns) => {
     expect(readPolicies({ overlapRuns }).overlapRuns).toBe(overlapRuns)
+  })
+
+  it("queue what catchUp 'all' makes up, and refuse what would give all but one of it up", () => {
+    expect(readPolicies({ catchUp: 'all' }).overlapRuns).toBe('queue')
+    expect(readPolicies({ catchUp: 'all', overlapRuns: 'allow' }).overlapRuns).toBe('allow')
+    for (const overlapRuns of ['skip', 'cancel-previous'] as const)
+      expect(() => readPolicies({ catchUp: 'all', overlapRuns })).toThrow(/overlapRuns with catchUp 'all' cannot be .*Use 'queue', 'allow'/)
   })
 
   it('refuse what is misspelt, with what exists', () => {

@@ -5,6 +5,7 @@ import { cron, describe as inWords, interval, openRecurrence, type Recurrence } 
 import { Scheduler } from '../../src/schedule/scheduler.ts'
 import { ManualClock, SeededRandom } from '../support/fakes.ts'
 import { SqliteStore } from '../support/sqlite-store.ts'
+import { StoredRuns } from './world.ts'
 
 const minuteMs = 60_000
 const begin = Date.UTC(2026, 9, 31, 12)
@@ -39,7 +40,6 @@ function simulate(seed: number, catchUp: 'all' | 'latest') {
   const random = new SeededRandom(seed)
   const clock = new ManualClock(begin)
   let store = new SqliteStore()
-  store.sql('CREATE TABLE runs (id TEXT, schedule TEXT, at INTEGER, start INTEGER)')
   store.flush()
   let crashes = 0
   let latest = begin
@@ -51,8 +51,7 @@ function simulate(seed: number, catchUp: 'all' | 'latest') {
         store: dying,
         clock,
         random,
-        start: ({ runId, scheduleId, scheduledAt, window }) =>
-          void dying.sql('INSERT INTO runs VALUES (?, ?, ?, ?)', runId, scheduleId, scheduledAt, window.start),
+        runs: new StoredRuns(dying),
       })
       recurrences.forEach((recurrence, index) => {
         const policies = {
@@ -89,8 +88,7 @@ function simulate(seed: number, catchUp: 'all' | 'latest') {
     store,
     clock,
     random,
-    start: ({ runId, scheduleId, scheduledAt, window }) =>
-      void store.sql('INSERT INTO runs VALUES (?, ?, ?, ?)', runId, scheduleId, scheduledAt, window.start),
+    runs: new StoredRuns(store),
   })
   recurrences.forEach((recurrence, index) =>
     last.declare(

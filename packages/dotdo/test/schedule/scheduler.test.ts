@@ -1,47 +1,19 @@
+import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import type { ScheduleHandle, ScheduleHandler } from '../../src/schedule/declaration.ts'
-import { createAfter, createAt, createEvery } from '../../src/schedule/every.ts'
 import type { Firing } from '../../src/schedule/firing.ts'
 import { jitterOf } from '../../src/schedule/policies.ts'
-import { migrations } from '../../src/schedule/schedule-table.ts'
-import { maxSchedules, Scheduler } from '../../src/schedule/scheduler.ts'
-import { ManualClock, SeededRandom } from '../support/fakes.ts'
-import { SqliteStore } from '../support/sqlite-store.ts'
+import { maxSchedules } from '../../src/schedule/declared.ts'
+import type { Scheduler } from '../../src/schedule/scheduler.ts'
+import { migrations } from '../../src/schedule/tables.ts'
+import { SeededRandom } from '../support/fakes.ts'
+import { World } from './world.ts'
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
 const dayMs = 24 * hourMs
 const at = (text: string) => Date.parse(text)
 const fn = () => undefined
-
-/** One object over its incarnations: a clock that goes on, a store that is reopened, the runs that were started. */
-class World {
-  readonly clock = new ManualClock(at('2026-01-01T00:30:00Z'))
-  store = new SqliteStore()
-  readonly started: Firing[] = []
-  readonly changed: string[] = []
-
-  /** The object wakes: a new scheduler over what is stored, `init`, `settle`. */
-  wake(init: (it: ReturnType<World['open']>) => void): Scheduler {
-    this.store = this.store.reopen()
-    const it = this.open()
-    init(it)
-    it.scheduler.settle()
-    return it.scheduler
-  }
-
-  open() {
-    const scheduler = new Scheduler({
-      store: this.store,
-      clock: this.clock,
-      random: new SeededRandom(7),
-      start: (firing) => void this.started.push(firing),
-      changed: (id) => void this.changed.push(id),
-    })
-    const declare = scheduler.declare.bind(scheduler)
-    return { scheduler, declare, every: createEvery(declare), at: createAt(declare), after: createAfter(declare) }
-  }
-}
 
 const ids = (scheduler: Scheduler) => scheduler.views().map((it) => it.scheduleId)
 const runs = (firings: Firing[]) => firings.map((it) => it.runId)
@@ -81,12 +53,12 @@ describe('which schedules exist', () => {
     expect(again.view('b', 1).next).toEqual([at('2026-01-01T03:00:00Z')])
   })
 
-  it('forgets retired ones after 90 days, and keeps no more than 1,000', () => {
+  it('forgets retired ones after 90 days, and keeps no more than 10,000', () => {
     const world = new World()
-    for (const round of [0, 1]) world.wake(({ every }) => Array.from({ length: 700 }, (_, i) => every.day(fn, { id: `${round}-${i}` })))
+    for (const round of [0, 1]) world.wake(({ every }) => Array.from({ length: 7000 }, (_, i) => every.day(fn, { id: `${round}-${i}` })))
     world.wake(() => undefined)
     const count = () => world.store.sql('SELECT COUNT(*) AS n FROM dotdo_schedules')[0]!.n
-    expect(count()).toBe(1000)
+    expect(count()).toBe(10_000)
     world.clock.advance(91 * dayMs)
     world.wake(() => undefined)
     expect(count()).toBe(0)
@@ -147,7 +119,6 @@ describe('what is due', () => {
         scheduleId: 'runETL',
         runId: 'runETL@2026-01-01T02:00:00.000Z',
         scheduledAt: at('2026-01-01T02:00:00Z'),
-        overlapRuns: 'skip',
         window: { start: at('2025-12-31T02:00:00Z'), end: at('2026-01-01T02:00:00Z') },
       },
       [],
@@ -162,6 +133,7 @@ describe('what is due', () => {
         next: [at('2026-01-02T02:00:00Z'), at('2026-01-03T02:00:00Z')],
         lastFiredAt: world.clock.ms,
         lastRunId: 'runETL@2026-01-01T02:00:00.000Z',
+        lastStatus: 'done',
       },
     ])
   })
@@ -189,7 +161,7 @@ describe('what is due', () => {
 
   it("catchUp 'all' fires each that was missed, the newest up to the limit; the first window covers the rest", () => {
     const world = new World()
-    const init = ({ every }: ReturnType<World['open']>) => void every.hour(fn, { catchUp: 'all', catchUpLimit: 3 })
+    const init = ({ every }: ReturnType<World['open']>) => void every.hour(fn, { catchUp: 'all', catchUpLimit: 3, overlapRuns: 'allow' })
     world.wake(init)
     world.clock.ms = at('2026-01-01T06:30:00Z')
     const hour = (n: number) => at('2026-01-01T00:00:00Z') + n * hourMs
@@ -238,7 +210,7 @@ describe('what is due', () => {
 
   it('fires a stored instant that the recurrence no longer has, as after new tables of time zones, and goes on from it', () => {
     const world = new World()
-    const init = ({ every }: ReturnType<World['open']>) => void every.hour(fn, { catchUp: 'all' })
+    const init = ({ every }: ReturnType<World['open']>) => void every.hour(fn, { catchUp: 'all', overlapRuns: 'allow' })
     world.wake(init)
     const stored = at('2026-01-01T01:30:00Z')
     world.store.sql('UPDATE dotdo_schedules SET next_at = ?, wake_at = ?', stored, stored)
@@ -253,7 +225,7 @@ describe('what is due', () => {
   it('takes a bounded number at once, and says that there is more', () => {
     const world = new World()
     const scheduler = world.wake(({ every }) => {
-      for (let i = 0; i < 5; i++) every.minute(fn, { catchUp: 'all', catchUpLimit: 400 })
+      for (let i = 0; i < 5; i++) every.minute(fn, { catchUp: 'all', catchUpLimit: 400, overlapRuns: 'allow' })
     })
     world.clock.advance(dayMs)
     const counts = []
@@ -293,12 +265,12 @@ describe('what is due', () => {
     world.clock.advance(hourMs)
     let calls = 0
     const full = () => {
-      world.store.sql('CREATE TABLE IF NOT EXISTS runs (id TEXT)')
+      world.store.sql('CREATE TABLE IF NOT EXISTS mine (id TEXT)')
       if (++calls === 2) throw new Error('disk full')
-      world.store.sql("INSERT INTO runs VALUES ('x')")
+      world.store.sql("INSERT INTO mine VALUES ('x')")
     }
     expect(() => scheduler.due(full)).toThrow('disk full')
-    expect(world.store.sql("SELECT name FROM sqlite_master WHERE name = 'runs'")).toEqual([])
+    expect(world.store.sql("SELECT name FROM sqlite_master WHERE name = 'mine'")).toEqual([])
     expect(scheduler.due()).toHaveLength(2)
   })
 
@@ -497,10 +469,35 @@ describe('jitter', () => {
 
 describe('storage', () => {
   it('has a version, and its statements are pinned: they are added to and never edited', () => {
-    expect(migrations).toHaveLength(1)
-    expect(migrations[0]!.map((it) => it.replace(/\s+/g, ' '))).toEqual([
-      'CREATE TABLE dotdo_schedules ( id TEXT PRIMARY KEY, status TEXT NOT NULL, paused INTEGER NOT NULL, declared TEXT NOT NULL, recurrence TEXT NOT NULL, pattern TEXT NOT NULL, policies TEXT NOT NULL, next_at INTEGER, wake_at INTEGER, last_scheduled_at INTEGER, covered_to INTEGER, last_fired_at INTEGER, last_run_id TEXT, position INTEGER NOT NULL, changed_at INTEGER NOT NULL ) WITHOUT ROWID',
-      "CREATE INDEX dotdo_schedules_wake ON dotdo_schedules (wake_at) WHERE status = 'active' AND paused = 0",
+    const text = (version: number) =>
+      createHash('sha256')
+        .update(migrations[version - 1]!.join('\n'))
+        .digest('hex')
+        .slice(0, 16)
+    expect(migrations.map((_, index) => text(index + 1))).toEqual(['0004db7dfdfaa0f5', '6fa02e576b772c56'])
+  })
+
+  it('opens what the first release has stored: nothing that is due is lost, and nothing fired is known to be open', () => {
+    const world = new World()
+    for (const statement of migrations[0]!) world.store.sql(statement)
+    world.store.sql('CREATE TABLE dotdo_versions (room TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID')
+    world.store.sql("INSERT INTO dotdo_versions VALUES ('schedule', 1)")
+    world.store.sql(
+      `INSERT INTO dotdo_schedules VALUES ('fn', 'active', 0, ?1, ?1, 'every hour', ?2, ?3, ?3, ?4, ?4, ?4, 'fn@x', 0, 0)`.replace(
+        /\?(\d)/g,
+        (_, n) =>
+          [
+            '',
+            '\'{"version":1,"kind":"interval","everyMs":3600000}\'',
+            '\'j{"catchUp":"latest","catchUpLimit":1,"catchUpWithinMs":null,"overlapRuns":"skip","jitterMs":0}\'',
+            String(at('2026-01-01T00:00:00Z')),
+            String(at('2025-12-31T23:00:00Z')),
+          ][Number(n)]!,
+      ),
+    )
+    const scheduler = world.wake(({ every }) => void every(1).hour(fn))
+    expect(scheduler.due()).toMatchObject([
+      { runId: 'fn@2026-01-01T00:00:00.000Z', window: { start: at('2025-12-31T23:00:00Z'), end: at('2026-01-01T00:00:00Z') } },
     ])
   })
 

@@ -1,11 +1,18 @@
 /** Starts a Worker in workerd through wrangler, or says why it does not start: wrangler itself may wait for ever. */
 import { createServer } from 'node:net'
-import { unstable_startWorker } from 'wrangler'
+import type { unstable_startWorker } from 'wrangler'
+import { DotdoError } from '../base/errors.ts'
 
-/** A failure that the person at the terminal can do something about. */
-export class StartError extends Error {}
+/** What the wrangler of the app's own project offers. */
+export type Wrangler = typeof import('wrangler')
 
 type Options = NonNullable<Parameters<typeof unstable_startWorker>[0]>
+type Worker = Awaited<ReturnType<typeof unstable_startWorker>>
+
+/** A failure that the person at the terminal can do something about. */
+export function notStarted(message: string, data: Record<string, unknown> = {}, cause?: unknown): DotdoError {
+  return new DotdoError('APP_NOT_STARTED', message, { data, cause })
+}
 
 /** What the Worker's code, or workerd itself, has logged. */
 export interface LogLine {
@@ -16,7 +23,9 @@ export interface LogLine {
 /** A Worker that has answered once. */
 export interface LocalWorker {
   url: URL
-  stop(): Promise<void>
+  /** What wrangler says of it, and its handlers. */
+  worker: Worker
+  stop: () => Promise<void>
 }
 
 /** Within this time a Worker answers its first request, also on a machine that is busy. */
@@ -25,32 +34,33 @@ const answerMs = 60_000
 /**
  * Starts the Worker and waits for its first answer: "ready" comes before its code has run.
  * @param log is told what is logged, from the start on where that succeeds
- * @throws StartError for a configuration or code that is wrong, and a Worker that does not answer
+ * @param again how to start anew without the state, for the message of a Worker that does not answer
+ * @throws `APP_NOT_STARTED` for a configuration or code that is wrong, and a Worker that does not answer
  */
-export async function launch(options: Options, log: (line: LogLine) => void): Promise<LocalWorker> {
+export async function launch(options: Options, log: (line: LogLine) => void, again = 'npx dotdo dev --clean'): Promise<LocalWorker> {
+  const wrangler = await loadWrangler()
   // Until it has started, what is logged is part of the reason why it has not.
   let early: LogLine[] | undefined = []
   const structuredLogsHandler = (line: LogLine): void => void (early ? early.push(line) : log(line))
-  const notStarted = (reason: unknown) => {
+  const fault = (reason: unknown) => {
     const told = deepest(reason)
     const remarks = (early ?? []).filter(({ level }) => level === 'warn' || level === 'error').map(({ message }) => plain(message))
     const more = remarks.filter((it) => !told.includes(it)).map((it) => `\n${it}`)
-    return new StartError(`The app could not be started: ${told}${more.join('')}\nMend that, and start again.`, { cause: reason })
+    return notStarted(`The app could not be started: ${told}${more.join('')}\nMend that, and start again.`, {}, reason)
   }
-  const worker = await unstable_startWorker({ ...options, dev: { ...options.dev, structuredLogsHandler } }).catch((error: unknown) => {
-    throw notStarted(error)
-  })
+  const worker = await wrangler
+    .unstable_startWorker({ ...options, dev: { ...options.dev, structuredLogsHandler } })
+    .catch((error: unknown) => {
+      throw fault(error)
+    })
   // What fails after this is told by events, and by nothing else.
   const failed = new Promise<never>((_, reject) => {
-    for (const event of ['error', 'buildFailed']) worker.raw.once(event, (reason: unknown) => reject(notStarted(reason)))
+    for (const event of ['error', 'buildFailed']) worker.raw.once(event, (reason: unknown) => reject(fault(reason)))
   })
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
-      () =>
-        reject(
-          new StartError(`The app did not answer within ${answerMs / 1000} seconds. Start it again; npm start -- --clean begins anew.`),
-        ),
+      () => reject(notStarted(`The app did not answer within ${answerMs / 1000} seconds. Start it again; ${again} begins anew.`)),
       answerMs,
     )
   })
@@ -67,7 +77,7 @@ export async function launch(options: Options, log: (line: LogLine) => void): Pr
     worker.raw.on('error', () => {})
     early.forEach(log)
     early = undefined
-    return { url, stop: () => worker.dispose() }
+    return { url, worker, stop: () => worker.dispose() }
   } catch (error) {
     answered.catch(() => {})
     // What did not start may not stop either, so nobody waits for it.
@@ -78,20 +88,46 @@ export async function launch(options: Options, log: (line: LogLine) => void): Pr
   }
 }
 
-/** Asked before anything is begun: wrangler waits for ever for a port that is taken. @throws StartError */
-export function requireFree(port: number): Promise<void> {
+/**
+ * The wrangler that the project has installed. It asks no other host, keeps no logs and prints nothing of its own.
+ * @throws `APP_NOT_STARTED` where there is none
+ */
+export async function loadWrangler(): Promise<Wrangler> {
+  Object.assign(process.env, {
+    WRANGLER_LOG: 'none',
+    WRANGLER_WRITE_LOGS: 'false',
+    WRANGLER_SEND_METRICS: 'false',
+    CLOUDFLARE_CF_FETCH_ENABLED: 'false',
+  })
+  return await import('wrangler').catch((cause: unknown) => {
+    throw notStarted(
+      'wrangler, which runs the app on this machine, cannot be loaded. Install it beside dotdo: npm install -D wrangler',
+      {},
+      cause,
+    )
+  })
+}
+
+/** Asked before anything is begun: wrangler waits for ever for a port that is taken. @throws `APP_NOT_STARTED` */
+export function requireFree(port: number, command: string): Promise<void> {
   if (port === 0) return Promise.resolve()
   return new Promise((resolve, reject) => {
     const probe = createServer()
     probe.once('error', (error: NodeJS.ErrnoException) =>
       reject(
-        new StartError(
-          `Port ${port} cannot be used (${error.code ?? error.message}): another program has it, or it is not allowed. Choose another: npm start -- --port 0 takes any.`,
+        notStarted(
+          `Port ${port} cannot be used (${error.code ?? error.message}): another program has it, or it is not allowed. Choose another: ${command} --port 0 takes any.`,
+          { port },
         ),
       ),
     )
     probe.listen({ port, host: '127.0.0.1', exclusive: true }, () => void probe.close(() => resolve()))
   })
+}
+
+/** What a fault that wrangler tells of comes down to. */
+export function faultText(reason: unknown): string {
+  return plain(deepest(reason))
 }
 
 /** The innermost cause is the one that says what is wrong; those around it say that something is. */

@@ -1,0 +1,125 @@
+/** Command lines, read strictly: what is not known is refused, with the name that was probably meant. Pure. */
+import { parseArgs } from 'node:util'
+import type { Command, Input, OptionSpec } from './command.ts'
+import { usageError } from './failure.ts'
+import { nearest } from './nearest.ts'
+
+/** Options of every command. */
+export const commonOptions: Readonly<Record<string, OptionSpec>> = {
+  json: { help: 'objects, one a line, instead of what people read' },
+  help: { help: 'shows this' },
+}
+
+/** Options of the commands that ask a running app. */
+export const appOptions: Readonly<Record<string, OptionSpec>> = {
+  url: { value: 'URL', help: 'the app; DOTDO_URL unless said otherwise, else the one that runs here' },
+  token: { value: 'TOKEN', help: 'a session token; better set as DOTDO_TOKEN, or sign one with DOTDO_SECRET' },
+  folder: { value: 'FOLDER', help: 'the state of a local app (DOTDO_FOLDER, else .dotdo/state here or above)' },
+}
+
+/** All options that a command takes. */
+export function optionsOf(command: Command): Record<string, OptionSpec> {
+  return { ...command.options, ...(command.asksApp && appOptions), ...commonOptions }
+}
+
+/**
+ * Reads what stands behind the name of a command.
+ * @throws `USAGE_INVALID` for an option that is unknown, lacks its value, has one that it does not take, or was given twice, and for too few or
+ * too many other arguments. Where help is asked for, nothing else has to be right.
+ */
+export function readArguments(command: Command, args: readonly string[]): Input {
+  const specs = optionsOf(command)
+  const see = `See: npx dotdo ${command.name} --help`
+  const { tokens } = parseArgs({
+    args: [...args],
+    options: Object.fromEntries(
+      Object.entries(specs).map(([name, { value }]) => [
+        name,
+        { type: value === undefined ? ('boolean' as const) : ('string' as const), ...(name === 'help' && { short: 'h' }) },
+      ]),
+    ),
+    allowPositionals: true,
+    // Its own refusals name no other option, so what it finds is judged here.
+    strict: false,
+    tokens: true,
+  })
+  const given = new Map<string, string | true>()
+  const positionals: string[] = []
+  for (const token of tokens) if (token.kind === 'option' && token.name === 'help') given.set('help', true)
+  if (given.has('help')) return input(given, positionals)
+
+  for (const token of tokens) {
+    if (token.kind === 'positional') positionals.push(token.value)
+    if (token.kind !== 'option') continue
+    const { name, rawName, value, inlineValue } = token
+    const spec = Object.hasOwn(specs, name) ? specs[name]! : undefined
+    if (!spec) {
+      const meant = nearest(name, Object.keys(specs))
+      throw usageError(`There is no option ${rawName}${meant === undefined ? '' : `: --${meant} is the nearest`}. ${see}`, {
+        option: rawName,
+      })
+    }
+    if (given.has(name)) throw usageError(`${rawName} was given twice. ${see}`, { option: rawName })
+    if (spec.value === undefined) {
+      if (value !== undefined) throw usageError(`${rawName} takes no value. ${see}`, { option: rawName })
+      given.set(name, true)
+    } else if (value === undefined || (value.startsWith('-') && !inlineValue)) {
+      // What looks like the next option is taken for one.
+      throw usageError(`${rawName} needs a value: ${rawName}=${spec.value}. ${see}`, { option: rawName })
+    } else given.set(name, value)
+  }
+  const [least, most] = command.positionals
+  const form = `npx dotdo ${command.name}${command.takes && ` ${command.takes}`}`
+  if (positionals.length < least) throw usageError(`Something is missing: ${form}. ${see}`, { given: positionals.length })
+  if (positionals.length > most)
+    throw usageError(`${JSON.stringify(positionals[most])} is one argument too many: ${form}. ${see}`, { given: positionals.length })
+  return input(given, positionals)
+}
+
+function input(given: ReadonlyMap<string, string | true>, positionals: string[]): Input {
+  return {
+    positionals,
+    text: (option) => {
+      const value = given.get(option)
+      return typeof value === 'string' ? value : undefined
+    },
+    has: (option) => given.has(option),
+  }
+}
+
+/** One object of an app, by noun and name. */
+export interface ObjectName {
+  noun: string
+  name: string
+}
+
+/** Whether a text has the form `Noun/name`. Names may hold slashes, nouns never do. */
+export function isObjectName(text: string): boolean {
+  return /^[A-Z][A-Za-z0-9_$]*\/./su.test(text)
+}
+
+/** Reads `Noun/name`. @throws `USAGE_INVALID` */
+export function readObject(text: string): ObjectName {
+  if (!isObjectName(text))
+    throw usageError(`${JSON.stringify(text)} names no object. Write its noun and its name: Pipeline/main.`, { object: text })
+  const slash = text.indexOf('/')
+  return { noun: text.slice(0, slash), name: text.slice(slash + 1) }
+}
+
+/** Reads a whole number from `least` to `most`. @throws `USAGE_INVALID` */
+export function readNumber(option: string, text: string | undefined, fallback: number, [least, most]: readonly [number, number]): number {
+  if (text === undefined) return fallback
+  const value = /^\d+$/.test(text) ? Number(text) : NaN
+  if (value >= least && value <= most) return value
+  throw usageError(`--${option} ${text} will not do. Give a whole number from ${least} to ${most}.`, { option, value: text })
+}
+
+/** Reads one of some words. @throws `USAGE_INVALID` with the nearest of them */
+export function readWord<Word extends string>(option: string, text: string | undefined, words: readonly Word[]): Word | undefined {
+  if (text === undefined || (words as readonly string[]).includes(text)) return text as Word | undefined
+  const meant = nearest(text, words)
+  throw usageError(`--${option} ${text} is none of ${words.join(', ')}${meant === undefined ? '' : `: ${meant} is the nearest`}.`, {
+    option,
+    value: text,
+  })
+}

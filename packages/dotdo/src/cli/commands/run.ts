@@ -1,0 +1,101 @@
+/** `dotdo run`: one run with its steps. */
+import type { AnyApp, AppStub } from '../../client/connect.ts'
+import { codeOf, DotdoError } from '../../base/errors.ts'
+import type { RunView } from '../../base/views.ts'
+import { isObjectName, type ObjectName } from '../arguments.ts'
+import type { Command, Context } from '../command.ts'
+import { exit, usageError } from '../failure.ts'
+import { inspect, nameOf, objectsOf } from '../objects.ts'
+import { runTree } from '../run-view.ts'
+import { waitForRun } from '../wait-for-run.ts'
+
+/** See the head of this file. */
+export const run: Command = {
+  name: 'run',
+  summary: 'one run: its steps as a tree, their times, attempts and errors',
+  takes: '[NOUN/ID] RUN',
+  positionals: [1, 2],
+  options: {
+    wait: { help: 'until it has ended; 1 where it has failed or was cancelled' },
+    cancel: { help: 'ends it: what waits is aborted, later steps are refused' },
+  },
+  about:
+    'The beginning of an id is enough where one run has it. Without NOUN/ID the run is looked for in all objects that the app declares as singletons.',
+  examples: [
+    ['npx dotdo run $RUN', 'its steps'],
+    ['npx dotdo run Pipeline/main $RUN --wait', 'until it has ended'],
+    ['npx dotdo run Pipeline/main $RUN --json', 'as one object'],
+  ],
+  asksApp: true,
+  async run({ positionals, has }, context) {
+    if (has('wait') && has('cancel')) throw usageError('--wait and --cancel are two commands: cancel the run, then look at it.')
+    const app = await context.connect()
+    const { object, runId } = await findRun(app, positionals)
+    if (has('cancel')) await inspect(app, object, (inspector) => inspector.cancelRun(runId))
+    if (has('wait')) return showEnd(app, object, () => Promise.resolve(runId), context)
+    showRun(object, await inspect(app, object, (inspector) => inspector.run(runId)), context)
+    return exit.fine
+  },
+}
+
+/** Waits for the end of the run that `begin` gives, and prints it. Gives 0 where it is done, 1 where it has failed or was cancelled. */
+export async function showEnd(app: AppStub<AnyApp>, object: ObjectName, begin: () => Promise<string>, context: Context): Promise<number> {
+  const ended = await waitForRun(app, object, begin, context)
+  // On a terminal the last drawing stands there, but for what did not fit.
+  const lines = runTree({ object: nameOf(object), run: ended }, context.now(), context.terminal)
+  if (context.json || !context.terminal.isLive || lines.length >= context.terminal.rows) showRun(object, ended, context)
+  return ended.status === 'done' ? exit.fine : exit.failed
+}
+
+function showRun(object: ObjectName, view: RunView, { terminal, json, now }: Context): void {
+  if (json) terminal.object({ object: nameOf(object), ...view })
+  else terminal.print(...runTree({ object: nameOf(object), run: view }, now(), terminal))
+}
+
+/** Runs among which a beginning of an id is looked for. */
+const searched = 500
+
+/**
+ * The run that is meant, and its object: the one that was named, or the one of the app's singletons that has it. The beginning of an id is enough
+ * where one run has it.
+ * @throws `RUN_UNKNOWN`, `USAGE_INVALID` where several are meant
+ */
+async function findRun(app: AppStub<AnyApp>, positionals: readonly string[]): Promise<{ object: ObjectName; runId: string }> {
+  const [first = '', second] = positionals
+  if (second === undefined && isObjectName(first))
+    throw usageError(`Which run of ${first}? Name it behind the object: npx dotdo runs ${first} lists them.`)
+  const objects = await objectsOf(app, second === undefined ? undefined : first)
+  const wanted = second ?? first
+  const found = (await Promise.all(objects.map((object) => matchesIn(app, object, wanted)))).flat()
+  const exact = found.find(({ runId }) => runId === wanted)
+  if (exact) return exact
+  if (found.length === 1) return found[0]!
+  const names = objects.map(nameOf).join(', ')
+  if (found.length > 1) {
+    const some = found.slice(0, 3).map(({ runId }) => runId)
+    throw usageError(
+      `${found.length} runs of ${names} begin with '${wanted}': ${some.join(', ')}${found.length > 3 ? ', …' : ''}. Write more of it.`,
+      {
+        runId: wanted,
+      },
+    )
+  }
+  throw new DotdoError(
+    'RUN_UNKNOWN',
+    `${names} ${objects.length > 1 ? 'have' : 'has'} no run '${wanted}'. npx dotdo runs lists those that exist; where another object has it, name that first: npx dotdo run Noun/name '${wanted}'.`,
+    { data: { runId: wanted } },
+  )
+}
+
+/** The run of that id, or else the newest whose ids begin so. */
+async function matchesIn(app: AppStub<AnyApp>, object: ObjectName, wanted: string): Promise<{ object: ObjectName; runId: string }[]> {
+  return await inspect(app, object, async (inspector) => {
+    try {
+      return [{ object, runId: (await inspector.run(wanted)).runId }]
+    } catch (error) {
+      if (codeOf(error) !== 'RUN_UNKNOWN') throw error
+    }
+    const newest = await inspector.runs({ limit: searched })
+    return newest.filter(({ runId }) => wanted !== '' && runId.startsWith(wanted)).map(({ runId }) => ({ object, runId }))
+  })
+}

@@ -1,0 +1,46 @@
+/** How a command ends: the exit codes, and which error means which. */
+import { codeOf, DotdoError, toErrorRecord, type ErrorRecord } from '../base/errors.ts'
+
+/** The exit codes of `dotdo`. They are part of its interface: scripts test them. */
+export const exit = {
+  /** What was asked for was done. */
+  fine: 0,
+  /** The app answered, and the answer is a failure: a run that failed, a call that threw. */
+  failed: 1,
+  /** The command line makes no sense. Nothing was asked of any app. */
+  usage: 2,
+  /** No app was reached, or it did not let the command in. */
+  refused: 3,
+  /** Added to the number of the signal that ended the command: 130 for Ctrl-C. */
+  signal: 128,
+} as const
+
+/** A command line that makes no sense. Its message says what was typed and what can be. */
+export function usageError(message: string, data: Record<string, unknown> = {}): DotdoError {
+  return new DotdoError('USAGE_INVALID', message, { data })
+}
+
+/** Errors by which nothing was reached, or nobody was let in. */
+const refusals = new Set(['APP_NOT_FOUND', 'LINK_LOST', 'OFFLINE_QUEUE_FULL', 'SECRET_MISSING'])
+
+/** The exit code for an error. */
+export function exitCodeOf(error: unknown): number {
+  const code = codeOf(error)
+  if (code === 'USAGE_INVALID' || code === 'INVALID_URL' || code === 'INVALID_DURATION') return exit.usage
+  if (code !== undefined && (refusals.has(code) || code.startsWith('TOKEN_'))) return exit.refused
+  return exit.failed
+}
+
+/** An error as `--json` tells it: one line on standard error. */
+export function errorLine(error: unknown): { error: ErrorRecord & { exitCode: number } } {
+  return { error: { ...toErrorRecord(error), exitCode: exitCodeOf(error) } }
+}
+
+/** An error in words: its code where it has one, and its message. What nobody foresaw says where it came from. */
+export function errorText(error: unknown): { message: string; stack: string | undefined } {
+  const { code, message, name } = toErrorRecord(error)
+  const said = code === undefined || code === 'USAGE_INVALID' ? message : `${code}: ${message}`
+  // An error that came from the app keeps its stack at home; one of this program without a code is a defect.
+  const isOwn = error instanceof Error && code === undefined && name !== 'AbortError'
+  return { message: said, stack: isOwn ? error.stack : undefined }
+}

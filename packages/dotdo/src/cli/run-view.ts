@@ -1,0 +1,166 @@
+/** Runs as people read them: one in a list, and one with its steps as a tree. Pure. */
+import { formatMs } from '../base/durations.ts'
+import type { ErrorRecord } from '../base/errors.ts'
+import type { RunTarget, RunView, StepView, ValuePreview } from '../base/views.ts'
+import type { Color } from './paint.ts'
+import type { Cell, Look } from './table.ts'
+import { table } from './table.ts'
+import { bytes, count, cut, instant, pad, plain, relative, width, wrap } from './text.ts'
+
+/** How each state of a run or a step is marked. An app may be newer than this command: a state that it does not know is shown as it is called. */
+const marks: Readonly<Record<string, readonly [mark: string, color: Color]>> = {
+  running: ['◐', 'cyan'],
+  waiting: ['↻', 'yellow'],
+  done: ['✓', 'green'],
+  failed: ['✗', 'red'],
+  cancelled: ['⊘', 'yellow'],
+}
+
+/** The mark of a state, and its colour. */
+export function markOf(status: string): { mark: string; color: Color } {
+  const [mark, color] = marks[status] ?? ['•', 'blue']
+  return { mark, color }
+}
+
+/** A state with its mark, as a cell. */
+export function statusCell(status: string): Cell {
+  const { mark, color } = markOf(status)
+  return { text: `${mark} ${status}`, color }
+}
+
+/** What started a run, in words. */
+export function targetText(target: RunTarget): string {
+  if (target.kind === 'schedule') return `schedule ${target.id}`
+  return target.kind === 'event' ? `event ${target.type}` : `${target.name}()`
+}
+
+/** An error in one line. */
+export function errorInWords({ code, name, message }: ErrorRecord): string {
+  return plain(`${code ?? name}: ${message}`)
+}
+
+/** A run of an object, `Noun/name`. */
+export interface RunOf {
+  object: string
+  run: RunView
+}
+
+/** Runs as a table, in the order that is given. */
+export function runTable(runs: readonly RunOf[], now: number, look: Look): string[] {
+  const objects = new Set(runs.map(({ object }) => object))
+  return table(
+    [
+      { title: 'STATUS' },
+      { title: 'OBJECT', least: 8 },
+      { title: 'RUN', least: 28 },
+      { title: 'STARTED BY', least: 8, drop: 2 },
+      { title: 'STARTED', right: true, drop: 1 },
+      { title: 'TOOK', right: true },
+      { title: 'ERROR', least: 12, drop: 3 },
+    ],
+    runs.map(({ object, run }) => [
+      statusCell(run.status),
+      // Said once is enough where all are of one.
+      objects.size > 1 ? object : '',
+      run.runId,
+      targetText(run.target),
+      relative(run.startedAt, now),
+      formatMs(Math.max(0, (run.endedAt ?? now) - run.startedAt)),
+      run.error ? { text: errorInWords(run.error), color: 'red' } : '',
+    ]),
+    look,
+  )
+}
+
+/** Bars are so wide at most; where they would have fewer columns than this, they are left out. */
+const bar = { most: 24, least: 8 }
+/** A fact is not cut to less than this. */
+const leastFact = 24
+
+/** One run: what it is, its steps as a tree with the time that each took of the whole, and what came of it. */
+export function runTree({ object, run }: RunOf, now: number, look: Look): string[] {
+  const { paint, columns } = look
+  const end = run.endedAt ?? now
+  const took = formatMs(Math.max(0, end - run.startedAt))
+  const { mark, color } = markOf(run.status)
+  const again = run.attempt > 1 ? `, taken up ${run.attempt - 1} ${run.attempt === 2 ? 'time' : 'times'}` : ''
+  const steps = (run.steps ?? []).map((step) => ({
+    step,
+    took: formatMs(Math.max(0, (step.endedAt ?? now) - step.startedAt)),
+    name: plain(step.stepId),
+    facts: stepFacts(step),
+  }))
+  const lines = [
+    // Whole, in as many lines as it takes: it is what other commands are given.
+    ...wrapped(run.runId, '', 'bold', look),
+    ...wrapped(`${object}, ${targetText(run.target)}, started ${instant(run.startedAt)}, ${relative(run.startedAt, now)}`, '', 'dim', look),
+    paint(color, cut(`${mark} ${run.status} ${run.endedAt === undefined ? 'for' : 'in'} ${took}${again}`, columns)),
+  ]
+  const widest = (texts: readonly string[]) => texts.reduce((most, text) => Math.max(most, width(text)), 0)
+  const nameColumns = Math.min(widest(steps.map(({ name }) => name)), Math.max(12, Math.floor(columns / 2) - 8))
+  const tookColumns = widest(steps.map((step) => step.took))
+  // Branch, mark, name and time, with the spaces between them. The first fact of each step goes before the bars.
+  const left = columns - (3 + 2 + nameColumns + 2 + tookColumns + 2)
+  const factColumns = Math.min(20, widest(steps.map(({ facts }) => facts[0] ?? '')))
+  const barColumns = left < bar.least ? 0 : Math.min(bar.most, Math.max(bar.least, left - factColumns - 2))
+  for (const [index, { step, took: stepTook, name, facts }] of steps.entries()) {
+    const isLast = index === steps.length - 1
+    const state = markOf(step.status)
+    const head = cut(`${state.mark} ${pad(cut(name, nameColumns), nameColumns)}  ${pad(stepTook, tookColumns, true)}`, columns - 3)
+    const drawn = barColumns > 0 ? `  ${timeBar(step, run.startedAt, end, barColumns)}` : ''
+    const said = fitting(facts, columns - 3 - width(head) - width(drawn) - 2)
+    lines.push(
+      `${paint('dim', isLast ? '└─ ' : '├─ ')}${paint(state.color, head)}${paint('dim', drawn)}${said && `  ${paint('dim', said)}`}`,
+    )
+    if (step.error && step.status !== 'done') {
+      const next = step.nextAttemptAt === undefined ? '' : ` Tried again ${relative(step.nextAttemptAt, now)}.`
+      lines.push(...wrapped(errorInWords(step.error) + next, isLast ? '     ' : '│    ', 'red', look))
+    }
+  }
+  if (run.error) lines.push(...wrapped(errorInWords(run.error), '', 'red', look))
+  if (run.result) lines.push(...wrapped(`result ${previewText(run.result)}`, '', undefined, look))
+  return lines
+}
+
+/** As many facts as there is room for. One that is cut has to have some length left, or it says nothing. */
+function fitting(facts: readonly string[], columns: number): string {
+  let said = ''
+  for (const fact of facts) {
+    const more = said === '' ? fact : `${said}  ${fact}`
+    if (width(more) <= columns) said = more
+    else if (columns - width(said) >= leastFact) return cut(more, columns)
+  }
+  return said
+}
+
+/** The part of a run's time that a step took: `░░██░░`. What took any time at all has a mark. */
+export function timeBar(step: Pick<StepView, 'startedAt' | 'endedAt'>, from: number, to: number, columns: number): string {
+  const whole = Math.max(1, to - from)
+  const place = (at: number) => Math.min(columns, Math.max(0, Math.round(((at - from) / whole) * columns)))
+  const start = Math.min(place(step.startedAt), columns - 1)
+  const end = Math.max(start + 1, place(step.endedAt ?? to))
+  return '░'.repeat(start) + '█'.repeat(end - start) + '░'.repeat(columns - end)
+}
+
+/** What is known of a step beside its name and its time. */
+export function stepFacts({ attempt, progress, result, status }: StepView): string[] {
+  const rows = progress?.rows ?? result?.rows
+  return [
+    attempt > 1 ? `attempt ${attempt}` : '',
+    rows === undefined ? '' : `${count(rows)} ${rows === 1 ? 'row' : 'rows'}`,
+    progress?.bytes === undefined ? '' : bytes(progress.bytes),
+    status === 'running' && progress?.at !== undefined ? plain(progress.at) : '',
+    rows === undefined && result && result.text !== 'undefined' ? previewText(result) : '',
+  ].filter(Boolean)
+}
+
+/** A value that was cut where it was stored says how large it is. */
+function previewText({ text, sizeBytes }: ValuePreview): string {
+  const shown = plain(text)
+  return sizeBytes > Buffer.byteLength(text) ? `${shown}… (${bytes(sizeBytes)})` : shown
+}
+
+/** A text in lines below each other, each behind the same beginning. */
+function wrapped(text: string, before: string, color: Color | undefined, { columns, paint }: Look): string[] {
+  return wrap(plain(text), columns - width(before)).map((line) => `${before && paint('dim', before)}${paint(color, line)}`)
+}

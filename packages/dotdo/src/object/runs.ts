@@ -1,0 +1,186 @@
+/** Runs as capabilities: what starts one gives a handle, which can be passed on, narrowed and called from anywhere. */
+import { RpcTarget } from 'capnweb'
+import type { LiveEventBody, RunView, StepView } from '../base/views.ts'
+import { methodUnknown } from '../rpc/reach.ts'
+import { currentContext } from './context.ts'
+import type { ObjectHost } from './host.ts'
+
+/** What {@link Runs.start} may be told. */
+export interface StartOptions {
+  /** An idempotency key: starting with it again gives the run that there is, as long as that is kept. 1 to 512 characters. */
+  key?: string
+  /** The run's id, 1 to 512 characters. Default: a new one. Starting an id again gives the run that there is. */
+  runId?: string
+  /** Words to find it by: at most 20 of 1 to 128 characters. */
+  tags?: readonly string[]
+}
+
+/** The runs of this object, as its own code sees them: `this.runs`. */
+export interface Runs {
+  /**
+   * Starts a public method of this object as a run, stored with what this turn writes, and gives its handle at once. Inside a run it is keyed by run and
+   * ordinal, so that a replay starts nothing twice.
+   * @throws `METHOD_UNKNOWN`, `NOT_STORABLE`, `RESULT_TOO_LARGE`, `INVALID_RUN_ID`, `INVALID_RUN_TAGS`
+   */
+  start(method: string, args?: readonly unknown[], options?: StartOptions): RunHandle
+  /**
+   * Does a public method of this object as a run of its own, within this one: once, as a step is, and its result is the step's. It is cancelled with this
+   * run, and taken up again with it.
+   * @throws its error; `METHOD_UNKNOWN`, and what a step throws
+   */
+  call<T = unknown>(method: string, args: readonly unknown[], options: { stepId: string }): Promise<T>
+  /** The handle of a run. @throws `RUN_UNKNOWN` */
+  get(runId: string): RunHandle
+  /** Runs without their steps, newest first: 50 of them, at most 500. */
+  list(options?: { limit?: number; before?: string; tag?: string }): RunView[]
+}
+
+/** What a live look at a run tells: where it stands, and what happens to its steps. */
+export type RunEvent = { run: RunView } | { runId: string; step: StepView }
+
+/** One run, as a capability. Its methods answer with plain data; `narrow(handle, { only: ['retry'] })` makes one that can do less. */
+export class RunHandle extends RpcTarget {
+  readonly #host: ObjectHost
+  readonly #runId: string
+
+  constructor(host: ObjectHost, runId: string) {
+    super()
+    this.#host = host
+    this.#runId = runId
+  }
+
+  get runId(): string {
+    return this.#runId
+  }
+
+  /** Where it stands, without its steps. */
+  status(): RunView {
+    return this.#host.journal.status(this.#runId)
+  }
+
+  /** What it gives, when it has ended. @throws its error; `RUN_HELD` (retryable), `RUN_CANCELLED`, `RESULT_NOT_STORED` */
+  result(): Promise<unknown> {
+    return this.#host.journal.launch(this.#runId)
+  }
+
+  /** Its steps in order of their first start: 2,000 from number `from` on. */
+  steps(page: { from?: number; limit?: number } = {}): StepView[] {
+    return this.#host.journal.steps(this.#runId, page)
+  }
+
+  /**
+   * What happens to it from now on: first where it stands, with its steps, then each change, until it has ended or is held. Best effort: a reader that is
+   * slow misses some of what lies between, and never the end.
+   */
+  progress(): ReadableStream<RunEvent> {
+    return this.#host.runEvents.watch(this.#runId)
+  }
+
+  /** Ends it: what waits is aborted, no later step begins, and what can be undone is. Gives where it stands then. */
+  cancel(): RunView {
+    this.#host.journal.cancel(this.#runId)
+    this.#host.wake.changed()
+    return this.status()
+  }
+
+  /** Takes it up again where it failed or was cancelled: steps that are done stay done. Gives where it stands then; `result()` waits for the end. */
+  retry(): RunView {
+    this.#host.journal.reopen(this.#runId)
+    return this.status()
+  }
+
+  /** Lets it go on with the code that runs now, where a deploy's policy has held it. Gives where it stands then. */
+  accept(): RunView {
+    this.#host.journal.accept(this.#runId)
+    return this.status()
+  }
+}
+
+/** Makes `this.runs` of one object. */
+export function runsOf(host: ObjectHost): Runs {
+  const targetOf = (method: string): { kind: 'method'; name: string } => {
+    if (!host.shape.names.methods.includes(method)) throw methodUnknown(host.noun, method, host.shape.names)
+    return { kind: 'method', name: method }
+  }
+  return {
+    start(method, args = [], { runId, key, tags } = {}) {
+      const context = currentContext()
+      const execution = context?.host === host ? context.execution : undefined
+      const given = key ?? (runId === undefined ? execution?.nextKey('start') : undefined)
+      const target = targetOf(method)
+      const run = host.journal.start({
+        target,
+        args: [...args],
+        ...(runId !== undefined && { runId }),
+        ...(given !== undefined && { key: given }),
+        ...(tags && { tags }),
+      })
+      host.launchSoon(run.runId)
+      return new RunHandle(host, run.runId)
+    },
+    // What the method's own caller would get: its type is the caller's word.
+    call: <T>(method: string, args: readonly unknown[], options: { stepId: string }) =>
+      host.inRun((execution) => execution.callRun(targetOf(method), [...args], options)) as Promise<T>,
+    get(runId) {
+      host.journal.status(runId)
+      return new RunHandle(host, runId)
+    },
+    list: (options) => host.journal.runs(options),
+  }
+}
+
+/** How many events wait for a reader before those that are not the end are left out. */
+const waitingEvents = 256
+
+const ends = new Set(['run.done', 'run.failed', 'run.cancelled', 'run.held'])
+
+/** Who looks at runs of one object, live. It is memory: a look ends with the instance. */
+export class RunEvents {
+  readonly #host: ObjectHost
+  readonly #watchers = new Map<string, Set<(event: LiveEventBody) => void>>()
+
+  constructor(host: ObjectHost) {
+    this.#host = host
+  }
+
+  /** Passes on what happened, to those who look at its run. */
+  tell(event: LiveEventBody): void {
+    if (this.#watchers.size === 0) return
+    const runId = 'run' in event ? event.run.runId : 'runId' in event ? event.runId : undefined
+    if (runId !== undefined) for (const watcher of this.#watchers.get(runId) ?? []) watcher(event)
+  }
+
+  /** See {@link RunHandle.progress}. @throws `RUN_UNKNOWN` */
+  watch(runId: string): ReadableStream<RunEvent> {
+    const first = this.#host.journal.run(runId)
+    let forget = (): void => {}
+    return new ReadableStream<RunEvent>(
+      {
+        start: (controller) => {
+          controller.enqueue({ run: first })
+          if (first.status !== 'running') return controller.close()
+          forget = this.#watch(runId, (event) => {
+            const isEnd = ends.has(event.type)
+            if (!isEnd && (controller.desiredSize ?? 0) <= 0) return
+            if ('run' in event) controller.enqueue({ run: event.run })
+            else if ('step' in event) controller.enqueue({ runId, step: event.step })
+            if (!isEnd) return
+            forget()
+            controller.close()
+          })
+        },
+        cancel: () => forget(),
+      },
+      new CountQueuingStrategy({ highWaterMark: waitingEvents }),
+    )
+  }
+
+  #watch(runId: string, watcher: (event: LiveEventBody) => void): () => void {
+    const watchers = this.#watchers.get(runId) ?? new Set()
+    this.#watchers.set(runId, watchers.add(watcher))
+    return () => {
+      watchers.delete(watcher)
+      if (watchers.size === 0) this.#watchers.delete(runId)
+    }
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * Calls that the steps of other objects' runs make: each takes effect once, however often its step is attempted.
+ *
+ * Owns the table `dotdo_step_calls`. Invariants:
+ * 1. A method that returns no promise and its row are one transaction: both are there, or neither. One that throws has had no effect in this
+ *    object's storage, and may be called again.
+ * 2. A method that returns a promise becomes a run under the call's key, begun in one transaction with its row. What it does in steps of its
+ *    own is done once; a repeat joins the run, takes its result, or goes on where it stopped.
+ * 3. A call that has written nothing leaves no row: it may be made again, whatever it gives.
+ * 4. A row is dropped only when its caller cannot ask for it any more: by the caller's own word, or after `keepMs`, from when on the call is
+ *    refused.
+ * 5. Nothing is held across an await: two objects may call each other in a circle.
+ */
+import { decodeValue, encodeValue } from '../base/codec.ts'
+import { codeOf, DotdoError } from '../base/errors.ts'
+import { migrate, type Migrations } from '../base/migrations.ts'
+import type { Clock, Store } from '../base/ports.ts'
+import { isThenable } from '../base/thenable.ts'
+import { overLimit } from './limits.ts'
+import { weigh } from './weight.ts'
+
+/** A call of a step, as its caller names it: the same for every attempt of that step. */
+export interface StepCall {
+  /** Unique among the calls of the caller: run, step, what is called, and its number among such calls of the step. */
+  key: string
+  /** When the step was first begun, epoch milliseconds by the caller's clock. */
+  since: number
+  /** No call with an earlier `since` will be asked for again by this caller. */
+  oldest: number
+  /** The object that calls, as `Noun/name`. */
+  caller: string
+}
+
+/** What calls of steps stand on. */
+export interface StepCallPorts {
+  store: Store
+  clock: Clock
+  /**
+   * The outcome, now or later, of the run that a call with this key became. `undefined` when the call is to be made again, and then goes on
+   * where the run stopped: it failed, was interrupted, or gave what could not be stored.
+   */
+  outcomeOf(key: string): Promise<unknown> | undefined
+  /** A short text that two equal texts have in common, and others have not. */
+  digest(text: string): string
+}
+
+/** The bounds of what one object keeps of the calls of steps. */
+export interface StepCallLimits {
+  /** How long a call is remembered, counted from the first beginning of its step; refused after that. */
+  keepMs: number
+  /** Calls that are remembered. */
+  calls: number
+  /** Characters of one result of a method that has written and returns no promise. */
+  resultChars: number
+}
+
+/** What holds where nothing else is said. */
+export const defaultStepCallLimits: StepCallLimits = { keepMs: 7 * 86_400_000, calls: 1_000_000, resultChars: 1024 * 1024 }
+
+const migrations: Migrations = [
+  [
+    // The key's parts in an order in which what is over lies together.
+    `CREATE TABLE dotdo_step_calls (
+       since INTEGER, caller TEXT, key TEXT, print TEXT NOT NULL, result TEXT, PRIMARY KEY (since, caller, key)
+     ) WITHOUT ROWID`,
+  ],
+]
+
+/** A row. `result` is `null` for a call that became a run. */
+type CallRow = { print: string; result: string | null }
+
+/** Rows that one call drops at most, and after how many new rows it does. */
+const pruneBite = 256
+
+/** The calls of steps that one object has taken; see the head of this file for what it owns. */
+export class StepCalls {
+  #ports: StepCallPorts
+  #limits: StepCallLimits
+  #rows: number
+  #untilPrune = 0
+
+  /** Opens the table. @throws `STATE_TOO_NEW` */
+  constructor(ports: StepCallPorts, limits: Partial<StepCallLimits> = {}) {
+    this.#ports = ports
+    this.#limits = { ...defaultStepCallLimits, ...limits }
+    migrate(ports.store, 'step-calls', migrations)
+    this.#rows = Number(ports.store.sql('SELECT count(*) AS n FROM dotdo_step_calls')[0]!['n'])
+  }
+
+  /**
+   * Makes a call, or answers it with what it has given before.
+   *
+   * @param args what the call is made with: an attempt of the step that calls with others is refused
+   * @param work makes the call; is called at most once, before this returns
+   * @param begin makes the call that is under way a run, or goes on with the one that there is, and gives its outcome once that is stored
+   * @throws what `work` throws, having undone its writes; `CALL_EXPIRED`, `CALL_CHANGED`, `RESULT_NOT_KEPT`, `LINK_LIMIT`
+   */
+  make(call: StepCall, args: readonly unknown[], work: () => unknown, begin: (outcome: PromiseLike<unknown>) => Promise<unknown>): unknown {
+    const { store, clock } = this.#ports
+    const print = this.#printOf(args)
+    const row = this.#find(call)
+    if (row) {
+      if (row.print !== print) throw callChanged(call)
+      if (row.result !== null) return decodeValue(row.result)
+      const outcome = this.#ports.outcomeOf(call.key)
+      if (outcome) return outcome
+      const given = work()
+      return isThenable(given) ? begin(given) : given
+    }
+    if (call.since < clock.now() - this.#limits.keepMs) throw callExpired(call, this.#limits.keepMs)
+    if (--this.#untilPrune < 0) this.#prune(call)
+    // The commit point, for a method that returns no promise: its writes and its row, or neither.
+    const { given, isKept } = store.transaction(() => {
+      const before = this.#changes()
+      const given = work()
+      if (isThenable(given)) {
+        this.#insert(call, print, null)
+        return { given: begin(given), isKept: true }
+      }
+      const isKept = this.#changes() !== before
+      if (isKept) this.#insert(call, print, this.#textOf(call, given))
+      return { given, isKept }
+    })
+    if (isKept) this.#rows++
+    return given
+  }
+
+  #find({ since, caller, key }: StepCall): CallRow | undefined {
+    const select = 'SELECT print, result FROM dotdo_step_calls WHERE since = ? AND caller = ? AND key = ?'
+    return this.#ports.store.sql<CallRow>(select, since, caller, key)[0]
+  }
+
+  #insert({ since, caller, key }: StepCall, print: string, result: string | null): void {
+    if (this.#rows >= this.#limits.calls) throw overLimit('stepCalls', this.#rows + 1, this.#limits.calls, caller)
+    const insert = 'INSERT INTO dotdo_step_calls (since, caller, key, print, result) VALUES (?, ?, ?, ?, ?)'
+    this.#ports.store.sql(insert, since, caller, key, print, result)
+  }
+
+  /** How many rows this object's connection to its storage has ever written. */
+  #changes(): number {
+    return Number(this.#ports.store.sql('SELECT total_changes() AS n')[0]!['n'])
+  }
+
+  #textOf(call: StepCall, given: unknown): string {
+    const { resultChars } = this.#limits
+    // Weighed first: what is far too large is not encoded for nothing.
+    if (weigh(given, resultChars) > resultChars) throw resultNotKept(call, `is larger than ${resultChars} characters`)
+    let text: string
+    try {
+      text = encodeValue(given, 'the result of a call')
+    } catch (cause) {
+      if (codeOf(cause) !== 'NOT_STORABLE') throw cause
+      throw resultNotKept(call, 'holds capabilities, streams or what else cannot be stored')
+    }
+    if (text.length > resultChars) throw resultNotKept(call, `is larger than ${resultChars} characters`)
+    return text
+  }
+
+  /** Drops what its caller will not ask for again, and what is too old for anybody; a bite of each. */
+  #prune({ caller, oldest }: StepCall): void {
+    this.#untilPrune = pruneBite / 2
+    const cutoff = this.#ports.clock.now() - 2 * this.#limits.keepMs
+    for (const [condition, parameters] of [
+      ['since < ?', [cutoff]],
+      ['since < ? AND caller = ?', [oldest, caller]],
+    ] as const) {
+      const which = `SELECT since, caller, key FROM dotdo_step_calls WHERE ${condition} ORDER BY since LIMIT ${pruneBite}`
+      const gone = this.#ports.store.sql(
+        `DELETE FROM dotdo_step_calls WHERE (since, caller, key) IN (${which}) RETURNING since`,
+        ...parameters,
+      )
+      this.#rows -= gone.length
+    }
+  }
+
+  /** What tells the arguments of two attempts apart. Those that are large or no data are told apart by their weight alone. */
+  #printOf(args: readonly unknown[]): string {
+    const weight = weigh(args, mostPrinted)
+    if (weight > mostPrinted) return `${args.length}`
+    try {
+      return this.#ports.digest(encodeValue(args, 'arguments')).slice(0, 16)
+    } catch (error) {
+      if (codeOf(error) !== 'NOT_STORABLE') throw error
+      return `${args.length}`
+    }
+  }
+}
+
+/** Characters of arguments that are compared by what they say. */
+const mostPrinted = 64 * 1024
+
+function callExpired({ key, since, caller }: StepCall, keepMs: number): DotdoError {
+  return new DotdoError(
+    'CALL_EXPIRED',
+    `A step of ${caller} began ${new Date(since).toISOString()}, and whether its call has taken effect is remembered for ${keepMs / 86_400_000} days. The call was not made. Look at the state, and begin a new run.`,
+    { data: { key, since, keepMs } },
+  )
+}
+
+function callChanged({ key, caller }: StepCall): DotdoError {
+  return new DotdoError(
+    'CALL_CHANGED',
+    `An attempt of a step of ${caller} made this call with other arguments than the one before, and the call has taken effect already. Give a call the same arguments at each attempt: take times and random values outside of the step, and give each item of a list a step of its own.`,
+    { data: { key } },
+  )
+}
+
+function resultNotKept({ key, caller }: StepCall, reason: string): DotdoError {
+  return new DotdoError(
+    'RESULT_NOT_KEPT',
+    `A call of a step of ${caller} writes and gives a result which ${reason}, so another attempt of the step could not be answered. Its writes were undone. Return less, or make the method async: its result has no limit of size.`,
+    { data: { key, reason } },
+  )
+}

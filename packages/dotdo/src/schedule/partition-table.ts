@@ -1,0 +1,200 @@
+import type { SqlRow, Store } from '../base/ports.ts'
+import type { PartitionState, RunStatus } from '../base/views.ts'
+
+/** A stretch of time that one run answers for, or that many answered for long ago. Epoch ms, `start` inclusive, `end` exclusive. */
+export interface Span {
+  start: number
+  end: number
+  state: PartitionState
+  /** `null` for what was folded together long ago. */
+  runId: string | null
+  /** The backfill that the run is of. */
+  backfill: string | null
+  /** Marked as stale while it ran: it is stale when it is done. */
+  again: boolean
+}
+
+/** A stretch and whose it is. */
+export interface OwnedSpan extends Span {
+  schedule: string
+}
+
+/** What became of the run of a stretch. `end` is the instant that the run stands for. */
+export interface Outcome {
+  schedule: string
+  end: number
+  runId: string
+  status: RunStatus
+}
+
+/** How many stretches of one schedule stand alone: the newest. Older ones that are done and touch are folded into one. */
+export const spansKeptApart = 1000
+/** How many stretches of one schedule are known at most; the oldest are forgotten, and count as missing. */
+export const maxSpans = 10_000
+
+const rowsAtOnce = 1000
+
+/**
+ * Which stretches of time have been covered. Reads and writes `dotdo_partitions`; transactions are the caller's.
+ *
+ * 1. Stretches of one schedule do not overlap: a new one cuts away what was there.
+ * 2. At most {@link maxSpans} of one schedule, and of those that are done and older than the newest {@link spansKeptApart} no two touch.
+ */
+export class PartitionTable {
+  readonly #store: Store
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  /** Those that overlap [from, to), in order. */
+  overlapping(schedule: string, from: number, to: number): Span[] {
+    return this.#store
+      .sql(
+        `SELECT * FROM dotdo_partitions WHERE schedule = ? AND end_at > ? AND start_at < ? AND end_at <= COALESCE(
+          (SELECT MIN(end_at) FROM dotdo_partitions WHERE schedule = ? AND end_at >= ?), ?) ORDER BY end_at`,
+        schedule,
+        from,
+        to,
+        schedule,
+        to,
+        to,
+      )
+      .map(fromSql)
+  }
+
+  /** The one that ends at an instant. */
+  endingAt(schedule: string, end: number): Span | undefined {
+    const [row] = this.#store.sql('SELECT * FROM dotdo_partitions WHERE schedule = ? AND end_at = ?', schedule, end)
+    return row && fromSql(row)
+  }
+
+  /** Lays stretches down, cutting away what they overlap. Those of one schedule are in order and do not overlap each other. */
+  lay(spans: readonly OwnedSpan[]): void {
+    for (let from = 0; from < spans.length; from += rowsAtOnce) this.#layBite(spans.slice(from, from + rowsAtOnce))
+  }
+
+  #layBite(spans: readonly OwnedSpan[]): void {
+    const starts = JSON.stringify(spans.map(({ schedule, start }) => [schedule, start]))
+    // Most stretches begin where the newest one ended, and cut nothing: one question for all of them.
+    const crowded = new Set(
+      this.#store
+        .sql<{ id: string }>(
+          `SELECT DISTINCT value ->> 0 AS id FROM json_each(?) WHERE EXISTS (
+            SELECT 1 FROM dotdo_partitions WHERE schedule = value ->> 0 AND end_at > value ->> 1)`,
+          starts,
+        )
+        .map(({ id }) => id),
+    )
+    for (const { schedule, start, end } of spans) if (crowded.has(schedule)) this.#cut(schedule, start, end)
+    this.#insert(spans)
+  }
+
+  #cut(schedule: string, from: number, to: number): void {
+    for (const span of this.overlapping(schedule, from, to)) {
+      if (span.end <= to) this.#store.sql('DELETE FROM dotdo_partitions WHERE schedule = ? AND end_at = ?', schedule, span.end)
+      else this.#store.sql('UPDATE dotdo_partitions SET start_at = ? WHERE schedule = ? AND end_at = ?', to, schedule, span.end)
+      // What a run is still to answer for has to end where the run's instant is, so the rest of it is missing.
+      if (span.start < from && span.state !== 'running') this.#insert([{ ...span, schedule, end: from }])
+    }
+  }
+
+  #insert(spans: readonly OwnedSpan[]): void {
+    const rows = spans.map((it) => [it.schedule, it.end, it.start, it.state, it.runId, it.backfill, it.again ? 1 : 0])
+    this.#store.sql(
+      `INSERT INTO dotdo_partitions (schedule, end_at, start_at, state, run_id, backfill, again)
+        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6 FROM json_each(?)`,
+      JSON.stringify(rows),
+    )
+  }
+
+  /** Says what became of runs. Gives the stretches whose state that has changed; a run whose stretch was cut away has none. */
+  settle(outcomes: readonly Outcome[]): OwnedSpan[] {
+    const rows = outcomes.map((it) => [it.schedule, it.end, it.runId, it.status === 'cancelled' ? 'missing' : it.status])
+    return this.#store
+      .sql(
+        `UPDATE dotdo_partitions SET
+          state = CASE WHEN told.state = 'done' AND again = 1 THEN 'stale' ELSE told.state END,
+          again = CASE WHEN told.state = 'done' THEN 0 ELSE again END,
+          backfill = CASE WHEN told.state = 'running' THEN NULL ELSE backfill END
+        FROM (SELECT value ->> 0 AS id, value ->> 1 AS at, value ->> 2 AS run, value ->> 3 AS state FROM json_each(?)) AS told
+        WHERE schedule = told.id AND end_at = told.at AND run_id = told.run AND dotdo_partitions.state <> told.state
+        RETURNING schedule, end_at, start_at, dotdo_partitions.state AS state, run_id, backfill, again`,
+        JSON.stringify(rows),
+      )
+      .map((row) => ({ ...fromSql(row), schedule: String(row.schedule) }))
+  }
+
+  /** Marks what overlaps [from, to): what is done becomes stale, what runs will be. */
+  markStale(schedule: string, from: number, to: number): void {
+    const stale: OwnedSpan[] = []
+    for (const span of this.overlapping(schedule, from, to)) {
+      if (span.state === 'running')
+        this.#store.sql('UPDATE dotdo_partitions SET again = 1 WHERE schedule = ? AND end_at = ?', schedule, span.end)
+      if (span.state === 'done')
+        stale.push({ ...span, schedule, start: Math.max(span.start, from), end: Math.min(span.end, to), state: 'stale' })
+    }
+    this.lay(stale)
+  }
+
+  /** Those whose runs had not ended when somebody last looked; of one backfill, where one is named. */
+  running(schedule?: string, backfill?: string): OwnedSpan[] {
+    return this.#store
+      .sql(
+        `SELECT * FROM dotdo_partitions WHERE state = 'running' AND (? IS NULL OR schedule = ?) AND (? IS NULL OR backfill = ?)`,
+        schedule ?? null,
+        schedule ?? null,
+        backfill ?? null,
+        backfill ?? null,
+      )
+      .map((row) => ({ ...fromSql(row), schedule: String(row.schedule) }))
+  }
+
+  /** Invariant 2 for one schedule. Its cost is that of reading its stretches once, so it is called now and then. */
+  fold(schedule: string): void {
+    const [newest] = this.#store.sql<{ end_at: number }>(
+      'SELECT end_at FROM dotdo_partitions WHERE schedule = ? ORDER BY end_at DESC LIMIT 1 OFFSET ?',
+      schedule,
+      spansKeptApart,
+    )
+    if (!newest) return
+    const old = this.#store
+      .sql('SELECT * FROM dotdo_partitions WHERE schedule = ? AND end_at <= ? ORDER BY end_at', schedule, newest.end_at)
+      .map(fromSql)
+    const gone = new Set<number>()
+    const folded = new Map<number, number>()
+    for (const [index, span] of old.entries()) {
+      const next = old[index + 1]
+      if (span.state !== 'done' || next?.state !== 'done' || next.start !== span.end) continue
+      gone.add(span.end)
+      next.start = span.start
+      folded.delete(span.end)
+      folded.set(next.end, next.start)
+    }
+    const left = old.filter((span) => !gone.has(span.end))
+    for (const span of left.slice(0, Math.max(0, left.length + spansKeptApart - maxSpans))) gone.add(span.end)
+    this.#store.sql(
+      'DELETE FROM dotdo_partitions WHERE schedule = ? AND end_at IN (SELECT value FROM json_each(?))',
+      schedule,
+      JSON.stringify([...gone]),
+    )
+    for (const [end, start] of folded)
+      this.#store.sql('UPDATE dotdo_partitions SET start_at = ?, run_id = NULL WHERE schedule = ? AND end_at = ?', start, schedule, end)
+  }
+
+  /** Forgets all of some schedules. */
+  forget(schedules: readonly string[]): void {
+    this.#store.sql('DELETE FROM dotdo_partitions WHERE schedule IN (SELECT value FROM json_each(?))', JSON.stringify(schedules))
+  }
+}
+
+function fromSql(row: SqlRow): Span {
+  return {
+    start: Number(row.start_at),
+    end: Number(row.end_at),
+    state: row.state as PartitionState,
+    runId: row.run_id as string | null,
+    backfill: row.backfill as string | null,
+    again: row.again === 1,
+  }
+}

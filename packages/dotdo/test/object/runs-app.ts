@@ -1,0 +1,78 @@
+/** Objects whose runs sleep, wait, begin others and are undone. */
+import { DO } from '../../src/index.ts'
+
+/** How often user code ran, outside of any object. */
+export const ran: string[] = []
+
+export const Orders = DO.extend({
+  init() {
+    this.on.Order.placed(() => {})
+  },
+  async process(order: string) {
+    const reserved = await this.do(() => (ran.push(`reserve ${order}`), { order }), { stepId: 'reserve' })
+    const approval = await this.waitFor<{ order: string; by: string }>('Order.approved', { stepId: 'approval', match: { order } })
+    await this.sleep(20, { stepId: 'pause' })
+    const lines = await this.map(['a', 'b', 'c'], (line) => `${reserved.order} ${line}`, {
+      stepId: (line) => `line ${line}`,
+      concurrency: 2,
+    })
+    const shipped = await this.runs.call<string>('ship', [order], { stepId: 'ship' })
+    return { by: approval.payload.by, lines, shipped }
+  },
+  async ship(order: string) {
+    return await this.do(() => `shipped ${order}`, { stepId: 'ship' })
+  },
+  approve(order: string) {
+    this.send('Order.approved', { order, by: 'Ann' })
+  },
+  start(order: string) {
+    return this.runs.start('process', [order], { key: `order ${order}`, tags: ['orders', order] })
+  },
+  /** As `start`, without a capability that would keep the object in memory. */
+  begin(order: string) {
+    return this.runs.start('process', [order]).runId
+  },
+  async nap(ms: number) {
+    await this.sleep(ms, { stepId: 'nap' })
+    return 'rested'
+  },
+  beginNap(ms: number) {
+    return this.runs.start('nap', [ms]).runId
+  },
+  run(runId: string) {
+    return this.runs.get(runId)
+  },
+  tagged(tag: string) {
+    return this.runs.list({ tag }).map((run) => run.runId)
+  },
+  async book() {
+    await this.do(() => 'F1', { stepId: 'flight', undo: (seat) => void ran.push(`undo ${seat}`) })
+    await this.do(
+      () => {
+        throw new Error('no room')
+      },
+      { stepId: 'hotel', retries: { limit: 0 } },
+    )
+  },
+  async silent() {
+    void this.do(
+      () => {
+        throw new Error('nobody looks')
+      },
+      { stepId: 'silent', retries: { limit: 0 } },
+    )
+    await this.do(() => 1, { stepId: 'other' })
+  },
+  async slow() {
+    await this.do(
+      async ({ progress, signal }) => {
+        progress({ rows: 7 })
+        await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+      },
+      { stepId: 'slow' },
+    )
+  },
+  startSlow() {
+    return this.runs.start('slow')
+  },
+})

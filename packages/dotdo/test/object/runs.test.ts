@@ -1,0 +1,139 @@
+/** Runs in a real object: their handles, what they wait for, and evictions in between. */
+import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
+import { exports } from 'cloudflare:workers'
+import { describe, expect, test } from 'vitest'
+import type { RunView } from '../../src/base/views.ts'
+import { Links } from '../../src/object/nouns.ts'
+import { linkPorts } from '../../src/object/platform.ts'
+import { ran } from './runs-app.ts'
+
+const open = () => new Links(linkPorts('test', () => {}))
+// Stubs are as free as JSON here: the types of remote objects have tests of their own.
+// oxlint-disable-next-line typescript/no-explicit-any
+const orders = (name: string): any => open().user('Orders', name)
+// oxlint-disable-next-line typescript/no-explicit-any
+const inspector = (name: string): any => open().inspector('Orders', name)
+// oxlint-disable-next-line typescript/no-explicit-any
+const native = (name: string): any => (exports as never as Record<string, { getByName(name: string): unknown }>)['Orders']!.getByName(name)
+const failure = (promise: PromiseLike<unknown>) =>
+  Promise.resolve(promise).then(
+    (value) => ({ value }),
+    (error: unknown) => error,
+  )
+
+async function until<T>(read: () => PromiseLike<T>, done: (value: T) => boolean): Promise<T> {
+  for (let i = 0; ; i++) {
+    const value = await read()
+    if (done(value) || i > 2000) return value
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+describe('a handle', () => {
+  test('tells where a run stands, gives its result and its steps, and starting it again gives the same run', async () => {
+    const handle = await orders('handle').start('o1')
+    const again = await orders('handle').start('o1')
+    const runId = await handle.runId
+    expect(await again.runId).toBe(runId)
+    expect(await handle.status()).toMatchObject({
+      runId,
+      status: 'running',
+      tags: ['orders', 'o1'],
+      target: { kind: 'method', name: 'process' },
+    })
+    const result = handle.result()
+    await until(
+      () => handle.steps() as Promise<unknown[]>,
+      (steps) => steps.length === 2,
+    )
+    await orders('handle').approve('o2')
+    await orders('handle').approve('o1')
+    expect(await result).toEqual({ by: 'Ann', lines: ['o1 a', 'o1 b', 'o1 c'], shipped: 'shipped o1' })
+    expect((await handle.steps()).map((step: { stepId: string }) => step.stepId)).toEqual([
+      'reserve',
+      'approval',
+      'pause',
+      'line a',
+      'line b',
+      'line c',
+      'ship',
+    ])
+    expect(await inspector('handle').run(`${runId}/ship`)).toMatchObject({ status: 'done', parent: { runId, stepId: 'ship' } })
+    expect(await orders('handle').tagged('o1')).toEqual([runId])
+    expect(ran.filter((it) => it === 'reserve o1')).toHaveLength(1)
+  })
+
+  test('shows what happens live until the end, and cancels and retries', async () => {
+    const handle = await orders('slow').startSlow()
+    const events = (await handle.progress()) as ReadableStream<{ run?: RunView; step?: { progress?: unknown } }>
+    const seen: (string | undefined)[] = []
+    for await (const { run, step } of events) {
+      if (run) seen.push(run.status)
+      if (step?.progress || run?.steps?.[0]?.progress) await handle.cancel()
+    }
+    expect([seen[0], seen.at(-1)]).toEqual(['running', 'cancelled'])
+    expect(await failure(handle.result())).toMatchObject({ code: 'RUN_CANCELLED' })
+    expect(await handle.retry()).toMatchObject({ status: 'running' })
+    await handle.cancel()
+    expect(await handle.status()).toMatchObject({ status: 'cancelled', attempt: expect.any(Number) })
+  })
+
+  test('of a run that there is not, and a start of a method that there is not, say so', async () => {
+    expect(await failure(orders('none').run('nothing'))).toMatchObject({ code: 'RUN_UNKNOWN' })
+    expect(await failure(inspector('none').handle('nothing'))).toMatchObject({ code: 'RUN_UNKNOWN' })
+  })
+})
+
+describe('an object that is evicted', () => {
+  test('goes on with the run that waited when its event comes', async () => {
+    const runId = (await orders('evicted').begin('o3')) as string
+    await until(
+      () => inspector('evicted').steps(runId) as Promise<unknown[]>,
+      (steps) => steps.length === 2,
+    )
+    await evictDurableObject(native('evicted'))
+    await orders('evicted').approve('o3')
+    const run = await until(
+      () => inspector('evicted').run(runId) as Promise<RunView>,
+      ({ status }) => status !== 'running',
+    )
+    expect(run).toMatchObject({ status: 'done', attempt: 2 })
+    expect(ran.filter((it) => it === 'reserve o3')).toHaveLength(1)
+  })
+
+  test('is woken by its alarm for a run that sleeps', async () => {
+    const runId = (await orders('sleeper').beginNap(12_000)) as string
+    await until(
+      () => inspector('sleeper').steps(runId) as Promise<unknown[]>,
+      (steps) => steps.length === 1,
+    )
+    await evictDurableObject(native('sleeper'))
+    expect(await runDurableObjectAlarm(native('sleeper'))).toBe(true)
+    const run = await until(
+      () => inspector('sleeper').run(runId) as Promise<RunView>,
+      ({ status }) => status !== 'running',
+    )
+    expect(run).toMatchObject({ status: 'done', attempt: 2, result: { text: '"rested"' } })
+  })
+})
+
+describe('a run that fails', () => {
+  test('undoes what it did', async () => {
+    expect(await failure(orders('book').book())).toMatchObject({ message: 'no room' })
+    const [run] = (await until(
+      () => inspector('book').runs() as Promise<RunView[]>,
+      ([it]) => it?.status !== 'running',
+    )) as RunView[]
+    expect(run).toMatchObject({ status: 'failed', error: { message: 'no room' } })
+    expect(ran).toContain('undo F1')
+  })
+
+  test('because of a step that nobody awaited says so in its row, though its caller has its answer', async () => {
+    await orders('silent').silent()
+    const [run] = (await until(
+      () => inspector('silent').runs() as Promise<RunView[]>,
+      ([it]) => it?.status !== 'running',
+    )) as RunView[]
+    expect(run).toMatchObject({ status: 'failed', error: { message: 'nobody looks' } })
+  })
+})

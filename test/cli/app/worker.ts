@@ -1,0 +1,58 @@
+/** An app with something of everything that the command line shows: runs that end well, badly and late, an event that nobody takes, and rows. */
+import { DO, NonRetryableError, serve } from 'dotdo'
+
+export { DotdoSystem } from 'dotdo'
+
+export const Pipeline = DO.extend({
+  init() {
+    this.ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS flights (origin TEXT)')
+    this.every.day.at('2am')(() => this.count(), { id: 'daily', timeZone: 'Europe/Zurich' })
+    this.every.day.at('3am')(() => this.spill(), { id: 'faulty' })
+    this.every.day.at('4am')(() => this.linger(), { id: 'slow' })
+    this.on.Order.paid(
+      () => {
+        if (!this.ctx.storage.kv.get('mended')) throw new NonRetryableError('the printer is out of paper', { code: 'NO_PAPER' })
+      },
+      { id: 'print' },
+    )
+  },
+
+  async count() {
+    await this.do(() => [{ n: 1 }, { n: 2 }], { stepId: 'read' })
+    await this.do(() => new Promise((resolve) => setTimeout(resolve, 20)), { stepId: 'write' })
+    console.log('counted')
+    return { orders: 2 }
+  },
+
+  async spill() {
+    await this.do(() => 1, { stepId: 'fill' })
+    // What an app says must not be able to write on the terminal.
+    await this.do(() => Promise.reject(new NonRetryableError('the milk\nis \u001b[2Jspilled', { code: 'SPILLED' })), { stepId: 'pour' })
+  },
+
+  async linger() {
+    await this.do(() => new Promise((resolve) => setTimeout(resolve, 60_000)), { stepId: 'wait' })
+  },
+
+  order(n: number) {
+    this.send('Order.paid', { n })
+  },
+
+  mend() {
+    this.ctx.storage.kv.put('mended', true)
+  },
+
+  query(sql: string) {
+    return this.ctx.storage.sql.exec(sql).toArray()
+  },
+})
+
+/** Has no query, and no schedules. */
+export const Till = DO.extend({
+  total: 0,
+  query_(n: number) {
+    return n
+  },
+})
+
+export default serve({ singletons: { Pipeline: ['main'] } })
