@@ -77,14 +77,27 @@ export class ServerSession {
     this.#shortcuts = new Shortcuts(this.#session)
   }
 
-  /** Resolves when it is this message's turn. @throws `LINK_LOST` for one that was delivered twice */
-  async turnOf(message: LinkMessage): Promise<void> {
+  /**
+   * Resolves when it is this message's turn; `undefined` where it is now: whatever arrives next must not come before it.
+   * @throws `LINK_LOST` for one that was delivered twice
+   */
+  turnOf(message: LinkMessage): Promise<void> | undefined {
     this.idleSweeps = 0
     if (message.seq < this.#expected) throw linkLost('this message was delivered twice')
+    if (message.seq !== this.#expected) return this.#waitForTurn(message)
+    this.#takeTurn()
+    return undefined
+  }
+
+  async #waitForTurn(message: LinkMessage): Promise<void> {
     while (message.seq !== this.#expected) {
       if (this.#closed) throw linkLost('it was closed')
       await new Promise<void>((resolve) => this.#early.set(message.seq, resolve))
     }
+    this.#takeTurn()
+  }
+
+  #takeTurn(): void {
     this.#expected++
     const next = this.#early.get(this.#expected)
     this.#early.delete(this.#expected)
