@@ -136,6 +136,8 @@ export class LinkServer {
     const main = (needsFramework ? this.#start(conversation) : this.#main(conversation)) as Record<string, unknown>
     const made = calls.length === 1 ? [makeCall(main, calls[0]!, isAlone)] : await this.#makeAll(main, calls)
     if (made.some((outcome) => outcome.isPending)) await this.#enough(made)
+    // What most messages are.
+    if (made.length === 1 && made[0]!.plain !== notPlain && !origin.records) return { answers: [{ value: made[0]!.plain }] }
     const answers = made.map(({ plain }) => (plain === notPlain ? null : { value: plain }))
     const rest = made.flatMap((outcome, i) => (outcome.plain === notPlain ? [{ outcome, call: calls[i]! }] : []))
     const reply = rest.length > 0 ? await this.#answerBySession(message, rest, rest.length === made.length) : undefined
