@@ -92,7 +92,8 @@ export class ObjectHost {
     this.live = new Live(ctx, this.store, clock)
     const keepAlive = (work: Promise<unknown>) => ctx.waitUntil(work)
     this.tracing = tracingOf(this.label, env, keepAlive)
-    this.linkPorts = linkPorts(this.label, keepAlive, this)
+    // An object lives on by itself while a call of it is under way; asking for that costs more than all the rest of a call at this end.
+    this.linkPorts = linkPorts(this.label, () => {}, this)
     this.links = new Links(this.linkPorts, this.tracing)
     const sync = () => ctx.storage.sync()
     this.runEvents = new RunEvents(this)

@@ -256,6 +256,8 @@ export class Links {
     }
     const key = `${to ?? 'object'} ${jurisdiction ?? ''} ${noun} ${name}`
     let known = this.#links.get(key)
+    // Which one was used longest ago is of interest only where one may have to go soon.
+    if (known && this.#links.size < linksPerOwner / 2) return known
     if (known) {
       this.#links.delete(key)
     } else {

@@ -1,6 +1,7 @@
 /** One caller's dealings with one object: a session, or a call without one. */
 import { RpcStub } from 'capnweb'
 import type { Origin } from './origin.ts'
+import { copyPlain, notPlain } from './plain.ts'
 
 /** A conversation, as the capability at its start sees it. */
 export interface Conversation {
@@ -49,8 +50,23 @@ export function startOf(main: object, framework: () => FrameworkMethods, made: r
       const member: unknown = Reflect.get(target, property, target)
       // The target's private fields are on itself and not on what stands before it. What a getter gives may be a stub, which has no such.
       return typeof member === 'function' && !(member instanceof RpcStub)
-        ? (...args: unknown[]) => Reflect.apply(member, target, args) as unknown
-        : member
+        ? (...args: unknown[]) => given(Reflect.apply(member, target, args))
+        : given(member)
     },
   })
+}
+
+/**
+ * What a member has given, as it was then: capnweb looks at it only after the other calls of its message have begun, and one of them may write to it. Bulk
+ * stays what it is, and so does what holds a capability.
+ */
+function given(value: unknown): unknown {
+  if (value instanceof Promise && Object.getPrototypeOf(value) === Promise.prototype) return value.then(given)
+  try {
+    const plain = copyPlain(value, true)
+    return plain === notPlain ? value : plain
+  } catch {
+    // A getter that throws: capnweb says so.
+    return value
+  }
 }

@@ -97,7 +97,7 @@ class GraphRecorder implements Recorder {
     if (!on.description) throw notData('a capability that was not made by plain calls of an object')
     let place = objectPlace(on.description)
     for (const [step, args] of on.description.path)
-      place = this.#place({ answer: this.#add({ on: place, path: [step], ...(args && { args }) }) })
+      place = this.#place({ answer: this.#add({ on: place, path: [step], ...(args && { args: this.encode(args) as unknown[] }) }) })
     return place
   }
 

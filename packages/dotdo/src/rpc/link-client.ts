@@ -25,6 +25,7 @@ import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
 import { bindCall, mapSession, rootRef, type Answer, type CameBy, type ObjectName, type Start } from './ref.ts'
 import type { LinkStats } from './stats.ts'
+import { step, stepsToJoin } from './steps.ts'
 
 /** What the calling end needs of its surroundings. */
 export interface LinkClientPorts {
@@ -314,11 +315,8 @@ const mostEnded = 5_000
 
 class Forwarder extends RpcTarget {}
 
-/** Steps of promises for which an awaited call waits for company: about a microsecond. */
-const stepsToJoin = 32
-/** After so many of them a call has been asked for its value by whoever awaits it where it is made. */
+/** After so many steps of promises a call has been asked for its value by whoever awaits it where it is made. */
 const stepsToAwait = 1
-const done = Promise.resolve()
 
 /** What turns need of their link. */
 interface TurnPorts {
@@ -391,11 +389,11 @@ class Turn {
    * then leaves in one message with it.
    */
   async #leaveSoon(lone: LoneCall): Promise<void> {
-    for (let step = 0; step < stepsToJoin; step++) {
-      await done
+    for (let i = 0; i < stepsToJoin; i++) {
+      await step
       if (this.#ended || this.#session || this.#recorded.length > 1) return
       // What is not awaited by now mostly is not: its turn ends no later than that of what is sent after it.
-      if (step === stepsToAwait && !lone.isWaitedFor) this.#leaveAtEnd()
+      if (i === stepsToAwait && !lone.isWaitedFor) this.#leaveAtEnd()
     }
     if (lone.isWaitedFor) this.leave()
     else this.#leaveAtEnd()

@@ -128,17 +128,36 @@ export class LinkServer {
     if (calls.length > this.#limits.framesPerMessage)
       throw overLimit('framesPerMessage', calls.length, this.#limits.framesPerMessage, origin.caller)
     if (!this.#made.isNew(link, number)) throw linkLost('this message was delivered twice')
-    // Whoever came before takes effect before.
+    // Whoever came before takes effect before. Others that have waited run before the answer leaves.
+    const isAlone = calls.length === 1 && !this.#line
     while (this.#line) await this.#line
     const conversation: Conversation = { origin, gone: never, target: () => undefined }
     const needsFramework = calls.some(({ method }) => typeof method === 'string' && method.startsWith(frameworkPrefix))
     const main = (needsFramework ? this.#start(conversation) : this.#main(conversation)) as Record<string, unknown>
-    const made = calls.map((call) => makeCall(main, call))
+    const made = calls.length === 1 ? [makeCall(main, calls[0]!, isAlone)] : await this.#makeAll(main, calls)
     if (made.some((outcome) => outcome.isPending)) await this.#enough(made)
+    // What most messages are.
+    if (made.length === 1 && made[0]!.plain !== notPlain && !origin.records) return { answers: [{ value: made[0]!.plain }] }
     const answers = made.map(({ plain }) => (plain === notPlain ? null : { value: plain }))
     const rest = made.flatMap((outcome, i) => (outcome.plain === notPlain ? [{ outcome, call: calls[i]! }] : []))
     const reply = rest.length > 0 ? await this.#answerBySession(message, rest, rest.length === made.length) : undefined
     return { ...(reply && { reply }), ...(origin.records && { records: origin.records }), answers }
+  }
+
+  /** Makes calls one after the other. Each answer is taken when its call gives it: the next call may write to what it stands for. */
+  async #makeAll(main: Record<string, unknown>, calls: readonly DirectCall[]): Promise<Outcome[]> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#line = promise
+    const made: Outcome[] = []
+    for (const call of calls) {
+      const outcome = makeCall(main, call, false)
+      made.push(outcome)
+      // An async method that waits for nothing has its answer a step of promises later.
+      if (outcome.isPending) await done
+    }
+    if (this.#line === promise) this.#line = undefined
+    resolve()
+    return made
   }
 
   /** Waits until all calls have ended, or some have and everything that was ready has run. */
@@ -172,7 +191,8 @@ export class LinkServer {
 
   async #exchange(session: ServerSession, message: LinkMessage, mayWait = true, sparesTold = false): Promise<LinkReply> {
     try {
-      await session.turnOf(message)
+      const turn = session.turnOf(message)
+      if (turn) await turn
       while (this.#line) await this.#line
       const taken = session.take(message)
       const line = taken.then(() => {
@@ -217,7 +237,7 @@ export class LinkServer {
   #inOrder(conversation: Conversation, number: number, name: string, args: unknown[] | null): unknown {
     const main = this.#start(conversation) as Record<string, unknown>
     const make = () => {
-      const member = isReachable(main, name, args !== null) ? main[name] : undefined
+      const member = isReachable(main, name) ? main[name] : undefined
       if (!args) return member
       if (typeof member !== 'function') throw new TypeError(`'${name}' is not a function.`)
       return Reflect.apply(member, main, args) as unknown
@@ -260,6 +280,7 @@ export class LinkServer {
 }
 
 const never = new Promise<never>(() => {})
+const done = Promise.resolve()
 
 function withoutAddress(): DotdoError {
   return new DotdoError(

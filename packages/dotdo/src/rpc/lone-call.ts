@@ -10,6 +10,7 @@ import { codeOf, DotdoError } from '../base/errors.ts'
 import type { ClientSession } from './client-session.ts'
 import type { DirectCall } from './frames.ts'
 import { bindCall, captured, here, wrapped, type Answer, type Objects, type Stub } from './ref.ts'
+import { step } from './steps.ts'
 
 /** What a lone call needs of its turn. */
 export interface LoneCallPorts {
@@ -104,7 +105,7 @@ export class LoneCall implements Answer {
   async #settleBehindCalls(value: unknown): Promise<void> {
     this.#arrived?.resolve(value)
     // capnweb makes the calls that wait some steps of promises after it has the answer.
-    while (this.#stepsLeft-- > 0) await done
+    while (this.#stepsLeft-- > 0) await step
     this.#waiting = undefined
     this.#settled.resolve(value)
   }
@@ -182,7 +183,6 @@ export class LoneCall implements Answer {
 
 /** Steps of promises, at most, until capnweb has made the calls that waited for an answer: 8 were seen. */
 const stepsToCall = 32
-const done = Promise.resolve()
 
 function noop(): void {}
 

@@ -15,19 +15,22 @@ export class Outcome {
   /** What the member gave: a promise where it gave one, or failed. Absent for a member that cannot be reached. */
   #given: { value: unknown } | undefined
 
-  /** @param given what the member gave; absent for one that cannot be reached, which is refused in capnweb's own words */
-  constructor(given?: { value: unknown }) {
+  /**
+   * @param given what the member gave; absent for one that cannot be reached, which is refused in capnweb's own words
+   * @param isAlone whether its bytes need no copy: no other call of its message can write to them before they leave
+   */
+  constructor(given?: { value: unknown }, isAlone = true) {
     this.#given = given
     if (!given) return
     if (!isThenable(given.value)) {
-      this.plain = copyPlain(given.value, false)
+      this.plain = isAlone ? copyPlain(given.value, false) : copyPlain(given.value, true, true)
       return
     }
     this.isPending = true
     this.ended = Promise.resolve(given.value).then(
       (value) => {
         this.isPending = false
-        this.plain = copyPlain(value, false)
+        this.plain = isAlone ? copyPlain(value, false) : copyPlain(value, true, true)
         given.value = value
       },
       (error: unknown) => {
@@ -46,13 +49,17 @@ export class Outcome {
   }
 }
 
-/** Makes one call, or reads one property, on an object's capability. Never throws. */
-export function makeCall(main: Record<string, unknown>, { method, args }: DirectCall): Outcome {
-  if (typeof method !== 'string' || (args !== undefined && !Array.isArray(args)) || !isReachable(main, method, args !== undefined))
-    return new Outcome()
+/**
+ * Makes one call, or reads one property, on an object's capability. Never throws.
+ * @param isAlone whether no other call of its message runs before its answer leaves
+ */
+export function makeCall(main: Record<string, unknown>, { method, args }: DirectCall, isAlone: boolean): Outcome {
+  if (typeof method !== 'string' || (args !== undefined && !Array.isArray(args)) || !isReachable(main, method)) return new Outcome()
   try {
+    // A getter runs once, whatever it gives.
     const member = main[method]
-    return new Outcome({ value: args ? (Reflect.apply(member as () => unknown, main, args) as unknown) : member })
+    if (args && typeof member !== 'function') return new Outcome()
+    return new Outcome({ value: args ? (Reflect.apply(member as () => unknown, main, args) as unknown) : member }, isAlone)
   } catch (error) {
     return new Outcome({ value: failed(error) })
   }
@@ -66,7 +73,6 @@ function failed(error: unknown): Promise<never> {
 }
 
 /** Whether capnweb would let a session come to this member: one of the prototype, that is no member of every object. */
-export function isReachable(main: object, name: string, isCall: boolean): boolean {
-  if (name in Object.prototype || Object.hasOwn(main, name)) return false
-  return !isCall || typeof (main as Record<string, unknown>)[name] === 'function'
+export function isReachable(main: object, name: string): boolean {
+  return !(name in Object.prototype || Object.hasOwn(main, name))
 }

@@ -28,6 +28,38 @@ export function ownBytes(frame: Frame, lent?: Set<ArrayBufferLike>): Frame {
   }
 }
 
+/**
+ * Arguments of a call that is made later: bytes and dates in them are copied now, whatever else stands beside them. capnweb copies the rest. What is too
+ * deep is left as it is, to be refused.
+ */
+export function ownArguments(args: unknown[]): unknown[] {
+  const copied = copiedParts(args, 0)
+  return copied === tooDeep ? args : (copied as unknown[])
+}
+
+/** As deep as capnweb copies. */
+const deepest = 64
+const tooDeep = Symbol('too deep')
+
+function copiedParts(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (depth > deepest) return tooDeep
+  if (value instanceof Date) return new Date(value)
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
+    const buffer = value instanceof ArrayBuffer ? value : value.buffer
+    return !(buffer instanceof ArrayBuffer) || buffer.detached || value instanceof DataView ? value : (value as Uint8Array).slice()
+  }
+  const prototype = Object.getPrototypeOf(value) as unknown
+  if (prototype !== Object.prototype && prototype !== Array.prototype) return value
+  const copy = (Array.isArray(value) ? [...(value as unknown[])] : { ...value }) as Record<string, unknown>
+  for (const key in copy) {
+    const part = copiedParts(copy[key], depth + 1)
+    if (part === tooDeep) return tooDeep
+    copy[key] = part
+  }
+  return copy
+}
+
 function own(value: unknown, lent: Set<ArrayBufferLike> | undefined): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) {

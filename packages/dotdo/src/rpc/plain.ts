@@ -27,14 +27,16 @@ const maxDepth = 64
  *
  * @param copyBytes whether bytes are copied too: for arguments, which the caller may change before its turn has ended. Bulk is not plain then:
  * a session takes it over at once
+ * @param copyBulk whether bulk is plain all the same, and copied: for results, beside which other calls run
  * @returns the copy, or {@link notPlain}
  */
-export function copyPlain(value: unknown, copyBytes: boolean): unknown {
-  return copy(value, { copyBytes, bytes: [] }, 0)
+export function copyPlain(value: unknown, copyBytes: boolean, copyBulk = false): unknown {
+  return copy(value, { copyBytes, copyBulk, bytes: [] }, 0)
 }
 
 interface Copying {
   copyBytes: boolean
+  copyBulk: boolean
   /** Byte arrays that the copy refers to already: a second one is copied, because a native call would keep the two one. */
   bytes: Uint8Array[]
 }
@@ -88,7 +90,7 @@ function copyOfBytes(bytes: Uint8Array, state: Copying): unknown {
   // Shared memory, and bytes that were given away: a session says what is wrong with them.
   if (!(bytes.buffer instanceof ArrayBuffer) || bytes.buffer.detached) return notPlain
   // A view of a part would take the whole buffer along.
-  if (state.copyBytes && isBulk(bytes)) return notPlain
+  if (state.copyBytes && !state.copyBulk && isBulk(bytes)) return notPlain
   const isWhole = bytes.byteLength === bytes.buffer.byteLength
   if (!state.copyBytes && isWhole && !state.bytes.some((seen) => seen.buffer === bytes.buffer)) {
     state.bytes.push(bytes)

@@ -12,6 +12,7 @@ import { kept } from './handoffs.ts'
 import { insideOfStub } from './inside-of-stub.ts'
 import { recordable } from './mapper.ts'
 import type { Caller } from './origin.ts'
+import { ownArguments } from './own-bytes.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
 import { linkBehindStub } from './shortcuts.ts'
@@ -519,7 +520,7 @@ function call(core: Core, args: unknown[]): Answer {
   }
   const stub = answer.stub()
   // A result that came natively is called where it is.
-  return answer.session ? bindCall(answer.session, stub, path, args) : new Local(applyPath(stub, path, args))
+  return answer.session ? bindCall(answer.session, stub, path, args) : new Local(applyPath(stub, path, ownArguments(args)))
 }
 
 /** The answer that a reference's value comes from: a property is read once. */

@@ -12,6 +12,7 @@ import type { LinkServerPorts } from './link-server.ts'
 import { passOn } from './passing-on.ts'
 import type { CallOrder } from './order.ts'
 import type { Origin } from './origin.ts'
+import { step, stepsToDrain } from './steps.ts'
 import { Shortcuts } from './shortcuts.ts'
 
 /** The receiving end of one session. */
@@ -77,14 +78,27 @@ export class ServerSession {
     this.#shortcuts = new Shortcuts(this.#session)
   }
 
-  /** Resolves when it is this message's turn. @throws `LINK_LOST` for one that was delivered twice */
-  async turnOf(message: LinkMessage): Promise<void> {
+  /**
+   * Resolves when it is this message's turn; `undefined` where it is now: whatever arrives next must not come before it.
+   * @throws `LINK_LOST` for one that was delivered twice
+   */
+  turnOf(message: LinkMessage): Promise<void> | undefined {
     this.idleSweeps = 0
     if (message.seq < this.#expected) throw linkLost('this message was delivered twice')
+    if (message.seq !== this.#expected) return this.#waitForTurn(message)
+    this.#takeTurn()
+    return undefined
+  }
+
+  async #waitForTurn(message: LinkMessage): Promise<void> {
     while (message.seq !== this.#expected) {
       if (this.#closed) throw linkLost('it was closed')
       await new Promise<void>((resolve) => this.#early.set(message.seq, resolve))
     }
+    this.#takeTurn()
+  }
+
+  #takeTurn(): void {
     this.#expected++
     const next = this.#early.get(this.#expected)
     this.#early.delete(this.#expected)
@@ -182,9 +196,11 @@ export class ServerSession {
    * Resolves when all calls have ended, or else when everything that is ready has run. The first is what lets an object answer at once while it
    * is busy: a turn of its event loop may then be seconds away.
    */
-  #drainOrTurn(): Promise<void> {
+  async #drainOrTurn(): Promise<void> {
     this.#watchDrain()
-    return Promise.race([this.#drained, new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))])
+    // Calls that wait for nothing have ended after some steps of promises: a turn of the event loop costs as much as many of them.
+    for (let i = 0; i < stepsToDrain && this.#draining; i++) await step
+    if (this.#draining) await Promise.race([this.#drained, new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))])
   }
 
   /** Waits for something to say, for the end of all calls, or for the poll's time to run out. */

@@ -1,0 +1,135 @@
+/** What crosses a link is what it was when it was given: an argument at its call, a result at its return, whatever is written to it afterwards. */
+import { RpcTarget } from 'capnweb'
+import { describe, expect, test } from 'vitest'
+import { linkVersion } from '../../src/rpc/frames.ts'
+import { recordGraph } from '../../src/rpc/graph-recorder.ts'
+import { pair, turns } from './pair.ts'
+
+class Notes extends RpcTarget {
+  log: unknown[] = []
+  write(value: unknown) {
+    this.log.push(structuredClone(value))
+    return this.log.length
+  }
+}
+
+class Holder extends RpcTarget {
+  log: string[] = []
+  notes = new Notes()
+  #buffer = new Uint8Array(4)
+  #big = new Uint8Array(1024 * 1024)
+  #state = { n: 0, list: [] as number[] }
+  #at = new Date(0)
+  #fills = 0
+  fill() {
+    return this.#buffer.fill(++this.#fills)
+  }
+  async fillLater() {
+    return this.#buffer.fill(++this.#fills)
+  }
+  fillBig() {
+    return this.#big.fill(++this.#fills)
+  }
+  add() {
+    this.#state.list.push(++this.#state.n)
+    return this.#state
+  }
+  async addLater() {
+    return this.add()
+  }
+  tick() {
+    this.#at.setTime(this.#at.getTime() + 1)
+    return this.#at
+  }
+  get broken(): never {
+    throw new Error('broken')
+  }
+  say(text: string) {
+    this.log.push(text)
+    return text
+  }
+  part(_query: unknown) {
+    return this.notes
+  }
+  async getNotes() {
+    await turns(10)
+    return this.notes
+  }
+}
+
+type Call = (...args: unknown[]) => Promise<unknown> & { write(value: unknown): Promise<number>; list(): unknown }
+
+function open() {
+  const main = new Holder()
+  const ends = pair(main, { at: { noun: 'Thing', name: 's' } })
+  return { main, root: ends.link.root() as unknown as Record<keyof Holder, Call>, ...ends }
+}
+
+describe.each(['without a session', 'in a session'])('a result that the next call of its message writes to, %s', (kind) => {
+  const opened = () => {
+    const ends = open()
+    if (kind === 'in a session') ends.link.session()
+    return ends.root
+  }
+  test.each(['fill', 'fillLater'] as const)('bytes of %s()', async (method) => {
+    const root = opened()
+    expect(await Promise.all([root[method](), root[method]()])).toEqual([Uint8Array.of(1, 1, 1, 1), Uint8Array.of(2, 2, 2, 2)])
+  })
+  test.each(['add', 'addLater'] as const)('state of %s()', async (method) => {
+    const root = opened()
+    expect(await Promise.all([root[method](), root[method]()])).toEqual([
+      { n: 1, list: [1] },
+      { n: 2, list: [1, 2] },
+    ])
+  })
+  test('a date', async () => {
+    const root = opened()
+    expect(await Promise.all([root.tick(), root.tick()])).toEqual([new Date(1), new Date(2)])
+  })
+})
+
+test('bulk that the next call of its message writes to, without a session', async () => {
+  const { root } = open()
+  const answers = (await Promise.all([root.fillBig(), root.fillBig()])) as Uint8Array[]
+  expect(answers.map((bytes) => bytes[0])).toEqual([1, 2])
+})
+
+test('bytes and dates of a call on what is not there yet', async () => {
+  const { root, main } = open()
+  const notes = root.getNotes()
+  // Awaited alone, so it has left when its result is called.
+  const there = notes.then(() => {})
+  for (let step = 0; step < 60; step++) await Promise.resolve()
+  const value = { bytes: Uint8Array.of(1), at: new Date(1), list: [1] }
+  const written = notes.write(value)
+  value.bytes[0] = 2
+  value.at.setTime(2)
+  value.list.push(2)
+  await Promise.all([written, there])
+  expect(main.notes.log).toEqual([{ bytes: Uint8Array.of(1), at: new Date(1), list: [1] }])
+})
+
+test('a getter that throws fails its own call alone', async () => {
+  const { root } = open()
+  const failed = (error: Error) => error.message
+  expect(await Promise.all([root.say('a'), root.broken(1).catch(failed), root.say('b')])).toEqual(['a', 'broken', 'b'])
+})
+
+test('a call does not come before a session’s message that arrived before it', async () => {
+  const { server, main } = open()
+  const said = [
+    ['push', ['pipeline', 0, ['say'], ['session']]],
+    ['pull', 1],
+  ] as [string, ...unknown[]][]
+  await Promise.all([
+    server.accept({ version: linkVersion, session: 's', seq: 0, frames: said }),
+    server.call({ version: linkVersion, link: 'l', number: 0, origin: { depth: 1 }, calls: [{ method: 'say', args: ['call'] }] }),
+  ])
+  expect(main.log).toEqual(['session', 'call'])
+})
+
+test('a graph of a reference takes no object’s name from the data that the reference was made with', () => {
+  const { root } = open()
+  const part = root.part({ 'dotdo:ref': [{ noun: 'Vault', name: 'x' }, 'key'] }) as unknown as ReturnType<Call>
+  expect(() => recordGraph(() => part.list())).toThrow(expect.objectContaining({ code: 'GRAPH_NOT_DATA' }))
+})
