@@ -23,15 +23,16 @@ import type { LinkClientPorts } from '../rpc/link-client.ts'
 import { defaultDepthLimits } from '../rpc/limits.ts'
 import { LinkServer } from '../rpc/link-server.ts'
 import type { Origin } from '../rpc/origin.ts'
-import { methodUnknown, reachClass } from '../rpc/reach.ts'
+import { methodUnknown, reachClass, type Enter } from '../rpc/reach.ts'
 import { StepCalls, type StepCall } from '../rpc/step-calls.ts'
 import { Scheduler } from '../schedule/scheduler.ts'
 import type { Firing } from '../schedule/firing.ts'
 import { appOptions, deployPolicyOf } from './app.ts'
 import { CallDepth } from './call-depth.ts'
-import { currentContext, inContext, type CallContext } from './context.ts'
+import { currentContext, detached, inContext, type CallContext } from './context.ts'
 import { cloneFields, type Shape } from './definition.ts'
 import { dryRunOf } from './dry-run.ts'
+import { Exchange } from './exchange.ts'
 import { frameworkOf } from './framework.ts'
 import { Inspector } from './inspector.ts'
 import { Issuer } from './issuer.ts'
@@ -40,6 +41,7 @@ import { Links, linkServerPorts } from './nouns.ts'
 import { clock, codeVersionOf, endOfTurn, linkPorts, random, sha256, sleep, sqlStore, zstd } from './platform.ts'
 import { RunEvents } from './runs.ts'
 import { makeSelf } from './self.ts'
+import { openSink } from './sinks.ts'
 import type { ObjectLinks } from './stats.ts'
 import { tracingOf, type Tracing } from './tracing.ts'
 import { Wake } from './wake.ts'
@@ -58,6 +60,8 @@ export class ObjectHost {
   readonly journal: Journal
   readonly scheduler: Scheduler
   readonly outbox: Outbox
+  /** Events from and to other objects. */
+  readonly exchange: Exchange
   readonly live: Live
   /** Who looks at its runs, live. */
   readonly runEvents: RunEvents
@@ -68,8 +72,8 @@ export class ObjectHost {
   readonly tracing: Tracing | undefined
   /** The user's `this`. */
   readonly self: object
-  /** Makes what a caller can reach of this object. */
-  readonly reachFor: (origin: Origin, once?: StepCall) => RpcTarget
+  /** Makes what a caller can reach of this object. `key`: under which a run begins that a call of it begins, where that is an event's. */
+  readonly reachFor: (origin: Origin, once?: StepCall, key?: string) => RpcTarget
   /** What it hands out. */
   readonly issuer: Issuer
   #userLink: LinkServer
@@ -134,13 +138,17 @@ export class ObjectHost {
       sync,
       observe,
       source: this.label,
-      wake: () => this.#pumpSoon(),
+      wake: () => this.pumpSoon(),
       deliver: (event, handler, attempt) => this.#deliver(event, handler, attempt),
+      carry: (target, batch) => this.exchange.carry(target, batch),
+      open: (sink) => openSink(sink, env),
     })
+    this.exchange = new Exchange(this, this.outbox)
     this.wake = new Wake(ctx.storage, [
       () => this.scheduler.nextWakeMs(),
       () => this.journal.nextWakeMs(),
       () => this.outbox.nextWakeMs(),
+      () => this.exchange.subscribed.nextWakeMs(),
       () => this.#depth.nextWakeMs(),
     ])
     this.#depth = new CallDepth({ ...defaultDepthLimits, ...appOptions().limits?.depth }, clock, () => this.wake.changed())
@@ -150,7 +158,11 @@ export class ObjectHost {
     const limits = appOptions().limits?.link
     const serverPorts = linkServerPorts(this.linkPorts)
     const enter = this.enter.bind(this)
-    this.reachFor = (origin, once) => new Reach({ self: this.self, enter: once ? (...call) => this.enter(...call, once) : enter, origin })
+    const enterBy = (once?: StepCall, key?: string): Enter => {
+      if (key !== undefined) return (method, args, work, origin) => this.#enter(method, args, work, origin, undefined, key)
+      return once ? (method, args, work, origin) => this.enter(method, args, work, origin, once) : enter
+    }
+    this.reachFor = (origin, once, key) => new Reach({ self: this.self, enter: enterBy(once, key), origin })
     this.#userLink = new LinkServer(
       ({ origin }) => this.reachFor(origin),
       serverPorts,
@@ -192,6 +204,7 @@ export class ObjectHost {
     }
     this.scheduler.settle()
     this.outbox.settle()
+    this.exchange.subscribed.settle()
     this.journal.recover()
     this.wake.arm()
     this.ctx.waitUntil(this.#work())
@@ -204,8 +217,9 @@ export class ObjectHost {
     return this.tracing!.around(span, () => this.#enter(method, args, work, span.origin, once))
   }
 
-  #enter(method: string, args: unknown[], work: () => unknown, origin: Origin, once: StepCall | undefined): unknown {
-    const context: CallContext = { host: this, target: { kind: 'method', name: method }, args, origin, ...(once && { once }) }
+  #enter(method: string, args: unknown[], work: () => unknown, origin: Origin, once: StepCall | undefined, key?: string): unknown {
+    const target = { kind: 'method', name: method } as const
+    const context: CallContext = { host: this, target, args, origin, ...(once && { once }), ...(key !== undefined && { key }) }
     const call = () => {
       const result = inContext(context, work)
       if (isThenable(result)) context.outcome = result
@@ -284,7 +298,8 @@ export class ObjectHost {
     if (context.target.kind === 'method' && context.target.name === 'init') throw outsideRun(this.label)
     if (!context.execution) {
       const { target, args, once } = context
-      const execution = this.journal.adopt({ target, args, ...(once && { key: once.key }) })
+      const key = once?.key ?? context.key
+      const execution = this.journal.adopt({ target, args, ...(key !== undefined && { key }) })
       context.execution = context.adopted = execution
       const first = begin(execution)
       // The method has not returned yet while its synchronous part runs, so its outcome is taken up when that has ended. A method that
@@ -349,6 +364,8 @@ export class ObjectHost {
     this.scheduler.due()
     this.#resume()
     this.#prune()
+    this.exchange.prune()
+    this.ctx.waitUntil(this.exchange.subscribed.pump())
     await this.outbox.pump()
     this.wake.arm()
   }
@@ -358,15 +375,23 @@ export class ObjectHost {
     if (this.journal.prune(clock.now() - keepRunsMs).more) endOfTurn(() => this.#prune())
   }
 
+  /** An event of another object has been handled: in the transaction that says so, runs that wait for it learn of it. */
+  received(event: SentEvent): void {
+    this.journal.signal(event)
+  }
+
   #pumping = false
-  #pumpSoon(): void {
+  /** Something waits to be delivered, or to be told to another object: it leaves when this turn has ended, in nobody's context. */
+  pumpSoon(): void {
     this.wake?.changed()
     if (this.#pumping) return
     this.#pumping = true
-    endOfTurn(() => {
+    const pump = () => {
       this.#pumping = false
+      this.ctx.waitUntil(this.exchange.subscribed.pump())
       this.ctx.waitUntil(this.outbox.pump().then(() => this.wake.changed()))
-    })
+    }
+    endOfTurn(() => detached(pump))
   }
 
   #context(): CallContext {
@@ -407,13 +432,14 @@ export class ObjectHost {
       )
     }
     if (target.kind === 'event') {
-      const handler = this.outbox.handlerOf(target.handler)
-      if (handler) return (event) => handler.fn((event as SentEvent).payload, event as SentEvent)
+      const handler = this.outbox.handlerOf(target.handler)?.fn ?? this.exchange.handlerOf(target.handler)
+      if (handler) return (event) => handler((event as SentEvent).payload, event as SentEvent)
       throw new DotdoError('HANDLER_GONE', `The handler '${target.handler}' of this run is no longer declared by ${this.label}.`, {
         data: { handler: target.handler },
       })
     }
-    const method = this.shape.names.methods.includes(target.name) ? (this.self as Record<string, unknown>)[target.name] : undefined
+    // One that is not public has been called by an event that the object subscribed it to.
+    const method = Object.hasOwn(this.shape.shared, target.name) ? (this.self as Record<string, unknown>)[target.name] : undefined
     if (typeof method !== 'function') throw methodUnknown(this.noun, target.name, this.shape.names)
     return (...args) => (method as (...args: unknown[]) => unknown).apply(this.self, args)
   }

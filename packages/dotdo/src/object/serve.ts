@@ -7,6 +7,7 @@ import { Door, wakeSingletons, type DoorEnv } from './door.ts'
 import { objectOfPath } from './live-path.ts'
 import { Links, objectAt, placeOf } from './nouns.ts'
 import { clock, linkPorts } from './platform.ts'
+import { takeMessages } from './queues.ts'
 import { serveCatalog, serveBucket } from './tables.ts'
 import { originOf, tracingOf } from './tracing.ts'
 import type { Origin } from '../rpc/origin.ts'
@@ -24,6 +25,7 @@ export interface ServeEnv extends DoorEnv {
 export interface AppHandler {
   fetch(request: Request, env: ServeEnv, ctx: ExecutionContext): Promise<Response>
   scheduled(controller: ScheduledController, env: ServeEnv, ctx: ExecutionContext): Promise<void>
+  queue(batch: MessageBatch, env: ServeEnv, ctx: ExecutionContext): Promise<void>
 }
 
 /**
@@ -60,6 +62,9 @@ export function serve(options: AppOptions = {}): AppHandler {
     },
     async scheduled(_controller, _env, ctx) {
       await wakeSingletons(new Links(linkPorts('the Worker', (work) => ctx.waitUntil(work))))
+    },
+    async queue(batch, _env, ctx) {
+      await takeMessages(batch, new Links(linkPorts('the Worker', (work) => ctx.waitUntil(work))))
     },
   }
 }

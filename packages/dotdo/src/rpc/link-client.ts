@@ -53,6 +53,7 @@ export class Link implements Start {
   /** It leads to the object itself. */
   readonly steps: readonly [] = []
   readonly whole: Link = this
+  on: (() => object) | undefined
   #open: () => LinkPeer
   #peer: LinkPeer | undefined
   #ports: LinkClientPorts

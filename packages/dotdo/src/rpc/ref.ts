@@ -61,6 +61,8 @@ export interface Start {
   readonly at: { noun: string; name: string } | undefined
   /** What leads to it from the object itself. */
   readonly steps: readonly Step[]
+  /** What `on` is of a reference to an object whose events whoever holds it can subscribe to. */
+  readonly on?: (() => object) | undefined
   /** The link, where all of the object is meant: it can be given to another object as it is. */
   readonly whole: Link | undefined
   /** Records a call (`args` given) or a read. */
@@ -335,6 +337,8 @@ const handler: ProxyHandler<Target> = {
       if (property in RpcPromise.prototype) return Reflect.get(prototypeOf(core), property) as unknown
       // The framework's own names are not for whoever holds a stub.
       if (property.startsWith(frameworkPrefix)) return undefined
+      // No definition can have a member of that name.
+      if (property === 'on' && core.path.length === 0 && core.answer instanceof Root && core.answer.link.on) return core.answer.link.on()
       return refOf({ answer: core.answer, path: [...core.path, property] })
     }
     if (property === insideOfRef) return core

@@ -56,9 +56,12 @@ export type Pending<T> = Promise<Received<T>> & IsRecorded<T> & Pipelined<T>
  */
 export type Element<T> = IsRecorded<T> & Pipelined<NoInfer<T>>
 
-/** A noun, as it stands on `this`: `this.Stage('a')` is a stub of the object of that name. `Class` is what the noun is exported as. */
-export type Noun<Class, Instance = Class> = Class extends abstract new (...args: never[]) => Defines<unknown>
-  ? (id: string) => Remote<Instance>
+/**
+ * A noun, as it stands on `this`: `this.Stage('a')` is a stub of the object of that name. `Class` is what the noun is exported as, `Beside` what its
+ * references have beside the object's own members.
+ */
+export type Noun<Class, Instance = Class, Beside = unknown> = Class extends abstract new (...args: never[]) => Defines<unknown>
+  ? (id: string) => Remote<Instance> & Beside
   : Untyped
 
 /** The names of what can be called or read on a stub. */
