@@ -4,7 +4,14 @@ import { newId } from '../base/ids.ts'
 import type {
   DeadLetter,
   EventView,
-  GrantView, ObjectDescription, RunView, ScheduleView, StepView, SubscribedView, SubscriptionView } from '../base/views.ts'
+  GrantView,
+  ObjectDescription,
+  RunView,
+  ScheduleView,
+  StepView,
+  SubscribedView,
+  SubscriptionView,
+} from '../base/views.ts'
 import { batchVersion } from '../events/batch.ts'
 import { assertOptions, type HandlerOptions } from '../events/handlers.ts'
 import { toRetryPolicy } from '../events/retry.ts'
