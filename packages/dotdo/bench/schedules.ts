@@ -4,6 +4,8 @@
  */
 import { createEvery } from '../src/schedule/every.ts'
 import type { Firing, ScheduleRuns } from '../src/schedule/firing.ts'
+import { defaultPolicies } from '../src/schedule/policies.ts'
+import { storeRecurrence } from '../src/schedule/recurrence.ts'
 import { Scheduler } from '../src/schedule/scheduler.ts'
 import { ManualClock, SeededRandom } from '../test/support/fakes.ts'
 import { SqliteStore } from '../test/support/sqlite-store.ts'
@@ -55,10 +57,17 @@ const time = (work: () => void): number => {
   return performance.now() - begun
 }
 
-/** As many bare rows of a schedule's size in the same SQLite, one statement each. */
+/**
+ * As many bare rows in the same SQLite, one statement each: with what a schedule's row says of it, and an index on the instant, without which
+ * nobody knows which is due.
+ */
 function bareInserts(store: SqliteStore): void {
-  store.sql('CREATE TABLE bare (id TEXT PRIMARY KEY, pattern TEXT, next_at INTEGER) WITHOUT ROWID')
-  for (let index = 0; index < count; index++) store.sql('INSERT INTO bare VALUES (?, ?, ?)', `tenant-${index}`, '0 * * * *', index)
+  store.sql('CREATE TABLE bare (id TEXT PRIMARY KEY, recurrence TEXT, pattern TEXT, policies TEXT, next_at INTEGER) WITHOUT ROWID')
+  store.sql('CREATE INDEX bare_next ON bare (next_at)')
+  const recurrence = storeRecurrence({ kind: 'cron', pattern: '0 2 * * *', timeZone: 'Europe/Berlin', gap: 'fire-after', overlap: 'first' })
+  const policies = JSON.stringify(defaultPolicies)
+  for (let index = 0; index < count; index++)
+    store.sql('INSERT INTO bare VALUES (?, ?, ?, ?, ?)', `tenant-${index}`, recurrence, 'every day at 02:00', policies, index)
   store.flush()
 }
 
@@ -67,7 +76,7 @@ function bareFirings(store: SqliteStore): void {
   let handled = 0
   for (let index = 0; index < count; index++) {
     handled++
-    store.sql('UPDATE bare SET next_at = ? WHERE id = ?', handled, `tenant-${index}`)
+    store.sql('UPDATE bare SET next_at = ? WHERE id = ?', 1e12 + handled, `tenant-${index}`)
   }
   store.flush()
 }

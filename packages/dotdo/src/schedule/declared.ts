@@ -76,6 +76,7 @@ export class Declared {
   #write(find: (id: string) => ScheduleRow | undefined): ScheduleRow[] {
     const pending = this.#pending
     const fresh = new FreshRows(this.#open)
+    const begun: ScheduleRow[] = []
     const written: ScheduleRow[] = []
     for (const [id, { declaration, position, at }] of pending) {
       const found = find(id)
@@ -86,12 +87,17 @@ export class Declared {
       // The jitter may have changed with the policies. What waits for a run goes on waiting.
       const aimed = same && found.nextAt !== null && found.wakeAt === null ? stated : aim(stated, stated.nextAt, this.#open)
       // Most wakes change nothing, and then write nothing: a written row has a price.
-      if (!same || !isEqual(found, aimed)) written.push(aimed)
+      if (!found) begun.push(aimed)
+      else if (!same || !isEqual(found, aimed)) written.push(aimed)
     }
-    this.#store.transaction(() => this.#table.write(written))
+    this.#store.transaction(() => {
+      this.#table.begin(begun)
+      this.#table.write(written)
+    })
     this.#pending = new Map()
-    for (const { id } of written) this.#changed(id)
-    return written
+    const all = [...begun, ...written]
+    for (const { id } of all) this.#changed(id)
+    return all
   }
 
   #freeId(wanted: string): string {
