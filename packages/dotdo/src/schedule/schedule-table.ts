@@ -102,7 +102,7 @@ const dueColumns =
 const written = `INSERT OR REPLACE INTO dotdo_schedules (${columns.join(', ')}) VALUES `
 
 /** A row that nothing has happened to yet: what is left out is as the table fills it in. */
-const begun = `INSERT INTO dotdo_schedules (${columns.slice(0, 9).join(', ')}, covered_to, position, changed_at) VALUES `
+const begun = `INSERT INTO dotdo_schedules (${columns.slice(3, 9).join(', ')}, covered_to, position, changed_at, id, status, paused) VALUES `
 
 const firedRows = `UPDATE dotdo_schedules SET next_at = new.a, wake_at = new.b, last_scheduled_at = new.c, covered_to = new.d,
     last_fired_at = new.e, last_run_id = new.f, open_run = new.g, fired = new.h
@@ -201,8 +201,8 @@ export class ScheduleTable {
 
   /** Writes rows of ids that the table does not have, to which nothing has happened yet. */
   begin(rows: readonly ScheduleRow[]): void {
-    const narrow = rows.map((row) => [...toSql(row).slice(0, 9), row.coveredTo, row.position, row.changedAt])
-    forRows(this.#store, narrow, (values) => begun + values)
+    const narrow = rows.map((row) => [...toSql(row).slice(3, 9), row.coveredTo, row.position, row.changedAt, row.id])
+    forRows(this.#store, narrow, (values) => begun + values, `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'active', 0)`)
   }
 
   /** Writes what firing changes in rows; as JSON, which for updates measured twice as fast as rows of values. */
