@@ -43,6 +43,7 @@ import { RunEvents } from './runs.ts'
 import { makeSelf } from './self.ts'
 import { openSink } from './sinks.ts'
 import type { ObjectLinks } from './stats.ts'
+import { AlarmReport } from './singletons.ts'
 import { tracingOf, type Tracing } from './tracing.ts'
 import { Wake } from './wake.ts'
 
@@ -144,13 +145,21 @@ export class ObjectHost {
       open: (sink) => openSink(sink, env),
     })
     this.exchange = new Exchange(this, this.outbox)
-    this.wake = new Wake(ctx.storage, [
-      () => this.scheduler.nextWakeMs(),
-      () => this.journal.nextWakeMs(),
-      () => this.outbox.nextWakeMs(),
-      () => this.exchange.subscribed.nextWakeMs(),
-      () => this.#depth.nextWakeMs(),
-    ])
+    const report = new AlarmReport(noun, this.name, this.links, clock)
+    this.wake = new Wake(
+      ctx.storage,
+      [
+        () => this.scheduler.nextWakeMs(),
+        () => this.journal.nextWakeMs(),
+        () => this.outbox.nextWakeMs(),
+        () => this.exchange.subscribed.nextWakeMs(),
+        () => this.#depth.nextWakeMs(),
+      ],
+      (at) => {
+        const told = report.armed(at)
+        if (told) ctx.waitUntil(told)
+      },
+    )
     this.#depth = new CallDepth({ ...defaultDepthLimits, ...appOptions().limits?.depth }, clock, () => this.wake.changed())
     this.self = makeSelf(this, cloneFields(shape))
     this.issuer = new Issuer(this)

@@ -41,6 +41,12 @@ export class Inspector extends RpcTarget {
     return { noun, name, methods: [...shape.names.methods], getters: [...shape.names.getters] }
   }
 
+  /** Does what is due, as the alarm of the object would. Gives when the alarm is due next, epoch milliseconds; `null`: never. */
+  async wake(): Promise<number | null> {
+    await this.#host.alarm()
+    return this.#host.wake.at
+  }
+
   /** What the object has to do with others: its own links, and the sessions that others have open with it. */
   links(): ObjectLinks {
     return this.#host.linkStats

@@ -5,10 +5,21 @@ export class Wake {
   #setFor: number | null | undefined
   #scheduled = false
 
-  /** @param rooms each tells when it wants to be woken next, epoch milliseconds; `null` or `undefined` for never */
-  constructor(storage: DurableObjectStorage, rooms: (() => number | null | undefined)[]) {
+  #armed: (at: number | null) => void
+
+  /**
+   * @param rooms each tells when it wants to be woken next, epoch milliseconds; `null` or `undefined` for never
+   * @param armed told each time that the alarm was set, to what, or taken away
+   */
+  constructor(storage: DurableObjectStorage, rooms: (() => number | null | undefined)[], armed: (at: number | null) => void = () => {}) {
     this.#storage = storage
     this.#rooms = rooms
+    this.#armed = armed
+  }
+
+  /** What the alarm is set to, epoch milliseconds; `null` where there is none. */
+  get at(): number | null {
+    return this.#setFor ?? null
   }
 
   /** Says that some room's next instant may have changed: looked at once, when the turn's promises have run, inside the same turn's commit. */
@@ -35,6 +46,7 @@ export class Wake {
     }
     if (soonest === this.#setFor) return
     this.#setFor = soonest
+    this.#armed(soonest)
     // Alarms are part of the turn's commit; a failure to write breaks the output gate and with it the instance.
     void (soonest === null ? this.#storage.deleteAlarm() : this.#storage.setAlarm(Math.max(soonest, Date.now())))
   }

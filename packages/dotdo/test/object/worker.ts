@@ -197,7 +197,7 @@ export const Abyss = DO.extend({
 
 export default serve({
   limits: { depth: { callDepth: 6, callDepthEnd: 40 } },
-  singletons: { Pipeline: ['main'] },
+  singletons: { Pipeline: ['main'], Almanac: ['forever'] },
   queues: { orders: { to: 'Shop/queued' }, raw: { to: 'Shop/queued', type: 'Order.received' } },
   sources: { 'data-lake': 'R2_BUCKET', users: 's3://data-lake/users/' },
 })
