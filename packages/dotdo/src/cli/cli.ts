@@ -10,6 +10,7 @@ import { connect } from '../client/connect.ts'
 import { codeOf, DotdoError } from '../base/errors.ts'
 import { readArguments } from './arguments.ts'
 import type { Command, Context, Input } from './command.ts'
+import { backfill } from './commands/backfill.ts'
 import { dev } from './commands/dev.ts'
 import { events } from './commands/events.ts'
 import { logs } from './commands/logs.ts'
@@ -25,7 +26,7 @@ import { findTarget } from './target.ts'
 import type { Terminal } from './terminal.ts'
 
 /** All commands, in the order of the help. */
-export const commands: readonly Command[] = [dev, runs, run, logs, trigger, schedules, events, query]
+export const commands: readonly Command[] = [dev, runs, run, logs, trigger, schedules, backfill, events, query]
 
 /** What the command line needs of the machine. */
 export interface Machine {

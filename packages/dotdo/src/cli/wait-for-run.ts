@@ -15,9 +15,9 @@ import { runTree } from './run-view.ts'
 /** How often times that go on are drawn anew. */
 const drawMs = 200
 
-/** Whether a run has ended. */
+/** Whether nothing more comes of a run by itself: it has ended, or is held until somebody decides. */
 export function hasEnded({ status, endedAt }: RunView): boolean {
-  return endedAt !== undefined || status === 'done' || status === 'failed' || status === 'cancelled'
+  return endedAt !== undefined || status === 'done' || status === 'failed' || status === 'cancelled' || status === 'held'
 }
 
 /**
