@@ -462,8 +462,6 @@ export class ObjectHost {
 
   async #deliver(event: SentEvent, handler: DeclaredHandler, attempt: Attempt): Promise<void> {
     const target: RunTarget = { kind: 'event', type: event.type, handler: handler.id }
-    // Of its own events the journal knows since they were sent.
-    this.journal.signal(event)
     this.journal.start({ runId: attempt.runId, target, args: [event] })
     await this.journal.retry(attempt.runId)
   }
