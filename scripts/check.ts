@@ -12,6 +12,7 @@ const others = [
   'packages/dotdo/test/object',
   'packages/dotdo/bench',
   'packages/dotdo/bench/rpc/worker',
+  'packages/dotdo/bench/events/worker',
   'packages/dotdo/bench/hostile/worker',
   'packages/create-dotdo/src',
   'packages/create-dotdo/template',

@@ -108,7 +108,9 @@ export class Outbox {
     const id = newId('evt', clock, random)
     const handlers = this.#settled ? this.#receivers(type) : undefined
     this.#tables.insert({ id, type, payload: stored, key, source, sentAt: clock.now() }, handlers)
-    this.#ports.observe?.({ type: 'event.sent', eventId: id, eventType: type, payload: previewOf(stored, sizeBytes(stored)) })
+    // What nobody sees is not made: a preview costs as much as the rest of a send.
+    if (this.#ports.isObserved?.() !== false)
+      this.#ports.observe?.({ type: 'event.sent', eventId: id, eventType: type, payload: previewOf(stored, sizeBytes(stored)) })
     for (const handler of handlers ?? []) this.#touch(handler)
     if (handlers === undefined || handlers.length > 0) this.#ports.wake?.()
     return id

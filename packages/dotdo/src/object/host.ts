@@ -14,6 +14,7 @@ import type { LiveEventBody, RunStatus, RunTarget } from '../base/views.ts'
 import { Outbox } from '../events/outbox.ts'
 import type { Attempt, SentEvent } from '../events/event.ts'
 import type { DeclaredHandler } from '../events/handlers.ts'
+import { watchdogAt } from '../events/limits.ts'
 import type { AdoptedExecution, Execution } from '../journal/execution.ts'
 import { Journal } from '../journal/journal.ts'
 import type { RunInvocation } from '../journal/ports.ts'
@@ -138,6 +139,7 @@ export class ObjectHost {
       random,
       sync,
       observe,
+      isObserved: () => this.live.isWanted,
       source: this.label,
       wake: () => this.pumpSoon(),
       deliver: (event, handler, attempt) => this.#deliver(event, handler, attempt),
@@ -151,8 +153,8 @@ export class ObjectHost {
       [
         () => this.scheduler.nextWakeMs(),
         () => this.journal.nextWakeMs(),
-        () => this.outbox.nextWakeMs(),
-        () => this.exchange.subscribed.nextWakeMs(),
+        () => this.#unlessPumping(this.outbox.nextWakeMs()),
+        () => this.#unlessPumping(this.exchange.subscribed.nextWakeMs()),
         () => this.#depth.nextWakeMs(),
       ],
       (at) => {
@@ -387,6 +389,11 @@ export class ObjectHost {
   /** An event of another object has been handled: in the transaction that says so, runs that wait for it learn of it. */
   received(event: SentEvent): void {
     this.journal.signal(event)
+  }
+
+  /** What waits leaves when this turn has ended: an alarm is for the case that the object does not live that long. */
+  #unlessPumping(at: number | undefined): number | undefined {
+    return at !== undefined && this.#pumping ? Math.max(at, watchdogAt(clock.now())) : at
   }
 
   #pumping = false

@@ -1,9 +1,21 @@
-/** One alarm, many rooms: the object is woken at the soonest instant that any of them asks for. */
+/**
+ * One alarm, many rooms: the object is woken at the soonest instant that any of them asks for.
+ *
+ * An alarm that has to be sooner is set at once, in the commit of what asks for it. One that may be later, or is not needed any more, is left for a
+ * second first: a burst of sends would else set and delete it for each, and each costs more than the send. One that fires too soon changes nothing.
+ */
+import { timer } from './platform.ts'
+
+/** How long an alarm that is sooner than need be is left. */
+const leaveMs = 1000
+
+/** The alarm of one object; see the head of this file. */
 export class Wake {
   #storage: DurableObjectStorage
   #rooms: (() => number | null | undefined)[]
   #setFor: number | null | undefined
   #scheduled = false
+  #leaving = false
 
   #armed: (at: number | null) => void
 
@@ -39,12 +51,29 @@ export class Wake {
 
   /** Sets the alarm to the soonest instant, or takes it away. Writes only when that changed. */
   arm(): void {
+    const soonest = this.#soonest()
+    if (soonest === this.#setFor) return
+    const isLater = typeof this.#setFor === 'number' && this.#setFor > Date.now() && (soonest === null || soonest > this.#setFor)
+    if (!isLater) return this.#set(soonest)
+    if (this.#leaving) return
+    this.#leaving = true
+    timer(leaveMs, () => {
+      this.#leaving = false
+      const still = this.#soonest()
+      if (still !== this.#setFor) this.#set(still)
+    })
+  }
+
+  #soonest(): number | null {
     let soonest: number | null = null
     for (const next of this.#rooms) {
       const at = next() ?? null
       if (at !== null && (soonest === null || at < soonest)) soonest = at
     }
-    if (soonest === this.#setFor) return
+    return soonest
+  }
+
+  #set(soonest: number | null): void {
     this.#setFor = soonest
     this.#armed(soonest)
     // Alarms are part of the turn's commit; a failure to write breaks the output gate and with it the instance.
