@@ -127,9 +127,10 @@ export class ObjectHost {
         start: (firing) => this.#storeRun(firing),
         statuses: (runIds) => new Map([...this.journal.statuses(runIds)].map(([runId, status]) => [runId, forSchedule(status)])),
         cancel: (runId) => void this.journal.cancel(runId),
-        list: (id, page) => this.journal.runsNamed(`${id}@`, page),
+        list: (id, page) => this.journal.runsNamed(`${id}@`, page).filter(({ target }) => target.kind === 'schedule' && target.id === id),
       },
-      soon: (work) => ctx.waitUntil(new Promise<void>((ended) => void endOfTurn(() => ended(work())))),
+      // Should it fail, all of it is told still: the next firing writes it.
+      soon: (work) => ctx.waitUntil(new Promise<void>((ended) => void endOfTurn(ended)).then(work)),
       changed: () => this.wake?.changed(),
       observe: (schedule) => this.live.emit({ type: 'schedule.changed', schedule }),
     })
