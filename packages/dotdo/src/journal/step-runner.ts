@@ -9,9 +9,9 @@ import { Places, Rates } from './limiter.ts'
 import type { JournalLimits, JournalPorts } from './ports.ts'
 import type { RestRunner } from './rest-runner.ts'
 import type { Rests } from './rests.ts'
-import { idempotencyKey, Scope, type StepDriver } from './scope.ts'
+import { idempotencyKey, Scope, type Looked, type StepDriver } from './scope.ts'
 import { retryDelayMs, undoPrefix, type Checkpoint, type StepContext, type StepFunction, type StepPlan } from './step-options.ts'
-import { isDone, isPlain, newStep, type Step, type StepTable } from './steps.ts'
+import { isDone, isPlain, newStep, type DoneStep, type Step, type StepTable } from './steps.ts'
 import { assertUnchanged } from './unchanged.ts'
 import type { Stored, ValueStore } from './values.ts'
 import type { RestPlan } from './wait-options.ts'
@@ -53,14 +53,28 @@ export class StepRunner implements StepDriver {
     this.#rates = new Rates(ports.store)
   }
 
-  async perform(run: ActiveRun, scope: Scope, fn: StepFunction<unknown>, plan: StepPlan, again: boolean): Promise<unknown> {
-    const found = again || !run.fresh ? run.write(() => this.#steps.look(run.seq, plan.stepId)) : undefined
-    const kind = plan.stepId.startsWith(undoPrefix) ? 'undo' : null
-    if (found) assertUnchanged(run.runId, found, { kind, version: plan.version, input: plan.input })
-    if (found && isDone(found)) {
-      if (plan.undo) this.#undoable(run, found, plan)
-      return this.#values.get(found.result ?? '')
-    }
+  look(run: ActiveRun, plan: StepPlan): Looked {
+    const found = run.write(() => this.#steps.look(run.seq, plan.stepId))
+    if (found) assertUnchanged(run.runId, found, { kind: kindOf(plan), version: plan.version, input: plan.input })
+    return { found }
+  }
+
+  memo(run: ActiveRun, found: DoneStep, plan: StepPlan): unknown {
+    if (plan.undo) this.#undoable(run, found, plan)
+    return this.#values.get(found.result ?? '')
+  }
+
+  async perform(
+    run: ActiveRun,
+    scope: Scope,
+    fn: StepFunction<unknown>,
+    plan: StepPlan,
+    again: boolean,
+    looked?: Looked,
+  ): Promise<unknown> {
+    const kind = kindOf(plan)
+    const { found } = looked ?? (again || !run.fresh ? this.look(run, plan) : { found: undefined })
+    if (found && isDone(found)) return this.memo(run, found, plan)
     if (found?.status === 'failed') throw fromErrorRecord(found.error ?? storableError(undefined))
     if (run.undoing && kind === null) throw runEnded(run.runId)
     const step = found ?? this.#newStep(run, plan, kind)
@@ -417,6 +431,10 @@ class AttemptContext implements StepContext {
     }
     return Object.defineProperty(put as Checkpoint, 'value', { get: () => this.#runner.checkpoint(this.#step) })
   }
+}
+
+function kindOf({ stepId }: StepPlan): 'undo' | null {
+  return stepId.startsWith(undoPrefix) ? 'undo' : null
 }
 
 /** What is kept of a progress: its three facts, and no more of a name than people read. */
