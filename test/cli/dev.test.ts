@@ -81,7 +81,7 @@ describe('npx dotdo dev', { timeout: 180_000 }, () => {
     ).toBeGreaterThan(0)
     expect(objects(dev.out()).filter(({ type }) => type === 'run.done').length).toBeGreaterThan(0)
 
-    // What cannot be run is told, and the code that runs goes on.
+    // What cannot be built is told with its place; the app answers again when it is mended.
     await writeFile(join(folder, 'worker.ts'), `${source}\nexport const {\n`)
     await until(
       'the fault is told',
@@ -90,7 +90,13 @@ describe('npx dotdo dev', { timeout: 180_000 }, () => {
       60_000,
     )
     expect(dev.err()).toMatch(/worker\.ts:\d+/)
-    expect((await dotdo('trigger', 'Pipeline/main', 'daily', '--wait')).code).toBe(0)
+    await writeFile(join(folder, 'worker.ts'), source)
+    await until(
+      'it answers again',
+      () => dotdo('trigger', 'Pipeline/main', 'daily', '--wait'),
+      ({ code }) => code === 0,
+      90_000,
+    )
 
     dev.child.kill('SIGTERM')
     expect((await dev.ended).code).toBe(143)

@@ -19,7 +19,7 @@ import { run } from './commands/run.ts'
 import { runs } from './commands/runs.ts'
 import { schedules } from './commands/schedules.ts'
 import { trigger } from './commands/trigger.ts'
-import { errorLine, errorText, exit, exitCodeOf, usageError } from './failure.ts'
+import { errorLine, errorText, exit, exitCodeOf, lostReason, usageError } from './failure.ts'
 import { helpOf, overview } from './help.ts'
 import { nearest } from './nearest.ts'
 import { findTarget } from './target.ts'
@@ -129,10 +129,10 @@ function help(name: string | undefined, terminal: Terminal): number {
 /** An error of the connection speaks of references, which nobody at a terminal has. */
 function inWords(error: unknown): unknown {
   if (codeOf(error) !== 'LINK_LOST') return error
-  const { reason } = (error as DotdoError).data
+  const reason = lostReason(String((error as DotdoError).data?.['reason'] ?? (error as Error).message))
   return new DotdoError(
     'LINK_LOST',
-    `The app was not reached, or its answer was lost: ${String(reason)}. Is it running, and is the address right?`,
+    `The app was not reached, or its answer was lost: ${reason}. Is it running, and is the address right?`,
     {
       data: { reason },
       retryable: true,

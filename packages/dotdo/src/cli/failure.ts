@@ -44,3 +44,16 @@ export function errorText(error: unknown): { message: string; stack: string | un
   const isOwn = error instanceof Error && code === undefined && name !== 'AbortError'
   return { message: said, stack: isOwn ? error.stack : undefined }
 }
+
+/** Why a connection was lost, as an error of its own: nothing was reached. */
+export function notReached(reason: string): DotdoError {
+  return new DotdoError('LINK_LOST', `The app was not reached: ${lostReason(reason)}.`, {
+    data: { reason: lostReason(reason) },
+    retryable: true,
+  })
+}
+
+/** A reason without what is said to programs around it: a person at a terminal has no references. */
+export function lostReason(reason: string): string {
+  return /reference is gone: (.+?)\. Take a new/.exec(reason)?.[1] ?? reason
+}
