@@ -129,7 +129,7 @@ function help(name: string | undefined, terminal: Terminal): number {
 /** An error of the connection speaks of references, which nobody at a terminal has. */
 function inWords(error: unknown): unknown {
   if (codeOf(error) !== 'LINK_LOST') return error
-  const reason = lostReason(String((error as DotdoError).data?.['reason'] ?? (error as Error).message))
+  const reason = lostReason((error as Error).message)
   return new DotdoError(
     'LINK_LOST',
     `The app was not reached, or its answer was lost: ${reason}. Is it running, and is the address right?`,
