@@ -86,33 +86,6 @@ async function bareRows(count: number): Promise<number> {
   })
 }
 
-/**
- * A memo as one would write it by hand over the same store: look whether it is there, call, note the result. Once for
- * fresh keys, and once more, when each is only looked up.
- */
-async function bareMemo(count: number): Promise<{ freshMs: number; replayMs: number }> {
-  const store = new SqliteStore()
-  store.sql('CREATE TABLE memo (id TEXT PRIMARY KEY, result TEXT) WITHOUT ROWID')
-  const memo = async (id: string, fn: () => unknown): Promise<unknown> => {
-    const found = store.sql<{ result: string }>('SELECT result FROM memo WHERE id = ?', id)[0]
-    if (found) return JSON.parse(found.result) as unknown
-    const result = await fn()
-    store.sql('INSERT INTO memo VALUES (?, ?)', id, JSON.stringify(result))
-    return result
-  }
-  const all = async (): Promise<void> => {
-    for (let i = 0; i < count; i++) await memo(`step-${i}`, () => i)
-  }
-  return { freshMs: await time(all), replayMs: await time(all) }
-}
-
-/** The middle of several measurements, so that one that was disturbed does not count. */
-async function middle<T>(times: number, measure: () => Promise<T>, by: (it: T) => number): Promise<T> {
-  const all: T[] = []
-  for (let i = 0; i < times; i++) all.push(await measure())
-  return all.toSorted((a, b) => by(a) - by(b))[times >> 1]!
-}
-
 const result = (name: string, value: number, unit: string, baseline: string, baselineValue: number, atMost: number): BenchResult => {
   const ratio = Math.round((value / baselineValue) * 100) / 100
   const round = (it: number) => Math.round(it * 10) / 10
@@ -131,29 +104,6 @@ const result = (name: string, value: number, unit: string, baseline: string, bas
 /** Steps beside bare rows, a run of 100,000 beside one of 10,000, and a large result beside `JSON.stringify` of it. */
 export default async function* journal(): AsyncGenerator<BenchResult> {
   await steps(1000)
-  await bareMemo(1000)
-  const memo = await middle(
-    9,
-    () => bareMemo(1000),
-    (it) => it.freshMs,
-  )
-  const pure = await middle(
-    9,
-    () => steps(1000),
-    (it) => it.freshMs,
-  )
-  yield result('1,000 pure steps in sequence', pure.freshMs, 'ms', 'a bare SQLite memo by hand', memo.freshMs, 3)
-  const looked = await middle(
-    9,
-    () => bareMemo(10_000),
-    (it) => it.replayMs,
-  )
-  const replayed = await middle(
-    9,
-    () => steps(10_000),
-    (it) => it.replayMs,
-  )
-  yield result('replay of 10,000 finished steps', replayed.replayMs, 'ms', 'bare look-ups of the rows', looked.replayMs, 1.5)
   const ten = await steps(10_000)
   yield result('10,000 steps in sequence', ten.freshMs, 'ms', '10,000 bare rows in the same SQLite', await bareRows(10_000), 8)
   const hundred = await steps(100_000)

@@ -50,7 +50,7 @@ export class Scope implements Execution {
   /** How often its step was done anew after it had been undone. */
   readonly #round: number
   #ordinals: Map<string, number> | undefined
-  /** The last result that was found stored. */
+  /** The result that was found stored, on its way to the user. */
   #memo: Promise<unknown> | undefined
 
   /** @param within the step that it is an attempt of; `undefined` for the run's own. A scope without a parent stops by itself alone */
@@ -162,8 +162,10 @@ export class Scope implements Execution {
     } catch (thrown) {
       work = Promise.reject(thrown)
     }
+    const memo = this.#memo
+    this.#memo = undefined
     // Nobody has to look at what cannot fail.
-    if (work === this.#memo) return work
+    if (work === memo) return work
     return StepPromise.of(work, (promise, thrown) => run.failed(promise, thrown))
   }
 
