@@ -45,12 +45,13 @@ export function errorText(error: unknown): { message: string; stack: string | un
   return { message: said, stack: isOwn ? error.stack : undefined }
 }
 
-/** Why a connection was lost, as an error of its own: nothing was reached. */
-export function notReached(reason: string): DotdoError {
-  return new DotdoError('LINK_LOST', `The app was not reached: ${lostReason(reason)}.`, {
-    data: { reason: lostReason(reason) },
-    retryable: true,
-  })
+const head = 'The app was not reached, or its answer was lost: '
+
+/** An error of a lost connection in words for people: {@link lostReason} in the place of what speaks of references. Said already, it stays as it is. */
+export function notReached(reason: string, cause?: unknown): DotdoError {
+  if (cause instanceof DotdoError && cause.message.startsWith(head)) return cause
+  const data = { reason: lostReason(reason) }
+  return new DotdoError('LINK_LOST', `${head}${data.reason}. Is it running, and is the address right?`, { data, retryable: true, cause })
 }
 
 /** A reason without what is said to programs around it: a person at a terminal has no references. */

@@ -87,7 +87,12 @@ describe('an error', () => {
   test('of a connection says its reason to people, without what is said to programs', () => {
     const told = 'The session of this reference is gone: it did not open. Take a new reference, by connect().'
     expect([lostReason(told), lostReason('closed with 1006')]).toEqual(['it did not open', 'closed with 1006'])
-    expect(notReached(told)).toMatchObject({ code: 'LINK_LOST', message: 'The app was not reached: it did not open.' })
+    const error = notReached(told)
+    expect(error).toMatchObject({
+      code: 'LINK_LOST',
+      message: expect.stringMatching(/^The app was not reached.*: it did not open\. Is it/) as string,
+    })
+    expect(notReached(error.message, error)).toBe(error)
     expect(exitCodeOf(notReached(told))).toBe(3)
   })
 
