@@ -30,8 +30,8 @@ export default async function* events(): AsyncGenerator<BenchResult> {
   const workerd = await startWorkerd([{ name: 'bench', entry, classes, vars: { DOTDO_SECRET: 'a secret of a bench, 32 characters' } }])
   try {
     for (let tries = 0; (await ask(workerd, 'ready?side=ours')) !== 'true'; tries++) if (tries > 1000) throw new Error(workerd.log())
-    // The clock of an object ticks in milliseconds; a hundred of its times have a mean.
-    const one = (side: string) => async () => Number(await ask(workerd, `one?side=${side}&count=100`))
+    // The clock of an object ticks in milliseconds; fifty of its times have a mean.
+    const one = (side: string) => async () => Number(await ask(workerd, `one?side=${side}&count=50`))
     const { median } = await compare(one('ours'), one('native'), 15)
     yield atMost('send to a handler in another object', median, 'a native call with a flushed write', 2.5)
     const turns = 40

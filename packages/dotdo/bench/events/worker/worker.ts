@@ -3,7 +3,7 @@ import { DurableObject, exports } from 'cloudflare:workers'
 import { DO } from '../../../src/object/do.ts'
 
 /** Between two: what is written after one is over is not a part of the next. */
-const pauseMs = 3
+const pauseMs = 10
 
 /** Resolves when so many events have been handled. */
 interface Waiter {
