@@ -99,6 +99,16 @@ describe('runs and run', () => {
     expect(ended.out).toContain('⊘ cancelled')
   })
 
+  test('one that has failed is taken up where it failed, and ends well when the reason is gone', async () => {
+    const failed = await dotdo(['trigger', 'Pipeline/mender', 'faulty', '--wait', '--json'])
+    const { runId } = objects(failed.out)[0] as { runId: string }
+    expect(await dotdo(['run', 'Pipeline/mender', runId, '--retry', '--wait'])).toMatchObject({ code: 1 })
+    await (app.app.Pipeline!('mender') as { mend(): Promise<void> }).mend()
+    const ended = await dotdo(['run', 'Pipeline/mender', runId, '--retry', '--wait'])
+    expect(ended.code, ended.err).toBe(0)
+    expect(ended.out).toMatch(/├─ ✓ fill .*\n└─ ✓ pour .*\n(?: {5}attempt \d: SPILLED: .*\n){2}/)
+  })
+
   test('Ctrl-C ends the waiting with 130, and not the run', async () => {
     const runId = await pipeline().trigger('slow')
     const waiting = start(['run', 'Pipeline/main', runId, '--wait'], env)
@@ -185,6 +195,50 @@ describe('schedules', () => {
       code: 0,
       out: '',
       err: expect.stringContaining('this.every.day') as string,
+    })
+  })
+})
+
+describe('backfill', () => {
+  const days = ['backfill', 'Pipeline/filler', 'daily', '2026-11-01', '2026-11-04']
+
+  test('shows its windows, runs those that are missing, and says how it went', async () => {
+    const windows = objects((await dotdo([...days, '--dry-run', '--json'])).out)
+    expect(windows.map(({ state }) => state)).toEqual(['missing', 'missing', 'missing'])
+    const { code, out } = await dotdo([...days, '--concurrency', '2', '--wait'])
+    expect(code).toBe(0)
+    expect(out).toMatch(/^\S+ of daily\n2026-11-01 .*\n█{20} {2}done {2}3 of 3 windows, 3 done\n$/)
+    expect((await dotdo([...days, '--dry-run'])).out).toMatch(/^STATE .*\n(?:✓ done .*daily@.*\n){3}$/)
+    // Nothing is left to be run.
+    expect(objects((await dotdo([...days, '--wait', '--json'])).out)).toMatchObject([
+      { object: 'Pipeline/filler', status: 'done', done: 0, passed: 3 },
+    ])
+    expect((await dotdo(['backfill', 'Pipeline/filler', 'daily'])).out.trimEnd().split('\n')).toHaveLength(3)
+  })
+
+  test('gives 1 where a window has failed', async () => {
+    const { code, out } = await dotdo(['backfill', 'Pipeline/filler', 'faulty', '2026-11-01', '2026-11-02', '--wait'])
+    expect(code).toBe(1)
+    expect(out).toContain('1 failed')
+  })
+
+  test('that goes on is cancelled by its id', async () => {
+    const begun = await dotdo(['backfill', 'Pipeline/filler', 'slow', '2026-11-01', '2026-11-04'])
+    const id = begun.out.trim()
+    expect([begun.code, id]).not.toContain('')
+    const { code, out } = await dotdo(['backfill', 'Pipeline/filler', 'slow', '--cancel', id])
+    expect(code).toBe(0)
+    expect(out).toMatch(new RegExp(`⊘ cancelled {2}${id}`))
+  })
+
+  test('of a schedule that is none, or of a time that is none, fails with 1', async () => {
+    expect(await dotdo(['backfill', 'Pipeline/filler', 'none', '2026-11-01', '2026-11-04'])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('SCHEDULE_UNKNOWN') as string,
+    })
+    expect(await dotdo(['backfill', 'Pipeline/filler', 'daily', 'yesterday', 'today'])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('INVALID_INSTANT') as string,
     })
   })
 })
@@ -291,7 +345,15 @@ describe('the examples of the help', () => {
 
   test.each(examples)('%s', async (line) => {
     const runId = await pipeline().trigger('daily')
-    const args = wordsOf(line).map((word) => (word === '$RUN' ? runId : word))
+    const failed = await pipeline().trigger('faulty')
+    const stands = { $RUN: runId, $FAILED: failed } as Record<string, string>
+    const args = wordsOf(line).map((word) => stands[word] ?? word)
+    // Ended, so that it can be taken up.
+    await until(
+      'it has failed',
+      async () => await pipeline().run(failed),
+      ({ status }) => status === 'failed',
+    )
     expect(args.splice(0, 2)).toEqual(['npx', 'dotdo'])
     const command = start(args, env)
     if (args.includes('--follow')) {

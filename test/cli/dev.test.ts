@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { redeem } from 'dotdo/client'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { root, workerdsBelow } from '../support/app.ts'
+import { root, until, workerdsBelow } from '../support/app.ts'
 import { endAll, objects, start } from './support.ts'
 
 const linux = process.platform === 'linux'
@@ -80,6 +80,23 @@ describe('npx dotdo dev', { timeout: 180_000 }, () => {
       objects(dev.out()).filter(({ type, message }) => type === 'log' && String(message).includes('counted anew')).length,
     ).toBeGreaterThan(0)
     expect(objects(dev.out()).filter(({ type }) => type === 'run.done').length).toBeGreaterThan(0)
+
+    // What cannot be built is told with its place; the app answers again when it is mended.
+    await writeFile(join(folder, 'worker.ts'), `${source}\nexport const {\n`)
+    await until(
+      'the fault is told',
+      async () => dev.err(),
+      (text) => text.includes('The change is not running'),
+      60_000,
+    )
+    expect(dev.err()).toMatch(/worker\.ts:\d+/)
+    await writeFile(join(folder, 'worker.ts'), source)
+    await until(
+      'it answers again',
+      () => dotdo('trigger', 'Pipeline/main', 'daily', '--wait'),
+      ({ code }) => code === 0,
+      90_000,
+    )
 
     dev.child.kill('SIGTERM')
     expect((await dev.ended).code).toBe(143)

@@ -12,7 +12,7 @@ declare module 'node:crypto' {
     digest(encoding: 'hex'): string
   }
   export function createHash(algorithm: 'sha256'): Digesting
-  export function createHmac(algorithm: 'sha256', key: string): Digesting
+  export function createHmac(algorithm: 'sha256', key: string | Uint8Array): Digesting
 }
 declare module 'node:zlib' {
   export const constants: { readonly ZSTD_c_compressionLevel: number }

@@ -253,6 +253,47 @@ export interface EventView {
   payload: ValuePreview
 }
 
+/** A subscription to the events of an object, as that object sees it. Instants are epoch milliseconds. */
+export interface SubscriptionView {
+  subscriptionId: string
+  /** Which events: `Order.paid`, `*.failed`. */
+  pattern: string
+  /** Who gets them, as `Noun/name`: a handler that it has declared, or a method of it. */
+  receiver: string
+  handler?: string
+  method?: string
+  /** Who asked for it, as `Noun/name`. Absent: an operator. */
+  owner?: string
+  ordered: boolean
+  /** `failing`: its receiver does not answer, and is tried again at `nextAttemptAt`. `suspended`: it is not tried any more until somebody resumes it. */
+  state: 'active' | 'failing' | 'suspended'
+  /** Events that wait for it, counted up to 50,000; its dead letters; and events that passed it by while it was suspended and full. */
+  waiting: number
+  dead: number
+  missed: number
+  /** Messages in a row that did not get through. */
+  failures: number
+  failingSince?: number
+  nextAttemptAt?: number
+  suspendedAt?: number
+  error?: ErrorRecord
+  createdAt: number
+}
+
+/** What an object has subscribed to elsewhere, as it sees it itself. */
+export interface SubscribedView {
+  subscriptionId: string
+  /** Whose events, as `Noun/name`. */
+  source: string
+  pattern: string
+  /** The handler's id, or where the events go instead. */
+  handler: string
+  /** `asking`: the source has not confirmed it yet. `refused`: it will not, and `error` says why. `ending`: the source does not know yet that it is over. */
+  state: 'asking' | 'active' | 'refused' | 'ending'
+  error?: ErrorRecord
+  createdAt: number
+}
+
 /** One thing that happened in an object, as live subscribers receive it. `seq` counts up within one object without gaps. */
 export type LiveEvent = { seq: number; at: number } & (
   | {
@@ -263,6 +304,7 @@ export type LiveEvent = { seq: number; at: number } & (
   | { type: 'schedule.changed'; schedule: ScheduleView }
   | { type: 'event.sent'; eventId: string; eventType: string; payload: ValuePreview }
   | { type: 'event.delivered' | 'event.dead'; eventId: string; eventType: string; handler: string; error?: ErrorRecord }
+  | { type: 'subscription.suspended'; subscriptionId: string; receiver: string; error: ErrorRecord }
 )
 
 /** A {@link LiveEvent} before it got its number. */

@@ -7,9 +7,10 @@
 import { readFileSync } from 'node:fs'
 import type { AnyApp, AppStub } from '../client/connect.ts'
 import { connect } from '../client/connect.ts'
-import { codeOf, DotdoError } from '../base/errors.ts'
+import { codeOf } from '../base/errors.ts'
 import { readArguments } from './arguments.ts'
 import type { Command, Context, Input } from './command.ts'
+import { backfill } from './commands/backfill.ts'
 import { dev } from './commands/dev.ts'
 import { events } from './commands/events.ts'
 import { logs } from './commands/logs.ts'
@@ -18,14 +19,14 @@ import { run } from './commands/run.ts'
 import { runs } from './commands/runs.ts'
 import { schedules } from './commands/schedules.ts'
 import { trigger } from './commands/trigger.ts'
-import { errorLine, errorText, exit, exitCodeOf, usageError } from './failure.ts'
+import { errorLine, errorText, exit, exitCodeOf, notReached, usageError } from './failure.ts'
 import { helpOf, overview } from './help.ts'
 import { nearest } from './nearest.ts'
 import { findTarget } from './target.ts'
 import type { Terminal } from './terminal.ts'
 
 /** All commands, in the order of the help. */
-export const commands: readonly Command[] = [dev, runs, run, logs, trigger, schedules, events, query]
+export const commands: readonly Command[] = [dev, runs, run, logs, trigger, schedules, backfill, events, query]
 
 /** What the command line needs of the machine. */
 export interface Machine {
@@ -69,7 +70,8 @@ export async function runCommandLine(args: readonly string[], machine: Machine):
     const code = await Promise.race([interrupted, work])
     return signal.aborted ? Number(signal.reason) : code
   } catch (error) {
-    const told = inWords(error)
+    // An error of the connection speaks of references, which nobody at a terminal has.
+    const told = codeOf(error) === 'LINK_LOST' ? notReached((error as Error).message, error) : error
     tell(told, json, terminal)
     return exitCodeOf(told)
   } finally {
@@ -123,21 +125,6 @@ function commandOf(name: string): Command {
 function help(name: string | undefined, terminal: Terminal): number {
   terminal.print(...(name === undefined ? overview(commands, ownVersion(), terminal.columns) : helpOf(commandOf(name), terminal.columns)))
   return exit.fine
-}
-
-/** An error of the connection speaks of references, which nobody at a terminal has. */
-function inWords(error: unknown): unknown {
-  if (codeOf(error) !== 'LINK_LOST') return error
-  const { reason } = (error as DotdoError).data
-  return new DotdoError(
-    'LINK_LOST',
-    `The app was not reached, or its answer was lost: ${String(reason)}. Is it running, and is the address right?`,
-    {
-      data: { reason },
-      retryable: true,
-      cause: error,
-    },
-  )
 }
 
 function tell(error: unknown, json: boolean, terminal: Terminal): void {

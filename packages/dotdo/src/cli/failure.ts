@@ -44,3 +44,17 @@ export function errorText(error: unknown): { message: string; stack: string | un
   const isOwn = error instanceof Error && code === undefined && name !== 'AbortError'
   return { message: said, stack: isOwn ? error.stack : undefined }
 }
+
+const head = 'The app was not reached, or its answer was lost: '
+
+/** An error of a lost connection in words for people: {@link lostReason} in the place of what speaks of references. Said already, it stays as it is. */
+export function notReached(reason: string, cause?: unknown): DotdoError {
+  if (cause instanceof DotdoError && cause.message.startsWith(head)) return cause
+  const data = { reason: lostReason(reason) }
+  return new DotdoError('LINK_LOST', `${head}${data.reason}. Is it running, and is the address right?`, { data, retryable: true, cause })
+}
+
+/** A reason without what is said to programs around it: a person at a terminal has no references. */
+export function lostReason(reason: string): string {
+  return /reference is gone: (.+?)\. Take a new/.exec(reason)?.[1] ?? reason
+}

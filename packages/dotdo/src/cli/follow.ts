@@ -8,6 +8,7 @@
 import type { AnyApp, AppStub } from '../client/connect.ts'
 import type { LiveEvent } from '../base/views.ts'
 import type { ObjectName } from './arguments.ts'
+import { lostReason, notReached } from './failure.ts'
 import { entriesOf, entryOf, keyOf, type LogEntry } from './log-entries.ts'
 import { inspect, nameOf } from './objects.ts'
 
@@ -33,6 +34,7 @@ export function follow(app: AppStub<AnyApp>, object: ObjectName, follower: Follo
   const seen = new Set<string>()
   let waiting: LiveEvent[] | undefined = []
   let since = follower.since
+  let isReady = false
   const tell = (entry: LogEntry) => {
     since = Math.max(since, entry.at)
     // Progress is told again and again, and is never stored.
@@ -51,12 +53,14 @@ export function follow(app: AppStub<AnyApp>, object: ObjectName, follower: Follo
     const live = waiting
     waiting = undefined
     for (const event of live) tell(entryOf(nameOf(object), event))
+    isReady = true
     resolve()
   }
   const subscription = app.watch(object.noun, object.name, {
     refresh: () => void read().catch(follower.failed),
     event: (event) => (waiting ? void waiting.push(event) : tell(entryOf(nameOf(object), event))),
-    lost: (reason, retryMs) => follower.lost?.(reason, retryMs),
+    // What was never reached is not tried for ever.
+    lost: (reason, retryMs) => (isReady ? follower.lost?.(lostReason(reason), retryMs) : follower.failed(notReached(reason))),
     resumed: () => follower.resumed?.(),
     ended: follower.failed,
   })

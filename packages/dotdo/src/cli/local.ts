@@ -67,7 +67,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalApp> {
       },
       `${command} --clean`,
     )
-    if (fault) worker.raw.on('error', (event: unknown) => fault(faultText(event)))
+    if (fault) for (const event of ['error', 'buildFailed']) worker.raw.on(event, (reason: unknown) => fault(faultText(reason)))
     const { secret } = state
     state.serves(url.href)
     return {

@@ -85,7 +85,7 @@ export function entryLine(entry: LogEntry, isOneObject: boolean, { columns, pain
   const head = `${timeOfDay(entry.at)}  ${isOneObject ? '' : `${plain(object)}  `}`
   const said = [
     `${mark} ${type}`,
-    stepId ?? eventType ?? scheduleId ?? runId ?? '',
+    stepId ?? eventType ?? scheduleId ?? '',
     startedBy ?? '',
     handler === undefined ? '' : `to ${handler}`,
     tookMs === undefined ? '' : formatMs(tookMs),
@@ -93,7 +93,8 @@ export function entryLine(entry: LogEntry, isOneObject: boolean, { columns, pain
     attempt !== undefined && attempt > 1 ? `attempt ${attempt}` : '',
     error ? errorInWords(error) : '',
     text ?? '',
-    stepId === undefined || runId === undefined ? '' : `of ${runId}`,
+    // Long, and so the first to be cut off.
+    runId === undefined ? '' : stepId === undefined ? runId : `of ${runId}`,
   ].filter(Boolean)
   const shown = cut(plain(said.join('  ')), columns - width(head))
   const [first = '', ...rest] = shown.split('  ')

@@ -1,7 +1,7 @@
 /** Runs as people read them: one in a list, and one with its steps as a tree. Pure. */
 import { formatMs } from '../base/durations.ts'
 import type { ErrorRecord } from '../base/errors.ts'
-import type { RunTarget, RunView, StepView, ValuePreview } from '../base/views.ts'
+import type { AttemptView, RunTarget, RunView, StepView, ValuePreview } from '../base/views.ts'
 import type { Color } from './paint.ts'
 import type { Cell, Look } from './table.ts'
 import { table } from './table.ts'
@@ -14,6 +14,11 @@ const marks: Readonly<Record<string, readonly [mark: string, color: Color]>> = {
   done: ['✓', 'green'],
   failed: ['✗', 'red'],
   cancelled: ['⊘', 'yellow'],
+  held: ['‖', 'yellow'],
+  parked: ['◌', 'cyan'],
+  undoing: ['↶', 'yellow'],
+  missing: ['○', 'yellow'],
+  stale: ['↻', 'yellow'],
 }
 
 /** The mark of a state, and its colour. */
@@ -26,6 +31,12 @@ export function markOf(status: string): { mark: string; color: Color } {
 export function statusCell(status: string): Cell {
   const { mark, color } = markOf(status)
   return { text: `${mark} ${status}`, color }
+}
+
+/** Where a run stands: what its status leaves open, said more exactly. */
+export function stateOf({ status, undoing, parked }: RunView): string {
+  if (status !== 'running') return status
+  return undoing ? 'undoing' : parked ? 'parked' : status
 }
 
 /** What started a run, in words. */
@@ -59,7 +70,7 @@ export function runTable(runs: readonly RunOf[], now: number, look: Look): strin
       { title: 'ERROR', least: 12, drop: 3 },
     ],
     runs.map(({ object, run }) => [
-      statusCell(run.status),
+      statusCell(stateOf(run)),
       // Said once is enough where all are of one.
       objects.size > 1 ? object : '',
       run.runId,
@@ -82,7 +93,7 @@ export function runTree({ object, run }: RunOf, now: number, look: Look): string
   const { paint, columns } = look
   const end = run.endedAt ?? now
   const took = formatMs(Math.max(0, end - run.startedAt))
-  const { mark, color } = markOf(run.status)
+  const { mark, color } = markOf(stateOf(run))
   const again = run.attempt > 1 ? `, taken up ${run.attempt - 1} ${run.attempt === 2 ? 'time' : 'times'}` : ''
   const steps = (run.steps ?? []).map((step) => ({
     step,
@@ -93,8 +104,13 @@ export function runTree({ object, run }: RunOf, now: number, look: Look): string
   const lines = [
     // Whole, in as many lines as it takes: it is what other commands are given.
     ...wrapped(run.runId, '', 'bold', look),
-    ...wrapped(`${object}, ${targetText(run.target)}, started ${instant(run.startedAt)}, ${relative(run.startedAt, now)}`, '', 'dim', look),
-    paint(color, cut(`${mark} ${run.status} ${run.endedAt === undefined ? 'for' : 'in'} ${took}${again}`, columns)),
+    ...wrapped(
+      `${object}, ${targetText(run.target)}, started ${instant(run.startedAt)}, ${relative(run.startedAt, now)}${parentText(run)}`,
+      '',
+      'dim',
+      look,
+    ),
+    paint(color, cut(`${mark} ${stateOf(run)} ${run.endedAt === undefined ? 'for' : 'in'} ${took}${again}`, columns)),
   ]
   const widest = (texts: readonly string[]) => texts.reduce((most, text) => Math.max(most, width(text)), 0)
   const nameColumns = Math.min(widest(steps.map(({ name }) => name)), Math.max(12, Math.floor(columns / 2) - 8))
@@ -112,14 +128,29 @@ export function runTree({ object, run }: RunOf, now: number, look: Look): string
     lines.push(
       `${paint('dim', isLast ? '└─ ' : '├─ ')}${paint(state.color, head)}${paint('dim', drawn)}${said && `  ${paint('dim', said)}`}`,
     )
+    const under = isLast ? '     ' : '│    '
+    for (const { attempt, error } of pastAttempts(step))
+      lines.push(...wrapped(`attempt ${attempt}: ${error ? errorInWords(error) : 'was cut short'}`, under, 'yellow', look))
     if (step.error && step.status !== 'done') {
       const next = step.nextAttemptAt === undefined ? '' : ` Tried again ${relative(step.nextAttemptAt, now)}.`
-      lines.push(...wrapped(errorInWords(step.error) + next, isLast ? '     ' : '│    ', 'red', look))
+      lines.push(...wrapped(errorInWords(step.error) + next, under, 'red', look))
     }
   }
   if (run.error) lines.push(...wrapped(errorInWords(run.error), '', 'red', look))
   if (run.result) lines.push(...wrapped(`result ${previewText(run.result)}`, '', undefined, look))
   return lines
+}
+
+/** The attempts before the last that came to nothing: they failed, or their object died. What the step itself says is not said twice. */
+function pastAttempts({ attempts = [], status, error }: StepView): AttemptView[] {
+  const open = status === 'running' ? attempts.at(-1) : undefined
+  const failed = attempts.filter((it) => it.error !== undefined || (it.endedAt === undefined && it !== open))
+  return error !== undefined && status !== 'done' ? failed.slice(0, -1) : failed
+}
+
+/** Which run waits for this one. */
+function parentText({ parent }: RunView): string {
+  return parent === undefined ? '' : `, for ${parent.stepId} of ${parent.runId}`
 }
 
 /** As many facts as there is room for. One that is cut has to have some length left, or it says nothing. */
@@ -143,10 +174,13 @@ export function timeBar(step: Pick<StepView, 'startedAt' | 'endedAt'>, from: num
 }
 
 /** What is known of a step beside its name and its time. */
-export function stepFacts({ attempt, progress, result, status }: StepView): string[] {
+export function stepFacts({ attempt, progress, result, status, kind, waitsFor, undo }: StepView): string[] {
   const rows = progress?.rows ?? result?.rows
   return [
     attempt > 1 ? `attempt ${attempt}` : '',
+    kind === 'sleep' && status === 'waiting' ? 'asleep' : '',
+    waitsFor === undefined ? '' : `${status === 'waiting' ? 'waits for' : 'waited for'} ${plain(waitsFor)}`,
+    undo === 'undone' ? 'undone' : '',
     rows === undefined ? '' : `${count(rows)} ${rows === 1 ? 'row' : 'rows'}`,
     progress?.bytes === undefined ? '' : bytes(progress.bytes),
     status === 'running' && progress?.at !== undefined ? plain(progress.at) : '',

@@ -8,6 +8,7 @@ import type { AnyApp, AppStub } from '../client/connect.ts'
 import type { LiveEvent, RunView, StepView } from '../base/views.ts'
 import type { ObjectName } from './arguments.ts'
 import type { Context } from './command.ts'
+import { lostReason, notReached } from './failure.ts'
 import { entryLine, entryOf } from './log-entries.ts'
 import { inspect, nameOf } from './objects.ts'
 import { runTree } from './run-view.ts'
@@ -15,9 +16,9 @@ import { runTree } from './run-view.ts'
 /** How often times that go on are drawn anew. */
 const drawMs = 200
 
-/** Whether a run has ended. */
+/** Whether nothing more comes of a run by itself: it has ended, or is held until somebody decides. */
 export function hasEnded({ status, endedAt }: RunView): boolean {
-  return endedAt !== undefined || status === 'done' || status === 'failed' || status === 'cancelled'
+  return endedAt !== undefined || status === 'done' || status === 'failed' || status === 'cancelled' || status === 'held'
 }
 
 /**
@@ -40,6 +41,7 @@ export async function waitForRun(
   for (const { promise } of [watching, ended]) promise.catch(() => {})
   let run: RunView | undefined
   let runId: string | undefined
+  let isWatching = false
   /** What came before the run had an id: little, since it is asked for at once. */
   const early: LiveEvent[] = []
 
@@ -64,11 +66,16 @@ export async function waitForRun(
   }
   const subscription = app.watch(object.noun, object.name, {
     refresh() {
+      isWatching = true
       watching.resolve()
       if (runId !== undefined) read(runId).catch(ended.reject)
     },
     event: (event) => (runId === undefined ? void early.push(event) : take(event)),
-    lost: (reason, retryMs) => terminal.note(`The connection was lost (${reason}); tried again in ${Math.ceil(retryMs / 1000)} s.`),
+    lost(reason, retryMs) {
+      // What was never reached is not tried for ever.
+      if (!isWatching) return watching.reject(notReached(reason))
+      terminal.note(`The connection was lost (${lostReason(reason)}); tried again in ${Math.ceil(retryMs / 1000)} s.`)
+    },
     ended(error) {
       watching.reject(error)
       ended.reject(error)
@@ -81,7 +88,12 @@ export async function waitForRun(
     terminal.settle()
   }
   context.atEnd(close)
-  await watching.promise
+  try {
+    await watching.promise
+  } catch (error) {
+    close()
+    throw error
+  }
   const id = await begin()
   runId = id
   for (const event of early.splice(0)) take(event)

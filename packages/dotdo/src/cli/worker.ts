@@ -125,9 +125,19 @@ export function requireFree(port: number, command: string): Promise<void> {
   })
 }
 
-/** What a fault that wrangler tells of comes down to. */
+/** What a fault that wrangler tells of comes down to. A build that failed names the places; its message only counts them. */
 export function faultText(reason: unknown): string {
-  return plain(deepest(reason))
+  const errors = (reason as { cause?: { errors?: unknown } } | undefined)?.cause?.errors
+  if (!Array.isArray(errors) || errors.length === 0) return plain(deepest(reason))
+  return (errors as readonly BuildError[])
+    .map(({ text, location }) => (location ? `${location.file}:${location.line}:${location.column}: ${text}` : text))
+    .join('\n')
+}
+
+/** An error of the bundler. */
+interface BuildError {
+  text: string
+  location?: { file: string; line: number; column: number } | null
 }
 
 /** The innermost cause is the one that says what is wrong; those around it say that something is. */

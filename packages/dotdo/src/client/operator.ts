@@ -10,6 +10,8 @@ import type {
   PartitionState,
   RunView,
   ScheduleView,
+  SubscribedView,
+  SubscriptionView,
   StepView,
   TableOverview,
 } from '../base/views.ts'
@@ -28,6 +30,14 @@ export interface OperatorStub {
   tables(): Pending<TableOverview[]>
   /** The same app for calls within a trace of the caller's: https://www.w3.org/TR/trace-context/ */
   traced(traceparent: string, tracestate?: string): unknown
+}
+
+/** Which dead letters: a page of them, of one handler or subscription, of types that a pattern means. */
+export interface LetterFilter {
+  limit?: number
+  before?: string
+  handler?: string
+  type?: string
 }
 
 /** One object, as an operator sees it. */
@@ -49,9 +59,25 @@ export interface InspectorStub {
   resume(scheduleId: string): Pending<void>
   /** Events that were sent and are still kept, newest first. */
   events(options?: { limit?: number }): Pending<EventView[]>
-  deadLetters(options?: { limit?: number }): Pending<DeadLetter[]>
-  /** Gives a dead letter to its handler again. */
-  replay(deadLetterId: string): Pending<void>
+  /** Events that a handler or a subscriber never took, the latest first; `before` is the last of the page before. */
+  deadLetters(filter?: LetterFilter): Pending<DeadLetter[]>
+  /** Gives a dead letter to its handler again, or a page of those that a filter means. Answers how many. */
+  replay(which: string | LetterFilter): Pending<number>
+  /** Takes a dead letter off the list for good, or a page of them. Answers how many. */
+  discard(which: string | LetterFilter): Pending<number>
+  /** Who has subscribed to the object's events. */
+  subscriptions(): Pending<SubscriptionView[]>
+  /** What the object has subscribed to elsewhere. */
+  subscribed(): Pending<SubscribedView[]>
+  /** Subscribes a method of an object to this one's events. Answers with the subscription's id. */
+  subscribe(
+    pattern: string,
+    to: { noun: string; name: string; method: string; token?: string },
+    options?: { ordered?: boolean; retries?: { limit?: number; delay?: number | string; backoff?: 'constant' | 'linear' | 'exponential' } },
+  ): Pending<string>
+  resumeSubscription(subscriptionId: string): Pending<void>
+  /** Ends a subscription; what waits for it is dropped. Answers whether it was there. */
+  endSubscription(subscriptionId: string): Pending<boolean>
   grants(options?: { limit?: number }): Pending<GrantView[]>
   revoke(grantId: string): Pending<boolean>
 }

@@ -9,6 +9,7 @@ import { DotdoError } from '../base/errors.ts'
 import type { SentEvent } from './event.ts'
 import { assertPattern, matches } from './pattern.ts'
 import { toRetryPolicy, type RetryOptions, type RetryPolicy } from './retry.ts'
+import { isSink, nameOfSink, type Sink } from './sinks.ts'
 
 /** What takes an event. What it returns is awaited and then ignored; when it throws or rejects, it gets the same event again. */
 export type EventHandler<Payload = unknown> = (payload: Payload, event: SentEvent<Payload>) => unknown
@@ -32,6 +33,8 @@ export interface DeclaredHandler {
   readonly id: string
   readonly pattern: string
   readonly fn: EventHandler
+  /** Where events go instead: the function is none then. */
+  readonly sink?: Sink
   readonly ordered: boolean
   readonly retries: RetryPolicy
 }
@@ -47,6 +50,21 @@ export interface OnHandle {
   unsubscribe(): void
 }
 
+const noHandler: EventHandler = () => undefined
+
+/** @throws `INVALID_HANDLER` for options that there are not: one that is misspelt would be ignored in silence */
+export function assertOptions(pattern: string, options: object): void {
+  const strange = Object.keys(options).find((name) => !optionNames.has(name))
+  if (strange === undefined) return
+  throw new DotdoError(
+    'INVALID_HANDLER',
+    `A handler of ${pattern} has no option ${JSON.stringify(strange)}. There are: ${[...optionNames].join(', ')}.`,
+    { data: { pattern, option: strange } },
+  )
+}
+
+const optionNames: ReadonlySet<string> = new Set(['id', 'ordered', 'retries'])
+
 const givenIdForm = /^[\w.:/-]{1,128}$/
 
 /** The declared handlers of one object. */
@@ -61,21 +79,31 @@ export class Handlers {
    * @throws `HANDLER_ID_TAKEN` when another handler has this id
    * @throws `INVALID_RETRIES`, `INVALID_DURATION` for retries that cannot be kept
    */
-  declare(pattern: string, fn: EventHandler, options: HandlerOptions = {}): OnHandle {
+  declare(pattern: string, given: EventHandler | Sink, options: HandlerOptions = {}): OnHandle {
     assertPattern(pattern)
-    const given: unknown = fn
-    if (typeof given !== 'function') {
+    const sink = isSink(given, pattern) ? given : undefined
+    const fn: unknown = sink ? noHandler : given
+    if (typeof fn !== 'function') {
       throw new DotdoError(
         'INVALID_HANDLER',
-        `The handler of ${pattern} is no function but ${given === null ? 'null' : `a value of type ${typeof given}`}. Write this.on.Noun.verb(async (payload, event) => { … }).`,
+        `The handler of ${pattern} is no function but ${fn === null ? 'null' : `a value of type ${typeof fn}`}. Write this.on.Noun.verb(async (payload, event) => { … }).`,
         {
           data: { pattern },
         },
       )
     }
+    assertOptions(pattern, options)
     const retries = toRetryPolicy(options.retries)
-    const id = options.id === undefined ? this.#defaultId(pattern, fn) : this.#givenId(pattern, options.id)
-    const handler: DeclaredHandler = { id, pattern, fn, ordered: options.ordered ?? true, retries }
+    const name = sink ? nameOfSink(sink) : fn.name
+    const id = options.id === undefined ? this.#defaultId(pattern, name) : this.#givenId(pattern, options.id)
+    const handler: DeclaredHandler = {
+      id,
+      pattern,
+      fn: fn as EventHandler,
+      ...(sink && { sink }),
+      ordered: options.ordered ?? true,
+      retries,
+    }
     this.#byId.set(id, handler)
     return {
       id,
@@ -101,9 +129,9 @@ export class Handlers {
     return [...this.#byId.keys()]
   }
 
-  #defaultId(pattern: string, fn: EventHandler): string {
+  #defaultId(pattern: string, name: string): string {
     // A name that began with a digit could be taken for an ordinal.
-    const named = /^[A-Za-z_$][\w$]{0,63}$/.test(fn.name) ? `${pattern}#${fn.name}` : `${pattern}#`
+    const named = /^[A-Za-z_$][\w$]{0,63}$/.test(name) ? `${pattern}#${name}` : `${pattern}#`
     const ordinal = (this.#ordinals.get(named) ?? 0) + 1
     this.#ordinals.set(named, ordinal)
     if (named.endsWith('#')) return `${named}${ordinal}`

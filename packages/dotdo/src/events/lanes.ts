@@ -36,6 +36,8 @@ export interface DeliveryPorts {
   sync(): Promise<void>
   /** Is told what happened, before it is committed: a turn that is lost takes back what was said. Must not throw. */
   observe?(event: LiveEventBody): void
+  /** Whether anybody is told of what `observe` is told. Absent: yes. */
+  isObserved?(): boolean
   /**
    * Is told that `nextWakeMs()` may have become sooner: something was sent or replayed, or a delivery ended. Called often and in the middle
    * of things; the adapter asks `nextWakeMs()` once, at the end of the turn.

@@ -23,6 +23,25 @@ export interface OutboxLimits {
   keepDeadLettersMs: number
   /** How many of them are kept: the newest. */
   keepDeadLetters: number
+  /** Events of one batch to another object, or to a sink. */
+  batchEvents: number
+  /** Characters of the payloads of one batch; one event may have more. */
+  batchChars: number
+  /** How many batches are under way at once, over all subscriptions and sinks; of one without order, four. */
+  batchesAtOnce: number
+  /** Without order, how many events may be handled ahead of the oldest that is not. */
+  ahead: number
+  /** How many subscriptions one object has, and how many it holds elsewhere. */
+  subscriptions: number
+  /**
+   * Events that may wait for one subscription whose receiver does not answer. From then on it is suspended, and what is sent passes it by and is
+   * counted.
+   */
+  waitingPerSubscription: number
+  /** How long a receiver may fail to answer before its subscription is suspended. */
+  suspendAfterMs: number
+  /** How long a suspended subscription is kept. Then it ends, and what waits for it becomes dead letters. */
+  keepSuspendedMs: number
 }
 
 const dayMs = 86_400_000
@@ -39,7 +58,24 @@ export const defaultLimits: OutboxLimits = {
   keepKeysMs: 7 * dayMs,
   keepDeadLettersMs: 30 * dayMs,
   keepDeadLetters: 100_000,
+  batchEvents: 256,
+  batchChars: 1_048_576,
+  batchesAtOnce: 16,
+  ahead: 4096,
+  subscriptions: 1000,
+  waitingPerSubscription: 50_000,
+  suspendAfterMs: dayMs,
+  keepSuspendedMs: 30 * dayMs,
 }
+
+/** How long a batch may be without an answer before it counts as lost. Its receiver answers within {@link answerWithinMs}. */
+export const patienceMs = 60_000
+
+/** How long a receiver works on a batch before it says how far it is. Handlers that take longer go on, and are waited for by later batches. */
+export const answerWithinMs = 20_000
+
+/** How often a receiver may die during one event before that event is refused. */
+export const mostBegun = 5
 
 /** How many rows of each kind one `prune` takes away: bounds the time it holds the object. */
 export const pruneBatch = 500

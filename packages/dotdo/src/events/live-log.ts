@@ -48,6 +48,11 @@ export class LiveLog {
     this.#seq = now < this.#until && row ? stored : Math.max(stored, now * 1000)
   }
 
+  /** Whether what is added is wanted by anybody. What is not need not be added: numbers jump ahead all the same when somebody comes. */
+  get isWanted(): boolean {
+    return this.#clock.now() < this.#until
+  }
+
   /** Numbers an event and remembers it. Gives its text, or `undefined` where nobody may want it. */
   add(text: (seq: number) => string): string | undefined {
     const seq = ++this.#seq

@@ -9,20 +9,26 @@
  *     never takes is a dead letter.
  * O4. Nothing is delivered before `settle()`.
  *
- * Here a receiver is a handler of the same object. Lanes, attempts and dead letters know it only by its id, so a receiver elsewhere is one more
- * kind of id.
+ * A receiver is a handler of the same object, which takes one event at a time in a run ({@link Lanes}), or somewhere else, a subscription or a sink,
+ * which takes batches ({@link Courier}). Tables, attempts and dead letters know all of them by an id alone.
  */
 import { DotdoError } from '../base/errors.ts'
 import { newId } from '../base/ids.ts'
 import type { Store } from '../base/ports.ts'
-import type { DeadLetter, EventView } from '../base/views.ts'
+import type { DeadLetter, EventView, SubscriptionView } from '../base/views.ts'
+import { batchVersion, eventOf, type EventBatch, type Receipt, type SubscriptionRequest, type SubscriptionTarget } from './batch.ts'
+import { Courier, type Parcel, type Route } from './courier.ts'
+import { storableError } from './error-record.ts'
 import type { SendOptions, SentEvent } from './event.ts'
 import { Handlers, type DeclaredHandler, type EventHandler, type HandlerOptions, type OnHandle } from './handlers.ts'
 import { handlerGone, Lanes, type DeliveryPorts } from './lanes.ts'
 import { countEvery, defaultLimits, watchdogAt, type OutboxLimits } from './limits.ts'
 import { encodePayload, previewOf, sizeBytes } from './payload.ts'
 import { assertEventType } from './pattern.ts'
-import { findDeadLetter, listDeadLetters, listEvents, prune, type Pruned } from './shelf.ts'
+import { deadLetterUnknown, findDeadLetter, listDeadLetters, listEvents, prune, type DeadLetterFilter, type Pruned } from './shelf.ts'
+import type { OpenSink, Sink } from './sinks.ts'
+import { SubscriptionStore } from './subscription-tables.ts'
+import { laneOf, subscriptionOf, Subscriptions, subscriptionUnknown } from './subscriptions.ts'
 import { OutboxTables } from './tables.ts'
 
 /** What an {@link Outbox} is made over. */
@@ -32,9 +38,15 @@ export interface OutboxPorts extends DeliveryPorts {
   readonly source: string
   /** Bounds other than {@link defaultLimits}. */
   readonly limits?: Partial<OutboxLimits>
+  /** Brings a batch to the object that a subscription names. Rejects when it did not get through. */
+  readonly carry?: (target: SubscriptionTarget, batch: EventBatch) => Promise<Receipt>
+  /** Opens a sink. @throws when the app has no such binding */
+  open?(sink: Sink): OpenSink
 }
 
 const hourMs = 3_600_000
+/** Deliveries of a subscription that has ended are dropped so many at a time. */
+const dropBatch = 5000
 
 /** The outbox of one object. Making one opens its tables; throws `STATE_TOO_NEW` when a later release wrote them. */
 export class Outbox {
@@ -43,6 +55,10 @@ export class Outbox {
   readonly #tables: OutboxTables
   readonly #handlers = new Handlers()
   readonly #lanes: Lanes
+  readonly #subscriptions: Subscriptions
+  readonly #subscriptionTables: SubscriptionStore
+  readonly #courier: Courier
+  readonly #sinks = new Map<string, OpenSink>()
   #settled = false
   #sends = 0
   /** When the outbox was last found full, or `undefined`. */
@@ -54,6 +70,14 @@ export class Outbox {
     this.#limits = { ...defaultLimits, ...ports.limits }
     this.#tables = new OutboxTables(ports.store)
     this.#lanes = new Lanes(this.#tables, this.#handlers, ports, this.#limits)
+    this.#subscriptionTables = new SubscriptionStore(ports.store)
+    this.#subscriptions = new Subscriptions(this.#subscriptionTables, this.#limits, ports)
+    const courierPorts = {
+      ...ports,
+      route: (lane: string) => this.#routeOf(lane),
+      ended: (lane: string) => this.#endedLane(lane),
+    }
+    this.#courier = new Courier(this.#tables, courierPorts, this.#limits)
   }
 
   /**
@@ -66,7 +90,13 @@ export class Outbox {
    * @throws `OUTBOX_FULL` (retryable) when too many deliveries wait already
    */
   send(type: string, payload?: unknown, options: SendOptions = {}): string {
+    return this.accept(type, payload, options, this.#ports.source)
+  }
+
+  /** As {@link Outbox.send}, for an event that comes from elsewhere: a Queue hands it to this object's handlers. @throws as {@link Outbox.send} */
+  accept(type: string, payload: unknown, options: SendOptions, source: string): string {
     assertEventType(type)
+    assertSendOptions(type, options)
     const { key } = options
     if (key !== undefined) {
       const first = this.#firstWithKey(type, key)
@@ -74,12 +104,14 @@ export class Outbox {
     }
     const stored = encodePayload(type, payload, this.#limits.payloadBytes)
     this.#refuseWhenFull()
-    const { clock, random, source } = this.#ports
+    const { clock, random } = this.#ports
     const id = newId('evt', clock, random)
-    const handlers = this.#settled ? this.#handlers.idsFor(type) : undefined
+    const handlers = this.#settled ? this.#receivers(type) : undefined
     this.#tables.insert({ id, type, payload: stored, key, source, sentAt: clock.now() }, handlers)
-    this.#ports.observe?.({ type: 'event.sent', eventId: id, eventType: type, payload: previewOf(stored, sizeBytes(stored)) })
-    for (const handler of handlers ?? []) this.#lanes.touch(handler)
+    // What nobody sees is not made: a preview costs as much as the rest of a send.
+    if (this.#ports.isObserved?.() !== false)
+      this.#ports.observe?.({ type: 'event.sent', eventId: id, eventType: type, payload: previewOf(stored, sizeBytes(stored)) })
+    for (const handler of handlers ?? []) this.#touch(handler)
     if (handlers === undefined || handlers.length > 0) this.#ports.wake?.()
     return id
   }
@@ -90,7 +122,7 @@ export class Outbox {
    *
    * @throws `INVALID_EVENT_TYPE`, `INVALID_HANDLER`, `HANDLER_ID_TAKEN`, `INVALID_RETRIES`, `INVALID_DURATION`
    */
-  subscribe(pattern: string, fn: EventHandler, options?: HandlerOptions): OnHandle {
+  subscribe(pattern: string, fn: EventHandler | Sink, options?: HandlerOptions): OnHandle {
     const handle = this.#handlers.declare(pattern, fn, options)
     if (this.#settled) this.#changed(handle.id)
     return {
@@ -106,10 +138,10 @@ export class Outbox {
   settle(): void {
     if (this.#settled) return
     for (let batch = this.#tables.unmatched(); batch.length > 0; batch = this.#tables.unmatched()) {
-      for (const { seq, type } of batch) this.#tables.match(seq, this.#handlers.idsFor(type), this.#ports.clock.now())
+      for (const { seq, type } of batch) this.#tables.match(seq, this.#receivers(type), this.#ports.clock.now())
     }
     this.#settled = true
-    for (const lane of this.#tables.lanes()) this.#lanes.touch(lane)
+    for (const lane of this.#tables.lanes()) this.#touch(lane)
     this.#ports.wake?.()
   }
 
@@ -124,7 +156,8 @@ export class Outbox {
       // What is left over is taken by the next pump.
       this.#prunedAt = this.prune().more ? undefined : now
     }
-    await this.#lanes.pump()
+    const both = await Promise.allSettled([this.#lanes.pump(), this.#courier.pump()])
+    for (const outcome of both) if (outcome.status === 'rejected') throw outcome.reason
   }
 
   /**
@@ -133,7 +166,10 @@ export class Outbox {
    * for `settle()`, in case `init()` fails.
    */
   nextWakeMs(): number | undefined {
-    if (this.#settled) return this.#lanes.nextWakeMs()
+    if (this.#settled) {
+      const soonest = Math.min(this.#lanes.nextWakeMs() ?? Infinity, this.#courier.nextWakeMs() ?? Infinity)
+      return soonest === Infinity ? undefined : soonest
+    }
     return this.#tables.waiting(1) > 0 || this.#tables.unmatched().length > 0 ? watchdogAt(this.#ports.clock.now()) : undefined
   }
 
@@ -143,27 +179,83 @@ export class Outbox {
   }
 
   /** The events that handlers never took, the latest first, at most `limit` (100). */
-  deadLetters(options: { limit?: number; handler?: string } = {}): DeadLetter[] {
-    return listDeadLetters(this.#ports.store, options.limit ?? 100, options.handler)
+  deadLetters(filter: DeadLetterFilter = {}): DeadLetter[] {
+    return listDeadLetters(this.#ports.store, filter)
   }
 
   /**
    * Gives a dead letter's event to its handler again, now, with its attempts counted from 1. In an ordered lane it goes before what waits there;
    * what was delivered since has overtaken it.
    *
-   * @throws `DEAD_LETTER_UNKNOWN` when there is none with this id; `HANDLER_GONE` when the code does not declare its handler
+   * @throws `DEAD_LETTER_UNKNOWN` when there is none with this id; `HANDLER_GONE`, `SUBSCRIPTION_UNKNOWN` when nobody takes it any more
    */
   replay(id: string): void {
-    const letter = this.#letter(id)
-    if (!this.#handlers.get(letter.handler)) throw handlerGone(letter.handler, this.#handlers.ids())
-    this.#tables.revive(letter.handler, letter.seq, this.#ports.clock.now())
-    this.#changed(letter.handler)
+    const { seq, handler } = this.#letter(id)
+    const subscription = subscriptionOf(handler)
+    if (subscription !== undefined && !this.#subscriptions.get(subscription)) throw subscriptionUnknown(subscription)
+    if (subscription === undefined && !this.#handlers.get(handler)) throw handlerGone(handler, this.#handlers.ids())
+    this.#tables.revive(handler, seq, this.#ports.clock.now())
+    this.#changed(handler)
   }
 
   /** Takes a dead letter off the list for good. Throws `DEAD_LETTER_UNKNOWN`. */
   discard(id: string): void {
     const letter = this.#letter(id)
     this.#tables.discard(letter.handler, letter.seq, this.#ports.clock.now())
+  }
+
+  /** Replays a page of the dead letters that a filter means, the oldest of the page first. Answers how many; those that nobody takes any more stay. */
+  replayAll(filter: DeadLetterFilter = {}): number {
+    const letters = this.deadLetters(filter).toReversed()
+    const taken = letters.filter(({ handler }) => this.#isTaken(handler))
+    for (const { id } of taken) this.replay(id)
+    return taken.length
+  }
+
+  /** Discards a page of the dead letters that a filter means. Answers how many. */
+  discardAll(filter: DeadLetterFilter = {}): number {
+    const letters = this.deadLetters(filter)
+    for (const { id } of letters) this.discard(id)
+    return letters.length
+  }
+
+  // Subscriptions of other objects
+
+  /** Another object asks for this one's events, or asks again. @param owner it, as `Noun/name` @throws as {@link Subscriptions.put} */
+  put(request: SubscriptionRequest, owner: string | undefined): void {
+    this.#subscriptions.put(request, owner)
+    if (this.#settled) this.#changed(laneOf(request.id))
+  }
+
+  /**
+   * A subscription is over because who asked for it says so: what waits for it is dropped. Answers whether it was there.
+   * @param owner who asks; `null` may end any: an operator
+   * @throws `INVALID_SUBSCRIPTION` where it is another's
+   */
+  end(id: string, owner: string | undefined | null): boolean {
+    const was = this.#subscriptions.remove(id, owner ?? undefined, owner === null ? 'anybody' : 'owner')
+    const lane = laneOf(id)
+    const now = this.#ports.clock.now()
+    for (let seqs = was ? this.#tables.seqsFor(lane, dropBatch) : []; seqs.length > 0; seqs = this.#tables.seqsFor(lane, dropBatch))
+      this.#tables.deliveredAll(lane, seqs, now)
+    return was
+  }
+
+  /** Takes a suspended subscription up again. @throws `SUBSCRIPTION_UNKNOWN` */
+  resume(id: string): void {
+    this.#subscriptions.resume(id)
+    this.#changed(laneOf(id))
+  }
+
+  /** Who has subscribed to this object's events, the oldest first. */
+  subscriptions(): SubscriptionView[] {
+    const most = this.#limits.waitingPerSubscription
+    return this.#subscriptions.views((lane) => ({ waiting: this.#tables.waitingFor(lane, most), dead: this.#tables.deadFor(lane, most) }))
+  }
+
+  /** The tables that subscriptions at the other end share. */
+  get subscriptionTables(): SubscriptionStore {
+    return this.#subscriptionTables
   }
 
   /** What was sent and is still kept, the latest first, at most `limit` (100). */
@@ -180,24 +272,137 @@ export class Outbox {
   /** Takes away, in a bounded batch, what has been kept as long as {@link OutboxLimits} says. */
   prune(): Pruned {
     const now = this.#ports.clock.now()
+    this.#subscriptions.prune()
     return prune(this.#ports.store, this.#limits, now, (handler, seq) => this.#tables.discard(handler, seq, now))
   }
 
   #changed(handler: string): void {
-    this.#lanes.touch(handler)
+    this.#touch(handler)
     this.#ports.wake?.()
+  }
+
+  /** Events go by batches where they leave the object. */
+  #touch(lane: string): void {
+    if (subscriptionOf(lane) === undefined && !this.#handlers.get(lane)?.sink) this.#lanes.touch(lane)
+    else this.#courier.touch(lane)
+  }
+
+  #isTaken(lane: string): boolean {
+    const subscription = subscriptionOf(lane)
+    return subscription === undefined ? this.#handlers.get(lane) !== undefined : this.#subscriptions.get(subscription) !== undefined
+  }
+
+  /** Everybody who gets an event of this type (O2). One that is suspended and has too many waiting is passed by, and that is counted. */
+  #receivers(type: string): string[] {
+    const ids = this.#handlers.idsFor(type)
+    for (const lane of this.#subscriptions.lanesFor(type)) {
+      const id = subscriptionOf(lane)!
+      const most = this.#limits.waitingPerSubscription
+      if (this.#subscriptions.get(id)?.suspended && this.#tables.waitingFor(lane, most) >= most) this.#subscriptions.missed(id)
+      else ids.push(lane)
+    }
+    return ids
+  }
+
+  #routeOf(lane: string): Route | undefined {
+    const id = subscriptionOf(lane)
+    if (id === undefined) return this.#sinkRoute(lane)
+    const it = this.#subscriptions.get(id)
+    const { carry } = this.#ports
+    if (!it || !carry) return undefined
+    const { target, ordered, retries } = it
+    return {
+      ordered,
+      retries,
+      tells: true,
+      dueAt: it.suspended ? undefined : it.dueAt,
+      deliver: ({ events, skipped, floor, again, tried }: Parcel) =>
+        carry(target, {
+          version: batchVersion,
+          subscription: id,
+          to: target,
+          ordered,
+          floor,
+          events,
+          ...(again && { again }),
+          ...(tried && { tried }),
+          ...(skipped.length > 0 && { skipped }),
+        }),
+      reached: () => this.#subscriptions.reached(id),
+      unreached: (thrown) => this.#subscriptions.unreached(id, thrown, this.#tables.waitingFor(lane, this.#limits.waitingPerSubscription)),
+      gone: () => void this.#subscriptions.remove(id, undefined, 'anybody'),
+    }
+  }
+
+  #sinkRoute(lane: string): Route | undefined {
+    const handler = this.#handlers.get(lane)
+    if (!handler?.sink) return undefined
+    const open = this.#openSink(lane, handler.sink)
+    const tables = this.#subscriptionTables
+    return {
+      // A batch that comes again as it was is one at a time.
+      ordered: handler.ordered || open.fixed,
+      retries: handler.retries,
+      tells: false,
+      dueAt: 0,
+      most: open.most,
+      ...(open.fixed && {
+        fixed: {
+          read: () => {
+            const seqs = tables.read<{ seqs: string }>('SELECT seqs FROM dotdo_sink_batches WHERE lane = ?', lane)[0]?.seqs
+            return seqs === undefined ? undefined : (JSON.parse(seqs) as number[])
+          },
+          write: (seqs: readonly number[] | undefined) =>
+            void (seqs
+              ? tables.write('INSERT OR REPLACE INTO dotdo_sink_batches (lane, seqs) VALUES (?, ?)', lane, JSON.stringify(seqs))
+              : tables.write('DELETE FROM dotdo_sink_batches WHERE lane = ?', lane)),
+        },
+      }),
+      deliver: async ({ events }) => {
+        const [first, last] = [events[0]![1], events.at(-1)![1]]
+        try {
+          await open.put(events.map(eventOf), `${lane} ${first} ${last}`)
+          return {}
+        } catch (thrown) {
+          // It takes all or none, and which of them it would not take is not known: the first counts the attempts.
+          return { failed: [[0, storableError(thrown)]], open: events.slice(1).map((_, i) => i + 1) }
+        }
+      },
+      reached: () => undefined,
+      unreached: () => undefined,
+      gone: () => undefined,
+    }
+  }
+
+  /** Opened once an incarnation. One that cannot be opened fails each of its batches, with the reason. */
+  #openSink(lane: string, sink: Sink): OpenSink {
+    let open = this.#sinks.get(lane)
+    if (!open) {
+      try {
+        open = this.#ports.open?.(sink)
+      } catch (thrown) {
+        open = { most: 1, fixed: false, put: () => Promise.reject(thrown) }
+      }
+      this.#sinks.set(lane, (open ??= { most: 1, fixed: false, put: () => Promise.reject(handlerGone(lane, this.#handlers.ids())) }))
+    }
+    return open
+  }
+
+  /** Why the events of a lane can go nowhere any more. */
+  #endedLane(lane: string): DotdoError {
+    const id = subscriptionOf(lane)
+    if (id === undefined) return handlerGone(lane, this.#handlers.ids())
+    return new DotdoError(
+      'SUBSCRIPTION_ENDED',
+      `An event waited for the subscription ${id}, which is over: its receiver knows nothing of it any more, or it was suspended for ${this.#limits.keepSuspendedMs / 86_400_000} days.`,
+      { data: { subscriptionId: id } },
+    )
   }
 
   #letter(id: string): { seq: number; handler: string } {
     const letter = findDeadLetter(this.#ports.store, id)
     if (letter) return letter
-    throw new DotdoError(
-      'DEAD_LETTER_UNKNOWN',
-      `There is no dead letter ${JSON.stringify(id)}: it was replayed, discarded or kept no longer, or the id is not one that deadLetters() lists.`,
-      {
-        data: { id },
-      },
-    )
+    throw deadLetterUnknown(id)
   }
 
   #firstWithKey(type: string, key: string): string | undefined {
@@ -236,4 +441,13 @@ export class Outbox {
     }
     this.#sends++
   }
+}
+
+/** @throws `INVALID_EVENT_KEY` for options that there are not: one that is misspelt would send twice what should be sent once */
+function assertSendOptions(type: string, options: object): void {
+  const strange = Object.keys(options).find((name) => name !== 'key')
+  if (strange === undefined) return
+  throw new DotdoError('INVALID_EVENT_KEY', `send of '${type}' has no option ${JSON.stringify(strange)}. There is one: key.`, {
+    data: { type, option: strange },
+  })
 }

@@ -3,10 +3,11 @@
  * payloads: a hundred of them would be 100 MB.
  */
 import { decodeValue } from '../base/codec.ts'
-import type { ErrorRecord } from '../base/errors.ts'
+import { DotdoError, type ErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
 import type { DeadLetter, EventView } from '../base/views.ts'
 import { pruneBatch, type OutboxLimits } from './limits.ts'
+import { assertPattern } from './pattern.ts'
 import { previewLength, previewOf } from './payload.ts'
 
 /** What one `prune` took away. */
@@ -33,12 +34,36 @@ type DeadRow = {
   size: number
 }
 
-/** The dead letters, the latest first; of one handler, where given. */
-export function listDeadLetters(store: Store, limit: number, handler?: string): DeadLetter[] {
+/** Which dead letters. */
+export interface DeadLetterFilter {
+  /** At most so many. Default 100. */
+  limit?: number
+  /** Those behind this one in the list: the last of the page before. */
+  before?: string
+  /** Those of one handler, or of one subscription: `sub_…`. */
+  handler?: string
+  /** Those whose type a pattern means: `Order.*`. */
+  type?: string
+}
+
+/**
+ * The dead letters, the latest first.
+ * @throws `INVALID_EVENT_TYPE` for a type that is no pattern; `DEAD_LETTER_UNKNOWN` when `before` is not there any more
+ */
+export function listDeadLetters(store: Store, { limit = 100, before, handler, type }: DeadLetterFilter): DeadLetter[] {
+  if (type !== undefined) assertPattern(type)
+  const [noun = '*', verb = '*'] = type?.split('.') ?? []
+  const start = before === undefined ? undefined : placeOfLetter(store, before)
   const rows = store.sql<DeadRow>(
     `SELECT handler, attempts, error, died_at, id, type, sent_at, ${preview} FROM dotdo_dead_letters JOIN dotdo_outbox USING (seq)
-     WHERE handler = coalesce(?, handler) ORDER BY died_at DESC, seq DESC LIMIT ?`,
+     WHERE (? IS NULL OR handler = ?) AND (died_at, seq, handler) < (?, ?, ?) AND type GLOB ?
+     ORDER BY died_at DESC, seq DESC, handler DESC LIMIT ?`,
     handler ?? null,
+    handler?.startsWith('sub_') ? `>${handler}` : (handler ?? null),
+    start?.died_at ?? Number.MAX_SAFE_INTEGER,
+    start?.seq ?? 0,
+    start?.handler ?? '',
+    `${noun}.${verb}`,
     limit,
   )
   return rows.map((row) => ({
@@ -52,6 +77,26 @@ export function listDeadLetters(store: Store, limit: number, handler?: string): 
     diedAt: row.died_at,
     payload: previewOf(row.preview, row.size),
   }))
+}
+
+function placeOfLetter(store: Store, id: string): { died_at: number; seq: number; handler: string } {
+  const place = findDeadLetter(store, id)
+  if (!place) throw deadLetterUnknown(id)
+  const row = store.sql<{ died_at: number }>(
+    'SELECT died_at FROM dotdo_dead_letters WHERE seq = ? AND handler = ?',
+    place.seq,
+    place.handler,
+  )
+  return { ...place, died_at: row[0]!.died_at }
+}
+
+/** `DEAD_LETTER_UNKNOWN` */
+export function deadLetterUnknown(id: string): DotdoError {
+  return new DotdoError(
+    'DEAD_LETTER_UNKNOWN',
+    `There is no dead letter ${JSON.stringify(String(id).slice(0, 300))}: it was replayed, discarded or kept no longer, or the id is not one that deadLetters() lists.`,
+    { data: { id: String(id).slice(0, 300) } },
+  )
 }
 
 /** Where a dead letter is, by its id. */

@@ -33,10 +33,37 @@ export const outboxMigrations: Migrations = [
       PRIMARY KEY (seq, handler)) WITHOUT ROWID`,
     'CREATE INDEX dotdo_dead_letters_died ON dotdo_dead_letters (died_at)',
   ],
+  [
+    // How often it was taken back from the dead letters, and whether its receiver was told that it died.
+    'ALTER TABLE dotdo_deliveries ADD COLUMN revived INTEGER NOT NULL DEFAULT 0',
+    'ALTER TABLE dotdo_dead_letters ADD COLUMN revived INTEGER NOT NULL DEFAULT 0',
+    'ALTER TABLE dotdo_dead_letters ADD COLUMN told INTEGER NOT NULL DEFAULT 0',
+    'CREATE INDEX dotdo_dead_letters_of ON dotdo_dead_letters (handler, told, seq)',
+  ],
 ]
 
 /** A delivery that has not ended. */
 export type Waiting = { seq: number; attempts: number; due_at: number }
+
+/** A delivery with its event, as a batch takes it; `payload` in its stored form. */
+export type Loaded = {
+  seq: number
+  attempts: number
+  revived: number
+  id: string
+  type: string
+  payload: string
+  key: string | null
+  source: string
+  sent_at: number
+}
+
+/** Which deliveries of a lane a batch may take: all that are due from the oldest on, or, without order, those below a seq that are not under way. */
+export interface Look {
+  readonly ordered: boolean
+  readonly passed: ReadonlySet<number>
+  readonly below: number
+}
 
 /** An event before it is stored; `payload` in its stored form. */
 export interface NewEvent {
@@ -190,23 +217,132 @@ export class OutboxTables {
 
   bury(handler: string, seq: number, attempts: number, error: ErrorRecord, now: number): void {
     this.store.transaction(() => {
-      this.store.sql('DELETE FROM dotdo_deliveries WHERE handler = ? AND seq = ?', handler, seq)
+      const revived = this.store.sql('DELETE FROM dotdo_deliveries WHERE handler = ? AND seq = ? RETURNING revived', handler, seq)[0]
+        ?.revived
       this.store.sql(
-        'INSERT INTO dotdo_dead_letters (seq, handler, attempts, error, died_at) VALUES (?, ?, ?, ?, ?)',
+        'INSERT INTO dotdo_dead_letters (seq, handler, attempts, error, died_at, revived) VALUES (?, ?, ?, ?, ?, ?)',
         seq,
         handler,
         attempts,
         encodeValue(error),
         now,
+        revived ?? 0,
       )
     })
+  }
+
+  // Whole batches
+
+  /**
+   * What a batch may take of a lane, in order: deliveries that are due, up to `limit` of them and `chars` of payloads, at least one. With order it
+   * ends at the first that is not due.
+   */
+  batch(handler: string, { ordered, passed, below }: Look, now: number, limit: number, chars: number): Loaded[] {
+    const heads = this.store.sql<{ seq: number; due_at: number; size: number }>(
+      `SELECT seq, due_at, length(payload) AS size FROM dotdo_deliveries JOIN dotdo_outbox USING (seq)
+       WHERE handler = ? AND seq < ? AND due_at <= ? ORDER BY seq LIMIT ?`,
+      handler,
+      below,
+      ordered ? Number.MAX_SAFE_INTEGER : now,
+      limit + passed.size,
+    )
+    const taken: number[] = []
+    let size = 0
+    for (const head of heads) {
+      if (passed.has(head.seq)) continue
+      if (head.due_at > now) break
+      size += head.size
+      if (taken.length > 0 && (size > chars || taken.length >= limit)) break
+      taken.push(head.seq)
+    }
+    return taken.length === 0 ? [] : this.load(handler, taken)
+  }
+
+  /** Those of `seqs` that wait for a handler, with their events, in order. */
+  load(handler: string, seqs: readonly number[]): Loaded[] {
+    return this.store.sql<Loaded>(
+      `SELECT seq, attempts, revived, id, type, payload, key, source, sent_at FROM dotdo_deliveries JOIN dotdo_outbox USING (seq)
+       WHERE handler = ? AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq`,
+      handler,
+      JSON.stringify(seqs),
+    )
+  }
+
+  /** The commit point of a batch. Takes off those of `seqs` that still wait for the handler. */
+  deliveredAll(handler: string, seqs: readonly number[], now: number): void {
+    this.store.transaction(() => {
+      const gone = this.store.sql<{ seq: number }>(
+        'DELETE FROM dotdo_deliveries WHERE handler = ? AND seq IN (SELECT value FROM json_each(?)) RETURNING seq',
+        handler,
+        JSON.stringify(seqs),
+      )
+      this.store.sql(
+        'UPDATE dotdo_outbox SET open = open - 1, ended_at = CASE open WHEN 1 THEN ? END WHERE seq IN (SELECT value FROM json_each(?))',
+        now,
+        JSON.stringify(gone.map(({ seq }) => seq)),
+      )
+    })
+  }
+
+  /** When the next batch of a lane may be taken: with order the due time of the oldest. `undefined`: nothing waits. */
+  dueAt(handler: string, { ordered, passed, below }: Look): number | undefined {
+    if (ordered) return this.oldest(handler)?.due_at
+    const look = passed.size + 1
+    const isFree = ({ seq }: Waiting): boolean => seq < below && !passed.has(seq)
+    if (this.untried(handler, 0, look).some(isFree)) return 0
+    return this.retrying(handler, look).find(isFree)?.due_at
+  }
+
+  /** The dead letters of a handler that its receiver was not told of, oldest first. */
+  untold(handler: string, limit: number): { seq: number; revived: number }[] {
+    return this.store.sql<{ seq: number; revived: number }>(
+      'SELECT seq, revived FROM dotdo_dead_letters WHERE handler = ? AND told = 0 ORDER BY seq LIMIT ?',
+      handler,
+      limit,
+    )
+  }
+
+  told(handler: string, seqs: readonly number[]): void {
+    this.store.sql(
+      'UPDATE dotdo_dead_letters SET told = 1 WHERE handler = ? AND seq IN (SELECT value FROM json_each(?))',
+      handler,
+      JSON.stringify(seqs),
+    )
+  }
+
+  /** How many deliveries wait for one handler, counted no further than `most`. */
+  waitingFor(handler: string, most: number): number {
+    return Number(
+      this.store.sql('SELECT count(*) AS n FROM (SELECT 1 FROM dotdo_deliveries WHERE handler = ? LIMIT ?)', handler, most)[0]?.n,
+    )
+  }
+
+  /** How many dead letters a handler has, counted no further than `most`. */
+  deadFor(handler: string, most: number): number {
+    return Number(
+      this.store.sql('SELECT count(*) AS n FROM (SELECT 1 FROM dotdo_dead_letters WHERE handler = ? LIMIT ?)', handler, most)[0]?.n,
+    )
+  }
+
+  /** The seqs that wait for a handler, oldest first. */
+  seqsFor(handler: string, limit: number): number[] {
+    return this.store
+      .sql<{ seq: number }>('SELECT seq FROM dotdo_deliveries WHERE handler = ? ORDER BY seq LIMIT ?', handler, limit)
+      .map(({ seq }) => seq)
   }
 
   /** Makes a dead letter a delivery again, at its old place in the lane, with its attempts forgotten. */
   revive(handler: string, seq: number, now: number): void {
     this.store.transaction(() => {
-      this.store.sql('DELETE FROM dotdo_dead_letters WHERE seq = ? AND handler = ?', seq, handler)
-      this.store.sql('INSERT INTO dotdo_deliveries (handler, seq, attempts, due_at) VALUES (?, ?, 0, ?)', handler, seq, now)
+      const revived = this.store.sql('DELETE FROM dotdo_dead_letters WHERE seq = ? AND handler = ? RETURNING revived', seq, handler)[0]
+        ?.revived
+      this.store.sql(
+        'INSERT INTO dotdo_deliveries (handler, seq, attempts, due_at, revived) VALUES (?, ?, 0, ?, ?)',
+        handler,
+        seq,
+        now,
+        Number(revived ?? 0) + 1,
+      )
     })
   }
 

@@ -61,6 +61,8 @@ export class ActiveRun {
   readonly awaited = new Map<string, Rest>()
   /** The steps whose rows are open, by id. */
   readonly steps = new Map<string, Step>()
+  /** The steps that have begun in this turn and have no row yet: one that ends at once is written once. */
+  readonly unwritten = new Set<Step>()
   /** When the progress of a step was told last. */
   readonly toldAt = new Map<string, number>()
   /** How to undo the steps that are done, by id, as the code of this execution says. */

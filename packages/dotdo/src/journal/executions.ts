@@ -82,6 +82,12 @@ export class Executions {
     return this.#active.get(runId)
   }
 
+  /** Writes the rows of steps that began in this turn and have none yet, for whoever is about to look at them. */
+  writeRows(runId: string): void {
+    const run = this.#active.get(runId)
+    if (run) for (const step of run.unwritten) this.#runner.writeRow(run, step)
+  }
+
   /**
    * Executes a run that has not ended by its row and is not under way.
    * @param fresh nothing of it can have run before
@@ -110,6 +116,7 @@ export class Executions {
 
   /** Ends a run as cancelled, under way or not. Returns whether its steps are to be undone first, in an execution that is under way or to come. */
   cancel(row: RunRow): boolean {
+    this.writeRows(row.run_id)
     const error = runCancelled(row.run_id)
     const run = this.#active.get(row.run_id)
     const undo = this.#undoer.needed(row.seq)
@@ -234,6 +241,7 @@ export class Executions {
     if (run.broken) return run.broken.thrown
     if (run.ended) return run.cancellation.aborted ? run.cancellation.reason : thrown
     try {
+      this.writeRows(run.runId)
       if (run.undoing || this.#undoer.needed(run.seq)) return await this.#undo(run, undefined, outcome, thrown)
       run.write(() => this.#end(run.seq, 'failed', thrown))
     } catch (cause) {

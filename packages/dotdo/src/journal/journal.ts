@@ -461,6 +461,7 @@ export class Journal {
   }
 
   #stepViews(row: RunRow, afterOrdinal: number, limit: number): StepView[] {
+    this.#executions.writeRows(row.run_id)
     const live = this.#executions.find(row.run_id)?.steps
     return this.#steps
       .page(row.seq, afterOrdinal, limit)

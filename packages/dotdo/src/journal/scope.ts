@@ -8,12 +8,17 @@ import { mapItems, type MapOptions } from './map-items.ts'
 import type { ReceivedEvent } from './signals.ts'
 import { planStep, type StepContext, type StepFunction, type StepOptions, type StepPlan } from './step-options.ts'
 import { StepPromise } from './step-promise.ts'
+import { isDone, type DoneStep, type Step } from './steps.ts'
 import { planChild, planSleep, planSleepUntil, planWait, type RestPlan, type WaitOptions } from './wait-options.ts'
 
 /** What a scope hands its steps to. */
 export interface StepDriver {
   /** Does the step or finds its result. @param again the id was used before in this execution, so there may be a row */
-  perform(run: ActiveRun, scope: Scope, fn: StepFunction<unknown>, plan: StepPlan, again: boolean): Promise<unknown>
+  perform(run: ActiveRun, scope: Scope, fn: StepFunction<unknown>, plan: StepPlan, again: boolean, looked?: Looked): Promise<unknown>
+  /** Finds what an earlier execution has left of a step. @throws `STEP_CHANGED` */
+  look(run: ActiveRun, plan: StepPlan): Looked
+  /** The result of a step that was found done. */
+  memo(run: ActiveRun, found: DoneStep, plan: StepPlan): unknown
   /** Rests until what the plan waits for is there. @param again as above */
   rest(run: ActiveRun, scope: Scope, plan: RestPlan, again: boolean): Promise<unknown>
   /** Is told that a step of the run begins. */
@@ -23,6 +28,11 @@ export interface StepDriver {
   /** Is told that one has ended. */
   ends(run: ActiveRun): void
   progress(run: ActiveRun, stepId: string, progress: Progress): void
+}
+
+/** What a look at a step's row has found. */
+export interface Looked {
+  found: DoneStep | Step | undefined
 }
 
 /** The run's own scope, or that of one attempt of a step: decides whether a use of a step id is right, and counts ordinals. */
@@ -40,6 +50,8 @@ export class Scope implements Execution {
   /** How often its step was done anew after it had been undone. */
   readonly #round: number
   #ordinals: Map<string, number> | undefined
+  /** The result that was found stored, on its way to the user. */
+  #memo: Promise<unknown> | undefined
 
   /** @param within the step that it is an attempt of; `undefined` for the run's own. A scope without a parent stops by itself alone */
   constructor(
@@ -68,7 +80,8 @@ export class Scope implements Execution {
     return this.#watched(() => {
       const plan = planStep(options)
       checkFunction(plan.stepId, fn)
-      return this.#use(fn, plan.stepId, describe(fn), (again) => this.#driver.perform(this.#run, this, fn, plan, again))
+      const perform = (again: boolean, looked?: Looked): Promise<unknown> => this.#driver.perform(this.#run, this, fn, plan, again, looked)
+      return this.#use(fn, plan.stepId, describe(fn), perform, plan)
       // The one place where what was stored gets its type back: T says what the function gives, and the codec gives that back.
     }) as Promise<StepResult<T>>
   }
@@ -149,10 +162,20 @@ export class Scope implements Execution {
     } catch (thrown) {
       work = Promise.reject(thrown)
     }
+    const memo = this.#memo
+    this.#memo = undefined
+    // Nobody has to look at what cannot fail.
+    if (work === memo) return work
     return StepPromise.of(work, (promise, thrown) => run.failed(promise, thrown))
   }
 
-  #use(fn: object, stepId: string, text: string, perform: (again: boolean) => Promise<unknown>): Promise<unknown> {
+  #use(
+    fn: object,
+    stepId: string,
+    text: string,
+    perform: (again: boolean, looked?: Looked) => Promise<unknown>,
+    plan?: StepPlan,
+  ): Promise<unknown> {
     const run = this.#run
     this.cancellation.throwIfAborted()
     if (run.ended) throw runEnded(run.runId)
@@ -169,7 +192,10 @@ export class Scope implements Execution {
     const use: StepUse = { fn: new WeakRef(fn), text, scope: this, promise: undefined }
     run.uses.set(stepId, use)
     this.#driver.begins(run)
-    const promise = earlier?.promise ? this.#performAfter(earlier.promise, perform) : perform(earlier !== undefined)
+    // A replay goes through thousands of steps that are done: those are over before they would be among the open ones.
+    const looked = plan && !earlier && !run.fresh ? this.#driver.look(run, plan) : undefined
+    if (plan && looked?.found && isDone(looked.found)) return (this.#memo = Promise.resolve(this.#driver.memo(run, looked.found, plan)))
+    const promise = earlier?.promise ? this.#performAfter(earlier.promise, perform) : perform(earlier !== undefined, looked)
     use.promise = promise
     run.open.add(promise)
     this.#driver.opened(run)

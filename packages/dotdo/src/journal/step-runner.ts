@@ -9,9 +9,9 @@ import { Places, Rates } from './limiter.ts'
 import type { JournalLimits, JournalPorts } from './ports.ts'
 import type { RestRunner } from './rest-runner.ts'
 import type { Rests } from './rests.ts'
-import { idempotencyKey, Scope, type StepDriver } from './scope.ts'
+import { idempotencyKey, Scope, type Looked, type StepDriver } from './scope.ts'
 import { retryDelayMs, undoPrefix, type Checkpoint, type StepContext, type StepFunction, type StepPlan } from './step-options.ts'
-import { newStep, type Step, type StepTable } from './steps.ts'
+import { isDone, isPlain, newStep, type DoneStep, type Step, type StepTable } from './steps.ts'
 import { assertUnchanged } from './unchanged.ts'
 import type { Stored, ValueStore } from './values.ts'
 import type { RestPlan } from './wait-options.ts'
@@ -53,14 +53,28 @@ export class StepRunner implements StepDriver {
     this.#rates = new Rates(ports.store)
   }
 
-  async perform(run: ActiveRun, scope: Scope, fn: StepFunction<unknown>, plan: StepPlan, again: boolean): Promise<unknown> {
-    const found = again || !run.fresh ? run.write(() => this.#steps.find(run.seq, plan.stepId)) : undefined
-    const kind = plan.stepId.startsWith(undoPrefix) ? 'undo' : null
-    if (found) assertUnchanged(run.runId, found, { kind, version: plan.version, input: plan.input })
-    if (found?.status === 'done') {
-      if (plan.undo) this.#undoable(run, found, plan)
-      return this.#values.get(found.result ?? '')
-    }
+  look(run: ActiveRun, plan: StepPlan): Looked {
+    const found = run.write(() => this.#steps.look(run.seq, plan.stepId))
+    if (found) assertUnchanged(run.runId, found, { kind: kindOf(plan), version: plan.version, input: plan.input })
+    return { found }
+  }
+
+  memo(run: ActiveRun, found: DoneStep, plan: StepPlan): unknown {
+    if (plan.undo) this.#undoable(run, found, plan)
+    return this.#values.get(found.result ?? '')
+  }
+
+  async perform(
+    run: ActiveRun,
+    scope: Scope,
+    fn: StepFunction<unknown>,
+    plan: StepPlan,
+    again: boolean,
+    looked?: Looked,
+  ): Promise<unknown> {
+    const kind = kindOf(plan)
+    const { found } = looked ?? (again || !run.fresh ? this.look(run, plan) : { found: undefined })
+    if (found && isDone(found)) return this.memo(run, found, plan)
     if (found?.status === 'failed') throw fromErrorRecord(found.error ?? storableError(undefined))
     if (run.undoing && kind === null) throw runEnded(run.runId)
     const step = found ?? this.#newStep(run, plan, kind)
@@ -82,6 +96,7 @@ export class StepRunner implements StepDriver {
             if (place !== undefined) this.#places.free(place)
           }
         } catch (thrown) {
+          this.writeRow(run, step)
           // Stopped while it waited for its place: there is no attempt to write of.
           if (!begun) throw thrown
           this.#fail(run, scope, plan, step, thrown)
@@ -124,13 +139,19 @@ export class StepRunner implements StepDriver {
     this.#tell('step.progress', run, step)
   }
 
+  /** Writes the row of a step that has begun, where it has none yet: before anything else can see it, or happen to it. */
+  writeRow(run: ActiveRun, step: Step): void {
+    if (run.unwritten.delete(step) && !run.ended && !run.broken) run.write(() => this.#steps.insert(step))
+  }
+
   /** What an attempt has stored last. */
   checkpoint(step: Step): unknown {
     return step.checkpoint === null ? undefined : this.#values.get(step.checkpoint)
   }
 
   /** Stores where an attempt would go on from, in the place of what was stored before. */
-  putCheckpoint(step: Step, value: unknown): void {
+  putCheckpoint(run: ActiveRun, step: Step, value: unknown): void {
+    this.writeRow(run, step)
     this.#ports.store.transaction(() => {
       const before = step.checkpointValue
       this.#values.put(value, `The checkpoint of step '${step.stepId}'`, ({ text, valueId }) => {
@@ -151,12 +172,9 @@ export class StepRunner implements StepDriver {
   }
 
   /** Code that was deployed since the step was done may be the first that can undo it. */
-  #undoable(run: ActiveRun, found: Step, plan: StepPlan): void {
-    if (found.undo === 0) {
-      found.undo = 1
-      run.write(() => this.#steps.update(found))
-    }
-    if (found.undo > 0) run.canUndo(plan)
+  #undoable(run: ActiveRun, { stepId, undo }: Pick<Step, 'stepId' | 'undo'>, plan: StepPlan): void {
+    if (undo === 0) run.write(() => this.#steps.putUndo({ run: run.seq, stepId }, 1))
+    if (undo >= 0) run.canUndo(plan)
   }
 
   /** Goes on from what an earlier execution, or an attempt of the step around, has left. */
@@ -203,6 +221,8 @@ export class StepRunner implements StepDriver {
     step.progress = null
     step.error = null
     run.write(() => {
+      // An execution that nothing came before is on disk as a whole or not at all, so a row that is written later in the same turn is as good.
+      if (isNew && run.fresh && isPlain(step)) return void run.unwritten.add(step)
       if (isNew) return this.#steps.insert(step)
       this.#ports.store.transaction(() => {
         this.#dropPartial(step)
@@ -236,12 +256,16 @@ export class StepRunner implements StepDriver {
     const { cancellation } = scope
     const detach = parent.cancellation.onAbort((reason) => cancellation.abort(reason))
     const timer = plan.timeoutMs === undefined ? undefined : this.#timer(run, plan, step.attempt, cancellation)
-    const context = new AttemptContext(this, step, idempotencyKey(run.runId, plan.stepId, step.undo), scope)
+    const context = new AttemptContext(this, run, step, idempotencyKey(run.runId, plan.stepId, step.undo), scope)
     const call = (): unknown => fn(context)
     try {
       const returned = this.#ports.enter ? this.#ports.enter(scope, call) : call()
+      // Work that goes on is handled from here on, whatever becomes of its row.
+      const racing = isThenable(returned) ? cancellation.race(returned) : undefined
+      racing?.catch(() => undefined)
+      if (racing || isStream(returned)) this.writeRow(run, step)
       // What is there at once is stored at once: the function's own writes and its result are then in one turn, and so in one commit.
-      const value = isThenable(returned) ? await cancellation.race(returned) : returned
+      const value = racing ? await racing : returned
       cancellation.throwIfAborted()
       return isStream(value) ? await this.#storeStream(run, step, value, cancellation) : this.#storeResult(run, step, value)
     } catch (thrown) {
@@ -266,7 +290,7 @@ export class StepRunner implements StepDriver {
   }
 
   #storeResult(run: ActiveRun, step: Step, value: unknown): unknown {
-    this.#values.put(value, `The result of step '${step.stepId}'`, (stored) => this.#done(step, stored))
+    this.#values.put(value, `The result of step '${step.stepId}'`, (stored) => this.#done(run, step, stored))
     this.#tell('step.done', run, step)
     return value
   }
@@ -293,7 +317,7 @@ export class StepRunner implements StepDriver {
     }
     const stored = this.#ports.store.transaction(() => {
       const end = writer.end()
-      this.#done(step, end)
+      this.#done(run, step, end)
       return end
     })
     this.#tell('step.done', run, step)
@@ -301,7 +325,7 @@ export class StepRunner implements StepDriver {
   }
 
   /** The commit point of a step: its result and its status in one row. */
-  #done(step: Step, stored: Stored): void {
+  #done(run: ActiveRun, step: Step, stored: Stored): void {
     const row: Step = {
       ...step,
       status: 'done',
@@ -310,7 +334,10 @@ export class StepRunner implements StepDriver {
       valueId: stored.valueId,
       error: null,
     }
-    this.#steps.finish(row)
+    // A write that fails leaves it among those that have no row, whose failure is written then.
+    if (run.unwritten.has(step)) this.#steps.insertDone(row)
+    else this.#steps.finish(row)
+    run.unwritten.delete(step)
     Object.assign(step, row)
   }
 
@@ -369,14 +396,16 @@ class AttemptContext implements StepContext {
   readonly attempt: number
   readonly idempotencyKey: string
   readonly #runner: StepRunner
+  readonly #run: ActiveRun
   readonly #step: Step
   readonly #scope: Scope
   #checkpoint: Checkpoint | undefined
 
-  constructor(runner: StepRunner, step: Step, key: string, scope: Scope) {
+  constructor(runner: StepRunner, run: ActiveRun, step: Step, key: string, scope: Scope) {
     this.attempt = step.attempt
     this.idempotencyKey = key
     this.#runner = runner
+    this.#run = run
     this.#step = step
     this.#scope = scope
   }
@@ -398,10 +427,14 @@ class AttemptContext implements StepContext {
   #makeCheckpoint(): Checkpoint {
     const put = (value: unknown): void => {
       const isOver = this.#scope.cancellation.aborted || this.#step.status !== 'running' || this.#step.attempt !== this.attempt
-      if (!isOver) this.#runner.putCheckpoint(this.#step, value)
+      if (!isOver) this.#runner.putCheckpoint(this.#run, this.#step, value)
     }
     return Object.defineProperty(put as Checkpoint, 'value', { get: () => this.#runner.checkpoint(this.#step) })
   }
+}
+
+function kindOf({ stepId }: StepPlan): 'undo' | null {
+  return stepId.startsWith(undoPrefix) ? 'undo' : null
 }
 
 /** What is kept of a progress: its three facts, and no more of a name than people read. */

@@ -76,6 +76,19 @@ type StepRow = {
   undo: number | null
 }
 
+/** What a replay needs of a step that is done. */
+export type DoneStep = Pick<Step, 'stepId' | 'result' | 'kind' | 'version' | 'input' | 'undo'> & { status: 'done' }
+
+/** Whether what was found of a step is all that a replay needs. */
+export function isDone(found: DoneStep | Step): found is DoneStep {
+  return found.status === 'done'
+}
+
+/** Whether a step states nothing of itself beside its id. */
+export function isPlain(step: Step): boolean {
+  return step.kind === null && step.version === null && step.input === null && step.undo === 0
+}
+
 /** A step that has not begun. */
 export function newStep(run: number, stepId: string, ordinal: number, now: number, kind: StepKind = null): Step {
   return {
@@ -120,11 +133,40 @@ export class StepTable {
     return row && toStep(row)
   }
 
+  /**
+   * What there is of a step: `done` with what a replay needs of it, or else the step itself. A replay looks up thousands that are done, and most of a row
+   * is for those that are not.
+   */
+  look(run: number, stepId: string): DoneStep | Step | undefined {
+    const row = this.#store.sql<Pick<StepRow, 'status' | 'result' | 'kind' | 'version' | 'input' | 'undo'>>(
+      'SELECT status, result, kind, version, input, undo FROM dotdo_steps WHERE run = ? AND step_id = ?',
+      run,
+      stepId,
+    )[0]
+    if (row?.status !== 'done') return row && this.find(run, stepId)
+    return { status: 'done', stepId, result: row.result, kind: row.kind, version: row.version, input: row.input, undo: row.undo ?? 0 }
+  }
+
+  /** Writes a step that was done in the turn in which it began, in one statement. */
+  insertDone(step: Step): void {
+    this.#store.sql(
+      `INSERT INTO dotdo_steps (run, step_id, ordinal, status, attempt, started_at, ended_at, progress, result, value_id) VALUES (?, ?, ?, 'done', ?, ?, ?, ?, ?, ?)`,
+      step.run,
+      step.stepId,
+      step.ordinal,
+      step.attempt,
+      step.startedAt,
+      step.endedAt,
+      step.progress && encodeValue(step.progress, 'progress'),
+      step.result,
+      step.valueId,
+    )
+  }
+
   /** Writes a step's first row. Most state nothing beside their id, and pay for no more columns. */
   insert(step: Step): void {
     const { run, stepId, ordinal, status, attempt, startedAt } = step
-    const plain = step.kind === null && step.version === null && step.input === null && step.undo === 0
-    if (plain) {
+    if (isPlain(step)) {
       this.#store.sql(
         'INSERT INTO dotdo_steps (run, step_id, ordinal, status, attempt, started_at) VALUES (?, ?, ?, ?, ?, ?)',
         run,
@@ -249,8 +291,7 @@ export class StepTable {
   }
 
   /** Writes whether a step can be undone, or was. */
-  putUndo(step: Step, undo: number): void {
-    step.undo = undo
+  putUndo(step: Pick<Step, 'run' | 'stepId'>, undo: number): void {
     this.#store.sql('UPDATE dotdo_steps SET undo = ? WHERE run = ? AND step_id = ?', undo, step.run, step.stepId)
   }
 

@@ -22,7 +22,7 @@ const kindNames: Record<NonNullable<StepKind> | 'step', string> = {
  * Compares a stored step with what the code says of it now. What the code does not state is not compared: leaving a `version` out again is no change.
  * @throws `STEP_CHANGED`
  */
-export function assertUnchanged(runId: string, stored: Step, now: Stated): void {
+export function assertUnchanged(runId: string, stored: Pick<Step, 'stepId' | keyof Stated>, now: Stated): void {
   const changes: string[] = []
   if (stored.kind !== now.kind) changes.push(`it was ${kindNames[stored.kind ?? 'step']} and is ${kindNames[now.kind ?? 'step']} now`)
   if (now.version !== null && stored.version !== now.version)

@@ -16,6 +16,11 @@ export interface AppOptions {
    * A noun of the Worker's own, or one with a Durable Object binding, goes before.
    */
   services?: Readonly<Record<string, string>>
+  /**
+   * Queues that this Worker consumes: `{ orders: { to: 'Orders/eu' } }` hands each message of the Queue `orders` to the handlers of that object, as an
+   * event of it, once. Messages that a `{ queue }` sink has sent say what they are; for others, `type` does.
+   */
+  queues?: Readonly<Record<string, QueueOptions>>
   /** Which of its nouns this Worker offers to others through `DotdoEntrypoint`. Default: all that it exports. */
   offers?: readonly string[]
   /** Limits other than the defaults: `{ client: { chainDepth: 50 }, link: { framesPerMessage: 1_000 } }`. */
@@ -29,6 +34,14 @@ export interface AppOptions {
   authenticate?: (token: string, env: unknown) => boolean | Promise<boolean>
   /** Where the spans of the app's calls, runs and steps go. Default: none are made, and a trace that comes with a call is passed on. */
   traces?: TraceOptions
+}
+
+/** Where the messages of one Queue go. */
+export interface QueueOptions {
+  /** The object, as `Noun/name`; a function of the message's body where it depends on that. */
+  to: string | ((body: unknown) => string)
+  /** The event's type, such as `Order.received`, for messages that are no events of dotdo. */
+  type?: string | ((body: unknown) => string)
 }
 
 let current: AppOptions = {}

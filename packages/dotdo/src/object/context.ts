@@ -16,6 +16,8 @@ export interface CallContext {
   readonly args: unknown[]
   /** Who called, where it was a call over a link. */
   readonly origin?: Origin
+  /** Under which key a run begins that the code's first step begins. */
+  readonly key?: string
   /** The run, or the scope of the step, that the code is in. Absent until a call from outside begins its first step. */
   execution?: Execution | undefined
   /** The name of the call, where a step of another object's run makes it: its run has it as its key. */

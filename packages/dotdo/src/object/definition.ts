@@ -27,6 +27,7 @@ export const frameworkNames: ReadonlySet<string> = new Set([
   'dotdoCall',
   'dotdoLink',
   'env',
+  'events',
   'every',
   'fetch',
   'id',

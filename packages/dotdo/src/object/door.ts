@@ -12,6 +12,7 @@ import { bucketBindings } from './buckets.ts'
 import { livePath } from './live-path.ts'
 import { nounNames, requireAppNoun, type Links } from './nouns.ts'
 import { clock } from './platform.ts'
+import { wakeSingletons } from './singletons.ts'
 import { signToken, verifyToken } from '../rpc/tokens.ts'
 
 /** How long a session token, a one-time link and a ticket to watch are good for. */
@@ -146,9 +147,9 @@ export class Operator extends RpcTarget {
     return makeApp(this.#env, this.#links.within({ traceparent, ...(tracestate !== undefined && { tracestate }) }))
   }
 
-  /** Makes sure that the singletons live, so that their schedules run. */
+  /** Wakes all singletons: each declares its schedules and does what is due. */
   async wake(): Promise<void> {
-    await wakeSingletons(this.#links)
+    await wakeSingletons(this.#links, this.#env, 'all')
   }
 
   /** The address, below the Worker's own, of a WebSocket with the live events of one object. Good for a minute. */
@@ -166,12 +167,4 @@ export class Operator extends RpcTarget {
     )
     return (await Promise.all(catalogs.map((catalog) => catalog.overview()))).flat()
   }
-}
-
-/** Calls each singleton once: its `init()` declares its schedules, and its alarm does the rest. */
-export async function wakeSingletons(links: Links): Promise<void> {
-  const calls = Object.entries(appOptions().singletons ?? {}).flatMap(([noun, names]) =>
-    names.map((name) => (links.inspector(noun, name) as unknown as { describe(): Promise<unknown> }).describe()),
-  )
-  await Promise.all(calls)
 }

@@ -1,6 +1,6 @@
 /**
  * The entry of an app of one file. wrangler's `main` is this module, and an alias points `dotdo:app` at the file, whose default export is the
- * object. Beside it the file may export `sources`, `singletons`, `services`, `offers` and `authenticate`, as `serve` takes them.
+ * object. Beside it the file may export `sources`, `singletons`, `services`, `offers`, `queues` and `authenticate`, as `serve` takes them.
  */
 import * as app from 'dotdo:app'
 import type { AppOptions } from './app.ts'
@@ -20,6 +20,7 @@ const handler: AppHandler = serve({
   ...optional('singletons'),
   ...optional('services'),
   ...optional('offers'),
+  ...optional('queues'),
   ...optional('authenticate'),
   ...optional('traces'),
   ...optional('limits'),

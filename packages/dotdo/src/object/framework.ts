@@ -8,7 +8,12 @@ import { keyedCalls } from './keyed.ts'
 
 /** The framework's methods of one object, in one conversation; those of hand-off are `rpc/`'s own. */
 export function frameworkOf(host: ObjectHost, { origin }: Conversation): FrameworkMethods {
-  return { ...host.issuer.methods(origin), keyed: keyedCalls(host, origin), once: onceCalls(host, origin) }
+  return {
+    ...host.issuer.methods(origin),
+    ...host.exchange.methods(origin),
+    keyed: keyedCalls(host, origin),
+    once: onceCalls(host, origin),
+  }
 }
 
 /**

@@ -14,6 +14,7 @@ import type { LiveEventBody, RunStatus, RunTarget } from '../base/views.ts'
 import { Outbox } from '../events/outbox.ts'
 import type { Attempt, SentEvent } from '../events/event.ts'
 import type { DeclaredHandler } from '../events/handlers.ts'
+import { watchdogAt } from '../events/limits.ts'
 import type { AdoptedExecution, Execution } from '../journal/execution.ts'
 import { Journal } from '../journal/journal.ts'
 import type { RunInvocation } from '../journal/ports.ts'
@@ -23,15 +24,16 @@ import { defaultDepthLimits } from '../rpc/limits.ts'
 import { LinkServer } from '../rpc/link-server.ts'
 import { objectLabel, type Origin } from '../rpc/origin.ts'
 import type { PackedCall } from '../rpc/packed-call.ts'
-import { methodUnknown, reachClass } from '../rpc/reach.ts'
+import { methodUnknown, reachClass, type Enter } from '../rpc/reach.ts'
 import { StepCalls, type StepCall } from '../rpc/step-calls.ts'
 import { Scheduler } from '../schedule/scheduler.ts'
 import type { Firing } from '../schedule/firing.ts'
 import { appOptions, deployPolicyOf } from './app.ts'
 import { CallDepth } from './call-depth.ts'
-import { currentContext, inContext, type CallContext } from './context.ts'
+import { currentContext, detached, inContext, type CallContext } from './context.ts'
 import { cloneFields, type Shape } from './definition.ts'
 import { dryRunOf } from './dry-run.ts'
+import { Exchange } from './exchange.ts'
 import { frameworkOf } from './framework.ts'
 import { Inspector } from './inspector.ts'
 import { Issuer } from './issuer.ts'
@@ -40,7 +42,9 @@ import { Links, linkServerPorts } from './nouns.ts'
 import { clock, codeVersionOf, endOfTurn, linkPorts, random, sha256, sleep, sqlStore, zstd, type OwnerPorts } from './platform.ts'
 import { RunEvents } from './runs.ts'
 import { makeSelf } from './self.ts'
+import { openSink } from './sinks.ts'
 import type { ObjectLinks } from './stats.ts'
+import { AlarmReport } from './singletons.ts'
 import { tracingOf, type Tracing } from './tracing.ts'
 import { Wake } from './wake.ts'
 
@@ -60,6 +64,8 @@ export class ObjectHost {
   readonly journal: Journal
   readonly scheduler: Scheduler
   readonly outbox: Outbox
+  /** Events from and to other objects. */
+  readonly exchange: Exchange
   readonly live: Live
   /** Who looks at its runs, live. */
   readonly runEvents: RunEvents
@@ -70,8 +76,8 @@ export class ObjectHost {
   readonly tracing: Tracing | undefined
   /** The user's `this`. */
   readonly self: object
-  /** Makes what a caller can reach of this object. */
-  readonly reachFor: (origin: Origin, once?: StepCall) => RpcTarget
+  /** Makes what a caller can reach of this object. `key`: under which a run begins that a call of it begins, where that is an event's. */
+  readonly reachFor: (origin: Origin, once?: StepCall, key?: string) => RpcTarget
   /** What it hands out. */
   readonly issuer: Issuer
   #userLink: LinkServer
@@ -126,9 +132,10 @@ export class ObjectHost {
         start: (firing) => this.#storeRun(firing),
         statuses: (runIds) => new Map([...this.journal.statuses(runIds)].map(([runId, status]) => [runId, forSchedule(status)])),
         cancel: (runId) => void this.journal.cancel(runId),
-        list: (id, page) => this.journal.runsNamed(`${id}@`, page),
+        list: (id, page) => this.journal.runsNamed(`${id}@`, page).filter(({ target }) => target.kind === 'schedule' && target.id === id),
       },
-      soon: (work) => ctx.waitUntil(new Promise<void>((ended) => void endOfTurn(() => ended(work())))),
+      // Should it fail, all of it is told still: the next firing writes it.
+      soon: (work) => ctx.waitUntil(new Promise<void>((ended) => void endOfTurn(ended)).then(work)),
       changed: () => this.wake?.changed(),
       observe: (schedule) => this.live.emit({ type: 'schedule.changed', schedule }),
     })
@@ -138,16 +145,29 @@ export class ObjectHost {
       random,
       sync,
       observe,
+      isObserved: () => this.live.isWanted,
       source: this.label,
-      wake: () => this.#pumpSoon(),
+      wake: () => this.pumpSoon(),
       deliver: (event, handler, attempt) => this.#deliver(event, handler, attempt),
+      carry: (target, batch) => this.exchange.carry(target, batch),
+      open: (sink) => openSink(sink, env),
     })
-    this.wake = new Wake(ctx.storage, [
-      () => this.scheduler.nextWakeMs(),
-      () => this.journal.nextWakeMs(),
-      () => this.outbox.nextWakeMs(),
-      () => this.#depth.nextWakeMs(),
-    ])
+    this.exchange = new Exchange(this, this.outbox)
+    const report = new AlarmReport(noun, this.name, this.links, clock)
+    this.wake = new Wake(
+      ctx.storage,
+      [
+        () => this.scheduler.nextWakeMs(),
+        () => this.journal.nextWakeMs(),
+        () => this.#unlessPumping(this.outbox.nextWakeMs()),
+        () => this.#unlessPumping(this.exchange.subscribed.nextWakeMs()),
+        () => this.#depth.nextWakeMs(),
+      ],
+      (at) => {
+        const told = report.armed(at)
+        if (told) ctx.waitUntil(told)
+      },
+    )
     this.#depth = new CallDepth({ ...defaultDepthLimits, ...appOptions().limits?.depth }, clock, () => this.wake.changed())
     this.self = makeSelf(this, cloneFields(shape))
     this.issuer = new Issuer(this)
@@ -155,7 +175,11 @@ export class ObjectHost {
     const limits = appOptions().limits?.link
     const serverPorts = linkServerPorts(this.linkPorts)
     const enter = this.enter.bind(this)
-    this.reachFor = (origin, once) => new Reach({ self: this.self, enter: once ? (...call) => this.enter(...call, once) : enter, origin })
+    const enterBy = (once?: StepCall, key?: string): Enter => {
+      if (key !== undefined) return (method, args, work, origin) => this.#enter(method, args, work, origin, undefined, key)
+      return once ? (method, args, work, origin) => this.enter(method, args, work, origin, once) : enter
+    }
+    this.reachFor = (origin, once, key) => new Reach({ self: this.self, enter: enterBy(once, key), origin })
     this.#userLink = new LinkServer(
       ({ origin }) => this.reachFor(origin),
       serverPorts,
@@ -197,6 +221,7 @@ export class ObjectHost {
     }
     this.scheduler.settle()
     this.outbox.settle()
+    this.exchange.subscribed.settle()
     this.journal.recover()
     this.wake.arm()
     this.ctx.waitUntil(this.#work())
@@ -209,8 +234,9 @@ export class ObjectHost {
     return this.tracing!.around(span, () => this.#enter(method, args, work, span.origin, once))
   }
 
-  #enter(method: string, args: unknown[], work: () => unknown, origin: Origin, once: StepCall | undefined): unknown {
-    const context: CallContext = { host: this, target: { kind: 'method', name: method }, args, origin, ...(once && { once }) }
+  #enter(method: string, args: unknown[], work: () => unknown, origin: Origin, once: StepCall | undefined, key?: string): unknown {
+    const target = { kind: 'method', name: method } as const
+    const context: CallContext = { host: this, target, args, origin, ...(once && { once }), ...(key !== undefined && { key }) }
     const call = () => {
       const result = inContext(context, work)
       if (isThenable(result)) context.outcome = result
@@ -291,7 +317,8 @@ export class ObjectHost {
     if (context.target.kind === 'method' && context.target.name === 'init') throw outsideRun(this.label)
     if (!context.execution) {
       const { target, args, once } = context
-      const execution = this.journal.adopt({ target, args, ...(once && { key: once.key }) })
+      const key = once?.key ?? context.key
+      const execution = this.journal.adopt({ target, args, ...(key !== undefined && { key }) })
       context.execution = context.adopted = execution
       const first = begin(execution)
       // The method has not returned yet while its synchronous part runs, so its outcome is taken up when that has ended. A method that
@@ -356,6 +383,8 @@ export class ObjectHost {
     this.scheduler.due()
     this.#resume()
     this.#prune()
+    this.exchange.prune()
+    this.ctx.waitUntil(this.exchange.subscribed.pump())
     await this.outbox.pump()
     this.wake.arm()
   }
@@ -365,15 +394,28 @@ export class ObjectHost {
     if (this.journal.prune(clock.now() - keepRunsMs).more) endOfTurn(() => this.#prune())
   }
 
+  /** An event of another object has been handled: in the transaction that says so, runs that wait for it learn of it. */
+  received(event: SentEvent): void {
+    this.journal.signal(event)
+  }
+
+  /** What waits leaves when this turn has ended: an alarm is for the case that the object does not live that long. */
+  #unlessPumping(at: number | undefined): number | undefined {
+    return at !== undefined && this.#pumping ? Math.max(at, watchdogAt(clock.now())) : at
+  }
+
   #pumping = false
-  #pumpSoon(): void {
+  /** Something waits to be delivered, or to be told to another object: it leaves when this turn has ended, in nobody's context. */
+  pumpSoon(): void {
     this.wake?.changed()
     if (this.#pumping) return
     this.#pumping = true
-    endOfTurn(() => {
+    const pump = () => {
       this.#pumping = false
+      this.ctx.waitUntil(this.exchange.subscribed.pump())
       this.ctx.waitUntil(this.outbox.pump().then(() => this.wake.changed()))
-    })
+    }
+    endOfTurn(() => detached(pump))
   }
 
   #context(): CallContext {
@@ -414,13 +456,14 @@ export class ObjectHost {
       )
     }
     if (target.kind === 'event') {
-      const handler = this.outbox.handlerOf(target.handler)
-      if (handler) return (event) => handler.fn((event as SentEvent).payload, event as SentEvent)
+      const handler = this.outbox.handlerOf(target.handler)?.fn ?? this.exchange.handlerOf(target.handler)
+      if (handler) return (event) => handler((event as SentEvent).payload, event as SentEvent)
       throw new DotdoError('HANDLER_GONE', `The handler '${target.handler}' of this run is no longer declared by ${this.label}.`, {
         data: { handler: target.handler },
       })
     }
-    const method = this.shape.names.methods.includes(target.name) ? (this.self as Record<string, unknown>)[target.name] : undefined
+    // One that is not public has been called by an event that the object subscribed it to.
+    const method = Object.hasOwn(this.shape.shared, target.name) ? (this.self as Record<string, unknown>)[target.name] : undefined
     if (typeof method !== 'function') throw methodUnknown(this.noun, target.name, this.shape.names)
     return (...args) => (method as (...args: unknown[]) => unknown).apply(this.self, args)
   }
@@ -434,8 +477,6 @@ export class ObjectHost {
 
   async #deliver(event: SentEvent, handler: DeclaredHandler, attempt: Attempt): Promise<void> {
     const target: RunTarget = { kind: 'event', type: event.type, handler: handler.id }
-    // Of its own events the journal knows since they were sent.
-    this.journal.signal(event)
     this.journal.start({ runId: attempt.runId, target, args: [event] })
     await this.journal.retry(attempt.runId)
   }

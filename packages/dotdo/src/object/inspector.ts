@@ -1,9 +1,27 @@
 /** What an operator may see and do of one object. A capability of its own: holding a stub of the object's methods does not give it. */
 import { RpcTarget } from 'capnweb'
-import type { DeadLetter, EventView, GrantView, ObjectDescription, RunView, ScheduleView, StepView } from '../base/views.ts'
+import { newId } from '../base/ids.ts'
+import type {
+  DeadLetter,
+  EventView,
+  GrantView,
+  ObjectDescription,
+  RunView,
+  ScheduleView,
+  StepView,
+  SubscribedView,
+  SubscriptionView,
+} from '../base/views.ts'
+import { batchVersion } from '../events/batch.ts'
+import { assertOptions, type HandlerOptions } from '../events/handlers.ts'
+import { toRetryPolicy } from '../events/retry.ts'
+import type { DeadLetterFilter } from '../events/shelf.ts'
 import type { ObjectHost } from './host.ts'
+import { requireAppNoun } from './nouns.ts'
+import { clock, random } from './platform.ts'
 import { RunHandle } from './runs.ts'
 import { Schedule } from './schedules.ts'
+import { withLetters } from './self.ts'
 import type { ObjectLinks } from './stats.ts'
 
 /** How many instants a schedule's view tells ahead. */
@@ -21,6 +39,12 @@ export class Inspector extends RpcTarget {
   describe(): ObjectDescription {
     const { noun, name, shape } = this.#host
     return { noun, name, methods: [...shape.names.methods], getters: [...shape.names.getters] }
+  }
+
+  /** Does what is due, as the alarm of the object would. Gives when the alarm is due next, epoch milliseconds; `null`: never. */
+  async wake(): Promise<number | null> {
+    await this.#host.alarm()
+    return this.#host.wake.at
   }
 
   /** What the object has to do with others: its own links, and the sessions that others have open with it. */
@@ -103,9 +127,45 @@ export class Inspector extends RpcTarget {
     return this.#host.outbox.events({ limit: pageLimit(options) })
   }
 
-  /** Events that a handler never took. */
-  deadLetters(options: { limit?: number } = {}): DeadLetter[] {
-    return this.#host.outbox.deadLetters({ limit: pageLimit(options) })
+  /** Events that a handler or a subscriber never took, the latest first; `before` goes on behind the last of a page. */
+  deadLetters(filter: DeadLetterFilter = {}): DeadLetter[] {
+    return this.#host.outbox.deadLetters(pageOf(filter))
+  }
+
+  /** Who has subscribed to the object's events. */
+  subscriptions(): SubscriptionView[] {
+    return this.#host.outbox.subscriptions()
+  }
+
+  /** What the object has subscribed to elsewhere. */
+  subscribed(): SubscribedView[] {
+    return this.#host.exchange.subscribed.views()
+  }
+
+  /**
+   * Subscribes a method of an object to this one's events: what an operator can do from outside. Answers with the subscription's id.
+   * @param to the receiver, and a public method of it; a token of a saved capability narrows what is reached of it
+   * @throws `INVALID_SUBSCRIPTION`, `INVALID_EVENT_TYPE`, `INVALID_RETRIES`, `TOO_MANY_SUBSCRIPTIONS`
+   */
+  subscribe(pattern: string, to: { noun: string; name: string; method: string; token?: string }, options: HandlerOptions = {}): string {
+    const { noun, name, method, token } = to
+    requireAppNoun(noun)
+    assertOptions(pattern, options)
+    const id = newId('sub', clock, random)
+    const target = { noun, name, method, ...(token !== undefined && { token }) }
+    const retries = toRetryPolicy(options.retries)
+    this.#host.outbox.put({ version: batchVersion, id, pattern, to: target, ordered: options.ordered ?? true, retries }, undefined)
+    return id
+  }
+
+  /** Takes a suspended subscription up again. @throws `SUBSCRIPTION_UNKNOWN` */
+  resumeSubscription(subscriptionId: string): void {
+    this.#host.outbox.resume(subscriptionId)
+  }
+
+  /** Ends a subscription, whoever asked for it; what waits for it is dropped. Answers whether it was there. */
+  endSubscription(subscriptionId: string): boolean {
+    return this.#host.outbox.end(subscriptionId, null)
   }
 
   /** Capabilities that the object has handed out as tokens, newest first. */
@@ -118,9 +178,35 @@ export class Inspector extends RpcTarget {
     return this.#host.issuer.grants.revoke(grantId)
   }
 
-  /** Gives a dead letter to its handler again. @throws `DEAD_LETTER_UNKNOWN`, `HANDLER_GONE` */
-  replay(deadLetterId: string): void {
-    this.#host.outbox.replay(deadLetterId)
+  /** Gives a dead letter to its handler again, or a page of those that a filter means. Answers how many. @throws `DEAD_LETTER_UNKNOWN`, `HANDLER_GONE`, `SUBSCRIPTION_UNKNOWN` */
+  replay(which: string | DeadLetterFilter): number {
+    const { outbox } = this.#host
+    return withLetters(
+      which,
+      (id) => outbox.replay(id),
+      (filter) => outbox.replayAll(pageOf(filter)),
+    )
+  }
+
+  /** Takes a dead letter off the list for good, or a page of them. Answers how many. @throws `DEAD_LETTER_UNKNOWN` */
+  discard(which: string | DeadLetterFilter): number {
+    const { outbox } = this.#host
+    return withLetters(
+      which,
+      (id) => outbox.discard(id),
+      (filter) => outbox.discardAll(pageOf(filter)),
+    )
+  }
+}
+
+/** A filter from outside: only what it may have, as texts. */
+function pageOf(filter: DeadLetterFilter | null | undefined): DeadLetterFilter {
+  const { before, handler, type } = filter ?? {}
+  return {
+    limit: pageLimit(filter),
+    ...(typeof before === 'string' && { before }),
+    ...(typeof handler === 'string' && { handler }),
+    ...(typeof type === 'string' && { type }),
   }
 }
 

@@ -22,6 +22,11 @@ export class Live {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'))
   }
 
+  /** Whether anybody watches, or has lately. */
+  get isWanted(): boolean {
+    return this.#log.isWanted
+  }
+
   /** Tells everybody who watches. Best effort: a watcher that is gone is dropped, and asks for what it has missed when it is back. */
   emit(event: LiveEventBody): void {
     // Addresses in a step's progress are the user's text: what they carry as a token is shown to nobody.

@@ -14,6 +14,7 @@
  */
 import type { Defines, Noun, NounOptions, Remote, Shape } from '../rpc/remote.ts'
 import type { Env } from './env.ts'
+import type { HasEvents } from '../events/on.ts'
 
 /**
  * Nouns that are declared by hand, and every other: a noun that nothing declares is `any`, and no function, because a function from an index
@@ -32,7 +33,11 @@ export type TypedNouns = NounsOf<Cloudflare.MainModule> & BoundNouns & Nouns
 
 /** The classes that a module exports by a capital name, as nouns. Those of the framework are not nouns of the app. */
 export type NounsOf<Module> = {
-  readonly [K in keyof Module as K extends Capitalize<string> ? Exclude<K, `Dotdo${string}`> : never]: Noun<Module[K], Exported<K, Module>>
+  readonly [K in keyof Module as K extends Capitalize<string> ? Exclude<K, `Dotdo${string}`> : never]: Noun<
+    Module[K],
+    Exported<K, Module>,
+    HasEvents
+  >
 }
 
 /** An object of the class that a module exports by a name. An interface, so that an editor shows that name and not the whole definition. */
@@ -46,7 +51,7 @@ export type BoundNouns = {
 type BoundNoun<Binding> =
   Binding extends DurableObjectNamespace<infer Instance>
     ? Instance extends Defines<unknown>
-      ? (id: string, options?: NounOptions) => Remote<Instance>
+      ? (id: string, options?: NounOptions) => Remote<Instance> & HasEvents
       : Untyped
     : Untyped
 

@@ -1,7 +1,9 @@
 /** The user's `this`: fields of its own, the shared methods, the framework's members, and every noun. */
 import type { Duration } from '../base/durations.ts'
-import type { SendOptions } from '../events/event.ts'
+import type { SendOptions, SentEvent } from '../events/event.ts'
 import { createOn, type On } from '../events/on.ts'
+import type { DeadLetterFilter } from '../events/shelf.ts'
+import type { DeadLetter, EventView, SubscribedView, SubscriptionView } from '../base/views.ts'
 import type { MapOptions } from '../journal/map-items.ts'
 import type { ReceivedEvent } from '../journal/signals.ts'
 import type { StepContext, StepOptions } from '../journal/step-options.ts'
@@ -35,8 +37,10 @@ export interface DotdoObject {
   at(instant: number | Date | string): Finish
   /** One run after a delay: `this.after('10m')(fn)`. */
   after(delay: Duration): Finish
-  /** Handlers of events: `this.on.Order.paid(fn)`. */
+  /** Handlers of this object's own events: `this.on.Order.paid(fn)`. Those of another: `this.Orders('eu').on.Order.paid(fn)`. */
   readonly on: On
+  /** What became of events: what was sent, what nobody took, who has subscribed. */
+  readonly events: ObjectEvents
   /**
    * Does `fn`, or sends a graph, once in this run, whatever happens in between: its result is stored under `stepId`, an attempt that fails is repeated with
    * backoff, and after a restart a step that is done is not done again.
@@ -79,6 +83,66 @@ export interface DotdoObject {
   send(type: string, payload?: unknown, options?: SendOptions): string
 }
 
+/** `this.events`: the events of one object, for its own code. */
+export interface ObjectEvents {
+  /** What was sent and is still kept, the latest first, at most `limit` (100). */
+  sent(options?: { limit?: number }): EventView[]
+  /** One event with its payload, while it is kept. */
+  get(eventId: string): SentEvent | undefined
+  /** Events that a handler or a subscriber never took, the latest first: a page of 100, or of `limit`. @throws `DEAD_LETTER_UNKNOWN` for a `before` that is gone */
+  deadLetters(filter?: DeadLetterFilter): DeadLetter[]
+  /**
+   * Gives a dead letter to its handler again, by its id; or a page of those that a filter means. Answers how many.
+   * @throws for an id `DEAD_LETTER_UNKNOWN`, `HANDLER_GONE`, `SUBSCRIPTION_UNKNOWN`
+   */
+  replay(which: string | DeadLetterFilter): number
+  /** Takes a dead letter off the list for good, or a page of them. Answers how many. @throws `DEAD_LETTER_UNKNOWN` */
+  discard(which: string | DeadLetterFilter): number
+  /** Who has subscribed to this object's events. */
+  subscriptions(): SubscriptionView[]
+  /** What this object has subscribed to elsewhere. */
+  subscribed(): SubscribedView[]
+  /** Takes a suspended subscription to this object's events up again. @throws `SUBSCRIPTION_UNKNOWN` */
+  resume(subscriptionId: string): void
+  /** Ends a subscription that this object holds elsewhere. @throws `SUBSCRIPTION_UNKNOWN` */
+  unsubscribe(subscriptionId: string): void
+}
+
+/** Dead letters, by id or by a page of a filter; what both ways in do with them. */
+export function withLetters(
+  which: string | DeadLetterFilter,
+  one: (id: string) => void,
+  page: (filter: DeadLetterFilter) => number,
+): number {
+  if (typeof which !== 'string') return page(which)
+  one(which)
+  return 1
+}
+
+function eventsOf({ outbox, exchange }: ObjectHost): ObjectEvents {
+  return {
+    sent: (options) => outbox.events(options),
+    get: (eventId) => outbox.event(eventId),
+    deadLetters: (filter) => outbox.deadLetters(filter),
+    replay: (which) =>
+      withLetters(
+        which,
+        (id) => outbox.replay(id),
+        (filter) => outbox.replayAll(filter),
+      ),
+    discard: (which) =>
+      withLetters(
+        which,
+        (id) => outbox.discard(id),
+        (filter) => outbox.discardAll(filter),
+      ),
+    subscriptions: () => outbox.subscriptions(),
+    subscribed: () => exchange.subscribed.views(),
+    resume: (id) => outbox.resume(id),
+    unsubscribe: (id) => exchange.subscribed.unsubscribe(id),
+  }
+}
+
 /** The functions that steps of graphs run: one for each graph, so that a step id that is used twice for one graph joins. */
 const graphSteps = new WeakMap<object, () => unknown>()
 
@@ -100,6 +164,7 @@ export function makeSelf(host: ObjectHost, fields: Record<string, unknown>): obj
     at: createAt(declare),
     after: createAfter(declare),
     on: createOn((pattern, fn, options) => host.outbox.subscribe(pattern, fn, options)),
+    events: eventsOf(host),
     do: (fn, options) =>
       host.inRun((run) => run.step((typeof fn === 'object' && fn !== null ? stepOf(fn) : fn) as never, options as never)) as Promise<never>,
     map: (items, fn, options) => host.inRun((run) => run.map(items, fn as never, options as never)) as Promise<never>,
@@ -115,7 +180,7 @@ export function makeSelf(host: ObjectHost, fields: Record<string, unknown>): obj
       if (typeof property !== 'string' || property in target || !/^[A-Z]/.test(property))
         return Reflect.get(target, property, receiver) as unknown
       let noun = nouns.get(property)
-      if (!noun) nouns.set(property, (noun = (id, options) => host.links.user(property, id, options?.jurisdiction)))
+      if (!noun) nouns.set(property, (noun = (id, options) => host.exchange.reference(property, id, options?.jurisdiction)))
       return noun
     },
   })

@@ -3,10 +3,12 @@ import { codeOf } from '../base/errors.ts'
 import { redactText } from '../base/redact.ts'
 import { configureApp, type AppOptions } from './app.ts'
 import { serveClient } from './client-link.ts'
-import { Door, wakeSingletons, type DoorEnv } from './door.ts'
+import { Door, type DoorEnv } from './door.ts'
 import { objectOfPath } from './live-path.ts'
 import { Links, objectAt, placeOf } from './nouns.ts'
 import { clock, linkPorts } from './platform.ts'
+import { takeMessages } from './queues.ts'
+import { wakeSingletons } from './singletons.ts'
 import { serveCatalog, serveBucket } from './tables.ts'
 import { originOf, tracingOf } from './tracing.ts'
 import type { Origin } from '../rpc/origin.ts'
@@ -25,6 +27,7 @@ export interface ServeEnv extends DoorEnv {
 export interface AppHandler {
   fetch(request: Request, env: ServeEnv, ctx: ExecutionContext): Promise<Response>
   scheduled(controller: ScheduledController, env: ServeEnv, ctx: ExecutionContext): Promise<void>
+  queue(batch: MessageBatch, env: ServeEnv, ctx: ExecutionContext): Promise<void>
 }
 
 /**
@@ -59,8 +62,11 @@ export function serve(options: AppOptions = {}): AppHandler {
       }
       return new Response('Not found. Clients connect to /rpc.\n', { status: 404 })
     },
-    async scheduled(_controller, _env, ctx) {
-      await wakeSingletons(new Links(linkPorts('the Worker', (work) => ctx.waitUntil(work))))
+    async scheduled(_controller, env, ctx) {
+      await wakeSingletons(new Links(linkPorts('the Worker', (work) => ctx.waitUntil(work))), env, 'needed')
+    },
+    async queue(batch, _env, ctx) {
+      await takeMessages(batch, new Links(linkPorts('the Worker', (work) => ctx.waitUntil(work))))
     },
   }
 }

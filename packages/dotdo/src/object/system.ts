@@ -1,6 +1,6 @@
 /**
  * The framework's own object. One class, so that an app has one migration to write; what an instance is, its name says: `catalog <BINDING>` holds
- * the tables of one bucket, `tokens` remembers which one-time links were used.
+ * the tables of one bucket, `tokens` remembers which one-time links were used, `singletons` when each of those was woken.
  */
 import { DurableObject } from 'cloudflare:workers'
 import { RpcTarget } from 'capnweb'
@@ -17,6 +17,7 @@ import type { PackedCall } from '../rpc/packed-call.ts'
 import { addressName, bucketBindings } from './buckets.ts'
 import { appOptions } from './app.ts'
 import { linkServerPorts } from './nouns.ts'
+import { SingletonsTarget } from './singletons.ts'
 import { clock, linkPorts, random, sqlStore } from './platform.ts'
 
 /** Versioned, like every stored table: see `migrate`. */
@@ -35,7 +36,11 @@ export class DotdoSystem extends DurableObject {
     const [role, binding] = (ctx.id.name ?? '').split(' ')
     const ports = linkPorts(`DotdoSystem/${ctx.id.name}`, (work) => ctx.waitUntil(work))
     let main: RpcTarget | undefined
-    const open = () => (main ??= role === 'catalog' ? new CatalogTarget(store, binding ?? '') : new TokensTarget(store))
+    const make = () => {
+      if (role === 'catalog') return new CatalogTarget(store, binding ?? '')
+      return role === 'singletons' ? new SingletonsTarget(store, clock) : new TokensTarget(store)
+    }
+    const open = () => (main ??= make())
     this.#link = new LinkServer(open, linkServerPorts(ports), appOptions().limits?.link)
   }
 

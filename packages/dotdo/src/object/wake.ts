@@ -1,14 +1,37 @@
-/** One alarm, many rooms: the object is woken at the soonest instant that any of them asks for. */
+/**
+ * One alarm, many rooms: the object is woken at the soonest instant that any of them asks for.
+ *
+ * An alarm that has to be sooner is set at once, in the commit of what asks for it. One that may be later, or is not needed any more, is left for a
+ * second first: a burst of sends would else set and delete it for each, and each costs more than the send. One that fires too soon changes nothing.
+ */
+import { timer } from './platform.ts'
+
+/** How long an alarm that is sooner than need be is left. */
+const leaveMs = 1000
+
+/** The alarm of one object; see the head of this file. */
 export class Wake {
   #storage: DurableObjectStorage
   #rooms: (() => number | null | undefined)[]
   #setFor: number | null | undefined
   #scheduled = false
+  #leaving = false
 
-  /** @param rooms each tells when it wants to be woken next, epoch milliseconds; `null` or `undefined` for never */
-  constructor(storage: DurableObjectStorage, rooms: (() => number | null | undefined)[]) {
+  #armed: (at: number | null) => void
+
+  /**
+   * @param rooms each tells when it wants to be woken next, epoch milliseconds; `null` or `undefined` for never
+   * @param armed told each time that the alarm was set, to what, or taken away
+   */
+  constructor(storage: DurableObjectStorage, rooms: (() => number | null | undefined)[], armed: (at: number | null) => void = () => {}) {
     this.#storage = storage
     this.#rooms = rooms
+    this.#armed = armed
+  }
+
+  /** What the alarm is set to, epoch milliseconds; `null` where there is none. */
+  get at(): number | null {
+    return this.#setFor ?? null
   }
 
   /** Says that some room's next instant may have changed: looked at once, when the turn's promises have run, inside the same turn's commit. */
@@ -28,13 +51,31 @@ export class Wake {
 
   /** Sets the alarm to the soonest instant, or takes it away. Writes only when that changed. */
   arm(): void {
+    const soonest = this.#soonest()
+    if (soonest === this.#setFor) return
+    const isLater = typeof this.#setFor === 'number' && this.#setFor > Date.now() && (soonest === null || soonest > this.#setFor)
+    if (!isLater) return this.#set(soonest)
+    if (this.#leaving) return
+    this.#leaving = true
+    timer(leaveMs, () => {
+      this.#leaving = false
+      const still = this.#soonest()
+      if (still !== this.#setFor) this.#set(still)
+    })
+  }
+
+  #soonest(): number | null {
     let soonest: number | null = null
     for (const next of this.#rooms) {
       const at = next() ?? null
       if (at !== null && (soonest === null || at < soonest)) soonest = at
     }
-    if (soonest === this.#setFor) return
+    return soonest
+  }
+
+  #set(soonest: number | null): void {
     this.#setFor = soonest
+    this.#armed(soonest)
     // Alarms are part of the turn's commit; a failure to write breaks the output gate and with it the instance.
     void (soonest === null ? this.#storage.deleteAlarm() : this.#storage.setAlarm(Math.max(soonest, Date.now())))
   }

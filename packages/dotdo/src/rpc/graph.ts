@@ -25,7 +25,7 @@ export interface IntendedWrite {
   /** The object whose code would have written, as `Noun/name`. */
   object: string
   /** What would have written: an Iceberg table, or the outbox. */
-  writer: 'iceberg' | 'event'
+  writer: 'iceberg' | 'event' | 'subscription'
   /** The table, as `namespace.table`, or the event's type. */
   target: string
   /** How many rows, or 1 for an event. */

@@ -64,6 +64,7 @@ export class Link implements Start {
   readonly steps: readonly [] = []
   readonly whole: Link = this
   cameBy: CameBy | undefined
+  on: (() => object) | undefined
   #open: () => LinkPeer
   #peer: LinkPeer | undefined
   #ports: LinkClientPorts

@@ -79,6 +79,8 @@ export interface Start {
   readonly steps: readonly Step[]
   /** Of an object that has no name here: the result that it stood in. */
   readonly cameBy: CameBy | undefined
+  /** What `on` is of a reference to an object whose events whoever holds it can subscribe to. */
+  readonly on?: (() => object) | undefined
   /** The link, where all of the object is meant: it can be given to another object as it is. */
   readonly whole: Link | undefined
   /** Records a call (`args` given) or a read. */
@@ -425,6 +427,8 @@ class Ref implements Core, ProxyHandler<() => void> {
       if (property in RpcPromise.prototype) return Reflect.get(prototypeOf(this), property) as unknown
       // The framework's own names are not for whoever holds a stub.
       if (property.startsWith(frameworkPrefix)) return undefined
+      // No definition can have a member of that name.
+      if (property === 'on' && this.path.length === 0 && this.answer instanceof Root && this.answer.link.on) return this.answer.link.on()
       return refOf({ answer: this.answer, path: [...this.path, property] })
     }
     if (property === insideOfRef) return this

@@ -62,9 +62,12 @@ export interface NounOptions {
   jurisdiction?: string
 }
 
-/** A noun, as it stands on `this`: `this.Stage('a')` is a stub of the object of that name. `Class` is what the noun is exported as. */
-export type Noun<Class, Instance = Class> = Class extends abstract new (...args: never[]) => Defines<unknown>
-  ? (id: string, options?: NounOptions) => Remote<Instance>
+/**
+ * A noun, as it stands on `this`: `this.Stage('a')` is a stub of the object of that name. `Class` is what the noun is exported as, `Beside` what its
+ * references have beside the object's own members.
+ */
+export type Noun<Class, Instance = Class, Beside = unknown> = Class extends abstract new (...args: never[]) => Defines<unknown>
+  ? (id: string, options?: NounOptions) => Remote<Instance> & Beside
   : Untyped
 
 /** The names of what can be called or read on a stub. */

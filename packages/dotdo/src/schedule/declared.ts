@@ -7,8 +7,8 @@ import { once, storeRecurrence, type Recurrence } from './recurrence.ts'
 import type { ScheduleRow, ScheduleTable } from './schedule-table.ts'
 
 /**
- * The most schedules that one object declares. Each costs about 0.04 ms and one row read at every start of the object: 10,000 are half a second
- * and a few MB of its 128 (docs/benchmarks.md).
+ * The most schedules that one object declares. What bounds it is the start of the object, which reads a row of each: 10,000 take 0.15 s when they
+ * are new and 0.1 s at each later start, and some MB of the 128 (bench/schedules.ts).
  */
 export const maxSchedules = 10_000
 
@@ -76,6 +76,7 @@ export class Declared {
   #write(find: (id: string) => ScheduleRow | undefined): ScheduleRow[] {
     const pending = this.#pending
     const fresh = new FreshRows(this.#open)
+    const begun: ScheduleRow[] = []
     const written: ScheduleRow[] = []
     for (const [id, { declaration, position, at }] of pending) {
       const found = find(id)
@@ -86,12 +87,17 @@ export class Declared {
       // The jitter may have changed with the policies. What waits for a run goes on waiting.
       const aimed = same && found.nextAt !== null && found.wakeAt === null ? stated : aim(stated, stated.nextAt, this.#open)
       // Most wakes change nothing, and then write nothing: a written row has a price.
-      if (!same || !isEqual(found, aimed)) written.push(aimed)
+      if (!found) begun.push(aimed)
+      else if (!same || !isEqual(found, aimed)) written.push(aimed)
     }
-    this.#store.transaction(() => this.#table.write(written))
+    this.#store.transaction(() => {
+      this.#table.begin(begun)
+      this.#table.write(written)
+    })
     this.#pending = new Map()
-    for (const { id } of written) this.#changed(id)
-    return written
+    const all = [...begun, ...written]
+    for (const { id } of all) this.#changed(id)
+    return all
   }
 
   #freeId(wanted: string): string {

@@ -2,7 +2,7 @@ import type { RunStatus, RunView } from '../base/views.ts'
 import type { ScheduleEvent, ScheduleHandler } from './declaration.ts'
 import { jitterOf } from './policies.ts'
 import type { Instants } from './recurrence.ts'
-import type { ScheduleRow } from './schedule-table.ts'
+import type { DueRow } from './schedule-table.ts'
 
 /** One run that a schedule asks for. Its `runId` is the same however often the same instant is worked out. */
 export interface Firing extends ScheduleEvent {
@@ -54,7 +54,7 @@ export function runIdOf(scheduleId: string, instant: number): string {
  *
  * `row.nextAt` has come, with its jitter: that is the caller's check. Where runs queue, one is taken at a time, the oldest: the others stay due.
  */
-export function takeDue(row: ScheduleRow, instants: Instants, nextAt: number, now: number): Taken {
+export function takeDue(row: DueRow, instants: Instants, nextAt: number, now: number): Taken {
   const { catchUp, catchUpLimit, catchUpWithinMs, jitterMs } = row.policies
   const startsAt = (instant: number) => (jitterMs === 0 ? instant : instant + jitterOf(row.id, instant, jitterMs, instants.next(instant)))
 

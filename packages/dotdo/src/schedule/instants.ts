@@ -1,7 +1,7 @@
 import { jitterOf } from './policies.ts'
 import { openRecurrence, readRecurrence, type Instants } from './recurrence.ts'
 import { Zones } from './zone.ts'
-import type { ScheduleRow } from './schedule-table.ts'
+import type { DueRow, ScheduleRow } from './schedule-table.ts'
 
 /** How many recurrences are held open at the same time, before all are opened anew. */
 const maxOpen = 10_000
@@ -16,15 +16,31 @@ export class OpenRecurrences {
     let instants = this.#opened.get(recurrence)
     if (!instants) {
       if (this.#opened.size >= maxOpen) this.#opened.clear()
-      instants = openRecurrence(readRecurrence(recurrence), this.#zones)
+      instants = remembering(openRecurrence(readRecurrence(recurrence), this.#zones))
       this.#opened.set(recurrence, instants)
     }
     return instants
   }
 }
 
+/** The same instants, with the newest answer remembered: schedules that are due together ask the same of a recurrence that they share. */
+function remembering(instants: Instants): Instants {
+  let [nextOf, previousOf]: [number, number] = [NaN, NaN]
+  let [next, previous]: [number | null, number | null] = [null, null]
+  return {
+    next(instant) {
+      if (instant !== nextOf) [nextOf, next] = [instant, instants.next(instant)]
+      return next
+    },
+    previous(instant) {
+      if (instant !== previousOf) [previousOf, previous] = [instant, instants.previous(instant)]
+      return previous
+    },
+  }
+}
+
 /** A row with its next instant and, by its jitter, the time that one starts. */
-export function aim(row: ScheduleRow, nextAt: number | null, open: OpenRecurrences): ScheduleRow {
+export function aim<Row extends DueRow>(row: Row, nextAt: number | null, open: OpenRecurrences): Row {
   if (nextAt === null || row.status !== 'active') return { ...row, nextAt: null, wakeAt: null }
   const { jitterMs } = row.policies
   const jitter = jitterMs === 0 ? 0 : jitterOf(row.id, nextAt, jitterMs, open.of(row.recurrence).next(nextAt))

@@ -1,5 +1,6 @@
 import type { SqlRow, Store } from '../base/ports.ts'
 import type { PartitionState, RunStatus } from '../base/views.ts'
+import { forRows } from './bulk.ts'
 
 /** A stretch of time that one run answers for, or that many answered for long ago. Epoch ms, `start` inclusive, `end` exclusive. */
 export interface Span {
@@ -101,11 +102,8 @@ export class PartitionTable {
 
   #insert(spans: readonly OwnedSpan[]): void {
     const rows = spans.map((it) => [it.schedule, it.end, it.start, it.state, it.runId, it.backfill, it.again ? 1 : 0])
-    this.#store.sql(
-      `INSERT INTO dotdo_partitions (schedule, end_at, start_at, state, run_id, backfill, again)
-        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6 FROM json_each(?)`,
-      JSON.stringify(rows),
-    )
+    const into = 'INSERT INTO dotdo_partitions (schedule, end_at, start_at, state, run_id, backfill, again) VALUES '
+    forRows(this.#store, rows, (values) => into + values)
   }
 
   /** Says what became of runs. Gives the stretches whose state that has changed; a run whose stretch was cut away has none. */

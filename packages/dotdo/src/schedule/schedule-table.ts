@@ -1,5 +1,6 @@
 import { decodeValue, encodeValue } from '../base/codec.ts'
 import type { SqlRow, Store } from '../base/ports.ts'
+import { forRows } from './bulk.ts'
 import type { SchedulePolicies } from './policies.ts'
 
 /**
@@ -15,7 +16,7 @@ export interface ScheduleRow {
   paused: boolean
   /** The recurrence as the code states it (text of {@link declaredText}): what tells whether it changed. */
   declared: string
-  /** The recurrence that counts, as stored text: the declared one, with a delay turned into its instant. */
+  /** The recurrence that counts, as stored text: the declared one, with a delay turned into its instant. Where they are one, it is stored once. */
   recurrence: string
   pattern: string
   policies: SchedulePolicies
@@ -41,6 +42,24 @@ export interface ScheduleRow {
   changedAt: number
 }
 
+/** What firing reads of a schedule, and changes in it. */
+export type DueRow = Pick<
+  ScheduleRow,
+  | 'id'
+  | 'status'
+  | 'recurrence'
+  | 'policies'
+  | 'nextAt'
+  | 'wakeAt'
+  | 'lastScheduledAt'
+  | 'coveredTo'
+  | 'lastFiredAt'
+  | 'lastRunId'
+  | 'openRun'
+  | 'fired'
+  | 'position'
+>
+
 /** How runs of one schedule have ended. */
 export interface Tally {
   schedule: string
@@ -55,9 +74,6 @@ export interface Tally {
 export const retiredKeptMs = 90 * 86_400_000
 /** How many retired schedules are remembered: the newest. As many as one object declares, so that a deploy without them forgets none. */
 export const retiredKept = 10_000
-
-/** Rows that one statement writes: their JSON stays far below the 2 MB of a value. */
-const rowsAtOnce = 500
 
 const columns = [
   'id',
@@ -80,12 +96,25 @@ const columns = [
   'fired',
 ]
 
-const written = `INSERT OR REPLACE INTO dotdo_schedules (${columns.join(', ')})
-  SELECT ${columns.map((_, index) => `value ->> ${index}`).join(', ')} FROM json_each(?)`
+const dueColumns =
+  'id, declared, recurrence, policies, next_at, wake_at, last_scheduled_at, covered_to, last_fired_at, last_run_id, open_run, fired, position'
+
+const written = `INSERT OR REPLACE INTO dotdo_schedules (${columns.join(', ')}) VALUES `
+
+/** A row that nothing has happened to yet: what is left out is as the table fills it in. */
+const begun = `INSERT INTO dotdo_schedules (${columns.slice(3, 9).join(', ')}, covered_to, position, changed_at, id, status, paused) VALUES `
+
+const firedRows = `UPDATE dotdo_schedules SET next_at = new.a, wake_at = new.b, last_scheduled_at = new.c, covered_to = new.d,
+    last_fired_at = new.e, last_run_id = new.f, open_run = new.g, fired = new.h
+  FROM (SELECT value ->> 0 AS id, value ->> 1 AS a, value ->> 2 AS b, value ->> 3 AS c, value ->> 4 AS d, value ->> 5 AS e, value ->> 6 AS f,
+    value ->> 7 AS g, value ->> 8 AS h FROM json_each(?)) AS new
+  WHERE dotdo_schedules.id = new.id`
 
 /** The rows of an object's schedules: reads and writes, no decisions. Transactions are the caller's. */
 export class ScheduleTable {
   readonly #store: Store
+  /** Policies by their text: thousands of schedules have few. */
+  readonly #policies = new Map<string, SchedulePolicies>()
 
   constructor(store: Store) {
     this.#store = store
@@ -93,28 +122,42 @@ export class ScheduleTable {
 
   read(id: string): ScheduleRow | undefined {
     const [row] = this.#store.sql('SELECT * FROM dotdo_schedules WHERE id = ?', id)
-    return row && fromSql(row)
+    return row && this.#fromSql(row)
   }
 
   /** All there are, retired ones too. */
   all(): ScheduleRow[] {
-    return this.#store.sql('SELECT * FROM dotdo_schedules').map(fromSql)
+    return this.#store.sql('SELECT * FROM dotdo_schedules').map((row) => this.#fromSql(row))
   }
 
   /** In order of declaration. */
   withStatus(status: ScheduleStatus): ScheduleRow[] {
-    return this.#store.sql('SELECT * FROM dotdo_schedules WHERE status = ? ORDER BY position, id', status).map(fromSql)
+    return this.#store.sql('SELECT * FROM dotdo_schedules WHERE status = ? ORDER BY position, id', status).map((row) => this.#fromSql(row))
   }
 
-  /** Those that start at or before `now`, soonest first. */
-  due(now: number, limit: number): ScheduleRow[] {
+  /** Those that start at or before `now`, soonest first: in the order of the index, so that the first of thousands cost no more than themselves. */
+  due(now: number, limit: number): DueRow[] {
     return this.#store
       .sql(
-        `SELECT * FROM dotdo_schedules WHERE status = 'active' AND paused = 0 AND wake_at <= ? ORDER BY wake_at, position LIMIT ?`,
+        `SELECT ${dueColumns} FROM dotdo_schedules WHERE status = 'active' AND paused = 0 AND wake_at <= ? ORDER BY wake_at LIMIT ?`,
         now,
         limit,
       )
-      .map(fromSql)
+      .map((row) => ({
+        id: String(row.id),
+        status: 'active',
+        recurrence: String(row.recurrence || row.declared),
+        policies: this.#readPolicies(String(row.policies)),
+        nextAt: row.next_at as number | null,
+        wakeAt: row.wake_at as number | null,
+        lastScheduledAt: row.last_scheduled_at as number | null,
+        coveredTo: row.covered_to as number | null,
+        lastFiredAt: row.last_fired_at as number | null,
+        lastRunId: row.last_run_id as string | null,
+        openRun: row.open_run as string | null,
+        fired: Number(row.fired),
+        position: Number(row.position),
+      }))
   }
 
   /** Moves the start of the next window behind one that it lies in. */
@@ -151,10 +194,45 @@ export class ScheduleTable {
     return row?.wake == null ? null : Number(row.wake)
   }
 
-  /** Writes whole rows, many in one statement. */
+  /** Writes whole rows. */
   write(rows: readonly ScheduleRow[]): void {
-    for (let from = 0; from < rows.length; from += rowsAtOnce)
-      this.#store.sql(written, JSON.stringify(rows.slice(from, from + rowsAtOnce).map(toSql)))
+    forRows(this.#store, rows.map(toSql), (values) => written + values)
+  }
+
+  /** Writes rows of ids that the table does not have, to which nothing has happened yet. */
+  begin(rows: readonly ScheduleRow[]): void {
+    const narrow = rows.map((row) => [...toSql(row).slice(3, 9), row.coveredTo, row.position, row.changedAt, row.id])
+    forRows(this.#store, narrow, (values) => begun + values, `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'active', 0)`)
+  }
+
+  /** Writes what firing changes in rows; as JSON, which for updates measured twice as fast as rows of values. */
+  fired(rows: readonly DueRow[]): void {
+    if (rows.length === 0) return
+    const told = rows.map((it) => [
+      it.id,
+      it.nextAt,
+      it.wakeAt,
+      it.lastScheduledAt,
+      it.coveredTo,
+      it.lastFiredAt,
+      it.lastRunId,
+      it.openRun,
+      it.fired,
+    ])
+    this.#store.sql(firedRows, JSON.stringify(told))
+  }
+
+  #fromSql(row: SqlRow): ScheduleRow {
+    return fromSql(row, this.#readPolicies(String(row.policies)))
+  }
+
+  #readPolicies(text: string): SchedulePolicies {
+    let policies = this.#policies.get(text)
+    if (!policies) {
+      if (this.#policies.size >= 1000) this.#policies.clear()
+      this.#policies.set(text, (policies = decodeValue(text) as SchedulePolicies))
+    }
+    return policies
   }
 
   /** Forgets retired rows that are older than {@link retiredKeptMs}, and all but the newest {@link retiredKept}. Gives their ids. */
@@ -176,7 +254,7 @@ function toSql(row: ScheduleRow): (string | number | null)[] {
     row.status,
     row.paused ? 1 : 0,
     row.declared,
-    row.recurrence,
+    row.recurrence === row.declared ? '' : row.recurrence,
     row.pattern,
     encodeValue(row.policies),
     row.nextAt,
@@ -193,15 +271,15 @@ function toSql(row: ScheduleRow): (string | number | null)[] {
   ]
 }
 
-function fromSql(row: SqlRow): ScheduleRow {
+function fromSql(row: SqlRow, policies: SchedulePolicies): ScheduleRow {
   return {
     id: String(row.id),
     status: row.status as ScheduleStatus,
     paused: row.paused === 1,
     declared: String(row.declared),
-    recurrence: String(row.recurrence),
+    recurrence: String(row.recurrence || row.declared),
     pattern: String(row.pattern),
-    policies: decodeValue(String(row.policies)) as SchedulePolicies,
+    policies,
     nextAt: row.next_at as number | null,
     wakeAt: row.wake_at as number | null,
     lastScheduledAt: row.last_scheduled_at as number | null,

@@ -13,7 +13,7 @@ import { aim, beforeNow, OpenRecurrences } from './instants.ts'
 import { PartitionTable, type Outcome, type OwnedSpan } from './partition-table.ts'
 import { viewsOf, windowsOf, type Window } from './partitions.ts'
 import { readRecurrence } from './recurrence.ts'
-import { ScheduleTable, type ScheduleRow, type Tally } from './schedule-table.ts'
+import { ScheduleTable, type DueRow, type ScheduleRow, type Tally } from './schedule-table.ts'
 import { migrations } from './tables.ts'
 
 /** What a {@link Scheduler} stands on. */
@@ -153,7 +153,7 @@ export class Scheduler {
       this.#settleRuns()
       const now = this.#clock.now()
       const taken: Firing[] = []
-      const rows: ScheduleRow[] = []
+      const rows: DueRow[] = []
       const fold: string[] = []
       for (const row of this.#table.due(now, this.#settled ? maxFiringsAtOnce : -1)) {
         if (taken.length >= maxFiringsAtOnce) break
@@ -163,7 +163,7 @@ export class Scheduler {
         rows.push(after)
         if (Math.floor(after.fired / foldEvery) > Math.floor(row.fired / foldEvery)) fold.push(row.id)
       }
-      this.#table.write(rows)
+      this.#table.fired(rows)
       this.#partitions.lay(taken.filter(({ window }) => window.start < window.end).map(spanOf))
       for (const id of fold) this.#partitions.fold(id)
       taken.sort((a, b) => a.scheduledAt - b.scheduledAt)
@@ -349,7 +349,7 @@ export class Scheduler {
   }
 
   /** What one schedule that is due fires, put with `taken`, and its row as it is then. Runs to end are put with `cancelled`. */
-  #take(row: ScheduleRow, handler: ScheduleHandler, now: number, taken: Firing[], cancelled: string[]): ScheduleRow {
+  #take(row: DueRow, handler: ScheduleHandler, now: number, taken: Firing[], cancelled: string[]): DueRow {
     const { overlapRuns } = row.policies
     if (row.nextAt === null) return row
     const open = row.openRun !== null && statusOf(this.#runs, row.openRun) === 'running' ? row.openRun : null

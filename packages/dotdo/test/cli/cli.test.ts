@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { commands, runCommandLine } from '../../src/cli/cli.ts'
+import type { BackfillView } from '../../src/base/views.ts'
+import { backfillLines, readStates } from '../../src/cli/commands/backfill.ts'
 import { readSince } from '../../src/cli/commands/runs.ts'
 import { scheduleTable } from '../../src/cli/commands/schedules.ts'
 import { width } from '../../src/cli/text.ts'
@@ -63,9 +65,19 @@ describe('what makes no sense is refused with 2, and asks no app', () => {
     [['runs', '--since', 'yesterday'], '--since yesterday is no time.'],
     [['runs', '--limit', '0'], '--limit 0 will not do.'],
     [['run'], 'Something is missing'],
-    [['run', 'x', '--wait', '--cancel'], '--wait and --cancel are two commands'],
+    [['run', 'x', '--cancel', '--retry'], '--cancel and --retry are two commands'],
     [['trigger', 'Pipeline/main'], 'Something is missing: npx dotdo trigger NOUN/ID SCHEDULE.'],
     [['trigger', 'pipeline', 'daily'], '"pipeline" names no object'],
+    [['run', 'x', '--retry', '--accept'], '--retry and --accept are two commands'],
+    [['backfill', 'A/b'], 'Something is missing: npx dotdo backfill NOUN/ID SCHEDULE [FROM TO].'],
+    [['backfill', 'A/b', 'daily', '2026-01-01'], 'Say from when to when'],
+    [['backfill', 'A/b', 'daily', '--dry-run'], 'Say from when to when'],
+    [['backfill', 'A/b', 'daily', '2026-01-01', '2026-01-02', '--cancel', 'x'], '--cancel ends a backfill'],
+    [
+      ['backfill', 'A/b', 'daily', '2026-01-01', '2026-01-02', '--take', 'missing,runing'],
+      '--take runing is none of missing, failed, stale, done',
+    ],
+    [['backfill', 'A/b', 'daily', '2026-01-01', '2026-01-02', '--concurrency', '101'], 'from 1 to 100'],
     [['schedules', '--pause', 'daily'], 'Say of which object'],
     [['schedules', 'A/b', '--pause', 'x', '--resume', 'x'], 'two commands'],
     [['dev', '--config', 'nowhere.toml'], 'nowhere.toml'],
@@ -120,7 +132,7 @@ test('schedules have their next instants one below the other, on their own clock
     lastFiredAt: noon - 3_600_000,
     lastRunId: 'daily@x',
   }
-  const paused = { ...schedule, scheduleId: 'hourly', paused: true, next: [] }
+  const paused = { ...schedule, scheduleId: 'hourly', paused: true, next: [], lastStatus: 'failed' as const, failures: 3 }
   expect(
     scheduleTable(
       [
@@ -132,10 +144,47 @@ test('schedules have their next instants one below the other, on their own clock
       look(),
     ),
   ).toEqual([
-    'SCHEDULE  PATTERN             ZONE           STATE   NEXT                 IN       LAST     LAST RUN',
-    'daily     every day at 02:00  Europe/Zurich          2026-11-24 02:00:00  in 13 h  1 h ago  daily@x',
+    'SCHEDULE  PATTERN             ZONE           STATE   NEXT                 IN       LAST                          LAST RUN',
+    'daily     every day at 02:00  Europe/Zurich          2026-11-24 02:00:00  in 13 h  1 h ago                       daily@x',
     '                                                     2026-11-25 02:00:00  in 1 d',
-    'hourly    every day at 02:00  Europe/Zurich  paused                                1 h ago  daily@x',
+    'hourly    every day at 02:00  Europe/Zurich  paused                                ✗ 1 h ago, 3 failed in a row  daily@x',
   ])
   for (const line of scheduleTable([{ object: 'P/m', schedule }], 3, noon, look(60))) expect(width(line)).toBeLessThanOrEqual(60)
+})
+
+describe('a backfill', () => {
+  const view: BackfillView = {
+    backfillId: 'bf_1',
+    scheduleId: 'daily',
+    status: 'running',
+    from: noon - 10 * 86_400_000,
+    to: noon,
+    takes: ['missing'],
+    upTo: noon - 5 * 86_400_000,
+    windows: 10,
+    running: 2,
+    concurrency: 2,
+    done: 3,
+    failed: 1,
+    cancelled: 0,
+    passed: 1,
+    startedAt: noon - 60_000,
+  }
+
+  test('is a bar with how its windows ended', () => {
+    expect(backfillLines(view, noon, look())).toEqual([
+      'bf_1 of daily',
+      '2026-11-13 12:00:00Z to 2026-11-23 12:00:00Z, begun 1 min ago',
+      '██████████░░░░░░░░░░  running  5 of 10 windows, 3 done, 1 failed, 1 left as they were, 2 running',
+    ])
+    const { windows: _, ...endless } = view
+    expect(backfillLines({ ...endless, upTo: noon - 86_400_000 }, noon, look())[2]).toMatch(/^█{18}░░ {2}running {2}5 windows/)
+    expect(backfillLines({ ...view, status: 'done', windows: 0, failed: 0 }, noon, look())[2]).toMatch(/^█{20} {2}done/)
+    for (const line of backfillLines(view, noon, look(60))) expect(width(line)).toBeLessThanOrEqual(60)
+  })
+
+  test('takes windows in the states that are named', () => {
+    expect([readStates(undefined), readStates('missing, done')]).toEqual([undefined, ['missing', 'done']])
+    expect(() => readStates('runing')).toThrow('is none of missing, failed, stale, done')
+  })
 })

@@ -88,6 +88,10 @@ test('a line says when, where, what, how long, and why', () => {
   expect(entryLine(entry, true, look())).toBe('12:00:00.000  ✗ step.failed  load  50 ms  attempt 2  LOAD_FAILED: dry  of r1')
   expect(width(entryLine(entry, false, look(60)))).toBeLessThanOrEqual(60)
   expect(entryLine(entry, true, look(Infinity, true))).toContain('\u001b[31m✗ step.failed\u001b[0m')
+  const ended = entryOf(object, live({ type: 'run.failed', run: run({ status: 'failed', error }) }))
+  expect(entryLine(ended, true, look())).toBe(`12:00:00.000  ✗ run.failed  schedule daily  4.0 s  LOAD_FAILED: dry  ${run().runId}`)
+  // What is cut off first says least.
+  expect(entryLine(ended, true, look(70))).toContain('LOAD_FAILED: dry')
   expect(entryLine(entryOf(object, live({ type: 'event.sent', eventId: 'e', eventType: 'Order.paid' })), true, look())).toBe(
     '12:00:00.000  • event.sent  Order.paid',
   )

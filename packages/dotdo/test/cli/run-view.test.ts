@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { RunView } from '../../src/base/views.ts'
-import { markOf, runTable, runTree, stepFacts, targetText, timeBar } from '../../src/cli/run-view.ts'
+import { markOf, runTable, runTree, stateOf, stepFacts, targetText, timeBar } from '../../src/cli/run-view.ts'
 import { width } from '../../src/cli/text.ts'
 import { look, noon, run, step } from './machine.ts'
 
@@ -66,6 +66,39 @@ describe('one run', () => {
         for (const line of runTree({ object, run: all }, noon, look(columns))) expect(width(line)).toBeLessThanOrEqual(columns)
       }),
     )
+  })
+
+  test('has the attempts that failed before below their step', () => {
+    const attempts = [
+      { attempt: 1, startedAt: noon, endedAt: noon + 1, error: failed },
+      { attempt: 2, startedAt: noon + 2 },
+      { attempt: 3, startedAt: noon + 4, endedAt: noon + 5 },
+    ]
+    const lines = (more: object) =>
+      runTree({ object, run: run({ steps: [step('load', 0, 4000, { attempt: 3, attempts, ...more })] }) }, noon, look(100)).slice(4)
+    expect(lines({})).toEqual(['     attempt 1: LOAD_FAILED: the lake is dry', '     attempt 2: was cut short'])
+    const last = { ...attempts[2]!, error: failed }
+    expect(lines({ status: 'failed', error: failed, attempts: [...attempts.slice(0, 2), last] })).toEqual([
+      '     attempt 1: LOAD_FAILED: the lake is dry',
+      '     attempt 2: was cut short',
+      '     LOAD_FAILED: the lake is dry',
+    ])
+  })
+
+  test('says what it waits for, what was undone, and who waits for it', () => {
+    const { endedAt: _, ...open } = run({ status: 'running', parked: { until: noon + 9 }, parent: { runId: 'run_1', stepId: 'child' } })
+    const waiting = step('approval', 0, undefined, { status: 'waiting', kind: 'wait', waitsFor: 'Order.approved' })
+    const lines = runTree(
+      { object, run: { ...open, steps: [waiting, step('nap', 0, undefined, { status: 'waiting', kind: 'sleep' })] } },
+      noon,
+      look(),
+    )
+    expect(lines[1]).toMatch(/, for child of run_1$/)
+    expect(lines[2]).toBe('◌ parked for 0 ms')
+    expect(lines[3]).toMatch(/waits for Order\.approved$/)
+    expect(lines[4]).toMatch(/asleep$/)
+    expect(stateOf({ ...open, undoing: true })).toBe('undoing')
+    expect(stepFacts(step('x', 0, 1, { undo: 'undone' }))).toEqual(['undone'])
   })
 
   test('of an app that is newer shows a state by its name', () => {

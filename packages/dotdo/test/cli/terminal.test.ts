@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { DotdoError } from '../../src/base/errors.ts'
-import { errorLine, errorText, exitCodeOf } from '../../src/cli/failure.ts'
+import { errorLine, errorText, exitCodeOf, lostReason, notReached } from '../../src/cli/failure.ts'
 import { wantsColor } from '../../src/cli/paint.ts'
 import { recorded } from './machine.ts'
 
@@ -82,6 +82,18 @@ describe('an error', () => {
     expect(errorText(new TypeError('x is not a function')).stack).toContain('terminal.test.ts')
     expect(errorText(new DotdoError('RUN_UNKNOWN', 'no such run'))).toEqual({ message: 'RUN_UNKNOWN: no such run', stack: undefined })
     expect(errorText(new DotdoError('USAGE_INVALID', 'no such option')).message).toBe('no such option')
+  })
+
+  test('of a connection says its reason to people, without what is said to programs', () => {
+    const told = 'The session of this reference is gone: it did not open. Take a new reference, by connect().'
+    expect([lostReason(told), lostReason('closed with 1006')]).toEqual(['it did not open', 'closed with 1006'])
+    const error = notReached(told)
+    expect(error).toMatchObject({
+      code: 'LINK_LOST',
+      message: expect.stringMatching(/^The app was not reached.*: it did not open\. Is it/) as string,
+    })
+    expect(notReached(error.message, error)).toBe(error)
+    expect(exitCodeOf(notReached(told))).toBe(3)
   })
 
   test('for programs is its record with the exit code', () => {

@@ -2,19 +2,25 @@ import { describe, expect, test } from 'vitest'
 import { createHash } from 'node:crypto'
 import { DotdoError } from '../../src/base/errors.ts'
 import { outboxMigrations } from '../../src/events/tables.ts'
+import { subscriptionMigrations } from '../../src/events/subscription-tables.ts'
 import { Outbox } from '../../src/events/outbox.ts'
 import { Bench } from './harness.ts'
 
 const dayMs = 86_400_000
 
 describe('the tables', () => {
-  test('the definitions of version 1 are those that were released: a change is a new version', () => {
+  test('the definitions are those that were released: a change is a new version', () => {
     const hashes = outboxMigrations.map((statements) => createHash('sha256').update(JSON.stringify(statements)).digest('hex'))
-    expect(hashes).toEqual(['5a9e011b5c6d9ec7349eb85bbdf2823f47fd4b13b3d4c4c1c07fa579a1f045a4'])
+    expect(hashes).toEqual([
+      '5a9e011b5c6d9ec7349eb85bbdf2823f47fd4b13b3d4c4c1c07fa579a1f045a4',
+      '642f25f5191cdc2ead1e0a4e2a268bbf32aa61a269e07439d58b6796c1e1e086',
+    ])
+    const others = subscriptionMigrations.map((statements) => createHash('sha256').update(JSON.stringify(statements)).digest('hex'))
+    expect(others).toEqual(['cd1648cca9e12ddfc92016930572a127c2486157aa18a1d445848f3d0e557230'])
   })
   test('tables of a later release are refused', () => {
     const bench = new Bench()
-    bench.store.sql("UPDATE dotdo_versions SET version = 2 WHERE room = 'events'")
+    bench.store.sql("UPDATE dotdo_versions SET version = 99 WHERE room = 'events'")
     expect(() => bench.restart()).toThrow(expect.objectContaining({ code: 'STATE_TOO_NEW' }))
   })
   test('a send with one handler is two inserts, and its delivery one delete and one update', async () => {

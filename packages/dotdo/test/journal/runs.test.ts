@@ -515,6 +515,32 @@ describe('what people see', () => {
   })
 })
 
+describe('what other rooms ask of runs', () => {
+  test('is where they stand, many at once; what is not there is absent', async () => {
+    const { journal } = new TestObject({ main: () => 1, fail: () => Promise.reject(new Error('no')) })
+    for (const runId of ['a', 'b', 'c']) journal.start({ runId, target: method(runId === 'b' ? 'fail' : 'main'), args: [] })
+    await Promise.allSettled([journal.launch('a'), journal.launch('b')])
+    expect(journal.statuses(['a', 'b', 'c', 'd'])).toEqual(
+      new Map([
+        ['a', 'done'],
+        ['b', 'failed'],
+        ['c', 'running'],
+      ]),
+    )
+    expect(journal.statuses([])).toEqual(new Map())
+  })
+
+  test('is which there are of one name, the last first, page by page, and none of another name', () => {
+    const { journal } = new TestObject({ main: () => 1 })
+    for (const runId of ['nightly@1', 'nightly@3', 'nightly@2', 'night@9', 'nightly!@9', 'o@1'])
+      journal.start({ runId, target: method('main'), args: [] })
+    const ids = (page?: { limit?: number; before?: string }) => journal.runsNamed('nightly@', page).map((it) => it.runId)
+    expect(ids()).toEqual(['nightly@3', 'nightly@2', 'nightly@1'])
+    expect(ids({ limit: 2 })).toEqual(['nightly@3', 'nightly@2'])
+    expect(ids({ limit: 2, before: 'nightly@2' })).toEqual(['nightly@1'])
+  })
+})
+
 describe('pruning', () => {
   test('removes ended runs with all they own, in bites, and nothing else', async () => {
     const rows = Array.from({ length: 20_000 }, (_, id) => ({ id, text: 'x'.repeat(100) }))

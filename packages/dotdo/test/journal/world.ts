@@ -316,7 +316,8 @@ export class World {
       ...(this.version !== undefined && { codeVersion: this.version }),
       ...(this.#deploys && { deployPolicy: this.#deploys.policy }),
       wake: () => this.#resumeSoon(life),
-      enter: (execution, work) => this.context.run(execution, work),
+      // Nothing of a dead incarnation runs, though it touched no table since.
+      enter: (execution, work) => (life.alive ? this.context.run(execution, work) : (new Promise(() => {}) as never)),
       observe: (event) => {
         if (life.alive && event.type === 'step.done') this.#done.add(`${event.runId}/${event.step.stepId}`)
       },

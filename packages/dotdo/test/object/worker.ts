@@ -4,6 +4,7 @@ import { DO, DotdoError, extract, graph, IcebergWriter, serve } from '../../src/
 
 export { Keeper, Shelf } from './authority-app.ts'
 export { Almanac } from './schedules-app.ts'
+export { Bills, Shop } from './events-app.ts'
 export { DotdoEntrypoint, DotdoSystem } from '../../src/index.ts'
 export { Orders } from './runs-app.ts'
 export { Streamer } from './streamer.ts'
@@ -200,6 +201,7 @@ export const Abyss = DO.extend({
 
 export default serve({
   limits: { depth: { callDepth: 6, callDepthEnd: 40 } },
-  singletons: { Pipeline: ['main'] },
+  singletons: { Pipeline: ['main'], Almanac: ['forever'] },
+  queues: { orders: { to: 'Shop/queued' }, raw: { to: 'Shop/queued', type: 'Order.received' } },
   sources: { 'data-lake': 'R2_BUCKET', users: 's3://data-lake/users/' },
 })

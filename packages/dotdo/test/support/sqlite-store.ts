@@ -101,7 +101,7 @@ function placesOf(statement: string): number {
 }
 
 function asRow(row: Record<string, unknown>): SqlRow {
-  const plain: Record<string, unknown> = { ...row }
-  for (const name in plain) if (typeof plain[name] === 'bigint') plain[name] = Number(plain[name])
+  const plain: Record<string, unknown> = {}
+  for (const name in row) plain[name] = typeof row[name] === 'bigint' ? Number(row[name]) : row[name]
   return plain as SqlRow
 }

@@ -18,6 +18,8 @@ export const run: Command = {
   options: {
     wait: { help: 'until it has ended; 1 where it has failed or was cancelled' },
     cancel: { help: 'ends it: what waits is aborted, later steps are refused' },
+    retry: { help: 'takes up one that failed, was cancelled or is held; what is done stays done' },
+    accept: { help: 'lets one that is held go on with the code that runs now' },
   },
   about:
     'The beginning of an id is enough where one run has it. Without NOUN/ID the run is looked for in all objects that the app declares as singletons.',
@@ -25,14 +27,23 @@ export const run: Command = {
     ['npx dotdo run $RUN', 'its steps'],
     ['npx dotdo run Pipeline/main $RUN --wait', 'until it has ended'],
     ['npx dotdo run Pipeline/main $RUN --json', 'as one object'],
+    ['npx dotdo run Pipeline/main $FAILED --retry', 'takes up one that has failed'],
   ],
   asksApp: true,
   async run({ positionals, has }, context) {
-    if (has('wait') && has('cancel')) throw usageError('--wait and --cancel are two commands: cancel the run, then look at it.')
+    const acts = (['cancel', 'retry', 'accept'] as const).filter((act) => has(act))
+    if (acts.length > 1) throw usageError(`--${acts.join(' and --')} are two commands.`)
     const app = await context.connect()
     const { object, runId } = await findRun(app, positionals)
-    if (has('cancel')) await inspect(app, object, (inspector) => inspector.cancelRun(runId))
-    if (has('wait')) return showEnd(app, object, () => Promise.resolve(runId), context)
+    const act = () =>
+      inspect(app, object, async (inspector) => {
+        if (acts[0] === 'cancel') await inspector.cancelRun(runId)
+        if (acts[0] === 'retry') await inspector.retryRun(runId)
+        if (acts[0] === 'accept') await inspector.acceptRun(runId)
+        return runId
+      })
+    if (has('wait')) return showEnd(app, object, act, context)
+    await act()
     showRun(object, await inspect(app, object, (inspector) => inspector.run(runId)), context)
     return exit.fine
   },

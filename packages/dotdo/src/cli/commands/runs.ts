@@ -9,7 +9,7 @@ import { runTable, type RunOf } from '../run-view.ts'
 import type { AnyApp, AppStub } from '../../client/connect.ts'
 import type { ObjectName } from '../arguments.ts'
 
-const states = ['running', 'done', 'failed', 'cancelled'] as const satisfies readonly RunStatus[]
+const states = ['running', 'done', 'failed', 'cancelled', 'held'] as const satisfies readonly RunStatus[]
 
 /** Runs that one question asks for, and questions for one object: what is further back is not looked for. */
 const page = 500

@@ -4,6 +4,7 @@ import { readNumber } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
 import { inspect, nameOf, objectsOf } from '../objects.ts'
+import { markOf } from '../run-view.ts'
 import { table, type Cell, type Look } from '../table.ts'
 import { instant, relative } from '../text.ts'
 
@@ -54,6 +55,15 @@ export const schedules: Command = {
   },
 }
 
+/** When it fired last, how that run ended, and how many have failed in a row. */
+function lastCell({ lastFiredAt, lastStatus, failures }: ScheduleView, now: number): Cell {
+  if (lastFiredAt === undefined) return ''
+  const when = relative(lastFiredAt, now)
+  if (lastStatus === undefined) return when
+  const { mark, color } = markOf(lastStatus)
+  return { text: `${mark} ${when}${failures !== undefined && failures > 1 ? `, ${failures} failed in a row` : ''}`, color }
+}
+
 /** Schedules as a table: of each the next instants on its own clock, one below the other. */
 export function scheduleTable(
   all: readonly { object: string; schedule: ScheduleView }[],
@@ -63,10 +73,10 @@ export function scheduleTable(
 ): string[] {
   const objects = new Set(all.map(({ object }) => object))
   const rows = all.flatMap(({ object, schedule }): Cell[][] => {
-    const { scheduleId, pattern, timeZone, paused, next, lastRunId, lastFiredAt } = schedule
+    const { scheduleId, pattern, timeZone, paused, next, lastRunId } = schedule
     const times = next.slice(0, instants).map((at) => [instant(at, timeZone), relative(at, now)])
     const [first = [paused ? '' : 'never', '']] = times
-    const last = lastFiredAt === undefined ? '' : relative(lastFiredAt, now)
+    const last = lastCell(schedule, now)
     return [
       [
         objects.size > 1 ? object : '',

@@ -1,0 +1,303 @@
+/**
+ * Owns: which lanes that take whole batches (subscriptions of other objects, sinks) may have work, and which batches are under way. All of it is
+ * memory: a new incarnation reads the lanes from the tables and starts with nothing under way.
+ *
+ * C1. With order one batch of a lane is under way at a time, and begins with the oldest event that has not ended. One that waits for another
+ *     attempt holds the lane.
+ * C2. What a receipt says is the commit point: handled events are taken off, failed ones wait for another attempt or die. A batch without a
+ *     receipt is sent again; its receiver knows what it has handled.
+ * C3. What does not get through is no attempt of its events: the route decides when to try again, and when to give up.
+ * C4. Later events pass a dead letter by only in batches that say so, so a receiver can tell what it has never handled from what it has.
+ * C5. A lane with events and without a route is emptied into the dead letters.
+ */
+import { DotdoError, fromErrorRecord, isRetryable, type ErrorRecord } from '../base/errors.ts'
+import type { Clock, Random } from '../base/ports.ts'
+import type { LiveEventBody } from '../base/views.ts'
+import type { EventRow, Receipt } from './batch.ts'
+import { storableError } from './error-record.ts'
+import { patienceMs, watchdogAt, type OutboxLimits } from './limits.ts'
+import { longestDelayMs, retryDelayMs, type RetryPolicy } from './retry.ts'
+import type { Loaded, Look, OutboxTables } from './tables.ts'
+
+/** A batch as a route is given it. */
+export interface Parcel {
+  readonly events: readonly EventRow[]
+  readonly skipped: readonly (readonly [seq: number, revived: number])[]
+  readonly floor: number
+  readonly again: boolean
+  readonly tried: boolean
+}
+
+/** Where the events of a lane go. */
+export interface Route {
+  readonly ordered: boolean
+  readonly retries: RetryPolicy
+  /** Not before this instant, epoch milliseconds. `undefined`: not until something changes. */
+  readonly dueAt: number | undefined
+  /** Events of one batch, where fewer are taken than the limits say. */
+  readonly most?: number
+  /** Whether the receiver has to be told of dead letters. */
+  readonly tells: boolean
+  /** Keeps which events a batch has, so that it comes again as it was; of routes that know a batch by its key. With order only. */
+  readonly fixed?: { read(): readonly number[] | undefined; write(seqs: readonly number[] | undefined): void }
+  /** Gives a batch to its receiver. Rejects when it did not get through as a whole. */
+  deliver(parcel: Parcel): Promise<Receipt>
+  /** A batch got through. */
+  reached(): void
+  /** A batch did not get through, as {@link Route.deliver} said or because no answer came. */
+  unreached(thrown: unknown): void
+  /** The receiver says that it knows of no such subscription. */
+  gone(): void
+}
+
+/** What a courier needs of its surroundings. */
+export interface CourierPorts {
+  readonly clock: Clock
+  readonly random: Random
+  /** The route of a lane, `undefined` where it has none any more. */
+  route(lane: string): Route | undefined
+  /** The error of events whose lane has no route. */
+  ended(lane: string): DotdoError
+  observe?(event: LiveEventBody): void
+  wake?(): void
+}
+
+interface Under {
+  readonly seqs: readonly number[]
+  readonly since: number
+  /** Gives up waiting for the answer. */
+  abandon(): void
+}
+
+interface Lane {
+  readonly id: string
+  readonly underWay: Set<Under>
+  /** The last batch did not come back. */
+  again: boolean
+  /** An event of the last batch failed: the next has one alone, so that one cannot hold up others for longer than it must. */
+  careful: boolean
+}
+
+/** How many batches of one lane without order are under way at once. */
+const atOnceUnordered = 4
+/** Dead letters that one batch tells of. */
+const mostSkipped = 500
+/** How long a receiver that is at work is left alone before it is asked again. */
+const openDelayMs = 1000
+
+/** Delivery by batches; see the head of this file for what it owns. */
+export class Courier {
+  readonly #tables: OutboxTables
+  readonly #ports: CourierPorts
+  readonly #limits: OutboxLimits
+  readonly #lanes = new Map<string, Lane>()
+  #atOnce = 0
+
+  constructor(tables: OutboxTables, ports: CourierPorts, limits: OutboxLimits) {
+    this.#tables = tables
+    this.#ports = ports
+    this.#limits = limits
+  }
+
+  /** Says that a lane may have something waiting. */
+  touch(id: string): void {
+    if (!this.#lanes.has(id)) this.#lanes.set(id, { id, underWay: new Set(), again: false, careful: false })
+  }
+
+  /** Sends what is due, and resolves when that is answered or given up. May be called while another call has not resolved. */
+  async pump(): Promise<void> {
+    const work: Promise<void>[] = []
+    for (const lane of Array.from(this.#lanes.values())) {
+      try {
+        this.#giveUp(lane)
+        const route = this.#ports.route(lane.id)
+        if (route === undefined) this.#empty(lane)
+        else this.#serve(lane, route, work)
+      } catch (thrown) {
+        // The store failed. What has begun is waited for all the same.
+        work.push(Promise.reject(thrown))
+      }
+    }
+    for (const outcome of await Promise.allSettled(work)) if (outcome.status === 'rejected') throw outcome.reason
+  }
+
+  /** When `pump` has something to do next, as {@link Outbox.nextWakeMs} tells it. */
+  nextWakeMs(): number | undefined {
+    const now = this.#ports.clock.now()
+    let soonest: number | undefined
+    for (const lane of this.#lanes.values()) {
+      const due = this.#nextOf(lane, now)
+      if (due === undefined) {
+        // One that is suspended is touched again when it is resumed.
+        if (lane.underWay.size === 0) this.#lanes.delete(lane.id)
+      } else soonest = Math.min(soonest ?? due, due)
+    }
+    return soonest
+  }
+
+  #nextOf(lane: Lane, now: number): number | undefined {
+    const route = this.#ports.route(lane.id)
+    if (route === undefined) return this.#tables.oldest(lane.id) && (lane.underWay.size > 0 ? watchdogAt(now) : now)
+    if (route.dueAt === undefined) return lane.underWay.size > 0 ? watchdogAt(now) : undefined
+    const watch = lane.underWay.size > 0 ? watchdogAt(now) : undefined
+    if (!this.#hasRoom(lane, route)) return watch ?? watchdogAt(now)
+    const due = this.#tables.dueAt(lane.id, this.#look(lane, route))
+    if (due === undefined) return watch
+    const at = Math.min(Math.max(due, route.dueAt), now + longestDelayMs)
+    return Math.min(at, watch ?? at)
+  }
+
+  /** What of a lane may be sent now. */
+  #look(lane: Lane, { ordered }: Route): Look {
+    if (ordered) return { ordered, passed: new Set(), below: Number.MAX_SAFE_INTEGER }
+    const oldest = this.#tables.oldest(lane.id)?.seq ?? 0
+    return { ordered, passed: passed(lane), below: oldest + this.#limits.ahead }
+  }
+
+  #hasRoom(lane: Lane, route: Route): boolean {
+    return this.#atOnce < this.#limits.batchesAtOnce && lane.underWay.size < (route.ordered ? 1 : atOnceUnordered)
+  }
+
+  /** No answer is coming any more: the receiver answers long before. */
+  #giveUp(lane: Lane): void {
+    const now = this.#ports.clock.now()
+    for (const under of lane.underWay) if (Math.abs(now - under.since) >= patienceMs) under.abandon()
+  }
+
+  #serve(lane: Lane, route: Route, work: Promise<void>[]): void {
+    const now = this.#ports.clock.now()
+    this.#tables.notLaterThan(lane.id, now + longestDelayMs, now)
+    while (this.#hasRoom(lane, route)) {
+      const begun = this.#begin(lane, route)
+      if (!begun) return
+      work.push(begun)
+    }
+  }
+
+  /** Sends the next batch of a lane, where there is one. Taking it and marking it as under way is one synchronous step. */
+  #begin(lane: Lane, route: Route): Promise<void> | undefined {
+    const now = this.#ports.clock.now()
+    if (route.dueAt === undefined || Math.min(route.dueAt, now + longestDelayMs) > now) return undefined
+    const most = lane.again || lane.careful ? 1 : Math.min(route.most ?? Infinity, this.#limits.batchEvents)
+    const untold = route.tells ? this.#tables.untold(lane.id, mostSkipped + 1) : []
+    const skipped = untold.slice(0, mostSkipped).map(({ seq, revived }) => [seq, revived] as const)
+    // Until the receiver has been told of all, no event may pass them.
+    const isTelling = untold.length > mostSkipped
+    const rows = isTelling
+      ? []
+      : (this.#fixed(lane, route, now) ?? this.#tables.batch(lane.id, this.#look(lane, route), now, most, this.#limits.batchChars))
+    if (rows.length === 0 && !isTelling) return undefined
+    route.fixed?.write(rows.map(({ seq }) => seq))
+    const { promise: abandoned, resolve: abandon } = Promise.withResolvers<void>()
+    const under: Under = { seqs: rows.map(({ seq }) => seq), since: now, abandon: () => abandon() }
+    lane.underWay.add(under)
+    this.#atOnce++
+    const oldest = this.#tables.oldest(lane.id)?.seq ?? (skipped.at(-1)?.[0] ?? 0) + 1
+    const floor = isTelling ? Math.min(oldest, untold[mostSkipped]!.seq) : oldest
+    const parcel: Parcel = {
+      events: rows.map(rowOf),
+      skipped,
+      floor,
+      again: lane.again,
+      tried: rows.some(({ attempts, revived }) => attempts + revived > 0),
+    }
+    return this.#work(lane, route, rows, parcel, abandoned).finally(() => {
+      lane.underWay.delete(under)
+      this.#atOnce--
+      this.touch(lane.id)
+      this.#ports.wake?.()
+    })
+  }
+
+  /** The batch that was under way, of a route that has it again as it was, unless an event of it is not there any more. */
+  #fixed(lane: Lane, route: Route, now: number): Loaded[] | undefined {
+    const seqs = route.fixed?.read()
+    if (!seqs) return undefined
+    const rows = this.#tables.load(lane.id, seqs)
+    if (rows.length < seqs.length) return undefined
+    return (this.#tables.oldest(lane.id)?.due_at ?? 0) > now ? [] : rows
+  }
+
+  async #work(lane: Lane, route: Route, rows: readonly Loaded[], parcel: Parcel, abandoned: Promise<void>): Promise<void> {
+    let receipt: Receipt
+    try {
+      receipt = await Promise.race([route.deliver(parcel), abandoned.then(() => Promise.reject(unanswered(lane.id)))])
+    } catch (thrown) {
+      lane.again = true
+      route.unreached(thrown)
+      return
+    }
+    lane.again = false
+    if (receipt.gone) return route.gone()
+    route.reached()
+    this.#book(lane, route, rows, parcel, receipt)
+  }
+
+  /** C2. What the receipt names is checked: it comes from elsewhere. */
+  #book(lane: Lane, route: Route, rows: readonly Loaded[], { skipped }: Parcel, { failed = [], open = [], handled = [] }: Receipt): void {
+    const now = this.#ports.clock.now()
+    const failures = new Map<number, ErrorRecord>(failed)
+    const waits = new Set(open)
+    const done = rows.filter((_, i) => !failures.has(i) && !waits.has(i))
+    lane.careful = failures.size > 0 || (lane.careful && done.length === 0)
+    if (skipped.length > 0) {
+      const told = skipped.map(([seq]) => seq)
+      this.#tables.told(lane.id, told)
+      for (const seq of handled) if (told.includes(seq)) this.#tables.discard(lane.id, seq, now)
+    }
+    if (done.length > 0)
+      this.#tables.deliveredAll(
+        lane.id,
+        done.map(({ seq }) => seq),
+        now,
+      )
+    // It has ended: what comes next is another.
+    if (waits.size === 0 && failures.size === 0) route.fixed?.write(undefined)
+    for (const { id, type } of done) this.#ports.observe?.({ type: 'event.delivered', eventId: id, eventType: type, handler: lane.id })
+    for (const [index, error] of failures) if (rows[index]) this.#failed(lane, route, rows[index], error, now)
+    // Without having failed. With order the first holds those after it; behind one that failed, none is held by this.
+    if (failures.size > 0 && route.ordered) return
+    for (const index of route.ordered ? open.slice(0, 1) : open) {
+      const row = rows[index]
+      if (row) this.#tables.tried(lane.id, row.seq, row.attempts, now + openDelayMs)
+    }
+  }
+
+  #failed(lane: Lane, { retries }: Route, row: Loaded, error: ErrorRecord, now: number): void {
+    const attempts = row.attempts + 1
+    if (isRetryable(fromErrorRecord(error)) && attempts <= retries.limit)
+      return this.#tables.tried(lane.id, row.seq, attempts, now + retryDelayMs(retries, attempts, this.#ports.random))
+    this.#die(lane.id, row, attempts, error)
+  }
+
+  #die(lane: string, { seq, id, type }: Pick<Loaded, 'seq' | 'id' | 'type'>, attempts: number, thrown: unknown): void {
+    const error = storableError(thrown)
+    this.#tables.bury(lane, seq, attempts, error, this.#ports.clock.now())
+    this.#ports.observe?.({ type: 'event.dead', eventId: id, eventType: type, handler: lane, error })
+  }
+
+  /** C5, a batch of it. What is under way ends first. */
+  #empty(lane: Lane): void {
+    if (lane.underWay.size > 0) return
+    const error = this.#ports.ended(lane.id)
+    for (const seq of this.#tables.seqsFor(lane.id, this.#limits.batch)) this.#die(lane.id, { seq, ...this.#tables.head(seq) }, 0, error)
+  }
+}
+
+function passed(lane: Lane): ReadonlySet<number> {
+  const seqs = new Set<number>()
+  for (const under of lane.underWay) for (const seq of under.seqs) seqs.add(seq)
+  return seqs
+}
+
+function rowOf({ seq, id, type, payload, key, source, sent_at, revived }: Loaded): EventRow {
+  return [seq, id, type, payload, key, source, sent_at, revived]
+}
+
+function unanswered(lane: string): DotdoError {
+  return new DotdoError(
+    'DELIVERY_UNANSWERED',
+    `No answer came to a batch of ${lane} within ${patienceMs / 1000} seconds. It is sent again; what its receiver has handled by then is not handled twice.`,
+    { data: { lane, patienceMs }, retryable: true },
+  )
+}
