@@ -3,11 +3,12 @@
  * trigger asks a registry, an object of the framework's, which of them need that; the others sleep on.
  */
 import { RpcTarget } from 'capnweb'
+import { codeOf } from '../base/errors.ts'
 import { migrate, type Migrations } from '../base/migrations.ts'
 import type { Clock, Store } from '../base/ports.ts'
 import { appOptions } from './app.ts'
 import { detached } from './context.ts'
-import type { Links } from './nouns.ts'
+import { isOwnNoun, type Links } from './nouns.ts'
 import { codeVersionOf } from './platform.ts'
 
 /** How late an alarm may be before somebody looks after its object: the platform repeats one that failed for about two minutes. */
@@ -76,11 +77,14 @@ interface Registry {
   armed(object: string, alarmAt: number | null): Promise<void>
 }
 
+/** Whether the app exports the framework's own object: one from before there was a registry may not. */
+const hasRegistry = (): boolean => isOwnNoun('DotdoSystem')
+
 const registry = (links: Links) => links.user('DotdoSystem', 'singletons') as unknown as Registry
 
 /**
  * Wakes singletons: those that need it, or all. Each does what is due. One that fails is told of, when the others were woken.
- * @throws `AggregateError` of what those that failed threw
+ * @throws what the one that failed threw; `AggregateError`, with the code of the first, where several did
  */
 export async function wakeSingletons(links: Links, env: unknown, which: 'all' | 'needed'): Promise<void> {
   const version = codeVersionOf(env) ?? ''
@@ -92,12 +96,17 @@ export async function wakeSingletons(links: Links, env: unknown, which: 'all' | 
     declared.map(async ({ noun, name }, index) => {
       if (!needed.has(labels[index]!)) return
       const inspector = links.inspector(noun, name) as unknown as { wake(): Promise<number | null> }
-      await registry(links).woken(labels[index]!, version, await inspector.wake())
+      const alarmAt = await inspector.wake()
+      // Whoever asks for all wakes them without a registry too.
+      if (which === 'needed' || hasRegistry()) await registry(links).woken(labels[index]!, version, alarmAt)
     }),
   )
   const errors = outcomes.flatMap((it) => (it.status === 'rejected' ? [it.reason as unknown] : []))
-  if (errors.length > 0)
-    throw new AggregateError(errors, `${errors.length} of ${declared.length} singletons could not be woken: ${String(errors[0])}`)
+  if (errors.length === 1) throw errors[0]
+  if (errors.length > 1) {
+    const words = `${errors.length} of ${declared.length} singletons could not be woken: ${String(errors[0])}`
+    throw Object.assign(new AggregateError(errors, words), { code: codeOf(errors[0]) })
+  }
 }
 
 /** Alarms that are nearer than this are those of work that goes on: what comes after them is told. */
