@@ -1,5 +1,5 @@
 /** What `this.Noun(id)` is: compiled by `npm run check types`, never run. */
-import { DO, type Noun, type NounsOf, type Pending, type Remote } from 'dotdo'
+import { DO, type HasEvents, type Noun, type NounsOf, type Pending, type Remote } from 'dotdo'
 import type { Counter, Row, Stage, Tree } from './app.ts'
 import type { Courier } from './elsewhere.ts'
 import { claim, type IsAny, type Same } from './same.ts'
@@ -15,7 +15,7 @@ export const Caller = DO.extend({
   async calls() {
     const stage = this.Stage('a')
     claim<IsAny<typeof stage>>(false)
-    claim<Same<typeof stage, Remote<InstanceType<typeof Stage>>>>(true)
+    claim<Same<typeof stage, Remote<InstanceType<typeof Stage>> & HasEvents>>(true)
 
     const run = stage.run([1])
     claim<IsAny<typeof run>>(false)

@@ -135,6 +135,7 @@ function applyEvent(state: ObjectState, event: LiveEvent): ObjectState {
     case 'event.sent':
     case 'event.delivered':
     case 'event.dead':
+    case 'subscription.suspended':
       return state
   }
 }

@@ -62,6 +62,7 @@ export { RunHandle } from './object/runs.ts'
 export type { RunEvent, Runs, StartOptions } from './object/runs.ts'
 export type { StoredStream } from './journal/stored-stream.ts'
 export type { SendOptions, SentEvent } from './events/event.ts'
+export type { HasEvents, OnOther } from './events/on.ts'
 export type {
   BackfillHandle,
   BackfillOptions,

@@ -11,7 +11,7 @@ const stub = (noun: string, name: string): any => open().user(noun, name)
 // oxlint-disable-next-line typescript/no-explicit-any
 const inspector = (noun: string, name: string): any => open().inspector(noun, name)
 // oxlint-disable-next-line typescript/no-explicit-any
-const native = (noun: string, name: string): any => (exports as never)[noun as never]['getByName' as never](name as never)
+const native = (noun: string, name: string): any => (exports as unknown as Record<string, DurableObjectNamespace>)[noun]!.getByName(name)
 
 async function until<T>(read: () => PromiseLike<T>, done: (value: T) => boolean): Promise<T> {
   for (let i = 0; ; i++) {

@@ -74,7 +74,10 @@ export class NativeSender extends DurableObject {
     ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS ticks (i INTEGER, text TEXT)')
   }
   #receiver() {
-    return own['NativeReceiver']!.getByName('r') as unknown as NativeReceiver
+    return own['NativeReceiver']!.getByName('r') as unknown as {
+      write(i: number): Promise<void>
+      writeAll(rows: { i: number; text: string }[]): Promise<void>
+    }
   }
   async one(count: number): Promise<number> {
     let total = 0
