@@ -2,6 +2,7 @@
  * A graph of calls as a value: recorded once, and then sent, explained, priced, stored, scheduled and journaled, because it is data and not a
  * closure.
  */
+import { DotdoError } from '../base/errors.ts'
 import { recordGraph } from './graph-recorder.ts'
 import { readGraph, writeGraph, type GraphData } from './graph-data.ts'
 import { drawPlan, planGraph, priceGraph, printPlan, type GraphPlan, type GraphPrice } from './graph-plan.ts'
@@ -59,9 +60,25 @@ export class Graph<T = unknown, Inputs extends readonly unknown[] = []> {
     this.#ports = ports
   }
 
-  /** Makes its calls: one message to each object, results going directly from the one to the other. */
-  send(...inputs: Inputs): Promise<T> {
+  /** Makes its calls: one message to each object, results going directly from the one to the other. @throws `GRAPH_INPUTS`; it rejects with it */
+  async send(...inputs: Inputs): Promise<T> {
+    this.checkInputs(...inputs)
     return this.#ports.send(this.data, inputs) as Promise<T>
+  }
+
+  /**
+   * Refuses other values than it was recorded with: a call would get `undefined` for one that is missing. The stored form lists the inputs, so
+   * this holds of a graph that was loaded, too. Sending does it, and a schedule when it is declared.
+   * @throws `GRAPH_INPUTS`
+   */
+  checkInputs(...given: readonly unknown[]): void {
+    const takes = this.data.inputs.length
+    if (given.length === takes) return
+    throw new DotdoError(
+      'GRAPH_INPUTS',
+      `This graph takes ${takes} ${takes === 1 ? 'value' : 'values'}, got ${given.length}. Give one for each parameter of the function that was recorded.`,
+      { data: { takes, got: given.length } },
+    )
   }
 
   /** What it would send, in words, as data, and as a drawing. Nothing is sent. */
@@ -78,8 +95,10 @@ export class Graph<T = unknown, Inputs extends readonly unknown[] = []> {
   /**
    * Makes its calls with every writer a recorder: `IcebergWriter.write` and `this.send` of all objects that take part write down what they would
    * have done, and nothing of it happens. What an object writes to its own storage, or by a bare binding, is not covered and does happen.
+   * @throws `GRAPH_INPUTS`; it rejects with it
    */
-  dryRun(...inputs: Inputs): Promise<DryRun<T>> {
+  async dryRun(...inputs: Inputs): Promise<DryRun<T>> {
+    this.checkInputs(...inputs)
     return this.#ports.dryRun(this.data, inputs) as Promise<DryRun<T>>
   }
 

@@ -21,6 +21,8 @@ export type ScheduleHandler = (event: ScheduleEvent) => unknown
 /** What can be sent: a recorded graph of calls. */
 export interface Sendable {
   send(): unknown
+  /** Throws where it cannot be sent with no values. */
+  checkInputs?(): void
 }
 
 /** What may follow the handler: `this.every.day.at('2am')(runETL, { id: 'etl', catchUp: 'all' })`. */

@@ -241,6 +241,8 @@ function finish(declare: Declare, say: (options: ScheduleOptions) => Pick<Declar
 function runnable(given: ScheduleHandler | Sendable): ScheduleHandler | undefined {
   if (typeof given === 'function') return given
   const send = (given as Partial<Sendable> | null)?.send
+  // Told when it is declared, and not at each instant.
+  if (typeof send === 'function') given.checkInputs?.()
   return typeof send === 'function'
     ? (
         () => () =>

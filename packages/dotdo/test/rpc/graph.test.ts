@@ -98,6 +98,33 @@ describe('a graph', () => {
     expect(await added.send(4, 'y')).toEqual([7, { name: 'y' }])
   })
 
+  test.each([[[]], [[1, 2]], [[1, undefined]]])(
+    'refuses to be sent or rehearsed with %j where it takes one value, also after it was stored',
+    async (given) => {
+      const { T, graph, log, ports } = world()
+      const one = graph((n: number) => T('a').add(n))
+      for (const it of [one, loadGraph(one.save(), ports)]) {
+        const refused = {
+          code: 'GRAPH_INPUTS',
+          message: expect.stringContaining(`takes 1 value, got ${given.length}`) as string,
+          data: { takes: 1, got: given.length },
+        }
+        await expect(it.send(...given)).rejects.toMatchObject(refused)
+        await expect(it.dryRun(...given)).rejects.toMatchObject(refused)
+        expect(() => it.checkInputs(...given)).toThrow(expect.objectContaining({ code: 'GRAPH_INPUTS' }))
+      }
+      expect(log).toEqual([])
+      // `undefined` that is given is a value.
+      await expect(one.send(undefined)).resolves.toBeNaN()
+    },
+  )
+
+  test('refuses values where it takes none', async () => {
+    const { T, graph, log } = world()
+    await expect(graph(() => T('a').add(1)).send(1)).rejects.toMatchObject({ code: 'GRAPH_INPUTS', data: { takes: 0, got: 1 } })
+    expect(log).toEqual([])
+  })
+
   test('maps, with calls on the object, on what surrounds it, and on the element', async () => {
     const { T, graph, messages } = world()
     const squares = graph(() =>

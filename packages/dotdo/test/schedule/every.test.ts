@@ -236,3 +236,21 @@ describe('types', () => {
     expect(wrong).toBeTypeOf('function')
   })
 })
+
+describe('a graph on a schedule', () => {
+  it('is refused when it is declared, where it cannot be sent with no values', () => {
+    const { every, told } = recorder()
+    const refusal = new Error('takes 1 value, got 0')
+    const graph = {
+      send: () => 'sent',
+      checkInputs: () => {
+        throw refusal
+      },
+    }
+    expect(() => every.day.at('2am')(graph)).toThrow(refusal)
+    expect(told).toEqual([])
+    every.day.at('2am')({ ...graph, checkInputs: () => undefined })
+    every.day.at('3am')({ send: graph.send })
+    expect(told.map(({ handler }) => handler({ scheduledAt: 0, window: { start: 0, end: 0 } }))).toEqual(['sent', 'sent'])
+  })
+})
