@@ -188,7 +188,11 @@ describe('what becomes too much', () => {
     const world = open().root()
     for (const refused of [() => world.unsendable(), () => world.echo(new Set([1]))]) {
       const error = await failure((async () => (await refused()) as unknown)())
-      expect(error).toMatchObject({ code: 'NOT_SENDABLE', retryable: false, message: expect.stringMatching(/ (?:Map|Set)\. Pass plain data.*RpcTarget/) })
+      expect(error).toMatchObject({
+        code: 'NOT_SENDABLE',
+        retryable: false,
+        message: expect.stringMatching(/ (?:Map|Set)\. Pass plain data.*RpcTarget/),
+      })
     }
     expect(await world.square(2)).toBe(4)
   })

@@ -1,4 +1,4 @@
-/** What a connection tells of batches: each is an HTTP request of its own, and its end is no loss. */
+/** How a connection begins, and what it tells of batches: each is an HTTP request of its own, and its end is no loss. */
 import { newHttpBatchRpcResponse, RpcTarget } from 'capnweb'
 import { describe, expect, test } from 'vitest'
 import { connectOver } from '../../src/client/connect.ts'
@@ -72,5 +72,24 @@ describe('a batch', () => {
     await settled()
     expect(told).toEqual(['connecting', 'lost'])
     app.close()
+  })
+})
+
+describe('connect', () => {
+  test('without options says that it needs a token', () => {
+    expect(() => connectOver('http://app.example', undefined as never, webPorts())).toThrow(
+      expect.objectContaining({ code: 'INVALID_OPTIONS', message: expect.stringContaining('connect(url, { token })') as string }),
+    )
+  })
+
+  test.each([
+    ['localhost:8971', /Write http:\/\/localhost:8971$/],
+    ['app.example:80/rpc', /Write http:\/\/app\.example:80\/rpc$/],
+    ['ftp://app.example', /not ftp: \(ftp:\/\/app\.example\/?\)\.$/],
+    ['app.example', /is no address/],
+  ])('to %s says what to write', (url, message) => {
+    expect(() => connectOver(url, { token: 'token' }, webPorts())).toThrow(
+      expect.objectContaining({ code: 'INVALID_URL', message: expect.stringMatching(message) as string }),
+    )
   })
 })
