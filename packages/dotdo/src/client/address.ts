@@ -11,7 +11,9 @@ export function rpcAddress(url: string | URL, scheme: 'ws' | 'http'): string {
   const address = new URL(url)
   const secure = address.protocol === 'https:' || address.protocol === 'wss:'
   if (!secure && address.protocol !== 'http:' && address.protocol !== 'ws:') {
-    throw new DotdoError('INVALID_URL', `An app is reached by http, https, ws or wss, not ${address.protocol} (${address.href}).`, {
+    // A host and its port are read as a protocol and its path.
+    const meant = /^[^/]+:\d/.test(address.href) ? ` Write http://${address.href}` : ''
+    throw new DotdoError('INVALID_URL', `An app is reached by http, https, ws or wss, not ${address.protocol} (${address.href}).${meant}`, {
       data: { url: address.href },
     })
   }

@@ -18,6 +18,8 @@ export class BatchTransport implements ClientTransport {
   heardAt = Infinity
   mayResend = true
   waitingChars = 0
+  /** Every answer of its turn has been read: this is its end, and nothing is lost. */
+  isOver = false
   #address: string
   #ports: ClientPorts
   #events: TransportEvents
@@ -50,6 +52,7 @@ export class BatchTransport implements ClientTransport {
     if (message !== undefined) return message
     // Whatever has no answer by now gets none.
     this.mayResend = false
+    this.isOver = true
     throw linkLost('a batch ends with its turn')
   }
 

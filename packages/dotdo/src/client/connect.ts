@@ -1,5 +1,6 @@
 /** A client's way to an app, in browsers and in Node. */
 import { newHttpBatchRpcSession } from 'capnweb'
+import { DotdoError } from '../base/errors.ts'
 import type { Remote } from '../rpc/remote.ts'
 import { rpcAddress } from './address.ts'
 import { Connection as Sessions } from './connection.ts'
@@ -54,7 +55,7 @@ interface DoorStub {
  * than one turn is awaited first, `const stage = await app.Pipeline('main').getStage(0)`.
  *
  * @param url the app's address, `http:`, `https:`, `ws:` or `wss:`; the path is `/rpc` where it says none
- * @throws `INVALID_URL`; each call rejects with `TOKEN_INVALID` or `TOKEN_EXPIRED` where the token opens nothing, with `LINK_LOST` where no
+ * @throws `INVALID_URL`, `INVALID_OPTIONS`; each call rejects with `TOKEN_INVALID` or `TOKEN_EXPIRED` where the token opens nothing, with `LINK_LOST` where no
  * connection came about, and with `CALL_INTERRUPTED` or `RESULT_NOT_KEPT` where it was sent again and its answer is lost
  * @example
  * const app = connect<{ Pipeline: typeof Pipeline }>('http://127.0.0.1:8787', { token })
@@ -66,6 +67,8 @@ export function connect<App = AnyApp>(url: string | URL, options: ConnectOptions
 
 /** {@link connect} over ports of one's own. */
 export function connectOver<App = AnyApp>(url: string | URL, options: ConnectOptions, ports: ClientPorts): AppStub<App> {
+  // JavaScript may leave them out.
+  if (!(options as ConnectOptions | undefined)) throw new DotdoError('INVALID_OPTIONS', 'connect() needs a token: connect(url, { token }).')
   const isBatch = options.transport === 'batch'
   const address = rpcAddress(url, isBatch ? 'http' : 'ws')
   const sessions = new Sessions(

@@ -265,9 +265,9 @@ export class Connection {
       if (goesOn && call.sends < mostSends) again.push(call)
     }
     if (!goesOn) this.#downSince = undefined
-    const isBatchEnd = this.#options.transport === 'batch' && left.length === 0
     const retryMs = again.length > 0 ? backoffMs(this.#losses++, this.#ports.random(), 10_000) : undefined
-    if (!this.#closed && !isBatchEnd)
+    // Calls that a batch has answered may not have heard of it yet.
+    if (!this.#closed && !transport.isOver)
       this.#options.onStatus?.('lost', {
         reason: error instanceof Error ? error.message : String(error),
         ...(retryMs !== undefined && { retryMs }),

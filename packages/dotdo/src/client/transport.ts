@@ -16,6 +16,8 @@ export interface ClientTransport extends RpcTransport {
   lose(reason: string): void
   /** Characters that wait to be sent. */
   readonly waitingChars: number
+  /** Whether it has come to its end, and nothing is lost by it: that of a batch is the end of its turn. */
+  readonly isOver?: boolean
   /** The turn has ended. `true` where the next turn needs a session of its own. */
   endOfTurn(): boolean
 }

@@ -5,12 +5,33 @@ import type { Frame } from './frames.ts'
  * What of an error crosses a link: name, message, `code`, `retryable`, `data`, its own properties, and the errors that it gathers. Stacks
  * and causes stay at home: they tell of what is inside. Given to capnweb as `onSendError`, which leaves out what cannot be sent.
  */
-export function errorForWire(error: Error): Error {
+export function errorForWire(thrown: Error): Error {
+  const error = asUnsendable(thrown)
   const record = toErrorRecord(error)
   const sent = new Error(record.message)
   Object.assign(sent, ownProperties(error), record)
   delete sent.stack
   return sent
+}
+
+/** How capnweb says that a value is of no kind that it carries: a `Map`, an instance of a class. */
+const unsendable = /^Cannot serialize value: (.*)$/s
+/** What is told of such a value at most, which says by itself what it is. */
+const mostShown = 100
+
+/** capnweb's refusal of a value, as `NOT_SENDABLE`, which says what to pass instead; any other error as it is. */
+export function asUnsendable<T>(error: T): T | DotdoError {
+  if (!(error instanceof TypeError)) return error
+  const shown = unsendable.exec(error.message)?.[1]
+  if (shown === undefined) return error
+  const kind = /^\[object (\w+)\]$/.exec(shown)?.[1]
+  const text = kind === 'Object' ? 'an instance of a class' : (kind ?? shown)
+  const value = text.length > mostShown ? `${text.slice(0, mostShown)}…` : text
+  return new DotdoError(
+    'NOT_SENDABLE',
+    `A value of a call or of its result cannot be sent: ${value}. Pass plain data (objects, arrays, text, numbers, dates, bytes), a function, or an instance of a class that extends RpcTarget.`,
+    { data: { value }, cause: error },
+  )
 }
 
 /** What somebody hung on an error. Accessors are not asked: a failure must be told, whatever they would do. */

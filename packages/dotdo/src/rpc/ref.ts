@@ -7,6 +7,7 @@
  */
 import { RpcPromise, RpcStub } from 'capnweb'
 import type { ClientSession } from './client-session.ts'
+import { asUnsendable } from './errors.ts'
 import type { Link } from './link-client.ts'
 import { kept } from './handoffs.ts'
 import { insideOfStub } from './inside-of-stub.ts'
@@ -225,6 +226,8 @@ export function bindCall(session: ClientSession, stub: Stub, path: readonly stri
     const call = () => (isMade && mappers > 0 ? applyOutside(stub, path, args) : applyPath(stub, path, args))
     const isOnObject = stub === session.main && path.length === 1
     return new Bound(session, session.make(call, args !== undefined, isOnObject), true)
+  } catch (error) {
+    throw asUnsendable(error)
   } finally {
     consumer = before
   }

@@ -94,6 +94,19 @@ describe('errors on the wire', () => {
   test('of others keep their name', () => {
     expect(errorForWire(new RangeError('too far'))).toMatchObject({ name: 'RangeError', message: 'too far' })
   })
+  test('of values that capnweb does not carry have a code, and say what it was and what to pass', () => {
+    const value = (shown: string) => (errorForWire(new TypeError(`Cannot serialize value: ${shown}`)) as { data?: unknown }).data
+    expect(errorForWire(new TypeError('Cannot serialize value: [object Map]'))).toMatchObject({
+      code: 'NOT_SENDABLE',
+      message: expect.stringContaining('cannot be sent: Map. Pass plain data') as string,
+    })
+    expect(value('[object Object]')).toEqual({ value: 'an instance of a class' })
+    expect(value('/x/')).toEqual({ value: '/x/' })
+    // One may say of itself as much as it likes.
+    expect(value(`${'x'.repeat(99)}\n${'y'.repeat(1e6)}`)).toEqual({ value: `${'x'.repeat(99)}\n…` })
+    for (const other of [new TypeError('Cannot serialize'), new Error('Cannot serialize value: 1')])
+      expect(errorForWire(other)).not.toHaveProperty('code')
+  })
   test('of links say what to do next', () => {
     expect(linkLost('it was idle')).toMatchObject({
       code: 'LINK_LOST',
