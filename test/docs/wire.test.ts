@@ -190,8 +190,11 @@ describe('the tables of the page', () => {
   test('name every method of the framework, and no other', () => {
     const [, handOff = ''] = /#handoffMethods\(.*\{\n {4}return \{\n([\s\S]*?)\n {4}\}/.exec(source('rpc/link-server.ts')) ?? []
     const [, issuer = ''] = / methods\(.*\{\n {4}return \{\n([\s\S]*?)\n {4}\}/.exec(source('object/issuer.ts')) ?? []
-    const [, more = ''] = /return \{ \.\.\.host\.issuer\.methods\(origin\), (.*) \}/.exec(source('object/framework.ts')) ?? []
-    const names = [...`${handOff}\n${issuer}`.matchAll(/^ {6}(\w+): /gm), ...more.matchAll(/(\w+): /g)].map((match) => `dotdo:${match[1]!}`)
+    const [, exchange = ''] = / methods\(.*\{\n.*\n {4}return \{\n([\s\S]*?)\n {4}\}/.exec(source('object/exchange.ts')) ?? []
+    const [, more = ''] = /FrameworkMethods \{\n {2}return \{\n([\s\S]*?)\n {2}\}/.exec(source('object/framework.ts')) ?? []
+    const names = [...`${handOff}\n${issuer}\n${exchange}`.matchAll(/^ {6}(\w+): /gm), ...more.matchAll(/^ {4}(\w+): /gm)].map(
+      (match) => `dotdo:${match[1]!}`,
+    )
     expect(names.length).toBeGreaterThan(10)
     expect(tableAfter('## Methods of the framework')).toEqual(names.sort())
   })
