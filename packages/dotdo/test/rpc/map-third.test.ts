@@ -35,6 +35,9 @@ class Thing extends RpcTarget {
   count() {
     return ++this.calls
   }
+  fail(n: number): never {
+    throw new Error(`no ${n}`)
+  }
   sum(...parts: number[]) {
     return parts.reduce((sum, part) => sum + part, 0)
   }
@@ -171,8 +174,8 @@ describe('the function of a .map', () => {
     await expect(
       root('oven')
         .nums(2)
-        .map((n: number) => pan.missing(n)),
-    ).rejects.toThrow(/is not a function/)
+        .map((n: number) => pan.fail(n)),
+    ).rejects.toThrow('no 1')
   })
   test('is sent with a graph', async () => {
     const { root, at, said } = world()
