@@ -172,9 +172,11 @@ describe('the function of a .map', () => {
     const { root } = world()
     const pan = root('pan')
     await expect(
-      root('oven')
-        .nums(2)
-        .map((n: number) => pan.fail(n)),
+      Promise.resolve(
+        root('oven')
+          .nums(2)
+          .map((n: number) => pan.fail(n)),
+      ),
     ).rejects.toThrow('no 1')
   })
   test('is sent with a graph', async () => {
