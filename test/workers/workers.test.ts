@@ -56,6 +56,10 @@ describe.each(Object.entries(layouts))('%s', (layout, workers) => {
   test('a map over a result', async () => {
     expect(await pipeline.mapped(50)).toBe((50 * 49) / 2)
     expect(await pipeline.mappedBack(50)).toBe(50 * 49)
+    expect(await pipeline.mappedOver(2)).toEqual([
+      [0, 1],
+      [2, 2],
+    ])
   })
 
   test('capabilities in results and callbacks as arguments', async () => {

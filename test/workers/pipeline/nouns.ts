@@ -100,6 +100,14 @@ export const Pipeline = DO.extend({
     const doubled = (await stage.list(length).map((n: number) => stage.double(n))) as number[]
     return doubled.reduce((sum, n) => sum + n, 0)
   },
+  /** The same with another object called for each: one of the same class, and one of this Worker's. */
+  async mappedOver(length: number) {
+    const other = this.Stage('mapped over')
+    const own = this.Pipeline('mapped over')
+    return await this.Stage('mapped')
+      .list(length)
+      .map((n: number) => [other.double(n), own.add(n, 1)])
+  },
   /** Rows that go from one object to another, and are only named here. */
   async handed(count: number) {
     return await this.Stage('handed').count(this.Source('handed').extract(count))

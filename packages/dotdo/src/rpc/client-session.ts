@@ -18,9 +18,9 @@ import type { Link, LinkClientPorts } from './link-client.ts'
 import { sentOrigin, type Caller } from './origin.ts'
 import { numbered, type CallOrder, type OrderSource } from './order.ts'
 import { handOffFailure, unawaited, unawaitedLoss, whyLost } from './lost.ts'
-import { passOn } from './passing-on.ts'
+import { passOn, rawOf } from './passing-on.ts'
 import { frameworkPrefix } from './conversation.ts'
-import { applyPath, type Answer, type Consumer, type Stub } from './ref.ts'
+import { applyNow, applyPath, type Answer, type Consumer, type Stub } from './ref.ts'
 import { referredCalls } from './references.ts'
 import { ShortWays } from './shortcuts.ts'
 import type { LinkStats } from './stats.ts'
@@ -57,6 +57,13 @@ export interface ClientSessionOptions {
 /** Whether an expression is a call on result number `id`, and its arguments are none of the session's. */
 function isCallOn(expression: unknown, id: number): boolean {
   return Array.isArray(expression) && expression[0] === 'pipeline' && expression[1] === id
+}
+
+/** Releases a promise of this session with all copies of it: capnweb copies what a `.map` takes along, and keeps the copies for good. */
+function letGo(stub: Stub): void {
+  const { entry } = rawOf(stub).hook
+  if (entry?.localRefcount) entry.localRefcount = 1
+  stub[Symbol.dispose]()
 }
 
 /**
@@ -311,9 +318,12 @@ export class ClientSession implements Consumer {
     this.#ofThisTurn.push(stub)
   }
 
-  /** Calls a method of the framework at the far end. */
+  /**
+   * Calls a method of the framework at the far end. It is a call of the turn even while the function of a `.map` runs, which takes along what it gives:
+   * written down as an instruction it would be made for each element, and the far end refuses these names there.
+   */
   framework(name: string, args: unknown[]): Stub {
-    return applyPath(this.main, [frameworkPrefix + name], args)
+    return applyNow(this.main, [frameworkPrefix + name], args)
   }
 
   #onFrame(frame: Frame): void {
@@ -395,7 +405,7 @@ export class ClientSession implements Consumer {
 
   async #flush(): Promise<void> {
     this.#turnEnded()
-    for (const stub of this.#ofThisTurn.splice(0)) stub[Symbol.dispose]()
+    for (const stub of this.#ofThisTurn.splice(0)) letGo(stub)
     this.#introduced.clear()
     this.#handedOff = new WeakMap()
     const taken = this.#transport.take()

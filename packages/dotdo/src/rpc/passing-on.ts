@@ -14,14 +14,14 @@ import { RpcPromise, RpcStub, type RpcSession } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import { insideOfStub } from './inside-of-stub.ts'
 
-/** What capnweb keeps behind a stub: only what is touched here and in `shortcuts.ts`. */
+/** What capnweb keeps behind a stub: only what is touched here, in `shortcuts.ts` and in `client-session.ts`. */
 export interface Hook {
   dup(): Hook
   dispose(): void
   /** Of a stream: what is read from, or the writer of what is written to. */
   state?: { stream?: ReadableStream; writer?: unknown }
-  /** Of something at the other end of a session: where it is listed. */
-  entry?: { session: Session; activePull?: { promise: Promise<unknown> }; resolution?: Hook }
+  /** Of something at the other end of a session: where it is listed, and how many hooks here stand on that. */
+  entry?: { session: Session; localRefcount: number; activePull?: { promise: Promise<unknown> }; resolution?: Hook }
   /** Of a promise that is here, once it is kept. */
   resolution?: Hook
   /** Of a value that is here. */

@@ -223,7 +223,7 @@ export function bindCall(session: ClientSession, stub: Stub, path: readonly stri
   const before = consumer
   consumer = session
   try {
-    const call = () => (isMade && mappers > 0 ? applyOutside(stub, path, args) : applyPath(stub, path, args))
+    const call = () => (isMade ? applyNow(stub, path, args) : applyPath(stub, path, args))
     const isOnObject = stub === session.main && path.length === 1
     return new Bound(session, session.make(call, args !== undefined, isOnObject), true)
   } catch (error) {
@@ -240,7 +240,12 @@ export function applyPath(stub: Stub, path: readonly string[], args: unknown[] |
   return args ? (at as unknown as (...args: unknown[]) => Stub)(...args) : at
 }
 
-/** The same past capnweb, which writes down every call of a stub while the function of a `.map` runs. */
+/** The same as a call of the session, whether or not the function of a `.map` runs. @param stub is no part of that function */
+export function applyNow(stub: Stub, path: readonly string[], args: unknown[] | undefined): Stub {
+  return mappers > 0 ? applyOutside(stub, path, args) : applyPath(stub, path, args)
+}
+
+/** Past capnweb, which writes down every call of a stub while the function of a `.map` runs. */
 function applyOutside(stub: Stub, path: readonly string[], args: unknown[] | undefined): Stub {
   const { hook } = Reflect.get(stub, insideOfStub) as unknown as { hook: Hook }
   // Its class of arguments is that of any value.

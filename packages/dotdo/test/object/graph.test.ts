@@ -16,6 +16,14 @@ describe('a graph in an object', () => {
     })
   })
 
+  test('maps over one object’s list with calls of others, as plain code and a step do', async () => {
+    const each = [
+      { size: 0, run: [3] },
+      { size: 0, run: [4] },
+    ]
+    expect(await stub('Pipeline', 'mapped over').mappedOver()).toEqual([each, each, each, each])
+  })
+
   test('is what a schedule runs', async () => {
     const inspector = new Links(linkPorts('test', () => {})).inspector('Pipeline', 'graph schedule') as never as {
       trigger(id: string): Promise<string>

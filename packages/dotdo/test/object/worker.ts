@@ -104,6 +104,21 @@ export const Pipeline = DO.extend({
   async sequence() {
     return await this.Stage('a').run(this.Stage('b').run([1]))
   },
+  /** Calls other objects for each number of a list of a third: plainly, of its own class, in a graph and its rehearsal, and in a step. */
+  async mappedOver() {
+    const mapped = () => {
+      const last = this.Counter('mapped')
+      return this.Stage('mapped')
+        .run([1, 2])
+        .map((n: number) => ({ size: last.size, run: this.Stage('other').run([n]) }))
+    }
+    return [
+      await mapped(),
+      await graph(mapped).send(),
+      (await graph(mapped).dryRun()).result,
+      await this.do(async () => (await mapped()) as unknown, { stepId: 'mapped' }),
+    ]
+  },
   async missingNoun() {
     return await this.Nowhere('x').run()
   },
