@@ -1,5 +1,5 @@
 /** A `.map` over the result of one object whose function calls others: they are introduced to it, and each element's call goes there directly. */
-import { RpcTarget, type RpcStub } from 'capnweb'
+import { RpcTarget } from 'capnweb'
 import { describe, expect, test } from 'vitest'
 import { linkVersion, type LinkMessage } from '../../src/rpc/frames.ts'
 import { makeGraph } from '../../src/rpc/graph.ts'
@@ -44,7 +44,7 @@ class Thing extends RpcTarget {
   tallied() {
     return this.tally
   }
-  async each(n: number, tell: (n: number) => number) {
+  async each(n: number, tell: (n: number) => PromiseLike<number>) {
     return await tell(n)
   }
 }
@@ -70,7 +70,7 @@ function world() {
     return there
   }
   // oxlint-disable-next-line typescript/no-explicit-any
-  const root = (name: string): any => at(name, { oven: 1, pan: 2, pot: 10 }[name] ?? 1).link.root() as RpcStub
+  const root = (name: string): any => at(name, { oven: 1, pan: 2, pot: 10 }[name] ?? 1).link.root()
   const said = (name: string) => at(name, 1).stats.messages - at(name, 1).stats.polls
   return { at: (name: string) => at(name, 1), root, said }
 }
