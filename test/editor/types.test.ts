@@ -14,8 +14,8 @@ const shown: readonly (readonly [expression: string, type: string])[] = [
   [`await this.Stage('a').rows()`, 'Row[]'],
   [`this.Stage('a').counter()`, 'Pending<Counter>'],
   [`await this.Stage('a').counter()`, 'Remote<Counter>'],
-  [`this.Stage`, '(id: string) => Remote<Exported<"Stage", typeof import("…")>>'],
-  [`this.Pipeline('main').getStage(0)`, 'Pending<Remote<Exported<"Stage", typeof import("…")>>>'],
+  [`this.Stage`, '(id: string, options?: NounOptions | undefined) => RemoteWith<Exported<"Stage", typeof import("…")>, HasEvents>'],
+  [`this.Pipeline('main').getStage(0)`, 'Pending<RemoteWith<Exported<"Stage", typeof import("…")>, HasEvents>>'],
 ]
 
 let folder: Awaited<ReturnType<typeof temporary>>

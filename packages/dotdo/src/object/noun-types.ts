@@ -12,7 +12,7 @@
  * These types pick by name and never by what a name stands for. The class of a noun is typed by its methods, and those call nouns: to look at
  * all classes in order to say which are nouns would make each class a part of its own type.
  */
-import type { Defines, Noun, NounOptions, Remote, Shape } from '../rpc/remote.ts'
+import type { Defines, Noun, NounOptions, RemoteWith, Shape } from '../rpc/remote.ts'
 import type { Env } from './env.ts'
 import type { HasEvents } from '../events/on.ts'
 
@@ -51,7 +51,7 @@ export type BoundNouns = {
 type BoundNoun<Binding> =
   Binding extends DurableObjectNamespace<infer Instance>
     ? Instance extends Defines<unknown>
-      ? (id: string, options?: NounOptions) => Remote<Instance> & HasEvents
+      ? (id: string, options?: NounOptions) => RemoteWith<Instance, HasEvents>
       : Untyped
     : Untyped
 

@@ -24,7 +24,6 @@ import { applyNow, applyPath, type Answer, type Consumer, type Stub } from './re
 import { referredCalls } from './references.ts'
 import { ShortWays } from './shortcuts.ts'
 import type { LinkStats } from './stats.ts'
-import { step, stepsToJoin } from './steps.ts'
 
 /** What a session is made of. */
 export interface ClientSessionOptions {
@@ -52,11 +51,6 @@ export interface ClientSessionOptions {
   closed: () => void
   /** The call without a session whose answer opened this one at the far end. */
   answered?: LinkCall
-}
-
-/** Whether an expression is a call on result number `id`, and its arguments are none of the session's. */
-function isCallOn(expression: unknown, id: number): boolean {
-  return Array.isArray(expression) && expression[0] === 'pipeline' && expression[1] === id
 }
 
 /** Releases a promise of this session with all copies of it: capnweb copies what a `.map` takes along, and keeps the copies for good. */
@@ -373,34 +367,7 @@ export class ClientSession implements Consumer {
         resolve()
       })
     }
-    const cancel = this.#ports.endOfTurn(flush)
-    if (this.#seq === 0 && cancel) void this.#leaveSoon(cancel, flush)
-  }
-
-  /**
-   * A chain that is awaited while its turn has nothing else for the object does not wait for the end of the turn, as a call that is alone does not:
-   * what runs beside it has as long to join.
-   */
-  async #leaveSoon(cancel: () => void, flush: () => void): Promise<void> {
-    for (let i = 0; i < stepsToJoin; i++) await step
-    if (!this.#flushScheduled || this.#closed || this.#seq > 0 || !this.#isOneChain(this.#transport.queued)) return
-    cancel()
-    flush()
-  }
-
-  /** Whether these frames are calls of which each is made on the one before, with the last asked for, and nothing else. */
-  #isOneChain(frames: readonly Frame[]): boolean {
-    const calls = frames.length - 1
-    if (
-      calls < 1 ||
-      frames[calls]![0] !== 'pull' ||
-      frames[calls]![1] !== calls ||
-      this.#targets ||
-      this.#announced ||
-      this.#session.getStats().exports > 1
-    )
-      return false
-    return frames.every(([kind, what], i) => i === calls || (kind === 'push' && isCallOn(what, i)))
+    this.#ports.endOfTurn(flush)
   }
 
   async #flush(): Promise<void> {

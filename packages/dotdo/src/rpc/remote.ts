@@ -62,12 +62,15 @@ export interface NounOptions {
   jurisdiction?: string
 }
 
+/** A stub, and what its reference has beside the object's own members. It has a name so that an editor shows that, and not all that it is made of. */
+export type RemoteWith<Class, Beside> = Remote<Class> & Beside
+
 /**
  * A noun, as it stands on `this`: `this.Stage('a')` is a stub of the object of that name. `Class` is what the noun is exported as, `Beside` what its
  * references have beside the object's own members.
  */
 export type Noun<Class, Instance = Class, Beside = unknown> = Class extends abstract new (...args: never[]) => Defines<unknown>
-  ? (id: string, options?: NounOptions) => Remote<Instance> & Beside
+  ? (id: string, options?: NounOptions) => RemoteWith<Instance, Beside>
   : Untyped
 
 /** The names of what can be called or read on a stub. */
