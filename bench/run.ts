@@ -31,7 +31,7 @@ export type Bench = () => AsyncIterable<BenchResult>
 const limitMs = 10 * 60_000
 const folders = ['packages/dotdo/bench', 'bench']
 /** Benches that are asked for by one name, and run alone by their own. */
-const groups: Record<string, string[]> = { rpc: ['rpc', 'client-size', 'hostile', 'streams'] }
+const groups: Record<string, string[]> = { rpc: ['rpc', 'client-size', 'hostile'] }
 const asked = process.argv.slice(2).filter((arg) => !arg.startsWith('--'))
 const json = process.argv.includes('--json')
 
