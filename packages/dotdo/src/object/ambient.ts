@@ -1,5 +1,5 @@
 /** What a piece of user code that runs now may use without being handed it: the links of its object, and the progress of its step. */
-import { waitUntil } from 'cloudflare:workers'
+import { waitUntil } from '#platform'
 import type { Progress } from '../base/views.ts'
 import { currentContext } from './context.ts'
 import { ObjectHost } from './host.ts'

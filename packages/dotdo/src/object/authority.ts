@@ -20,7 +20,7 @@ import { currentContext } from './context.ts'
 import { ObjectHost } from './host.ts'
 import { isOwnNoun, type Links } from './nouns.ts'
 import { clock, macOf, random } from './platform.ts'
-import { env } from 'cloudflare:workers'
+import { env } from '#platform'
 
 /** What {@link save} takes beside caveats. */
 export interface SaveOptions<Name extends string = string> extends Caveats<Name> {

@@ -1,5 +1,5 @@
 /** The buckets of the app: bindings, and the names that they have in `s3://` addresses. */
-import { env } from 'cloudflare:workers'
+import { env } from '#platform'
 import { DotdoError } from '../base/errors.ts'
 import { appOptions } from './app.ts'
 

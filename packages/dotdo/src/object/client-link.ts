@@ -1,4 +1,5 @@
 /** Where clients speak capnweb to the Worker: over a WebSocket for live work, or as one batch by POST. Both are guarded by `rpc/`. */
+import { endOfTurn, timer } from '#platform'
 import { codeOf, DotdoError } from '../base/errors.ts'
 import { Comebacks, networkOf } from '../rpc/comeback.ts'
 import { FairShares } from '../rpc/fair-share.ts'
@@ -7,7 +8,7 @@ import { defaultClientLimits, overLimit, type ClientLimits } from '../rpc/limits
 import { ServedClient } from '../rpc/served-client.ts'
 import { frameInvalid } from '../rpc/value-guard.ts'
 import { appOptions } from './app.ts'
-import { clock, endOfTurn, mapMeter, timer } from './platform.ts'
+import { clock, mapMeter } from './platform.ts'
 
 /** The clients of this isolate share it. Holds no client that does nothing. */
 const shares = new FairShares()

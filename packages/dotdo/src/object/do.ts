@@ -1,4 +1,4 @@
-import { DurableObject, exports } from 'cloudflare:workers'
+import { DurableObject, exports } from '#platform'
 import { DotdoError } from '../base/errors.ts'
 import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import type { PackedCall } from '../rpc/packed-call.ts'

@@ -1,5 +1,5 @@
 /** The way in for other Workers: what a service binding with `entrypoint = "DotdoEntrypoint"` reaches. */
-import { WorkerEntrypoint } from 'cloudflare:workers'
+import { WorkerEntrypoint } from '#platform'
 import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import type { PackedCall } from '../rpc/packed-call.ts'
 import { appOptions } from './app.ts'

@@ -4,6 +4,7 @@
  * Owns nothing that is stored: it finds what a handler is (a function of `init()`, a method of this object, a capability), carries batches, and calls
  * user code for what they bring.
  */
+import { randomUUID, timer } from '#platform'
 import { DotdoError } from '../base/errors.ts'
 import type { EventBatch, Receipt, SubscriptionRequest, SubscriptionTarget } from '../events/batch.ts'
 import type { SentEvent } from '../events/event.ts'
@@ -22,7 +23,7 @@ import { notSavable } from '../rpc/saved-path.ts'
 import { currentContext, detached, inContext, type CallContext } from './context.ts'
 import { dryRunOf } from './dry-run.ts'
 import type { ObjectHost } from './host.ts'
-import { clock, random, timer } from './platform.ts'
+import { clock, random } from './platform.ts'
 
 /** How long a subscription's memory of what was handled is kept without an event: longer than any sender keeps one. */
 const keepInboxMs = 60 * 86_400_000
@@ -105,7 +106,7 @@ export class Exchange {
     const record = currentContext()?.host === host ? dryRunOf() : undefined
     if (record) {
       record({ writer: 'subscription', target: `${source.noun}/${source.name} ${pattern}`, rows: 1, sample: [] })
-      return { id: `dry-run-${crypto.randomUUID()}`, unsubscribe: () => undefined }
+      return { id: `dry-run-${randomUUID()}`, unsubscribe: () => undefined }
     }
     const self = { noun: host.noun, name: host.name }
     const far = targetOf(handler)

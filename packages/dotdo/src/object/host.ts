@@ -6,6 +6,7 @@
  * 2. A schedule's firing and its run's row are one transaction; so are a step's effects in this object's SQLite and its result.
  * 3. Whatever changes when the object wants to be woken ends in `wake.changed()`.
  */
+import { endOfTurn, randomUUID } from '#platform'
 import type { RpcTarget } from 'capnweb'
 import { DotdoError, toErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
@@ -39,7 +40,7 @@ import { Inspector } from './inspector.ts'
 import { Issuer } from './issuer.ts'
 import { Live } from './live.ts'
 import { Links, linkServerPorts } from './nouns.ts'
-import { clock, codeVersionOf, endOfTurn, linkPorts, random, sha256, sleep, sqlStore, zstd, type OwnerPorts } from './platform.ts'
+import { clock, codeVersionOf, linkPorts, random, sha256, sleep, sqlStore, zstd, type OwnerPorts } from './platform.ts'
 import { RunEvents } from './runs.ts'
 import { makeSelf } from './self.ts'
 import { openSink } from './sinks.ts'
@@ -360,7 +361,7 @@ export class ObjectHost {
     const record = currentContext()?.host === this ? dryRunOf() : undefined
     if (record) {
       record({ writer: 'event', target: type, rows: 1, sample: [payload] })
-      return `dry-run-${crypto.randomUUID()}`
+      return `dry-run-${randomUUID()}`
     }
     const execution = currentContext()?.host === this ? currentContext()!.execution : undefined
     const key = options.key ?? execution?.nextKey('send')

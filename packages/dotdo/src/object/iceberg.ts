@@ -1,3 +1,4 @@
+import { endOfTurn } from '#platform'
 import {
   IcebergWriter as Writer,
   type IcebergWriterOptions,
@@ -10,7 +11,7 @@ import type { CatalogClient } from '../iceberg/ports.ts'
 import { ambientKey, ambientLinks, ambientProgress } from './ambient.ts'
 import { bindingOf } from './buckets.ts'
 import { countRows, dryRunOf } from './dry-run.ts'
-import { clock, endOfTurn, random, zstd } from './platform.ts'
+import { clock, random, zstd } from './platform.ts'
 
 /**
  * Writes rows to an Apache Iceberg table that Spark, Trino, DuckDB, ClickHouse and PyIceberg read: Parquet files in the bucket, one snapshot for

@@ -1,4 +1,5 @@
 /** Live events of one object, to whoever watches over a WebSocket that the object owns and that lets it sleep. */
+import { autoResponse } from '#platform'
 import type { Clock, Store } from '../base/ports.ts'
 import { redactText } from '../base/redact.ts'
 import type { LiveEvent, LiveEventBody } from '../base/views.ts'
@@ -19,7 +20,7 @@ export class Live {
     // Sockets outlive the incarnation that accepted them.
     this.#log = new LiveLog(store, clock, ctx.getWebSockets('live').length > 0, (then) => queueMicrotask(then))
     // Answered by the platform without waking the object.
-    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'))
+    ctx.setWebSocketAutoResponse(autoResponse('ping', 'pong'))
   }
 
   /** Whether anybody watches, or has lately. */

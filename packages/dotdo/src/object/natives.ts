@@ -6,10 +6,10 @@
  * capnweb takes a copy of each stub among the arguments by its `dup()`. These have none, and answer to every name as if it were a remote
  * method's: the copy would be a failed call. So they are given one. No remote method can have that name: the platform refuses to call it.
  */
-import * as platform from 'cloudflare:workers'
+import { workers } from '#platform'
 
 /** The platform's classes of stubs; not all of them are in its types. */
-const classes = platform as unknown as Record<'ServiceStub' | 'RpcPromise' | 'RpcProperty', { prototype: object } | undefined>
+const classes = workers as Record<'ServiceStub' | 'RpcPromise' | 'RpcProperty', { prototype: object } | undefined>
 
 /** Gives the platform's stubs their `dup()`, once in an isolate. */
 export function patchNativeStubs(): void {

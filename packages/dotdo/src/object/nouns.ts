@@ -2,7 +2,7 @@
  * Finds objects by noun: the Worker's own exports first, then its bindings to classes of other Workers, then the services of other Workers
  * that `serve({ services })` names.
  */
-import { env, exports } from 'cloudflare:workers'
+import { env, exports } from '#platform'
 import type { RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import type { LinkMessage, LinkPeer, LinkReply } from '../rpc/frames.ts'

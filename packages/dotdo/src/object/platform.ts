@@ -1,9 +1,9 @@
 /** The ports of the pure rooms over workerd. */
 import { createHash, createHmac } from 'node:crypto'
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { bytePipe, endOfTurn, now, randomBytes, randomUUID, timer, whenForgotten } from '#platform'
 import type { Clock, Random, SqlRow, SqlValue, Store } from '../base/ports.ts'
 import { redactText } from '../base/redact.ts'
-import type { BytePipe } from '../rpc/byte-stream.ts'
 import type { Mac } from '../rpc/capability-token.ts'
 import type { LinkClientPorts } from '../rpc/link-client.ts'
 import type { LinkServerPorts } from '../rpc/link-server.ts'
@@ -13,12 +13,12 @@ import { requireSecret } from '../rpc/tokens.ts'
 import { currentContext, detached, type CallContext } from './context.ts'
 
 /** The clock of the platform. It stands still while code runs and moves with I/O. */
-export const clock: Clock = { now: () => Date.now() }
+export const clock: Clock = { now: () => now() }
 
 /** Randomness of the platform. */
 export const random: Random = {
-  next: () => crypto.getRandomValues(new Uint32Array(1))[0]! / 4294967296,
-  bytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+  next: () => new Uint32Array(randomBytes(4).buffer)[0]! / 4294967296,
+  bytes: (length) => randomBytes(length),
 }
 
 /** The {@link Store} of one object: its own SQLite. */
@@ -72,38 +72,21 @@ export function codeVersionOf(env: unknown): string | undefined {
   return typeof metadata?.id === 'string' && metadata.id !== '' ? metadata.id : undefined
 }
 
-/** A timer; the result cancels it. */
-export function timer(delayMs: number, then: () => void): () => void {
-  const id = setTimeout(then, delayMs)
-  return () => clearTimeout(id)
-}
-
 /** Resolves after `ms`; rejects with the signal's reason when it aborts first. */
 export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = () => {
-      clearTimeout(id)
+      cancel()
       reject(signal.reason as Error)
     }
-    const id = setTimeout(() => {
+    const cancel = timer(ms, () => {
       signal.removeEventListener('abort', abort)
       resolve()
-    }, ms)
+    })
     if (signal.aborted) abort()
     else signal.addEventListener('abort', abort, { once: true })
   })
 }
-
-/** Runs `then` when the code that runs now and every promise that is ready have run; the result cancels it. */
-export const endOfTurn = (then: () => void): (() => void) => {
-  const immediate = setImmediate(then)
-  return () => clearImmediate(immediate)
-}
-
-const forgotten = new FinalizationRegistry<() => void>((then) => then())
-
-/** A pipe for bytes that a native call can carry: the platform's own, whose bytes do not pass through JavaScript on their way. */
-const bytePipe = (): BytePipe => new IdentityTransformStream()
 
 /** Counts what `.map`s cost in this isolate. */
 export const mapMeter = new MapMeter({ endOfTurn: (then) => void endOfTurn(then), now: () => clock.now() })
@@ -134,8 +117,8 @@ export function linkPorts(
     keepAlive,
     timer,
     bytePipe,
-    newSession: () => crypto.randomUUID(),
-    whenForgotten: (target, then) => forgotten.register(target, then),
+    newSession: randomUUID,
+    whenForgotten,
     detached,
     unawaitedFailure: (error) => console.warn(redactText(`${owner}: a call that nobody awaited failed: ${error.code}: ${error.message}`)),
   }

@@ -1,10 +1,10 @@
+import { sqlParserModule } from '#sqlparser'
 import { RpcTarget } from 'capnweb'
 import { QueryCoordinator as Coordinator, type CoordinatorOptions } from '../sql/coordinator.ts'
 import { createSqlParser, type SqlParser } from '../sql/parser.ts'
 import type { Scanner, ScanCursor, ScanReply, ScanRequest, TableDescription } from '../sql/scanner.ts'
 import { SqliteScanner as Core, type SqliteScannerOptions } from '../sql/sqlite-scanner.ts'
 import * as glue from '../vendor/sqlparser/sqlparser_rs_wasm.js'
-import module from '../vendor/sqlparser/sqlparser_rs_wasm_bg.wasm'
 import { iterateSql, sqlStore } from './platform.ts'
 
 let parser: SqlParser | undefined
@@ -12,6 +12,7 @@ let parser: SqlParser | undefined
 /** The parser is instantiated by the first query: a Worker that asks none pays nothing for it. */
 function sqlParser(): SqlParser {
   if (!parser) {
+    const module = sqlParserModule()
     glue.initSync({ module })
     parser = createSqlParser({ parse_sql: (dialect, sql) => glue.parse_sql(dialect, sql), restart: () => void glue.initSync({ module }) })
   }

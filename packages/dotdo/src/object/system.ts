@@ -2,7 +2,7 @@
  * The framework's own object. One class, so that an app has one migration to write; what an instance is, its name says: `catalog <BINDING>` holds
  * the tables of one bucket, `tokens` remembers which one-time links were used, `singletons` when each of those was woken.
  */
-import { DurableObject } from 'cloudflare:workers'
+import { DurableObject } from '#platform'
 import { RpcTarget } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import { migrate } from '../base/migrations.ts'

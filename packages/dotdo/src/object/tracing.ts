@@ -2,6 +2,7 @@
  * Traces of one owner: an object's instance, or one request of a Worker. Where the app keeps none, there is no tracer, and a context that came
  * with a call is passed on as it came.
  */
+import { timer } from '#platform'
 import { isThenable } from '../base/thenable.ts'
 import type { Execution } from '../journal/execution.ts'
 import type { RunInvocation } from '../journal/ports.ts'
@@ -12,7 +13,7 @@ import type { OtlpTraces } from '../rpc/otlp.ts'
 import { formatTrace, parseTrace } from '../rpc/trace.ts'
 import { appOptions } from './app.ts'
 import { detached } from './context.ts'
-import { clock, random, timer } from './platform.ts'
+import { clock, random } from './platform.ts'
 
 /** What `serve({ traces })` takes. */
 export interface TraceOptions {

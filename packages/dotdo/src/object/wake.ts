@@ -4,7 +4,7 @@
  * An alarm that has to be sooner is set at once, in the commit of what asks for it. One that may be later, or is not needed any more, is left for a
  * second first: a burst of sends would else set and delete it for each, and each costs more than the send. One that fires too soon changes nothing.
  */
-import { timer } from './platform.ts'
+import { now, timer } from '#platform'
 
 /** How long an alarm that is sooner than need be is left. */
 const leaveMs = 1000
@@ -53,7 +53,7 @@ export class Wake {
   arm(): void {
     const soonest = this.#soonest()
     if (soonest === this.#setFor) return
-    const isLater = typeof this.#setFor === 'number' && this.#setFor > Date.now() && (soonest === null || soonest > this.#setFor)
+    const isLater = typeof this.#setFor === 'number' && this.#setFor > now() && (soonest === null || soonest > this.#setFor)
     if (!isLater) return this.#set(soonest)
     if (this.#leaving) return
     this.#leaving = true
@@ -77,6 +77,6 @@ export class Wake {
     this.#setFor = soonest
     this.#armed(soonest)
     // Alarms are part of the turn's commit; a failure to write breaks the output gate and with it the instance.
-    void (soonest === null ? this.#storage.deleteAlarm() : this.#storage.setAlarm(Math.max(soonest, Date.now())))
+    void (soonest === null ? this.#storage.deleteAlarm() : this.#storage.setAlarm(Math.max(soonest, now())))
   }
 }

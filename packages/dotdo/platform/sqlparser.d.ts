@@ -1,0 +1,2 @@
+/** The SQL parser's WebAssembly, compiled. */
+export declare function sqlParserModule(): WebAssembly.Module
