@@ -67,6 +67,8 @@ export interface StepView {
   version?: string
   /** It has an `undo` that would run if the run failed; `undone` when it has. */
   undo?: 'ready' | 'undone'
+  /** It was not done in this run: its result is that of the run that this one was forked from. */
+  taken?: true
 }
 
 /** One run: what started it, where it stands, and what came of it. Instants are epoch milliseconds. */
@@ -91,6 +93,8 @@ export interface RunView {
   undoing?: true
   /** The run that waits for it. */
   parent?: { runId: string; stepId: string }
+  /** The run whose results it began with, and the first step that it did itself; without one it did all of them. */
+  forkedFrom?: { runId: string; stepId?: string }
   /** In order of their first start. Absent in lists. */
   steps?: StepView[]
 }

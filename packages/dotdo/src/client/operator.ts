@@ -51,6 +51,8 @@ export interface InspectorStub {
   cancelRun(runId: string): Pending<void>
   retryRun(runId: string): Pending<void>
   acceptRun(runId: string): Pending<void>
+  /** Gives the fork's id. */
+  forkRun(runId: string, options?: { from?: string; runId?: string; accept?: boolean; tags?: readonly string[] }): Pending<string>
   schedules(): Pending<ScheduleView[]>
   /** One schedule, as its owner holds it. */
   schedule(scheduleId: string): ScheduleStub

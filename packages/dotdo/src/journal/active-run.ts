@@ -49,6 +49,13 @@ export class ActiveRun {
   readonly attempt: number
   readonly signalsFrom: number
   readonly parent: { seq: number; stepId: string } | undefined
+  /** Whether it began with the results of another run. */
+  readonly isFork: boolean
+  /**
+   * Until a fork comes to its first own step, the run that came there before: what the code sends between steps that were taken over has its keys, and so
+   * is not sent twice.
+   */
+  follows: { seq: number; runId: string } | undefined
   readonly cancellation = new Cancellation()
   readonly uses = new Map<string, StepUse>()
   /** The steps under way, their pauses between attempts included. */
@@ -100,6 +107,7 @@ export class ActiveRun {
     this.attempt = attempt
     this.signalsFrom = row.signals_from
     this.parent = row.parent === null || row.parent_step === null ? undefined : { seq: row.parent, stepId: row.parent_step }
+    this.isFork = row.forked_from !== null
     this.nextOrdinal = nextOrdinal
     const { promise, resolve } = Promise.withResolvers<unknown>()
     this.outcome = promise

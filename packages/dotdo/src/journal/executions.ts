@@ -73,7 +73,13 @@ export class Executions {
     this.#hooks = hooks
     this.rests = new Rests(ports, limits, runs, (run) => this.#letGo(run))
     this.restRunner = new RestRunner(ports, steps, values, signals, this.rests, hooks)
-    this.#runner = new StepRunner(ports, limits, { steps, values, rests: this.rests, restRunner: this.restRunner })
+    this.#runner = new StepRunner(ports, limits, {
+      steps,
+      values,
+      rests: this.rests,
+      restRunner: this.restRunner,
+      runIdOf: (seq) => runs.findBySeq(seq)?.run_id,
+    })
     this.#undoer = new Undoer(ports, limits, steps, values, this.#runner)
   }
 
@@ -140,9 +146,21 @@ export class Executions {
   #activate(row: RunRow, fresh: boolean): ActiveRun {
     const run = new ActiveRun(row, fresh, fresh ? 1 : row.attempt + 1, fresh ? 0 : this.#steps.count(row.seq))
     run.undoing = row.status === 'undoing'
+    if (run.isFork) run.follows = this.#rootOf(row)
     this.#active.set(row.run_id, run)
     this.#answer(row.run_id, run.outcome)
     return run
+  }
+
+  /** The first of the runs that a fork goes back to. */
+  #rootOf(row: RunRow): { seq: number; runId: string } {
+    let root = row
+    while (root.forked_from !== null) {
+      const before = this.#runs.findBySeq(root.forked_from)
+      if (!before) break
+      root = before
+    }
+    return { seq: root.seq, runId: root.run_id }
   }
 
   #letGo(run: ActiveRun): void {
@@ -175,7 +193,7 @@ export class Executions {
       this.#runs.began(run.seq, run.attempt)
       if (row.status === 'parked') this.#runs.unpark(run.seq)
     })
-    this.#tell(run.undoing ? 'run.undoing' : run.fresh ? 'run.started' : 'run.resumed', runId)
+    this.#tell(run.undoing ? 'run.undoing' : run.fresh || (run.isFork && run.attempt === 1) ? 'run.started' : 'run.resumed', runId)
     if (!run.fresh) {
       await this.#ports.sync().catch((thrown: unknown) => {
         run.broken ??= { thrown }
@@ -222,8 +240,8 @@ export class Executions {
   /** Stores what can be stored. What cannot does not fail a run whose work is done: the row says why it is missing. */
   #putResult(run: ActiveRun, result: unknown, commit: (stored: Stored) => void): void {
     if (result instanceof StoredStream) {
-      const { valueId, text } = result.source
-      if (this.#steps.ownedStream(run.seq, valueId) === text) return commit({ text, valueId: null })
+      const { text } = result.source
+      if (this.#steps.hasStream(run.seq, text)) return commit({ text, valueId: null })
     }
     if (typeof result === 'object' && result !== null && Symbol.asyncIterator in result) {
       return commit({ text: 'uit is a stream, which went to the caller', valueId: null })

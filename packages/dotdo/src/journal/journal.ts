@@ -6,10 +6,11 @@ import type { AdoptedExecution } from './execution.ts'
 import { Executions } from './executions.ts'
 import { runUnderWay, storableError } from './failures.ts'
 import type { ActiveRun } from './active-run.ts'
+import { checkVersion, planFork, type ForkOptions } from './forks.ts'
 import { defaultLimits, type JournalLimits, type JournalPorts } from './ports.ts'
 import { Pruner } from './pruner.ts'
 import { matchOf } from './rest-runner.ts'
-import { errorOf, RunTable, statusOf, toRunRecord, type NewRun, type RunRecord, type RunRow } from './runs.ts'
+import { errorOf, readTarget, RunTable, statusOf, toRunRecord, type NewRun, type RunRecord, type RunRow } from './runs.ts'
 import { matches, SignalTable, type ReceivedEvent } from './signals.ts'
 import { StepTable } from './steps.ts'
 import { journalMigrations } from './tables.ts'
@@ -104,6 +105,33 @@ export class Journal {
     const row = this.#insert(this.#newRun({ runId: id, key, target, tags }), args)
     this.#unlaunched.add(id)
     return toRunRecord(row)
+  }
+
+  /**
+   * Starts a run that begins with what another has come to: the results of the steps that began before `from` and are done, and its target and arguments.
+   * It is a run of its own, with its own keys, but for what the code sends before it comes to the first own step: that has the origin's. Idempotent by id
+   * and by key, as {@link start} is.
+   *
+   * @throws `RUN_UNKNOWN` for a run that there is not any more, too; `RUN_NOT_ENDED` (retryable), `STEP_UNKNOWN`, `RUN_VERSION_CHANGED`,
+   *   `RUN_NOT_RESUMABLE`, `INVALID_FORK`, `INVALID_RUN_ID`, `INVALID_RUN_TAGS`
+   */
+  fork(originId: string, options: ForkOptions = {}): RunRecord {
+    const origin = this.#runs.get(originId)
+    const taken = planFork(origin, options, this.#steps)
+    const { runId, key, tags, from, accept = false } = options
+    checkId(runId, 'run id')
+    checkId(key, 'key')
+    checkTags(tags)
+    const known = (runId !== undefined && this.#runs.find(runId)) || (key !== undefined && this.#runs.findByKey(key))
+    if (known) return toRunRecord(known)
+    checkVersion(origin, accept, this.#ports.codeVersion, this.#ports.deployPolicy ?? 'latest')
+    const id = runId ?? newId('run', this.#ports.clock, this.#ports.random)
+    const run = this.#newRun({ runId: id, key, tags, target: readTarget(origin), forked: { seq: origin.seq, from } })
+    return this.#ports.store.transaction(() => {
+      const row = this.#runs.insert(run, { text: origin.args, valueId: null }, this.#ports.clock.now())
+      this.#steps.take(origin.seq, row.seq, taken.before, taken.around, taken.childPrefix)
+      return toRunRecord(row)
+    })
   }
 
   /**

@@ -9,7 +9,8 @@ const biteRows = 500
 /** Runs that one bite takes out of view at most. */
 const biteRuns = 100
 
-/** Takes ended runs out of the tables, bounded work at a time. A run goes out of view first, then its values, its steps, its row. */
+/** Takes ended runs out of the tables, bounded work at a time. A run goes out of view first, then its values, its steps, its row. One
+ * that others were forked from stays as long as they do: they refer to its values, and to those of the runs that it began. */
 export class Pruner {
   readonly #store: Store
   readonly #values: ValueStore
@@ -26,7 +27,9 @@ export class Pruner {
       const marked = this.#store.sql(
         `UPDATE dotdo_runs SET status = 'pruned', key = NULL, run_id = char(10) || seq
         WHERE seq IN (SELECT seq FROM dotdo_runs AS ended WHERE ended_at < ? AND status <> 'pruned'
-          AND NOT EXISTS (SELECT 1 FROM dotdo_runs AS parent WHERE parent.seq = ended.parent AND parent.ended_at IS NULL) ORDER BY ended_at LIMIT ?) RETURNING seq`,
+          AND NOT EXISTS (SELECT 1 FROM dotdo_runs AS parent WHERE parent.seq = ended.parent
+            AND (parent.ended_at IS NULL OR EXISTS (SELECT 1 FROM dotdo_runs AS fork WHERE fork.forked_from = parent.seq)))
+          AND NOT EXISTS (SELECT 1 FROM dotdo_runs AS fork WHERE fork.forked_from = ended.seq) ORDER BY ended_at LIMIT ?) RETURNING seq`,
         beforeMs,
         biteRuns,
       )

@@ -48,7 +48,7 @@ export class RestRunner {
     if (found?.status === 'done') return this.#outcome(run, plan, found)
     if (found?.status === 'failed') throw fromErrorRecord(found.error ?? storableError(undefined))
     if (run.undoing) throw runEnded(run.runId)
-    const step = found ?? this.#insert(run, plan)
+    const step = found ?? this.#insert(run, scope, plan)
     const reopened = step.attempt === 0
     if (reopened) this.#reopen(run, step, plan)
     run.steps.set(plan.stepId, step)
@@ -70,9 +70,9 @@ export class RestRunner {
     })
   }
 
-  #insert(run: ActiveRun, plan: RestPlan): Step {
+  #insert(run: ActiveRun, scope: Scope, plan: RestPlan): Step {
     const now = this.#ports.clock.now()
-    const step = newStep(run.seq, plan.stepId, run.nextOrdinal++, now, plan.kind)
+    const step = newStep(run.seq, plan.stepId, run.nextOrdinal++, now, scope.stepId, plan.kind)
     step.attempt = 1
     step.input = inputOf(plan)
     this.#due(step, plan, now)
@@ -134,7 +134,8 @@ export class RestRunner {
 
   #outcome(run: ActiveRun, plan: RestPlan, step: Step): unknown {
     if (plan.kind === 'sleep') return undefined
-    if (plan.kind === 'wait') return this.#values.get(step.result ?? '')
+    // The result of a run that was taken over stands in the step itself.
+    if (plan.kind === 'wait' || step.result !== null) return this.#values.get(step.result ?? '')
     const child = this.#children.find(idempotencyKey(run.runId, plan.stepId))
     if (!child) throw runCancelled(idempotencyKey(run.runId, plan.stepId))
     return this.#children.resultOf(child)

@@ -48,6 +48,8 @@ export type RunRow = {
   parent_step: string | null
   ending: string | null
   signals_from: number
+  forked_from: number | null
+  forked_at: string | null
 }
 
 /** What a run is started with, as its row takes it. */
@@ -61,10 +63,12 @@ export interface NewRun {
   parent: { seq: number; stepId: string } | undefined
   /** The number of the last signal that came before it. */
   signalsFrom: number
+  /** Whose results it begins with, and the first step that is its own. */
+  forked?: { seq: number; from: string | undefined }
 }
 
 const columns =
-  'seq, run_id, key, target, status, attempt, args, result, error, started_at, ended_at, version, tags, wake_at, resumes_from, parent, parent_step, ending, signals_from'
+  'seq, run_id, key, target, status, attempt, args, result, error, started_at, ended_at, version, tags, wake_at, resumes_from, parent, parent_step, ending, signals_from, forked_from, forked_at'
 
 /** Reads and writes `dotdo_runs`. What may follow on what is decided by the journal. */
 export class RunTable {
@@ -98,8 +102,8 @@ export class RunTable {
 
   insert(run: NewRun, args: Stored, now: number): RunRow {
     return this.#store.sql<RunRow>(
-      `INSERT INTO dotdo_runs (run_id, key, target, status, attempt, args, args_value, started_at, version, tags, parent, parent_step, signals_from)
-        VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING ${columns}`,
+      `INSERT INTO dotdo_runs (run_id, key, target, status, attempt, args, args_value, started_at, version, tags, parent, parent_step, signals_from, forked_from, forked_at)
+        VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING ${columns}`,
       run.runId,
       run.key ?? null,
       JSON.stringify(run.target),
@@ -112,6 +116,8 @@ export class RunTable {
       run.parent?.seq ?? null,
       run.parent?.stepId ?? null,
       run.signalsFrom,
+      run.forked?.seq ?? null,
+      run.forked?.from ?? null,
     )[0]!
   }
 
@@ -310,7 +316,14 @@ export class RunTable {
       ...(row.status === 'parked' && { parked: row.wake_at === null ? {} : { until: row.wake_at } }),
       ...(row.status === 'undoing' && { undoing: true as const }),
       ...this.#parentOf(row),
+      ...this.#originOf(row),
     }
+  }
+
+  #originOf(row: RunRow): Pick<RunView, 'forkedFrom'> {
+    // Kept as long as its forks are.
+    const origin = row.forked_from === null ? undefined : this.findBySeq(row.forked_from)
+    return origin ? { forkedFrom: { runId: origin.run_id, ...(row.forked_at !== null && { stepId: row.forked_at }) } } : {}
   }
 
   #parentOf(row: RunRow): Pick<RunView, 'parent'> {

@@ -21,6 +21,10 @@ export interface StepDriver {
   memo(run: ActiveRun, found: DoneStep, plan: StepPlan): unknown
   /** Rests until what the plan waits for is there. @param again as above */
   rest(run: ActiveRun, scope: Scope, plan: RestPlan, again: boolean): Promise<unknown>
+  /** The run that has done a step in the place of this one. */
+  takenFrom(run: ActiveRun, stepId: string): number | undefined
+  /** The id of a run, for one that another has taken over. */
+  runIdOf(seq: number): string | undefined
   /** Is told that a step of the run begins. */
   begins(run: ActiveRun): void
   /** Is told that one is among those under way; it may rest already. */
@@ -125,7 +129,8 @@ export class Scope implements Execution {
   }
 
   nextKey(label = ''): string {
-    const place = this.stepId === undefined ? escapeId(this.runId) : idempotencyKey(this.runId, this.stepId, this.#round)
+    const place =
+      this.stepId === undefined ? escapeId(this.#run.follows?.runId ?? this.runId) : idempotencyKey(this.runId, this.stepId, this.#round)
     return `${place}#${label}#${this.nextOrdinal(label)}`
   }
 
@@ -192,6 +197,7 @@ export class Scope implements Execution {
     const use: StepUse = { fn: new WeakRef(fn), text, scope: this, promise: undefined }
     run.uses.set(stepId, use)
     this.#driver.begins(run)
+    if (run.follows) this.#follow(run, run.follows, stepId)
     // A replay goes through thousands of steps that are done: those are over before they would be among the open ones.
     const looked = plan && !earlier && !run.fresh ? this.#driver.look(run, plan) : undefined
     if (plan && looked?.found && isDone(looked.found)) return (this.#memo = Promise.resolve(this.#driver.memo(run, looked.found, plan)))
@@ -206,6 +212,14 @@ export class Scope implements Execution {
     }
     promise.then(close, close)
     return promise
+  }
+
+  /** A fork goes on as the run that did the step it comes to, and as itself from the first on that no other has done. */
+  #follow(run: ActiveRun, follows: { seq: number; runId: string }, stepId: string): void {
+    const seq = this.#driver.takenFrom(run, stepId)
+    if (seq !== undefined && seq <= follows.seq) return
+    const runId = seq === undefined ? undefined : this.#driver.runIdOf(seq)
+    run.follows = seq === undefined || runId === undefined ? undefined : { seq, runId }
   }
 
   /** A new attempt of a step makes its nested functions anew: the same id for another function object is right there. */
@@ -229,7 +243,8 @@ export function idempotencyKey(runId: string, stepId: string, round = 1): string
   return `${escapeId(runId)}${round > 1 ? `#${round}` : ''}/${stepId}`
 }
 
-function escapeId(runId: string): string {
+/** A run's id as it stands at the head of keys. */
+export function escapeId(runId: string): string {
   return /[%/#]/.test(runId) ? runId.replace(/[%/#]/g, encodeURIComponent) : runId
 }
 

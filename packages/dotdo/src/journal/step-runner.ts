@@ -22,6 +22,8 @@ export interface StepRooms {
   values: ValueStore
   rests: Rests
   restRunner: RestRunner
+  /** The id of a run. */
+  runIdOf: (seq: number) => string | undefined
 }
 
 /**
@@ -42,8 +44,10 @@ export class StepRunner implements StepDriver {
   readonly #restRunner: RestRunner
   readonly #places = new Places()
   readonly #rates: Rates
+  readonly runIdOf: (seq: number) => string | undefined
 
-  constructor(ports: JournalPorts, limits: JournalLimits, { steps, values, rests, restRunner }: StepRooms) {
+  constructor(ports: JournalPorts, limits: JournalLimits, { steps, values, rests, restRunner, runIdOf }: StepRooms) {
+    this.runIdOf = runIdOf
     this.#ports = ports
     this.#limits = limits
     this.#steps = steps
@@ -77,7 +81,7 @@ export class StepRunner implements StepDriver {
     if (found && isDone(found)) return this.memo(run, found, plan)
     if (found?.status === 'failed') throw fromErrorRecord(found.error ?? storableError(undefined))
     if (run.undoing && kind === null) throw runEnded(run.runId)
-    const step = found ?? this.#newStep(run, plan, kind)
+    const step = found ?? this.#newStep(run, scope, plan, kind)
     run.steps.set(plan.stepId, step)
     try {
       if (found) await this.#takeUp(run, scope, found, plan)
@@ -111,6 +115,10 @@ export class StepRunner implements StepDriver {
 
   rest(run: ActiveRun, scope: Scope, plan: RestPlan, again: boolean): Promise<unknown> {
     return this.#restRunner.rest(run, scope, plan, again)
+  }
+
+  takenFrom(run: ActiveRun, stepId: string): number | undefined {
+    return run.write(() => this.#steps.takenFrom(run.seq, stepId))
   }
 
   begins(run: ActiveRun): void {
@@ -163,8 +171,8 @@ export class StepRunner implements StepDriver {
     })
   }
 
-  #newStep(run: ActiveRun, plan: StepPlan, kind: 'undo' | null): Step {
-    const step = newStep(run.seq, plan.stepId, run.nextOrdinal++, this.#ports.clock.now(), kind)
+  #newStep(run: ActiveRun, scope: Scope, plan: StepPlan, kind: 'undo' | null): Step {
+    const step = newStep(run.seq, plan.stepId, run.nextOrdinal++, this.#ports.clock.now(), scope.stepId, kind)
     step.version = plan.version
     step.input = plan.input
     if (plan.undo) step.undo = 1
@@ -173,6 +181,8 @@ export class StepRunner implements StepDriver {
 
   /** Code that was deployed since the step was done may be the first that can undo it. */
   #undoable(run: ActiveRun, { stepId, undo }: Pick<Step, 'stepId' | 'undo'>, plan: StepPlan): void {
+    // What another run has done is that run's to take back.
+    if (run.isFork && this.takenFrom(run, stepId) !== undefined) return
     if (undo === 0) run.write(() => this.#steps.putUndo({ run: run.seq, stepId }, 1))
     if (undo >= 0) run.canUndo(plan)
   }

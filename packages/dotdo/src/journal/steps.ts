@@ -48,6 +48,10 @@ export interface Step {
   checkpointValue: number | null
   /** 0: nothing undoes it. n: it can be undone, for the nth time. -n: it was undone for the nth time. */
   undo: number
+  /** The step that it was begun in. */
+  within: string | null
+  /** `seq` of the run that did it in the place of this one. */
+  taken: number | null
 }
 
 type StepRow = {
@@ -74,6 +78,8 @@ type StepRow = {
   checkpoint: string | null
   checkpoint_value: number | null
   undo: number | null
+  within: string | null
+  taken: number | null
 }
 
 /** What a replay needs of a step that is done. */
@@ -89,8 +95,15 @@ export function isPlain(step: Step): boolean {
   return step.kind === null && step.version === null && step.input === null && step.undo === 0
 }
 
-/** A step that has not begun. */
-export function newStep(run: number, stepId: string, ordinal: number, now: number, kind: StepKind = null): Step {
+/** A step that has not begun. @param within the step that it is begun in */
+export function newStep(
+  run: number,
+  stepId: string,
+  ordinal: number,
+  now: number,
+  within: string | undefined,
+  kind: StepKind = null,
+): Step {
   return {
     run,
     stepId,
@@ -115,6 +128,8 @@ export function newStep(run: number, stepId: string, ordinal: number, now: numbe
     checkpoint: null,
     checkpointValue: null,
     undo: 0,
+    within: within ?? null,
+    taken: null,
   }
 }
 
@@ -150,7 +165,7 @@ export class StepTable {
   /** Writes a step that was done in the turn in which it began, in one statement. */
   insertDone(step: Step): void {
     this.#store.sql(
-      `INSERT INTO dotdo_steps (run, step_id, ordinal, status, attempt, started_at, ended_at, progress, result, value_id) VALUES (?, ?, ?, 'done', ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO dotdo_steps (run, step_id, ordinal, status, attempt, started_at, ended_at, progress, result, value_id, within) VALUES (?, ?, ?, 'done', ?, ?, ?, ?, ?, ?, ?)`,
       step.run,
       step.stepId,
       step.ordinal,
@@ -160,13 +175,14 @@ export class StepTable {
       step.progress && encodeValue(step.progress, 'progress'),
       step.result,
       step.valueId,
+      step.within,
     )
   }
 
   /** Writes a step's first row. Most state nothing beside their id, and pay for no more columns. */
   insert(step: Step): void {
     const { run, stepId, ordinal, status, attempt, startedAt } = step
-    if (isPlain(step)) {
+    if (isPlain(step) && step.within === null) {
       this.#store.sql(
         'INSERT INTO dotdo_steps (run, step_id, ordinal, status, attempt, started_at) VALUES (?, ?, ?, ?, ?, ?)',
         run,
@@ -179,8 +195,8 @@ export class StepTable {
       return
     }
     this.#store.sql(
-      `INSERT INTO dotdo_steps (run, step_id, ordinal, status, attempt, started_at, next_attempt_at, kind, version, input, due_at, waits_for, undo)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO dotdo_steps (run, step_id, ordinal, status, attempt, started_at, next_attempt_at, kind, version, input, due_at, waits_for, undo, within)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       run,
       stepId,
       ordinal,
@@ -194,6 +210,7 @@ export class StepTable {
       step.dueAt,
       step.waitsFor,
       step.undo,
+      step.within,
     )
   }
 
@@ -295,11 +312,45 @@ export class StepTable {
     this.#store.sql('UPDATE dotdo_steps SET undo = ? WHERE run = ? AND step_id = ?', undo, step.run, step.stepId)
   }
 
-  /** The reference to a stream, if a step of this run owns it. */
-  ownedStream(run: number, valueId: number): string | undefined {
+  /** Whether a stored stream is the result of a step of this run, its own or one that was taken over. */
+  hasStream(run: number, text: string): boolean {
+    return this.#store.sql('SELECT 1 FROM dotdo_steps WHERE run = ? AND result = ? LIMIT 1', run, text).length > 0
+  }
+
+  /** The run that has done a step in the place of this one; `undefined` for one that is the run's own, or has not begun. */
+  takenFrom(run: number, stepId: string): number | undefined {
     return (
-      this.#store.sql<{ result: string | null }>('SELECT result FROM dotdo_steps WHERE run = ? AND value_id = ?', run, valueId)[0]
-        ?.result ?? undefined
+      this.#store.sql<Pick<StepRow, 'taken'>>('SELECT taken FROM dotdo_steps WHERE run = ? AND step_id = ?', run, stepId)[0]?.taken ??
+      undefined
+    )
+  }
+
+  /** The steps that a step was begun in, the innermost first. Steps of earlier releases do not say so. */
+  around(run: number, stepId: string): string[] {
+    const around: string[] = []
+    for (let step = this.find(run, stepId); step?.within != null; step = this.find(run, step.within)) around.push(step.within)
+    return around
+  }
+
+  /**
+   * Copies what a fork takes over of its origin: the steps that are done and began before number `before`, but those around it, which have to be done anew
+   * for it to be reached, and those that were undone. Their values stay with the origin.
+   * @param childPrefix what the ids of the origin's own child runs begin with
+   */
+  take(origin: number, run: number, before: number, around: readonly string[], childPrefix: string): void {
+    this.#store.sql(
+      `INSERT INTO dotdo_steps (run, step_id, ordinal, status, attempt, started_at, ended_at, progress, result, kind, version, input, due_at, signal, within, taken)
+        SELECT ?, s.step_id, s.ordinal, 'done', s.attempt, s.started_at, s.ended_at, s.progress, COALESCE(s.result, child.result), s.kind, s.version, s.input,
+          s.due_at, s.signal, s.within, COALESCE(s.taken, s.run)
+        FROM dotdo_steps AS s LEFT JOIN dotdo_runs AS child ON s.kind = 'run' AND child.run_id = ? || s.step_id
+        WHERE s.run = ? AND s.ordinal < ? AND s.status = 'done' AND COALESCE(s.undo, 0) >= 0 AND COALESCE(s.kind, '') <> 'undo'
+          AND (COALESCE(s.kind, '') <> 'run' OR COALESCE(s.result, child.result) IS NOT NULL)
+          AND s.step_id NOT IN (SELECT value FROM json_each(?))`,
+      run,
+      childPrefix,
+      origin,
+      before,
+      JSON.stringify(around),
     )
   }
 
@@ -332,6 +383,7 @@ export class StepTable {
       ...(step.attempts !== null && { attempts: step.attempts }),
       ...(step.checkpoint !== null && { checkpoint: this.#values.preview(step.checkpoint) }),
       ...(step.version !== null && { version: step.version }),
+      ...(step.taken !== null && { taken: true as const }),
       ...(step.undo !== 0 && { undo: step.undo > 0 ? ('ready' as const) : ('undone' as const) }),
     }
   }
@@ -363,5 +415,7 @@ function toStep(row: StepRow): Step {
     checkpoint: row.checkpoint,
     checkpointValue: row.checkpoint_value,
     undo: row.undo ?? 0,
+    within: row.within,
+    taken: row.taken,
   }
 }

@@ -14,6 +14,10 @@ import type { Migrations } from '../base/migrations.ts'
  * are the step of another run that waits for this one. `dotdo_steps.kind` is null for a step with a function, else `sleep`, `wait`, `run` or
  * `undo`; `waits_for` is the type of the event that a wait is open for, `signal` the id of the one it took. `dotdo_signals` keeps what was received,
  * for waits that begin late (those of a run take what is behind its `signals_from`); `dotdo_rates` the last starts under each rate.
+ *
+ * Since version 3: `forked_from` is the run whose results a run began with, `forked_at` the first step that it did itself (null: all of them). Columns of such
+ * a run may refer to values that the other owns, which is kept as long. `dotdo_steps.within` is the step that a step was begun in; `taken` the run
+ * that did a step in the place of this one.
  */
 export const journalMigrations: Migrations = [
   [
@@ -82,5 +86,12 @@ export const journalMigrations: Migrations = [
     `CREATE TABLE dotdo_signals (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL, event_value INTEGER)`,
     `CREATE INDEX dotdo_signals_type ON dotdo_signals (type, seq)`,
     `CREATE TABLE dotdo_rates (key TEXT NOT NULL, n INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (key, n)) WITHOUT ROWID`,
+  ],
+  [
+    `ALTER TABLE dotdo_runs ADD COLUMN forked_from INTEGER`,
+    `ALTER TABLE dotdo_runs ADD COLUMN forked_at TEXT`,
+    `CREATE INDEX dotdo_runs_forks ON dotdo_runs (forked_from) WHERE forked_from IS NOT NULL`,
+    `ALTER TABLE dotdo_steps ADD COLUMN within TEXT`,
+    `ALTER TABLE dotdo_steps ADD COLUMN taken INTEGER`,
   ],
 ]

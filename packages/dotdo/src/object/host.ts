@@ -107,7 +107,8 @@ export class ObjectHost {
     const observe = (event: LiveEventBody): void => {
       this.live.emit(event)
       this.runEvents.tell(event)
-      if ('run' in event && event.type !== 'run.started' && event.run.target.kind === 'schedule')
+      // A fork answers for no window of its schedule.
+      if ('run' in event && event.type !== 'run.started' && event.run.target.kind === 'schedule' && !event.run.forkedFrom)
         this.scheduler.ran(event.run.target.id, event.run.target.scheduledAt, event.run.runId, forSchedule(event.run.status))
     }
     const codeVersion = codeVersionOf(env)

@@ -15,6 +15,7 @@ import type {
 import { batchVersion } from '../events/batch.ts'
 import { assertOptions, type HandlerOptions } from '../events/handlers.ts'
 import { toRetryPolicy } from '../events/retry.ts'
+import type { ForkOptions } from '../journal/forks.ts'
 import type { DeadLetterFilter } from '../events/shelf.ts'
 import type { ObjectHost } from './host.ts'
 import { requireAppNoun } from './nouns.ts'
@@ -85,6 +86,11 @@ export class Inspector extends RpcTarget {
   /** Lets a run that is held go on with the code that runs now. @throws `RUN_UNKNOWN` */
   acceptRun(runId: string): void {
     this.#host.journal.accept(runId)
+  }
+
+  /** Forks a run that has ended: gives the id of the fork, which is stored by then. @throws as {@link RunHandle.fork} */
+  forkRun(runId: string, options: ForkOptions = {}): string {
+    return new RunHandle(this.#host, runId).fork(options).runId
   }
 
   /** Ends a run: what waits is aborted, later steps are refused, what can be undone is. @throws `RUN_UNKNOWN` */

@@ -1,6 +1,7 @@
 /** Runs as capabilities: what starts one gives a handle, which can be passed on, narrowed and called from anywhere. */
 import { RpcTarget } from 'capnweb'
 import type { LiveEventBody, RunView, StepView } from '../base/views.ts'
+import type { ForkOptions } from '../journal/forks.ts'
 import { methodUnknown } from '../rpc/reach.ts'
 import { currentContext } from './context.ts'
 import type { ObjectHost } from './host.ts'
@@ -31,6 +32,8 @@ export interface Runs {
   call<T = unknown>(method: string, args: readonly unknown[], options: { stepId: string }): Promise<T>
   /** The handle of a run. @throws `RUN_UNKNOWN` */
   get(runId: string): RunHandle
+  /** Forks a run: see {@link RunHandle.fork}. @throws `RUN_UNKNOWN`, and as that does */
+  fork(runId: string, options?: ForkOptions): RunHandle
   /** Runs without their steps, newest first: 50 of them, at most 500. */
   list(options?: { limit?: number; before?: string; tag?: string }): RunView[]
 }
@@ -76,6 +79,15 @@ export class RunHandle extends RpcTarget {
     return this.#host.runEvents.watch(this.#runId)
   }
 
+  /**
+   * Starts a run that begins with this one's results and does the steps from `from` on itself: of what began before, nothing that is done is done again. It is
+   * a run of its own, linked by `forkedFrom`, with its own idempotency keys and calls.
+   * @throws `RUN_NOT_ENDED` (retryable), `STEP_UNKNOWN`, `RUN_VERSION_CHANGED`, `RUN_NOT_RESUMABLE`, `INVALID_FORK`, `RUN_UNKNOWN`
+   */
+  fork(options: ForkOptions = {}): RunHandle {
+    return forkOf(this.#host, this.#runId, options)
+  }
+
   /** Ends it: what waits is aborted, no later step begins, and what can be undone is. Gives where it stands then. */
   cancel(): RunView {
     this.#host.journal.cancel(this.#runId)
@@ -94,6 +106,16 @@ export class RunHandle extends RpcTarget {
     this.#host.journal.accept(this.#runId)
     return this.status()
   }
+}
+
+/** Forks a run of an object, and lets the fork begin. Inside a run it is keyed by run and ordinal, so that a replay forks once. */
+function forkOf(host: ObjectHost, runId: string, options: ForkOptions): RunHandle {
+  const context = currentContext()
+  const execution = context?.host === host ? context.execution : undefined
+  const key = options?.key ?? (options?.runId === undefined ? execution?.nextKey('fork') : undefined)
+  const fork = host.journal.fork(runId, key === undefined ? options : { ...options, key })
+  host.launchSoon(fork.runId)
+  return new RunHandle(host, fork.runId)
 }
 
 /** Makes `this.runs` of one object. */
@@ -125,6 +147,7 @@ export function runsOf(host: ObjectHost): Runs {
       host.journal.status(runId)
       return new RunHandle(host, runId)
     },
+    fork: (runId, options = {}) => forkOf(host, runId, options),
     list: (options) => host.journal.runs(options),
   }
 }

@@ -78,6 +78,24 @@ describe('a handle', () => {
     expect(await handle.status()).toMatchObject({ status: 'cancelled', attempt: expect.any(Number) })
   })
 
+  test('forks: what its run did before a step is not done again, and an operator can do the same', async () => {
+    const runId = (await orders('forks').begin('f1')) as string
+    await until(
+      () => inspector('forks').steps(runId) as Promise<unknown[]>,
+      (steps) => steps.length === 2,
+    )
+    expect(await failure(orders('forks').run(runId).fork({ from: 'ship' }))).toMatchObject({ code: 'RUN_NOT_ENDED' })
+    await orders('forks').approve('f1')
+    await orders('forks').run(runId).result()
+    const fork = await orders('forks').run(runId).fork({ from: 'line b' })
+    expect(await fork.result()).toEqual({ by: 'Ann', lines: ['f1 a', 'f1 b', 'f1 c'], shipped: 'shipped f1' })
+    expect(await fork.status()).toMatchObject({ forkedFrom: { runId, stepId: 'line b' } })
+    expect(ran.filter((it) => it === 'reserve f1')).toHaveLength(1)
+    const third = (await inspector('forks').forkRun(runId, { from: 'ship', tags: ['third'] })) as string
+    expect(await orders('forks').run(third).result()).toMatchObject({ shipped: 'shipped f1' })
+    expect(await orders('forks').tagged('third')).toEqual([third])
+  })
+
   test('of a run that there is not, and a start of a method that there is not, say so', async () => {
     expect(await failure(orders('none').run('nothing'))).toMatchObject({ code: 'RUN_UNKNOWN' })
     expect(await failure(inspector('none').handle('nothing'))).toMatchObject({ code: 'RUN_UNKNOWN' })
