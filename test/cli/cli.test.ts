@@ -1,4 +1,6 @@
 /** `npx dotdo` against an app that runs: each command, what it prints for people and for programs, and its exit code. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { sessionToken, startWorker, until, type RunningApp } from '../support/app.ts'
@@ -6,10 +8,12 @@ import { commands } from '../../packages/dotdo/src/cli/cli.ts'
 import { wordsOf } from '../support/words.ts'
 import { endAll, objects, start, type Ended } from './support.ts'
 
+/** The app's key, which nobody may read. */
+const canary = 'canary-5b1f0c77e2'
 let app: RunningApp
 let env: Record<string, string>
 beforeAll(async () => {
-  app = await startWorker(fileURLToPath(new URL('app/wrangler.toml', import.meta.url)))
+  app = await startWorker(fileURLToPath(new URL('app/wrangler.toml', import.meta.url)), { API_KEY: canary })
   env = { DOTDO_URL: app.url, DOTDO_TOKEN: app.token }
 })
 afterAll(() => app?.stop())
@@ -165,6 +169,38 @@ describe('logs', () => {
     following.child.stdout!.destroy()
     await dotdo(['trigger', 'Pipeline/main', 'daily', '--wait'])
     expect(await following.ended).toMatchObject({ code: 0, err: '' })
+  })
+})
+
+describe('a secret', () => {
+  test('that a run uses in every place stands in no file of the state, in no answer and in nothing that is printed', async () => {
+    const hider = app.app.Pipeline!('hider') as unknown as { hide(it: string): Promise<Record<string, string>>; leak(): Promise<void> }
+    const became = await hider.hide(canary)
+    const { given, header, call, error, ...stored } = became
+    expect([given, header, call]).toEqual(['string', 'SECRET_NOT_REVEALED', 'NOT_SENDABLE'])
+    expect(error).toContain('GET /?key=[secret API_KEY]')
+    expect(stored).toEqual(Object.fromEntries(Object.keys(stored).map((name) => [name, 'NOT_STORABLE'])))
+    await expect(hider.leak()).rejects.toThrow('it is [secret API_KEY]')
+    // What the page is given, and what is printed.
+    const inspector = app.app.dotdo.object('Pipeline', 'hider')
+    const [run] = await inspector.runs()
+    const views = JSON.stringify([run, await inspector.run(run!.runId), await inspector.events(), await inspector.deadLetters()])
+    const printed = await Promise.all(
+      [
+        ['run', 'Pipeline/hider', run!.runId, '--json'],
+        ['runs', 'Pipeline/hider'],
+        ['logs', 'Pipeline/hider'],
+        ['events', 'Pipeline/hider'],
+      ].map((args) => dotdo(args)),
+    )
+    const shown = views + JSON.stringify(printed)
+    expect(shown).not.toContain('5b1f')
+    expect(shown).toContain('[secret API_KEY]')
+    // SQLite's files, their write-ahead logs among them.
+    const files = readdirSync(app.state, { recursive: true, withFileTypes: true }).filter((it) => it.isFile())
+    const dirty = files.filter((it) => readFileSync(join(it.parentPath, it.name)).includes('5b1f'))
+    expect(dirty.map((it) => it.name)).toEqual([])
+    expect(files.filter((it) => /sqlite/.test(it.name)).length).toBeGreaterThan(2)
   })
 })
 

@@ -32,6 +32,7 @@ export type { AppOptions } from './object/app.ts'
 export { DotdoEntrypoint } from './object/entrypoint.ts'
 export { DotdoSystem } from './object/system.ts'
 export { DotdoError, codeOf } from './base/errors.ts'
+export { Secret, secret } from './base/secrets.ts'
 export { LimitError } from './rpc/limits.ts'
 export type { ErrorData, ErrorDetails, ErrorRecord } from './base/errors.ts'
 export type {

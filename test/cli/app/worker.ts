@@ -1,5 +1,5 @@
 /** An app with something of everything that the command line shows: runs that end well, badly and late, an event that nobody takes, and rows. */
-import { DO, NonRetryableError, serve } from 'dotdo'
+import { codeOf, DO, graph, NonRetryableError, secret, serve, type StepContext } from 'dotdo'
 
 export { DotdoSystem } from 'dotdo'
 
@@ -33,6 +33,42 @@ export const Pipeline = DO.extend({
 
   async linger() {
     await this.do(() => new Promise((resolve) => setTimeout(resolve, 60_000)), { stepId: 'wait' })
+  },
+
+  /** Uses a secret wherever one could be left. Answers with what became of each. */
+  async hide(given: unknown) {
+    const key = secret('API_KEY', this.env['API_KEY'])
+    const text = key.reveal()
+    const once = { retries: { limit: 0 } }
+    const tries: Record<string, () => unknown> = {
+      result: () => this.do(() => ({ text }), { stepId: 'result', ...once }),
+      secret: () => this.do(() => [key], { stepId: 'secret', ...once }),
+      stepId: () => this.do(() => 1, { stepId: text, ...once }),
+      error: () => this.do(() => Promise.reject(new Error(`GET /?key=${text}`)), { stepId: 'error', ...once }),
+      event: () => this.send('Key.told', { text }),
+      key: () => this.send('Key.told', {}, { key: text }),
+      start: () => this.runs.start('count', [text]),
+      tags: () => this.runs.start('count', [], { tags: [text] }),
+      graph: () => graph(() => (this as any).Till('t').query_(text)).save(),
+      call: () => (this as any).Till('t').query_(key),
+      header: () => fetch('https://example.com/', { headers: { authorization: `Bearer ${String(key)}` } }),
+    }
+    const became: Record<string, string> = { given: typeof given }
+    for (const [name, use] of Object.entries(tries)) {
+      try {
+        await use()
+        became[name] = 'done'
+      } catch (error) {
+        became[name] = codeOf(error) ?? String(error)
+      }
+    }
+    await this.do((step: StepContext) => step.progress({ at: `https://x.example/${text}` }), { stepId: 'progress' })
+    console.log(key, String(key), { key })
+    return became
+  },
+
+  async leak() {
+    throw new Error(`it is ${secret('API_KEY', this.env['API_KEY']).reveal()}`)
   },
 
   order(n: number) {

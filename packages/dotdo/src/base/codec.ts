@@ -1,5 +1,6 @@
 import { parse, stringify } from 'devalue'
 import { DotdoError, fromErrorRecord, toErrorRecord, type ErrorRecord } from './errors.ts'
+import { refuseSecrets, Secret } from './secrets.ts'
 
 /**
  * Turns a value into text that {@link decodeValue} reads back as it was: JSON's values, and `undefined`, `Date`, `Map`, `Set`, `RegExp`,
@@ -8,14 +9,22 @@ import { DotdoError, fromErrorRecord, toErrorRecord, type ErrorRecord } from './
  * The first character is the format: `j` plain JSON (the fast path), `d` devalue.
  *
  * @param what names the value in the error, such as `the result of step 'load'`
- * @throws `NOT_STORABLE` for functions, symbols, stubs and instances of classes, with the path to the first of them
+ * @throws `NOT_STORABLE` for functions, symbols, stubs and instances of classes, with the path to the first of them; and for what holds a secret
  */
 export function encodeValue(value: unknown, what = 'a value'): string {
+  const text = encode(value, what)
+  refuseSecrets(what, text)
+  return text
+}
+
+function encode(value: unknown, what: string): string {
   if (isJson(value, 0, new Set())) return 'j' + JSON.stringify(value)
   try {
     return 'd' + stringify(value, { Error: (it: unknown) => it instanceof Error && toErrorRecord(it) })
   } catch (cause) {
     const path = cause instanceof Error && 'path' in cause && typeof cause.path === 'string' ? cause.path : ''
+    if (cause instanceof Error && 'value' in cause && cause.value instanceof Secret)
+      refuseSecrets(`${what}${path && ` (at ${path})`}`, cause.value.reveal())
     throw new DotdoError(
       'NOT_STORABLE',
       `${what} cannot be stored: ${cause instanceof Error ? cause.message : String(cause)}${path && ` (at ${path})`}. Return plain data: no functions, stubs or class instances.`,

@@ -47,7 +47,7 @@ export interface ErrorRecord {
 
 /**
  * Reads any thrown value into the form that is stored and sent. Stacks and causes stay at home. Never throws: what cannot be read (no
- * text, accessors that throw) becomes an error that says so, because recording a failure must not fail. Tokens in it are redacted.
+ * text, accessors that throw) becomes an error that says so, because recording a failure must not fail. Tokens and secrets in it are redacted.
  */
 export function toErrorRecord(thrown: unknown): ErrorRecord {
   try {
@@ -60,7 +60,7 @@ export function toErrorRecord(thrown: unknown): ErrorRecord {
 function readError(thrown: unknown): ErrorRecord {
   if (!isErrorLike(thrown)) return { name: 'Error', message: redactText(String(thrown)) }
   const record: ErrorRecord = { name: redactText(String(thrown.name)), message: redactText(String(thrown.message)) }
-  if (typeof thrown.code === 'string') record.code = thrown.code
+  if (typeof thrown.code === 'string') record.code = redactText(thrown.code)
   if (typeof thrown.retryable === 'boolean') record.retryable = thrown.retryable
   if (isPlainObject(thrown.data)) record.data = redactData(thrown.data)
   return record

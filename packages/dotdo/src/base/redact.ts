@@ -1,7 +1,8 @@
 /**
- * Tokens are secrets: whoever reads one holds what it stands for. Every text that leaves the code for a person (a log, an error's message, a
- * preview, a live event) goes through here first.
+ * The one home of what nobody is to read: tokens, because whoever reads one holds what it stands for, and the texts that code has declared by
+ * `secret()`. Every text that leaves the code for a person (a log, an error's message, a preview, a live event) goes through here first.
  */
+import { anySecrets, shownOf, withoutSecrets } from './secret-texts.ts'
 
 /** What is said in a token's place. It names the kind of secret, so that a reader knows what stood there. */
 export const redacted = 'dotdo1.(redacted)'
@@ -16,14 +17,15 @@ const tokens = /dotdo1\.[\w-]+(?:\.[\w-]*)?/g
 const maxDepth = 16
 const maxValues = 10_000
 
-/** The text without the tokens that stand in it. */
+/** The text without the tokens and the secrets that stand in it. */
 export function redactText(text: string): string {
   // Nearly every text has none, and this is asked of each preview.
-  return text.includes('dotdo1.') ? text.replace(tokens, redacted) : text
+  const clean = text.includes('dotdo1.') ? text.replace(tokens, redacted) : text
+  return anySecrets() ? withoutSecrets(clean) : clean
 }
 
 /**
- * The same data without the tokens that stand in its texts and keys. What has none is given back as it is, not copied. Looks through plain
+ * The same data without the tokens and the secrets that stand in its texts and keys. What has none is given back as it is, not copied. Looks through plain
  * objects and arrays, to a depth of 16 and 10,000 values; what lies beyond becomes `'(not shown)'`.
  */
 export function redactData<T>(data: T): T {
@@ -33,6 +35,8 @@ export function redactData<T>(data: T): T {
 function walk(value: unknown, depth: number, budget: { left: number }): unknown {
   if (typeof value === 'string') return redactText(value)
   if (typeof value !== 'object' || value === null) return value
+  const shown = shownOf(value)
+  if (shown !== undefined) return shown
   const isList = Array.isArray(value)
   if (!isList && !isPlain(value)) return value
   if (depth >= maxDepth || budget.left <= 0) return '(not shown)'

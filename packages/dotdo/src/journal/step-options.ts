@@ -1,6 +1,7 @@
 import { encodeValue } from '../base/codec.ts'
 import { toMs, type Duration } from '../base/durations.ts'
 import { DotdoError, type ErrorData } from '../base/errors.ts'
+import { refuseSecrets } from '../base/secrets.ts'
 import type { Progress } from '../base/views.ts'
 import { fingerprint } from './fingerprint.ts'
 
@@ -131,6 +132,7 @@ export function planStep(options: unknown): StepPlan {
   if (undo !== undefined && typeof undo !== 'function') throw invalid(stepId, 'undo', undo, 'a function')
   if (version !== undefined && typeof version !== 'string' && typeof version !== 'number')
     throw invalid(stepId, 'version', version, 'a text or a number')
+  if (version !== undefined) refuseSecrets(`The version of step '${stepId}'`, String(version))
   return {
     stepId,
     ...planRetries(stepId, retries),
@@ -155,7 +157,10 @@ export function checkStepId(options: unknown): string {
       `A step was begun without a stepId. Name it, so that a replay of the run finds its result: this.do(fn, { stepId: 'extract-users' }).`,
     )
   }
-  if (typeof stepId === 'string' && stepId.length > 0 && stepId.length <= maxIdLength && !stepId.startsWith(undoPrefix)) return stepId
+  if (typeof stepId === 'string' && stepId.length > 0 && stepId.length <= maxIdLength && !stepId.startsWith(undoPrefix)) {
+    refuseSecrets('The stepId', stepId)
+    return stepId
+  }
   const shown = typeof stepId === 'string' ? JSON.stringify(stepId.length > 40 ? `${stepId.slice(0, 40)}…` : stepId) : `a ${typeof stepId}`
   throw new DotdoError(
     'INVALID_STEP_ID',

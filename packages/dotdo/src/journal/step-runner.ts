@@ -1,5 +1,6 @@
 import { isThenable } from '../base/thenable.ts'
 import { fromErrorRecord, isRetryable } from '../base/errors.ts'
+import { redactText } from '../base/redact.ts'
 import type { Progress } from '../base/views.ts'
 import type { ActiveRun } from './active-run.ts'
 import { withAttempt } from './attempts.ts'
@@ -452,7 +453,7 @@ function cleanProgress({ rows, bytes, at }: Progress): Progress {
   return {
     ...(typeof rows === 'number' && { rows }),
     ...(typeof bytes === 'number' && { bytes }),
-    ...(typeof at === 'string' && { at: at.slice(0, 1024) }),
+    ...(typeof at === 'string' && { at: redactText(at).slice(0, 1024) }),
   }
 }
 

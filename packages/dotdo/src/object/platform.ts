@@ -4,6 +4,8 @@ import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { bytePipe, endOfTurn, now, randomBytes, randomUUID, timer, whenForgotten } from '#platform'
 import type { Clock, Random, SqlRow, SqlValue, Store } from '../base/ports.ts'
 import { redactText } from '../base/redact.ts'
+import { anySecrets } from '../base/secret-texts.ts'
+import { refuseSecrets } from '../base/secrets.ts'
 import type { Mac } from '../rpc/capability-token.ts'
 import type { LinkClientPorts } from '../rpc/link-client.ts'
 import type { LinkServerPorts } from '../rpc/link-server.ts'
@@ -25,6 +27,8 @@ export const random: Random = {
 export function sqlStore(storage: DurableObjectStorage): Store {
   return {
     sql: <Row extends SqlRow>(statement: string, ...parameters: SqlValue[]) => {
+      // Ids, keys, types and tags are texts of the user's: what none of the rooms has looked at is looked at here.
+      if (anySecrets()) for (const it of parameters) if (typeof it === 'string') refuseSecrets('A text', it)
       const cursor = storage.sql.exec(statement, ...parameters)
       const rows: Row[] = []
       for (const row of cursor) rows.push(withBytes(row) as Row)

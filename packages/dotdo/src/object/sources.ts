@@ -6,6 +6,7 @@ import type { SourcePorts } from '../sources/ports.ts'
 import { ambientProgress } from './ambient.ts'
 import { appOptions } from './app.ts'
 import { bucketBindings, bucketNamed } from './buckets.ts'
+import { revealHeaders } from './secret-headers.ts'
 
 const platformFetch = globalThis.fetch
 
@@ -27,7 +28,7 @@ function sourcePorts(): SourcePorts {
     bucket: (name) => bucketNamed(name),
     bucketNames: () => Object.keys(bucketBindings()),
     sources: appOptions().sources ?? {},
-    http: (url, request) => platformFetch(url, request as RequestInit),
+    http: (url, request) => platformFetch(url, revealHeaders(url, request as RequestInit)),
     gunzip: (stream) =>
       (stream as globalThis.ReadableStream<Uint8Array>).pipeThrough(
         new DecompressionStream('gzip') as unknown as ReadableWritablePair<Uint8Array, Uint8Array>,
@@ -39,7 +40,7 @@ function sourcePorts(): SourcePorts {
 export function patchFetch(): void {
   globalThis.fetch = (async (input: RequestInfo | URL, init?: RequestInit) => {
     const address = typeof input === 'string' ? input : input instanceof URL ? input.href : input.url
-    if (!isBucketAddress(address)) return platformFetch(input, init)
+    if (!isBucketAddress(address)) return platformFetch(input, revealHeaders(input, init))
     const request = input instanceof Request ? input : undefined
     const method = init?.method ?? request?.method
     const signal = init?.signal ?? request?.signal

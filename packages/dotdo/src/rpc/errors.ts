@@ -1,4 +1,5 @@
 import { DotdoError, toErrorRecord } from '../base/errors.ts'
+import { redactData } from '../base/redact.ts'
 import type { Frame } from './frames.ts'
 
 /**
@@ -9,7 +10,7 @@ export function errorForWire(thrown: Error): Error {
   const error = asUnsendable(thrown)
   const record = toErrorRecord(error)
   const sent = new Error(record.message)
-  Object.assign(sent, ownProperties(error), record)
+  Object.assign(sent, redactData(ownProperties(error)), record)
   delete sent.stack
   return sent
 }

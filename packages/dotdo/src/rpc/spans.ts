@@ -9,6 +9,7 @@
  * 3. At most one export of a tracer is under way, and none for longer than `exportMs`.
  */
 import { toErrorRecord } from '../base/errors.ts'
+import { redactData, redactText } from '../base/redact.ts'
 import type { Clock, Random } from '../base/ports.ts'
 import { toOtlp, type OtlpTraces, type Resource } from './otlp.ts'
 import { childOf, inSample, newTrace, type TraceContext } from './trace.ts'
@@ -135,12 +136,12 @@ export class Tracer {
           trace,
           ...(parent && { parentSpanId: parent.spanId }),
           remoteParent: parent !== undefined && remoteParent,
-          name,
+          name: redactText(name),
           kind,
           startMs,
           // A clock that was set back must not make a span that ends before it began.
           endMs: Math.max(startMs, this.#ports.clock.now()),
-          attributes: { ...attributes, ...more, ...(failure && { 'error.type': failure.code ?? failure.name }) },
+          attributes: redactData({ ...attributes, ...more, ...(failure && { 'error.type': failure.code ?? failure.name }) }),
           ...(failure && { error: failure.message }),
         })
       },

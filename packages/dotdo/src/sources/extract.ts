@@ -1,3 +1,4 @@
+import type { Secret } from '../base/secrets.ts'
 import { resolveAddress } from './address.ts'
 import { CHUNK_BYTES } from './body.ts'
 import type { Body } from './body.ts'
@@ -18,7 +19,7 @@ export interface ExtractOptions extends CsvOptions, ExtractionOptions {
   /** Whether a prefix with nothing below it gives no rows, instead of `SOURCE_NOT_FOUND`. Default `false`. */
   allowEmpty?: boolean
   /** Headers of the request, for `https:` and `http:` alone. */
-  headers?: Readonly<Record<string, string>>
+  headers?: Readonly<Record<string, string | Secret>>
 }
 
 /**

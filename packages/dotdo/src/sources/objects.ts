@@ -1,3 +1,4 @@
+import type { Secret } from '../base/secrets.ts'
 import { DotdoError } from '../base/errors.ts'
 import type { Address } from './address.ts'
 import { Body } from './body.ts'
@@ -16,7 +17,7 @@ export const LIST_PAGE_KEYS = 1000
 /** What is asked of an address besides its place. */
 export interface OpenOptions {
   allowEmpty: boolean
-  headers: Readonly<Record<string, string>>
+  headers: Readonly<Record<string, string | Secret>>
   signal: AbortSignal
 }
 

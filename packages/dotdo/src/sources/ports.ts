@@ -1,3 +1,4 @@
+import type { Secret } from '../base/secrets.ts'
 import type { Progress } from '../base/views.ts'
 
 /** What the room needs from the platform. Whoever makes an `extract` supplies these; the room itself opens nothing. */
@@ -67,7 +68,7 @@ export interface BucketPage {
 
 /** What a GET carries. */
 export interface HttpRequest {
-  headers?: Readonly<Record<string, string>>
+  headers?: Readonly<Record<string, string | Secret>>
   signal?: AbortSignal
 }
 
