@@ -18,7 +18,7 @@ import type { Link, LinkClientPorts } from './link-client.ts'
 import { sentOrigin, type Caller } from './origin.ts'
 import { numbered, type CallOrder, type OrderSource } from './order.ts'
 import { handOffFailure, unawaited, unawaitedLoss, whyLost } from './lost.ts'
-import { passOn, rawOf } from './passing-on.ts'
+import { insideOf, passOn, rawOf } from './passing-on.ts'
 import { frameworkPrefix } from './conversation.ts'
 import { applyNow, applyPath, type Answer, type Consumer, type Stub } from './ref.ts'
 import { referredCalls } from './references.ts'
@@ -86,8 +86,8 @@ export class ClientSession implements Consumer {
   #onClosed: () => void
   #flushScheduled = false
   #seq = 0
-  /** Whether the turn that opened it goes on. */
-  #isFirstTurn = true
+  /** Whether the far end knows that there is more to say than what calls of it ask for. */
+  #isDuplex = false
   #nextReply = 0
   #early = new Map<number, LinkReply>()
   #outstanding = 0
@@ -118,6 +118,8 @@ export class ClientSession implements Consumer {
   #releases: Frame[] = []
   /** Promises of the far end that it has answered and that are not released yet. */
   #answeredThere = new Set<number>()
+  /** Promises of the far end that stand in what it has given, and that it has not answered: it answers them unasked, and only a poll can hear of it. */
+  #promised = new Set<number>()
   /** Since when nothing is on its way, in sweeps of the link; `undefined` while something is. */
   #restedSweeps: number | undefined
   /** What the user's code has forgotten, to be released with the next sweep: the collector of garbage tells of it at any time, in any context. */
@@ -161,6 +163,13 @@ export class ClientSession implements Consumer {
       introduce: (to) => this.introduce(to),
       current: () => this.#transport.current,
     })
+    const inside = insideOf(this.#session)
+    const { importPromise } = inside
+    inside.importPromise = (id) => {
+      // Its answer may have come in the same message.
+      if (!this.#answeredThere.has(id)) this.#promised.add(id)
+      return Reflect.apply(importPromise, inside, [id])
+    }
     this.main = this.#session.getRemoteMain() as unknown as RpcStub<Record<string, never>>
     if (answered) return
     // Opened and then not used (a property was only looked at): the turn ends all the same.
@@ -181,7 +190,6 @@ export class ClientSession implements Consumer {
     // Said and taken in already.
     this.#transport.take()
     this.#seq = 1
-    this.#isFirstTurn = false
     this.#nextCall = calls.length + 1
     this.#isKept = reply.open
     this.#received(reply)
@@ -256,7 +264,7 @@ export class ClientSession implements Consumer {
     const settled = new Set(taken.flatMap(([kind, id]) => (kind === 'pull' || kind === 'release' ? [id as number] : [])))
     for (const [kind, id] of taken) if (kind === 'pull') this.#awaited.add(id as number)
     for (const id of pushed) if (!referred.has(id) && !settled.has(id)) this.#wentAhead.push(id)
-    this.#ports.keepAlive(this.#sendAll([...this.#releases.splice(0), ...taken], false).catch((error: unknown) => this.#fail(error)))
+    this.#ports.keepAlive(this.#sendAll([...this.#releases.splice(0), ...taken]).catch((error: unknown) => this.#fail(error)))
   }
 
   /** Makes a call on the object itself in its place among the others, whatever its arguments wait for. */
@@ -322,6 +330,7 @@ export class ClientSession implements Consumer {
 
   #onFrame(frame: Frame): void {
     this.#ways?.said(frame)
+    if (frame[0] === 'release') this.#promised.delete(frame[1] as number)
     // capnweb forgets what it releases after it has said so: whether the session is over shows at the end of the turn.
     if (frame[0] !== 'abort') this.#scheduleFlush()
   }
@@ -381,17 +390,16 @@ export class ClientSession implements Consumer {
     const tellsOfCapability = frames.some((frame) => this.#isLetGo(frame))
     for (const [kind, id] of frames) if (kind === 'release') this.#answeredThere.delete(id as number)
     if (frames.some(([kind]) => kind !== 'release') || (!this.#isUnreferred && tellsOfCapability))
-      await this.#sendAll([...this.#releases.splice(0), ...frames], true)
+      await this.#sendAll([...this.#releases.splice(0), ...frames])
     else if (this.#outstanding === 0) await this.#goOn(frames)
     else this.#releases.push(...frames)
   }
 
   /** Sends a turn's frames: in one message, or in as few as its limit allows. They take effect in their order. */
-  async #sendAll(frames: Frame[], endsTurn: boolean): Promise<void> {
+  async #sendAll(frames: Frame[]): Promise<void> {
     const most = this.#limits.framesPerMessage
     const messages: Promise<void>[] = []
     for (let from = 0; from < frames.length; from += most) messages.push(this.#exchange(frames.slice(from, from + most)))
-    if (endsTurn) this.#isFirstTurn = false
     await Promise.all(messages)
   }
 
@@ -447,7 +455,8 @@ export class ClientSession implements Consumer {
     const ended = this.#endedNow()
     let reply: LinkReply
     try {
-      const exportsSomething = this.#isFirstTurn && this.#session.getStats().exports > 1
+      const exportsSomething = !this.#isDuplex && this.#session.getStats().exports > 1
+      if (exportsSomething) this.#isDuplex = true
       reply = await this.#peer.send({
         version: linkVersion,
         session: this.#id,
@@ -495,7 +504,7 @@ export class ClientSession implements Consumer {
   async #goOn(frames: Frame[]): Promise<void> {
     if (this.#closed) return
     // A stream is watched from both ends: a cancel comes by a poll, and so does the news that the other end is gone.
-    if (this.#awaited.size > 0 || this.#session.getStats().exports > 1 || this.#transport.openStreams > 0)
+    if (this.#awaited.size > 0 || this.#promised.size > 0 || this.#session.getStats().exports > 1 || this.#transport.openStreams > 0)
       await this.#exchange([...this.#releases.splice(0), ...frames])
     else {
       this.#releases.push(...frames)
@@ -508,7 +517,10 @@ export class ClientSession implements Consumer {
     if (reply.objects) this.#ways.told(reply.objects)
     for (const [kind, id, value] of reply.frames) {
       if (kind !== 'resolve' && kind !== 'reject') continue
-      if ((id as number) < 0) this.#answeredThere.add(id as number)
+      if ((id as number) < 0) {
+        this.#answeredThere.add(id as number)
+        this.#promised.delete(id as number)
+      }
       this.#awaited.delete(id as number)
       this.#justAnswered.add(id as number)
       if (this.#pulledHere.delete(id as number) && kind === 'reject') {

@@ -23,7 +23,7 @@ import { OrderSource } from './order.ts'
 import { objectLabel, type Caller, type CallName } from './origin.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
-import { bindCall, mapSession, rootRef, type Answer, type CameBy, type ObjectName, type Start } from './ref.ts'
+import { bindCall, isMapping, mappedOn, rootRef, type Answer, type CameBy, type ObjectName, type Start } from './ref.ts'
 import type { LinkStats } from './stats.ts'
 import { step, stepsToJoin } from './steps.ts'
 
@@ -154,13 +154,11 @@ export class Link implements Start {
 
   /** What a call that a step makes is known by, at every attempt of the step. One of a mapper is made for each element, and has no name. */
   #nameOf(method: string): CallName | undefined {
-    return mapSession() ? undefined : this.#ports.caller().once?.(`${objectLabel(this.at!)}.${method}`)
+    return isMapping() ? undefined : this.#ports.caller().once?.(`${objectLabel(this.at!)}.${method}`)
   }
 
   #record(path: string[], args: unknown[] | undefined, caller?: Caller): Answer {
-    const recorded = mapSession()
-    // Inside a mapper everything is an instruction of it, on what its session can reach.
-    if (recorded) return bindCall(recorded, recorded.introduce(this) ?? this.forwarder(caller), path, args)
+    if (isMapping()) return mappedOn(this, path, args, caller)
     const turn = this.#turn(caller)
     if (path.length === 1 && !turn.hasSession && !this.#order.isOpen) {
       const plain = args && copyPlain(args, true)

@@ -9,6 +9,8 @@
  * 2. A stream goes on, both ways; capnweb refuses it. A writable goes over to whom it is passed, so that it outlives the call that brought it.
  * 3. What arguments have brought is let go of when they have been passed on: the next session holds what it needs. capnweb keeps it for good.
  * 4. Arguments that cannot be passed on fail their call. In capnweb they end the session that they came by.
+ * 5. A promise among the arguments of a call that cannot be made is let go of. In capnweb its end is a rejection that nobody handles.
+ * 6. What a `.map` takes along that goes on to where it came from is let go of. capnweb keeps the copy for good.
  */
 import { RpcPromise, RpcStub, type RpcSession } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
@@ -51,7 +53,9 @@ interface Session {
   sendStream: (id: number, path: unknown[], args: Payload) => { promise: Promise<unknown>; size: number }
   createPipe: (stream: ReadableStream, hook: Hook) => number
   exportStub: (hook: Hook) => number
+  sendMap: (id: number, path: unknown[], captures: Hook[], instructions: unknown[]) => Hook
   importStub: (id: number) => Hook
+  importPromise: (id: number) => Hook
   /** The number of what the other end has given; `undefined` for what is not its. */
   getImport: (hook: Hook) => number | undefined
 }
@@ -74,7 +78,13 @@ export interface PassingOn {
 export function passOn(session: RpcSession, { refuseStreams, later }: PassingOn = {}): void {
   mendPayloads()
   const inside = insideOf(session)
-  const { sendCall, sendStream, exportStub } = inside
+  const { sendCall, sendMap, sendStream, exportStub, importPromise } = inside
+  inside.importPromise = (id) => {
+    const promised = Reflect.apply(importPromise, inside, [id])
+    // One that is let go of before it is kept tells those who wait for it: that may be nobody.
+    promised.entry?.activePull?.promise.catch(() => {})
+    return promised
+  }
   inside.sendCall = (id, path, args) => {
     if (args?.source !== 'owned') return Reflect.apply(sendCall, inside, [id, path, args])
     let sent: Hook
@@ -83,9 +93,13 @@ export function passOn(session: RpcSession, { refuseStreams, later }: PassingOn 
     } catch (error) {
       return failed(error as Error)
     }
-    // A promise of the other end that is let go of before it is kept tells those who wait for it; here that is nobody.
-    for (const { promise } of args.promises) rawOf(promise).hook.entry?.activePull?.promise.catch(() => {})
     args.dispose()
+    return sent
+  }
+  inside.sendMap = (id, path, captures, instructions) => {
+    const sent = Reflect.apply(sendMap, inside, [id, path, captures, instructions])
+    // What a recording takes along is the program's; what goes on was copied for this.
+    if (recordings === 0) for (const capture of captures) if (capture.entry?.session === inside) capture.dispose()
     return sent
   }
   if (later) {
@@ -117,6 +131,9 @@ function failed(error: Error): Hook {
   return rawOf(new RpcPromise(rejected as Promise<never>)).hook
 }
 
+/** Functions of `.map` that are being recorded by capnweb. */
+let recordings = 0
+
 const mended = Symbol('mended')
 
 /** Mends capnweb's one class of values: once in an isolate, however many sessions there are. */
@@ -133,6 +150,7 @@ function mendPayloads(): void {
   }
   if (payloads[mended]) return
   payloads[mended] = true
+  mendMaps()
   const { getHookForReadableStream, getHookForWritableStream } = payloads
   const writableHooks = new WeakMap<WritableStream, Hook>()
   payloads.getHookForReadableStream = function (stream, parent, dup) {
@@ -175,6 +193,20 @@ function mendPayloads(): void {
         Object.defineProperty(payload, 'value', { configurable: true, enumerable: true, writable: true, value })
       },
     })
+  }
+}
+
+/** Tells recordings from what is replayed. */
+function mendMaps(): void {
+  const stubs = RpcStub.prototype as unknown as { map: (this: unknown, mapper: unknown) => unknown }
+  const { map } = stubs
+  stubs.map = function (mapper) {
+    recordings++
+    try {
+      return Reflect.apply(map, this, [mapper])
+    } finally {
+      recordings--
+    }
   }
 }
 

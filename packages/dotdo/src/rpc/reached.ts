@@ -7,7 +7,7 @@ import type { ClientSession } from './client-session.ts'
 import { frameworkPrefix } from './conversation.ts'
 import type { Link } from './link-client.ts'
 import type { Caller } from './origin.ts'
-import { applyPath, bindCall, mapSession, rootRef, type Answer, type CameBy, type Start, type Step, type Stub } from './ref.ts'
+import { applyPath, bindCall, isMapping, mappedOn, rootRef, type Answer, type CameBy, type Start, type Step, type Stub } from './ref.ts'
 
 /** What a framework method of an object, or of what another such method gave, answers with. */
 export class Reached implements Start {
@@ -49,9 +49,8 @@ export class Reached implements Start {
   }
 
   record(path: string[], args: unknown[] | undefined, caller?: Caller): Answer {
-    const recorded = mapSession()
-    // Inside a mapper everything is an instruction of it; what stands here is none, so it is called from here.
-    if (recorded) return bindCall(recorded, this.forwarder(caller), path, args)
+    // What stands here is no instruction, so it is called from here.
+    if (isMapping()) return mappedOn(this, path, args, caller)
     const session = this.session(caller)
     return bindCall(session, this.stubIn(session), path, args)
   }

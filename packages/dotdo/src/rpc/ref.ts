@@ -205,9 +205,33 @@ let mapping: ClientSession | undefined
 /** Functions of `.map` that run now, one within the other. */
 let mappers = 0
 
-/** The session whose `.map` is being recorded. */
-export function mapSession(): ClientSession | undefined {
-  return mapping
+/** Whether the function of a `.map` runs: what is called meanwhile is written down, and made for each element. */
+export function isMapping(): boolean {
+  return mappers > 0
+}
+
+/** A call (`args` given) or a read on the object that a link leads to, as an instruction of the `.map` whose function runs. */
+export function mappedOn(link: Start, path: readonly string[], args: unknown[] | undefined, caller?: Caller): Answer {
+  // Where the list is here, its elements' calls are made from here, whenever it is gone over: no session of this turn may be in between.
+  return mapped((link.whole && mapping?.introduce(link.whole)) ?? link.forwarder(caller), path, args)
+}
+
+/** An instruction of the `.map` whose function runs: what it gives belongs to no session, and what it is given goes to where the list is. */
+function mapped(stub: Stub, path: readonly string[], args: unknown[] | undefined): Answer {
+  return new Local(consumedBy(mapping, () => applyPath(stub, path, args)))
+}
+
+/** Runs `call` with references of other objects among its arguments handed off to `session`. */
+function consumedBy<T>(session: ClientSession | undefined, call: () => T): T {
+  const before = consumer
+  consumer = session
+  try {
+    return call()
+  } catch (error) {
+    throw asUnsendable(error)
+  } finally {
+    consumer = before
+  }
 }
 
 /** The reference of an object, for whoever calls now. */
@@ -216,21 +240,14 @@ export function rootRef(link: Start, caller: Caller): Stub {
 }
 
 /**
- * Calls (`args` given) or reads what `path` leads to on a stub of `session`.
+ * Calls (`args` given) or reads what `path` leads to on a stub of `session`; while the function of a `.map` runs, as an instruction of it.
  * @param isMade it was called before now: it is no part of a `.map` whose function runs
  */
 export function bindCall(session: ClientSession, stub: Stub, path: readonly string[], args: unknown[] | undefined, isMade = false): Answer {
-  const before = consumer
-  consumer = session
-  try {
-    const call = () => (isMade ? applyNow(stub, path, args) : applyPath(stub, path, args))
-    const isOnObject = stub === session.main && path.length === 1
-    return new Bound(session, session.make(call, args !== undefined, isOnObject), true)
-  } catch (error) {
-    throw asUnsendable(error)
-  } finally {
-    consumer = before
-  }
+  if (mappers > 0 && !isMade) return mapped(stub, path, args)
+  const isOnObject = stub === session.main && path.length === 1
+  const call = () => session.make(() => applyNow(stub, path, args), args !== undefined, isOnObject)
+  return new Bound(session, consumedBy(session, call), true)
 }
 
 /** Follows a path from a stub, and calls what is there where `args` are given. */
@@ -501,9 +518,11 @@ const members: Readonly<Record<string, (core: Core) => unknown>> = {
   map: (core: Core) => (mapper: (value: unknown) => unknown) => {
     if (recorder) return refOf({ answer: recorder.map(placeOf(core), core.path, mapper), path: [] })
     const stub = stubOf(core) as unknown as { map(mapper: (value: unknown) => unknown): Stub }
-    const session = (core.answer instanceof Root ? answerOf(core) : core.answer).session
+    const list = core.answer instanceof Root ? answerOf(core) : core.answer
+    // One that is here is gone over here, and one of a function that runs, where that one's list is.
+    const session = list.isHere || mappers > 0 ? undefined : list.session
     const before = mapping
-    mapping ??= session
+    if (mappers === 0) mapping = session
     mappers++
     try {
       const result = stub.map(recordable(mapper))
@@ -531,6 +550,7 @@ function call(core: Core, args: unknown[]): Answer {
     return answer.link.record([...path], args, answer.caller)
   }
   const stub = answer.stub()
+  if (mappers > 0) return mapped(stub, path, args)
   // A result that came natively is called where it is.
   return answer.session ? bindCall(answer.session, stub, path, args) : new Local(applyPath(stub, path, ownArguments(args)))
 }
@@ -538,19 +558,26 @@ function call(core: Core, args: unknown[]): Answer {
 /** The answer that a reference's value comes from: a property is read once. */
 function answerOf(core: Core): Answer {
   if (core.path.length === 0) return core.answer as Answer
-  if (!core.read) {
-    const short = recorder ? core : shortest(core)
-    // What is an object itself is read where it came.
-    const { answer, path } = short.path.length > 0 ? short : core
-    if (recorder) core.read = recorder.call(placeOf(core), path, undefined)
-    else if (answer instanceof Root) core.read = answer.link.record([...path], undefined, answer.caller)
-    else {
-      const stub = applyPath(answer.stub(), path, undefined)
-      core.read = answer.session ? new Bound(answer.session, stub, true) : new Local(stub)
-    }
-    core.read.made = { of: { answer, path }, args: undefined }
+  if (core.read) return core.read
+  const read = reading(core)
+  // What the function of a `.map` reads is an instruction of that one, and nothing to anybody after it.
+  if (mappers === 0) core.read = read
+  return read
+}
+
+function reading(core: Core): Answer {
+  const short = recorder ? core : shortest(core)
+  // What is an object itself is read where it came.
+  const { answer, path } = short.path.length > 0 ? short : core
+  let read: Answer
+  if (recorder) read = recorder.call(placeOf(core), path, undefined)
+  else if (answer instanceof Root) read = answer.link.record([...path], undefined, answer.caller)
+  else {
+    const stub = applyPath(answer.stub(), path, undefined)
+    read = answer.session ? new Bound(answer.session, stub, true) : new Local(stub)
   }
-  return core.read
+  read.made = { of: { answer, path }, args: undefined }
+  return read
 }
 
 /** The real stub behind a reference. */

@@ -149,6 +149,7 @@ export function ends(main: object, Kind: typeof Link = Link) {
       await settle()
       await time.pass(2 * limits.idleMs + 5 * limits.graceMs)
       await settle()
+      must(stats.polls < 200, `${stats.polls} polls went over the link: one follows the other at once`)
       must(server.openSessions === 0, `${server.openSessions} sessions are left at the receiver`)
       must(time.waiting === 0, `${time.waiting} timers are left`)
     },

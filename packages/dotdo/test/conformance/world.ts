@@ -2,7 +2,7 @@
  * The far object of the conformance suite: a definition as a user writes one, and the capabilities that it hands out. In Node it stands
  * behind the same `Reach` that an object's link exports; in workerd it is made a class by `DO.extend`.
  */
-import { RpcTarget, type RpcStub } from 'capnweb'
+import { RpcStub, RpcTarget } from 'capnweb'
 import { reachClass } from '../../src/rpc/reach.ts'
 import type { Far } from './kit.ts'
 import { print } from './print.ts'
@@ -178,6 +178,13 @@ const definition = {
   nil: () => null,
   undef: () => undefined,
   pair: (a: unknown, b: unknown) => [a, b],
+  /** Results that hold what is not there yet: promises of stubs, of this object's own making and of others'. */
+  promising: (a: unknown, b: unknown) => {
+    const late = new RpcStub((value: unknown) => definition.later(value)) as Far
+    return { list: [a, late(b)], late: { value: late(b) } }
+  },
+  asking: (other: Far, n: number) => ({ answers: [other.square(n), { late: other.later(n) }] }),
+  askingToFail: (other: Far) => [other.square(1), other.fail('coded')],
   failAt: (n: number, at: number) => {
     if (n === at) throw new RangeError(`failed at ${n}`)
     return n

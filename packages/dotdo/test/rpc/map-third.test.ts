@@ -97,17 +97,18 @@ describe('the function of a .map', () => {
     ).toEqual([2, 4])
     expect(at('pan').reached).toHaveLength(1)
   })
-  test('calls two objects', async () => {
+  test('calls two objects, the one with what the other gives', async () => {
     const { root, said } = world()
     const [pan, pot] = [root('pan'), root('pot')]
     expect(
       await root('oven')
         .nums(2)
-        .map((n: number) => [pan.times(n), pot.times(n)]),
+        .map((n: number) => [pan.times(n), pot.sum(pan.times(n), pot.times(n), pan.factor)]),
     ).toEqual([
-      [2, 10],
-      [4, 20],
+      [2, 14],
+      [4, 26],
     ])
+    // The caller asks once more, for what the answer holds that was not there yet.
     expect([said('oven'), said('pan'), said('pot')]).toEqual([1, 0, 0])
   })
   test('calls the list’s own object beside another', async () => {
@@ -186,17 +187,17 @@ describe('the function of a .map', () => {
         const pan = root('pan')
         return root('oven')
           .nums(2)
-          .map((n: number) => ({ twice: pan.times(n), tenfold: root('pot').times(n) }))
+          .map((n: number) => ({ twice: pan.times(n), sum: root('pot').sum(pan.times(n), n) }))
       },
       { send: (data, inputs) => replayGraph(data, (_, name) => root(name), inputs), dryRun: () => Promise.reject(new Error('not here')) },
     )
     const both = [
-      { twice: 2, tenfold: 10 },
-      { twice: 4, tenfold: 20 },
+      { twice: 2, sum: 3 },
+      { twice: 4, sum: 6 },
     ]
     expect(await graph.send()).toEqual(both)
     expect(await graph.send()).toEqual(both)
-    expect([said('oven'), said('pan'), at('pan').thing.calls]).toEqual([2, 0, 4])
+    expect([said('oven'), said('pan'), at('pan').thing.calls]).toEqual([2, 0, 8])
   })
 })
 
