@@ -21,6 +21,9 @@ export type FrameworkMethods = Record<string, (...args: never[]) => unknown>
 /** What the names of framework methods begin with on the wire. */
 export const frameworkPrefix = 'dotdo:'
 
+/** Makes a call that a step makes, once: the step's names for it stand before the method and its arguments. */
+export const onceMethod = `${frameworkPrefix}once`
+
 /** A call that has been made before its session was there: asked for again, it gives what it gave. */
 export interface MadeCall {
   method: string

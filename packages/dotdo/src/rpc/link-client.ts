@@ -22,7 +22,7 @@ import { unawaitedLoss, whyLost } from './lost.ts'
 import { OrderSource } from './order.ts'
 import { objectLabel, type Caller, type CallName } from './origin.ts'
 import { copyPlain, notPlain } from './plain.ts'
-import { frameworkPrefix } from './conversation.ts'
+import { frameworkPrefix, onceMethod } from './conversation.ts'
 import { bindCall, isMapping, mappedOn, rootRef, type Answer, type CameBy, type ObjectName, type Start } from './ref.ts'
 import type { LinkStats } from './stats.ts'
 import { step, stepsToJoin } from './steps.ts'
@@ -305,9 +305,6 @@ export class Link implements Start {
     })
   }
 }
-
-/** Makes a call that a step makes, once. */
-const onceMethod = `${frameworkPrefix}once`
 
 /** How many ends of sessions are told of together; the far end forgets older ones by itself. */
 const mostEnded = 5_000

@@ -8,6 +8,7 @@
  */
 import { codeOf, DotdoError } from '../base/errors.ts'
 import type { ClientSession } from './client-session.ts'
+import { onceMethod } from './conversation.ts'
 import type { DirectCall } from './frames.ts'
 import { bindCall, captured, here, wrapped, type Answer, type Objects, type Stub } from './ref.ts'
 import { step } from './steps.ts'
@@ -136,6 +137,11 @@ export class LoneCall implements Answer {
   }
   set objects(objects: Objects | undefined) {
     this.#objects = objects
+  }
+
+  get sent(): readonly unknown[] | undefined {
+    const { method, args } = this.#call
+    return method === onceMethod ? (args!.at(-1) as unknown[]) : args
   }
 
   get isHere(): boolean {

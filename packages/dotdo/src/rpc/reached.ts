@@ -7,6 +7,7 @@ import type { ClientSession } from './client-session.ts'
 import { frameworkPrefix } from './conversation.ts'
 import type { Link } from './link-client.ts'
 import type { Caller } from './origin.ts'
+import { copyPlain, notPlain } from './plain.ts'
 import { applyPath, bindCall, isMapping, mappedOn, rootRef, type Answer, type CameBy, type Start, type Step, type Stub } from './ref.ts'
 
 /** What a framework method of an object, or of what another such method gave, answers with. */
@@ -24,9 +25,11 @@ export class Reached implements Start {
 
   /**
    * @param method of the framework, without its prefix
-   * @param args plain data; kept, because they are sent again
+   * @param given plain data: what it is now is sent again in each turn
    */
-  constructor(from: Link | Reached, method: string, args: unknown[]) {
+  constructor(from: Link | Reached, method: string, given: unknown[]) {
+    const plain = copyPlain(given, true)
+    const args = plain === notPlain ? given : (plain as unknown[])
     this.at = from.at
     this.cameBy = from.cameBy
     this.steps = [...from.steps, [frameworkPrefix + method, args]]

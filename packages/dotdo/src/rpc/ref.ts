@@ -27,6 +27,8 @@ export interface Answer {
   made?: Made | undefined
   /** Other objects in its value, once that has come. */
   objects?: Objects | undefined
+  /** The arguments that it was called with, where they were copied to be sent. */
+  readonly sent?: readonly unknown[] | undefined
   /** Whether it stands in a record and was never made. */
   readonly isRecorded?: true
   /** Whether it can be awaited. */
@@ -103,9 +105,19 @@ class Root {
   }
 }
 
-/** How an answer came about: by calling (`args` given) or reading what `of` leads to, or by narrowing it. */
-/** How an answer came to be. Kept with it and not in references: what an answer has brought is described by it as well. */
-type Made = { of: Core; args: unknown[] | undefined } | { of: Core; narrow: unknown[] }
+/**
+ * How an answer came to be: by calling (`args` given) or reading what `of` leads to, or by narrowing it. Kept with it and not in references: what an answer
+ * has brought is described by it as well. Arguments are what was sent, whatever their owner writes to them since; `notPlain` are those that no data can
+ * stand for.
+ */
+type Made =
+  | { of: Core; args: readonly unknown[] | typeof notPlain | undefined }
+  | { of: Core; narrow: readonly unknown[] | typeof notPlain }
+
+/** Arguments as they are now. */
+function snapshot(args: readonly unknown[]): readonly unknown[] | typeof notPlain {
+  return copyPlain(args, true) as unknown[] | typeof notPlain
+}
 
 /** Something of a session: the promise of a call, or a capability that a result carried. */
 class Bound implements Answer {
@@ -345,15 +357,14 @@ export function describeRef(value: unknown): RefDescription | undefined {
 function describeFrom(start: ReturnType<typeof coreOf>): RefDescription | undefined {
   let at = start
   const steps: Step[] = []
-  let args: unknown[] | undefined
+  let args: readonly unknown[] | typeof notPlain | undefined
   while (at) {
     const names = [...at.path]
     if (args) {
       const method = names.pop()
-      const plain = copyPlain(args, true)
-      // What was called is itself a function that a call gave: it has no name.
-      if (method === undefined || plain === notPlain) return undefined
-      steps.push([method, plain as unknown[]])
+      // What was called may be itself a function that a call gave: it has no name.
+      if (method === undefined || args === notPlain) return undefined
+      steps.push([method, snapshot(args) as unknown[]])
     }
     while (names.length > 0) steps.push([names.pop()!])
     if (at.answer instanceof Root) {
@@ -365,7 +376,10 @@ function describeFrom(start: ReturnType<typeof coreOf>): RefDescription | undefi
       continue
     }
     const how: Made | undefined = at.answer.made
-    if (how && 'narrow' in how) steps.push([`${frameworkPrefix}narrow`, how.narrow])
+    if (how && 'narrow' in how) {
+      if (how.narrow === notPlain) return undefined
+      steps.push([`${frameworkPrefix}narrow`, [...how.narrow]])
+    }
     args = how && 'args' in how ? how.args : undefined
     at = how?.of
   }
@@ -392,7 +406,7 @@ export function narrowedRef(value: unknown, args: unknown[]): Stub | undefined {
   const { session } = answer
   if (!session) return undefined
   const narrowed = bindCall(session, session.main, [`${frameworkPrefix}narrowed`], [value, ...args])
-  narrowed.made = { of: core, narrow: args }
+  narrowed.made = { of: core, narrow: snapshot(args) }
   return refOf({ answer: narrowed, path: [] })
 }
 
@@ -465,7 +479,7 @@ class Ref implements Core, ProxyHandler<() => void> {
   apply(_: unknown, __: unknown, args: unknown[]): Stub {
     if (recorder) return refOf({ answer: recorder.call(placeOf(this), this.path, args), path: [] })
     const answer = call(this, args)
-    answer.made = { of: this, args }
+    answer.made = { of: this, args: answer.sent ?? snapshot(args) }
     return refOf({ answer, path: [] })
   }
 

@@ -2,6 +2,8 @@
 import { RpcTarget } from 'capnweb'
 import { describe, expect, test } from 'vitest'
 import { linkVersion } from '../../src/rpc/frames.ts'
+import { Reached } from '../../src/rpc/reached.ts'
+import { describeRef, narrowedRef } from '../../src/rpc/ref.ts'
 import { recordGraph } from '../../src/rpc/graph-recorder.ts'
 import { pair, turns } from './pair.ts'
 
@@ -132,4 +134,55 @@ test('a graph of a reference takes no object’s name from the data that the ref
   const { root } = open()
   const part = root.part({ 'dotdo:ref': [{ noun: 'Vault', name: 'x' }, 'key'] }) as unknown as ReturnType<Call>
   expect(() => recordGraph(() => part.list())).toThrow(expect.objectContaining({ code: 'GRAPH_NOT_DATA' }))
+})
+
+describe('how a reference came to be is told with the arguments that were sent', () => {
+  const given = () => ({ bytes: Uint8Array.of(1), at: new Date(1), list: [1] })
+  /** Writes to all of it. */
+  const change = (value: ReturnType<typeof given>) => {
+    value.bytes[0] = 2
+    value.at.setTime(2)
+    value.list.push(2)
+    Object.assign(value, { more: true })
+  }
+  const steps = (ref: unknown) => describeRef(ref)?.path
+  test.each(['alone', 'in a session', 'on what a call gives'] as const)('of a call %s', async (kind) => {
+    const { root, link } = open()
+    if (kind === 'in a session') link.session()
+    const value = given()
+    const on = kind === 'on what a call gives' ? (root.part({ of: 1 }) as unknown as typeof root) : root
+    const part = on.part(value)
+    change(value)
+    expect(steps(part)!.at(-1)).toEqual(['part', [given()]])
+    await turns()
+    expect(steps(part)!.at(-1)).toEqual(['part', [given()]])
+    // And who is told may write to it as well.
+    change(steps(part)!.at(-1)![1]![0] as ReturnType<typeof given>)
+    expect(steps(part)!.at(-1)).toEqual(['part', [given()]])
+    await Promise.allSettled([part])
+  })
+  test('of a narrowed and of a restored one, which send them again in each turn', () => {
+    const { root, link } = open()
+    const only = ['list']
+    const restored = new Reached(link, 'narrow', [{ only }]).root()
+    const narrowed = narrowedRef(root.part(1), [{ only }])
+    only.push('write')
+    expect(steps(restored)).toEqual([['dotdo:narrow', [{ only: ['list'] }]]])
+    expect(steps(narrowed)!.at(-1)).toEqual(['dotdo:narrow', [{ only: ['list'] }]])
+  })
+  test('of a call whose arguments were no data, whatever became of them: it is not told', async () => {
+    const { root } = open()
+    const value: { f?: unknown } = { f: () => 1 }
+    const part = root.part(value)
+    delete value.f
+    expect(steps(part)).toBeUndefined()
+    await Promise.allSettled([part])
+  })
+  test('of a graph that goes on from there', () => {
+    const { root } = open()
+    const value = given()
+    const part = root.part(value) as unknown as ReturnType<Call>
+    change(value)
+    expect(recordGraph(() => part.list()).nodes[0]!.args).toEqual([given()])
+  })
 })
