@@ -76,4 +76,5 @@ export const Runner = DO.extend({
   },
 })
 
-export default serve({ sources: { 'data-lake': 'R2_BUCKET' } })
+/** All tests are one network here: one that is cut off must not keep the next one waiting. The wait has tests of its own. */
+export default serve({ sources: { 'data-lake': 'R2_BUCKET' }, limits: { client: { comebackMs: 0 } } })
