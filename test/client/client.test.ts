@@ -139,7 +139,7 @@ describe('errors', () => {
 
   test('of a bad address are of the line that has it', () => {
     expect(() => connect('my-pipeline', { token: '' })).toThrow(/INVALID_URL|is no address/)
-    expect(() => connect('ftp://my-pipeline.example', { token: '' })).toThrow(/not ftp:/)
+    expect(() => connect('ftp://my-pipeline.example', { token: '' })).toThrow(/Write http:\/\/my-pipeline\.example/)
   })
 })
 

@@ -53,9 +53,9 @@ export function toMs(duration: Duration): number {
 
 /** Milliseconds in words for people: `'850 ms'`, `'12.3 s'`, `'4 min 5 s'`. */
 export function formatMs(ms: number): string {
-  // Rounded first, so that nothing is ever '60.0 s' or '1 min 60 s'.
-  if (Math.round(ms) < 1000) return `${Math.round(ms)} ms`
-  if (Math.round(ms / 100) < 600) return `${(ms / 1000).toFixed(1)} s`
+  // Bounds are where rounding reaches the next unit: nothing is ever '60.0 s' or '1 min 60 s'.
+  if (ms < 999.5) return `${ms.toFixed()} ms`
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`
   const seconds = Math.round(ms / 1000)
   return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
 }

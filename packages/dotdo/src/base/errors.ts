@@ -29,7 +29,7 @@ export class DotdoError extends Error {
   readonly data: ErrorData
 
   constructor(code: string, message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    super(message, details)
     this.code = code
     this.retryable = details.retryable ?? false
     this.data = details.data ?? {}

@@ -56,5 +56,5 @@ export function notReached(reason: string, cause?: unknown): DotdoError {
 
 /** A reason without what is said to programs around it: a person at a terminal has no references. */
 export function lostReason(reason: string): string {
-  return /reference is gone: (.+?)\. Take a new/.exec(reason)?.[1] ?? reason
+  return /reference is gone: (.+?)\. Take a new one/.exec(reason)?.[1] ?? reason
 }

@@ -6,8 +6,8 @@
  * (releases) goes nowhere: the server's end of the session is over by then.
  */
 import { linkLost } from '../rpc/errors.ts'
-import type { ClientPorts } from './ports.ts'
-import type { ClientTransport, TransportEvents } from './transport.ts'
+import { reasonOf, type ClientPorts } from './ports.ts'
+import type { ClientTransport, Tell } from './transport.ts'
 
 /** The batch of one turn. */
 export class BatchTransport implements ClientTransport {
@@ -22,7 +22,7 @@ export class BatchTransport implements ClientTransport {
   isOver = false
   #address: string
   #ports: ClientPorts
-  #events: TransportEvents
+  #tell: Tell
   #waiting: string[] = []
   #answer = Promise.withResolvers<string[]>()
   /** Runs until the batch leaves: a batch that repeats calls waits longer than its turn. */
@@ -30,10 +30,10 @@ export class BatchTransport implements ClientTransport {
   #hasLeft = false
   #isLost = false
 
-  constructor(address: string, ports: ClientPorts, events: TransportEvents, delayMs: number) {
+  constructor(address: string, ports: ClientPorts, tell: Tell, delayMs: number) {
     this.#address = address
     this.#ports = ports
-    this.#events = events
+    this.#tell = tell
     this.isOpen = delayMs === 0
     // Read when the session asks for it, which it may never do.
     this.#answer.promise.catch(() => {})
@@ -72,7 +72,7 @@ export class BatchTransport implements ClientTransport {
     this.#cancel = undefined
     this.#hasLeft = true
     this.openedAt = this.#ports.now()
-    this.#events.connecting()
+    this.#tell('connecting')
     try {
       const { status, body } = await this.#ports.post(this.#address, this.#waiting.join('\n'))
       if (status !== 200) {
@@ -80,10 +80,10 @@ export class BatchTransport implements ClientTransport {
         this.mayResend = status >= 500
         throw new Error(`the server answered ${status}`)
       }
-      this.#events.open()
+      this.#tell('open')
       this.#answer.resolve(body === '' ? [] : body.split('\n'))
     } catch (error) {
-      this.lose(error instanceof Error ? error.message : String(error))
+      this.lose(reasonOf(error))
     }
   }
 

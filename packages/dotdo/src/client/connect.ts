@@ -5,7 +5,7 @@ import type { Remote } from '../rpc/remote.ts'
 import { rpcAddress } from './address.ts'
 import { Connection as Sessions } from './connection.ts'
 import type { OperatorStub } from './operator.ts'
-import { withDefaults, type ConnectOptions } from './options.ts'
+import type { ConnectOptions } from './options.ts'
 import { webPorts, type ClientPorts } from './ports.ts'
 import { Recorder } from './recorder.ts'
 import { watch, type LiveListener, type LiveSubscription } from './watch.ts'
@@ -29,8 +29,13 @@ type Untyped = any
 export interface Connection {
   /** The operator's view: runs, schedules, events of each object. */
   readonly dotdo: OperatorStub
-  /** Live events of one object, until the subscription is closed. What is missed while the connection is lost is made up for. */
-  watch(noun: string, name: string, listener: LiveListener): LiveSubscription
+  /**
+   * Live events of one object, until the subscription is closed. What is missed while the connection is lost is made up for.
+   * @param listener told of each event; an object, where it is to know of what was missed and of the connection too
+   * @example
+   * const watching = app.watch('Pipeline', 'main', (event) => console.log(event.type))
+   */
+  watch(noun: string, name: string, listener: LiveListener | LiveListener['event']): LiveSubscription
   /** Ends the connection. What has no answer rejects with `LINK_LOST`. */
   close(): void
 }
@@ -68,14 +73,8 @@ export function connect<App = AnyApp>(url: string | URL, options: ConnectOptions
 /** {@link connect} over ports of one's own. */
 export function connectOver<App = AnyApp>(url: string | URL, options: ConnectOptions, ports: ClientPorts): AppStub<App> {
   // JavaScript may leave them out.
-  if (!(options as ConnectOptions | undefined)) throw new DotdoError('INVALID_OPTIONS', 'connect() needs a token: connect(url, { token }).')
-  const isBatch = options.transport === 'batch'
-  const address = rpcAddress(url, isBatch ? 'http' : 'ws')
-  const sessions = new Sessions(
-    address,
-    withDefaults(options, (door) => door['authenticate']!(options.token)),
-    ports,
-  )
+  if (!(options as ConnectOptions | undefined)) throw new DotdoError('INVALID_OPTIONS', 'A token is missing: connect(url, { token }).')
+  const sessions = new Sessions(url, options, (door) => door['authenticate']!(options.token), ports)
   const recorder = new Recorder(sessions, ports, options.onFailure)
   const subscriptions = new Set<LiveSubscription>()
   const inspector = (noun: string, name: string) =>
@@ -88,7 +87,8 @@ export function connectOver<App = AnyApp>(url: string | URL, options: ConnectOpt
     dotdo: operator,
     watch(noun, name, listener) {
       const address = (path: string) => new URL(path, rpcAddress(url, 'ws')).href
-      const subscription = watch({ ...ports, address, ticket: () => operator.watch(noun, name) }, listener)
+      const told = typeof listener === 'function' ? { event: listener } : listener
+      const subscription = watch({ ...ports, address, ticket: () => operator.watch(noun, name) }, told)
       const owned = { close: () => (subscriptions.delete(owned), subscription.close()) }
       subscriptions.add(owned)
       return owned

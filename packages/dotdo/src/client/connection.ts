@@ -12,12 +12,13 @@
 import { RpcSession, type RpcStub } from 'capnweb'
 import { codeOf, DotdoError } from '../base/errors.ts'
 import type { ChainLink } from '../rpc/chain.ts'
-import { linkLost } from '../rpc/errors.ts'
+import { asUnsendable, linkLost } from '../rpc/errors.ts'
 import { BatchTransport } from './batch-transport.ts'
-import type { ConnectionOptions } from './options.ts'
-import { backoffMs, type ClientPorts } from './ports.ts'
+import { rpcAddress } from './address.ts'
+import type { ConnectionStatus, ConnectOptions, StatusDetail } from './options.ts'
+import { backoffMs, reasonOf, type ClientPorts } from './ports.ts'
 import { SocketTransport } from './socket-transport.ts'
-import type { ClientTransport } from './transport.ts'
+import type { ClientTransport, Tell } from './transport.ts'
 
 /** A stub of capnweb, as far as a client uses one. */
 export type AnyStub = { readonly [member: string | symbol]: AnyStub } & ((...args: unknown[]) => AnyStub) & Disposable & Promise<unknown>
@@ -37,7 +38,7 @@ interface OpenCall extends KeyedCall {
   chars: number
   settle: PromiseWithResolvers<unknown>
   stub: AnyStub
-  session: Session | undefined
+  session?: Session | undefined
   issuedAt: number
   /** When it may have left for the first time; epoch milliseconds. */
   firstSentAt?: number
@@ -68,7 +69,9 @@ const mostRoots = 1000
 /** One app's sessions; see the head of this file for what it owns. */
 export class Connection {
   #address: string
-  #options: ConnectionOptions
+  #options: Omit<ConnectOptions, 'token'>
+  #giveUpMs: number
+  #enter: (door: AnyStub) => AnyStub
   #ports: ClientPorts
   #session: Session | undefined
   /** In the order in which they were made. */
@@ -82,9 +85,15 @@ export class Connection {
   #keys: string
   #nextKey = 0
 
-  constructor(address: string, options: ConnectionOptions, ports: ClientPorts) {
-    this.#address = address
+  /**
+   * @param enter what a session begins with: takes from the app's door what all calls are made on
+   * @throws `INVALID_URL`
+   */
+  constructor(url: string | URL, options: Omit<ConnectOptions, 'token'>, enter: (door: AnyStub) => AnyStub, ports: ClientPorts) {
+    this.#address = rpcAddress(url, options.transport === 'batch' ? 'http' : 'ws')
     this.#options = options
+    this.#giveUpMs = options.giveUpMs ?? 30_000
+    this.#enter = enter
     this.#ports = ports
     this.#keys = ports.newKey()
   }
@@ -99,19 +108,7 @@ export class Connection {
     const settle = Promise.withResolvers<unknown>()
     const key = isRead ? null : `${this.#keys}.${this.#nextKey++}`
     const issuedAt = this.#ports.now()
-    const call = {
-      noun,
-      name,
-      key,
-      chain,
-      chars,
-      settle,
-      answer: settle.promise,
-      stub: undefined!,
-      session: undefined,
-      issuedAt,
-      sends: 0,
-    } as OpenCall
+    const call = { noun, name, key, chain, chars, settle, answer: settle.promise, issuedAt, sends: 0 } as unknown as OpenCall
     this.#send(call)
     this.#unanswered.add(call)
     return call
@@ -129,10 +126,10 @@ export class Connection {
     if (!root) {
       if (isOnce) return take(app)
       roots.set(key, (root = take(app)))
-      const [first] = roots
-      if (roots.size > mostRoots && first) {
-        roots.delete(first[0])
-        first[1][Symbol.dispose]?.()
+      if (roots.size > mostRoots) {
+        const [[first, stub]] = roots as unknown as [[string, AnyStub]]
+        roots.delete(first)
+        stub[Symbol.dispose]?.()
       }
     }
     return root
@@ -145,18 +142,12 @@ export class Connection {
   }
 
   /** Asks for the answer of a plain call, now. */
-  ask(stub: PromiseLike<unknown>): PromiseLike<unknown> {
+  ask(stub: Promise<unknown>): Promise<unknown> {
     const session = this.#session
     if (!session) return stub
     session.due++
     this.#listen(session)
-    return stub.then(
-      (value) => (session.due--, value),
-      (error: unknown) => {
-        session.due--
-        throw error
-      },
-    )
+    return stub.finally(() => session.due--)
   }
 
   /** What was recorded in this turn has been sent. */
@@ -172,7 +163,11 @@ export class Connection {
     this.#session = undefined
     session?.door[Symbol.dispose]()
     for (const call of this.#unanswered) this.#end(call).reject(closed())
-    this.#options.onStatus?.('closed', {})
+    this.#tell('closed')
+  }
+
+  #tell(status: ConnectionStatus, detail: StatusDetail = {}): void {
+    this.#options.onStatus?.(status, detail)
   }
 
   /** The session for one more call, where there is room for it. */
@@ -181,33 +176,35 @@ export class Connection {
     const session = this.#session!
     const { transport } = session
     if (!transport.isOpen) {
-      const { maxCalls, maxBytes } = this.#options.offline
-      if (this.#waiting >= maxCalls || transport.waitingChars + chars > maxBytes) throw queueFull(maxCalls, maxBytes)
+      const { maxCalls = 1000, maxBytes = 8 * 1024 * 1024 } = this.#options.offline ?? {}
+      if (this.#waiting >= maxCalls || transport.waitingChars + chars > maxBytes)
+        throw new DotdoError(
+          'OFFLINE_QUEUE_FULL',
+          `This call was not sent: no connection, and no room to wait (${maxCalls} calls, ${maxBytes} bytes). Wait for onStatus('open'), or raise offline.`,
+          { retryable: true, data: { maxCalls, maxBytes } },
+        )
       this.#waiting++
     }
     return session
   }
 
   #open(delayMs: number): Session {
-    const { onStatus, transport: kind, giveUpMs, enter } = this.#options
     this.#waiting = 0
-    const events = {
-      connecting: () => onStatus?.('connecting', {}),
-      open: () => {
+    const tell: Tell = (status, detail) => {
+      if (status === 'open') {
         this.#waiting = 0
         this.#losses = 0
         this.#downSince = undefined
-        onStatus?.('open', {})
-      },
-      lost: (reason: string, retryMs: number) => onStatus?.('lost', { reason, retryMs }),
+      }
+      this.#tell(status, detail)
     }
     const resent = this.#unanswered.size > 0
     const transport =
-      kind === 'batch'
-        ? new BatchTransport(this.#address, this.#ports, events, delayMs)
-        : new SocketTransport(this.#address, this.#ports, events, delayMs, resent ? Math.min(giveUpMs, resendMs) : giveUpMs)
+      this.#options.transport === 'batch'
+        ? new BatchTransport(this.#address, this.#ports, tell, delayMs)
+        : new SocketTransport(this.#address, this.#ports, tell, delayMs, resent ? Math.min(this.#giveUpMs, resendMs) : this.#giveUpMs)
     const door = new RpcSession(transport).getRemoteMain() as unknown as RpcStub<Record<string, never>>
-    const app = enter(door as unknown as AnyStub)
+    const app = this.#enter(door as unknown as AnyStub)
     const session: Session = { transport, door, app, roots: new Map(), due: 0 }
     door.onRpcBroken((error: unknown) => this.#lose(session, error))
     return session
@@ -225,7 +222,7 @@ export class Connection {
     stub.then(
       (value) => this.#end(call).resolve(value),
       // Of a session that broke: the call is on its way again, or was told already.
-      (error: unknown) => call.session === session && this.#end(call).reject(asLost(error)),
+      (error: unknown) => call.session === session && this.#end(call).reject(asCoded(error)),
     )
   }
 
@@ -250,16 +247,16 @@ export class Connection {
 
   /** A session has ended: what it left unanswered goes on the next one. */
   #lose(session: Session, cause: unknown): void {
-    const error = this.#closed ? closed() : asLost(cause)
+    const error = this.#closed ? closed() : asCoded(cause)
     if (this.#session === session) this.#session = undefined
     session.unwatch?.()
-    const left = [...this.#unanswered].filter((call) => call.session === session)
     const { transport } = session
     const now = this.#ports.now()
     this.#downSince ??= now
-    const goesOn = transport.mayResend && !this.#closed && now - this.#downSince < Math.min(this.#options.giveUpMs, resendMs)
+    const goesOn = transport.mayResend && !this.#closed && now - this.#downSince < Math.min(this.#giveUpMs, resendMs)
     const again: OpenCall[] = []
-    for (const call of left) {
+    for (const call of this.#unanswered) {
+      if (call.session !== session) continue
       if (transport.openedAt < Infinity) call.firstSentAt ??= Math.max(call.issuedAt, transport.openedAt)
       // The others are told by their stubs, which have the error by now, or an answer that came just before.
       if (goesOn && call.sends < mostSends) again.push(call)
@@ -267,11 +264,7 @@ export class Connection {
     if (!goesOn) this.#downSince = undefined
     const retryMs = again.length > 0 ? backoffMs(this.#losses++, this.#ports.random(), 10_000) : undefined
     // Calls that a batch has answered may not have heard of it yet.
-    if (!this.#closed && !transport.isOver)
-      this.#options.onStatus?.('lost', {
-        reason: error instanceof Error ? error.message : String(error),
-        ...(retryMs !== undefined && { retryMs }),
-      })
+    if (!this.#closed && !transport.isOver) this.#tell('lost', { reason: reasonOf(error), ...(retryMs !== undefined && { retryMs }) })
     // A status listener may have closed it.
     if (retryMs === undefined || this.#closed) return
     this.#session ??= this.#open(retryMs)
@@ -287,16 +280,13 @@ export class Connection {
 
 const closed = (): DotdoError => linkLost('close() was called on this connection')
 
-/** What the end of a session means to its calls. One that capnweb explains in words of its own is a connection that was lost. */
-export function asLost(error: unknown): unknown {
-  const isCapnwebs = codeOf(error) === undefined && error instanceof Error && /^(?:RPC session was|bad RPC message)/.test(error.message)
-  return isCapnwebs ? linkLost(error.message) : error
-}
-
-function queueFull(maxCalls: number, maxBytes: number): DotdoError {
-  return new DotdoError(
-    'OFFLINE_QUEUE_FULL',
-    `This call was not sent: there is no connection, and no room to wait for one (${maxCalls} calls, ${maxBytes} bytes). Wait for onStatus('open'), or raise offline in the options of connect().`,
-    { retryable: true, data: { maxCalls, maxBytes } },
-  )
+/**
+ * What an error of capnweb's own words means to the call that it ends: a connection that was lost, or a value that cannot be sent. Others are as they are.
+ */
+export function asCoded(error: unknown): unknown {
+  const words = error instanceof Error ? error.message : ''
+  // The last is what capnweb ends a stream with whose session is over.
+  return codeOf(error) === undefined && /^(?:RPC session was|bad RPC message|WritableStream RPC)/.test(words)
+    ? linkLost(words)
+    : asUnsendable(error)
 }

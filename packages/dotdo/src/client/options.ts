@@ -1,7 +1,4 @@
 /** What a connection can be told, and what holds where nothing is said. */
-
-import type { AnyStub } from './connection.ts'
-
 /** Where a connection stands. `lost`: it broke; it is opened again by itself where `retryMs` says when, and else by the next call. `closed`: for good. */
 export type ConnectionStatus = 'connecting' | 'open' | 'lost' | 'closed'
 
@@ -30,28 +27,4 @@ export interface ConnectOptions {
   giveUpMs?: number
   /** `socket`: one WebSocket for all calls. `batch`: one HTTP request for the calls of each turn; no callbacks, no streams. */
   transport?: 'socket' | 'batch'
-}
-
-/** The same with nothing left open. */
-export interface ConnectionOptions {
-  /** What a session begins with: takes from the app's door what all calls are made on. */
-  enter: (door: AnyStub) => AnyStub
-  onStatus: ConnectOptions['onStatus'] | undefined
-  offline: { maxCalls: number; maxBytes: number }
-  giveUpMs: number
-  transport: 'socket' | 'batch'
-}
-
-/** Fills in what was not said. */
-export function withDefaults(
-  { onStatus, offline, giveUpMs, transport }: Omit<ConnectOptions, 'token'>,
-  enter: ConnectionOptions['enter'],
-): ConnectionOptions {
-  return {
-    enter,
-    onStatus,
-    offline: { maxCalls: offline?.maxCalls ?? 1000, maxBytes: offline?.maxBytes ?? 8 * 1024 * 1024 },
-    giveUpMs: giveUpMs ?? 30_000,
-    transport: transport ?? 'socket',
-  }
 }

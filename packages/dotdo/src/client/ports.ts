@@ -1,4 +1,5 @@
-/** What a client needs of the web platform: browsers, Workers and Node have all of it. */
+/** What a client needs of the web platform: browsers, Workers and Node 22 have all of it. */
+import { DotdoError } from '../base/errors.ts'
 
 /** Where a connection gets its sockets, its time and its randomness. A test gives others. */
 export interface ClientPorts {
@@ -34,7 +35,10 @@ export function webPorts(): ClientPorts {
   }
   const { setImmediate } = globalThis as { setImmediate?: (then: () => void) => unknown }
   return {
-    socket: (address) => new WebSocket(address),
+    socket(address) {
+      if (!globalThis.WebSocket) throw new DotdoError('INVALID_OPTIONS', "No WebSocket here: use Node 22, or transport: 'batch'.")
+      return new WebSocket(address)
+    },
     async post(address, body) {
       const response = await fetch(address, { method: 'POST', body })
       return { status: response.status, body: await response.text() }
@@ -52,5 +56,8 @@ export function webPorts(): ClientPorts {
 
 /** How long to wait before attempt `attempt`, the first being 0: twice as long each time, up to `longestMs`, and for half of it at random. */
 export function backoffMs(attempt: number, random: number, longestMs: number): number {
-  return Math.min(250 * 2 ** Math.min(attempt, 20), longestMs) * (0.5 + random / 2)
+  return Math.min(250 * 2 ** attempt, longestMs) * (0.5 + random / 2)
 }
+
+/** What a failure says of itself. */
+export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

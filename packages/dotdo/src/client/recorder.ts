@@ -17,7 +17,7 @@ import { RpcPromise } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import { chainLinks, type ChainLink } from '../rpc/chain.ts'
 import { recordable } from '../rpc/mapper.ts'
-import { asLost, type AnyStub, type Connection } from './connection.ts'
+import { asCoded, type AnyStub, type Connection } from './connection.ts'
 import type { ClientPorts } from './ports.ts'
 import { snapshot } from './snapshot.ts'
 
@@ -38,30 +38,25 @@ interface Step {
   on: Step | undefined
   /** `undefined` of the origin itself, `null` where what it was made on is called itself. */
   name: string | null | undefined
-  args: unknown[] | undefined
+  args?: unknown[]
   chars: number
   /** Calls that were made on it. */
   users: number
   /** It is used in a way that needs a promise of its own. */
-  isShared: boolean
-  isAwaited: boolean
+  isShared?: boolean
+  isAwaited?: true
   /** Recorded in the turn, to be sent when it ends. */
-  isRecorded: boolean
+  isRecorded?: true
   /** Of one that has left: the promise that calls can be made on. */
-  stub: (() => AnyStub) | undefined
+  stub?: () => AnyStub
   /** What the user awaits. */
-  answer: PromiseWithResolvers<unknown> | undefined
-  isPulled: boolean
+  answer?: PromiseWithResolvers<unknown>
+  isPulled?: true
   /** What it was answered with. */
   outcome?: { value: unknown } | { error: unknown }
   /** Its user has let go of it: so is its answer, when it comes. */
   isDisposed?: true
 }
-
-/** Names that references keep for themselves, as capnweb's do, beside `map`. */
-const ownNames = new Set(['dup', 'onRpcBroken'])
-/** Symbols that anybody may ask an object for. Others are capnweb's own, which looks for its stub behind a value. */
-const knownSymbols = new Set(Object.getOwnPropertyNames(Symbol).map((name) => (Symbol as unknown as Record<string, unknown>)[name]))
 
 /** The calls of one connection; see the head of this file for what it owns. */
 export class Recorder {
@@ -97,22 +92,22 @@ export class Recorder {
       get: (_, member) => {
         if (typeof member === 'symbol') {
           if (member === Symbol.dispose) return () => this.#dispose(at)
-          return isKnown(member) ? undefined : (Reflect.get(this.#share(at), member) as unknown)
+          return Reflect.get(isCapnwebs(member) ? this.#share(at) : RpcPromise.prototype, member) as unknown
         }
-        if (member === 'then' || member === 'catch' || member === 'finally') {
+        if (/^(?:then|catch|finally)$/.test(member)) {
           if (isRoot) return undefined
-          return (...handlers: never[]) => (this.#await(at)[member] as (...handlers: never[]) => unknown)(...handlers)
+          return (...handlers: never[]) => (this.#await(at)[member as 'then'] as (...handlers: never[]) => unknown)(...handlers)
         }
         if (member === 'map') return (mapper: (value: unknown) => unknown) => this.#map(at, mapper)
-        if (ownNames.has(member)) return (...args: unknown[]) => this.#share(at)[member]!(...args)
+        // Names that references keep for themselves, as capnweb's do.
+        if (member === 'dup' || member === 'onRpcBroken') return (...args: unknown[]) => this.#share(at)[member]!(...args)
         if (member === 'toJSON') return undefined
         if (member in Object.prototype) return Reflect.get(RpcPromise.prototype, member) as unknown
         return this.#reference(step(at.origin, isRoot ? undefined : at, member))
       },
-      has: (_, member) => typeof member === 'string' || !isKnown(member),
+      has: (_, member) => typeof member === 'string' || isCapnwebs(member),
       // capnweb tells its stubs by their prototype.
       getPrototypeOf: () => RpcPromise.prototype,
-      set: refuseChange,
       defineProperty: refuseChange,
       deleteProperty: refuseChange,
     })
@@ -169,6 +164,8 @@ export class Recorder {
         this.#mapping++
         try {
           return mapper(value)
+        } catch (error) {
+          throw asCoded(error)
         } finally {
           this.#mapping--
         }
@@ -315,13 +312,14 @@ export class Recorder {
     made.answer ??= Promise.withResolvers()
     made.answer.promise.catch(() => {})
     outcome.then(
-      (value) => {
+      (came) => {
+        const value = withStreams(came)
         made.outcome = { value }
         made.answer!.resolve(value)
         if (made.isDisposed) made.stub!()[Symbol.dispose]?.()
       },
       (error: unknown) => {
-        const reason = asLost(error)
+        const reason = asCoded(error)
         made.outcome = { error: reason }
         if (!made.isAwaited) this.#onFailure?.(reason)
         made.answer!.reject(reason)
@@ -330,19 +328,35 @@ export class Recorder {
   }
 }
 
+/** A result whose streams, cut off by a connection that breaks, end with a code: capnweb ends them in words of its own. */
+function withStreams(value: unknown): unknown {
+  if (value instanceof ReadableStream) {
+    const source = value as ReadableStream<unknown>
+    // Taken when somebody reads: a result that is let go of unread ends its stream.
+    let reader: ReadableStreamDefaultReader<unknown> | undefined
+    return new ReadableStream(
+      {
+        pull: (to) =>
+          (reader ??= source.getReader()).read().then(
+            ({ done, value }) => (done ? to.close() : to.enqueue(value)),
+            (error) => to.error(asCoded(error)),
+          ),
+        cancel: (reason) => (reader ?? source).cancel(reason),
+      },
+      { highWaterMark: 0 },
+    )
+  }
+  const parts = value as Record<string, unknown> | undefined
+  if (Array.isArray(parts) || parts?.constructor === Object) for (const name in parts) parts[name] = withStreams(parts[name])
+  return value
+}
+
 const step = (origin: Origin, on: Step | undefined, name: Step['name']): Step => ({
   origin,
   on,
   name,
-  args: undefined,
   chars: 0,
   users: 0,
-  isShared: false,
-  isAwaited: false,
-  isRecorded: false,
-  stub: undefined,
-  answer: undefined,
-  isPulled: false,
 })
 
 /** The call that a step was made on, over properties in between that nobody has read by themselves. */
@@ -372,9 +386,10 @@ function chainOf(made: Step): Step[] | undefined {
   return chain.length <= chainLinks ? chain : undefined
 }
 
-const isObject = (value: unknown): value is object => (typeof value === 'object' && value !== null) || typeof value === 'function'
+const isObject = (value: unknown): value is object => Object(value) === value
 
-const isKnown = (symbol: symbol): boolean => knownSymbols.has(symbol) || Symbol.keyFor(symbol) !== undefined
+/** Whether capnweb looks for its stub behind a value. Whatever else anybody asks a reference for by a symbol, it does not have. */
+const isCapnwebs = ({ description }: symbol): boolean => description === 'realStub'
 
 /** What has come of a step: of a property, where what it is read of has come. */
 function outcomeOf(at: Step): Step['outcome'] {
@@ -402,7 +417,7 @@ function leave(made: Step, outcome: { readonly error: unknown }): void {
 /** The end of a call in the middle of a unit. Few are ever looked at. */
 const gone = (method: string) => ({
   get error() {
-    return new DotdoError('REFERENCE_GONE', `The result of ${method}() left with its chain of calls: await what is used in later turns.`, {
+    return new DotdoError('REFERENCE_GONE', `${method}() left with its chain of calls: await what is used in later turns.`, {
       data: { method },
     })
   },

@@ -1,8 +1,7 @@
 /** A saved capability, as a client without a session holds it: the token is all the authority there is. */
 import type { Remote } from '../rpc/remote.ts'
-import { rpcAddress } from './address.ts'
-import { Connection } from './connection.ts'
-import { withDefaults, type ConnectOptions } from './options.ts'
+import { Connection, type AnyStub } from './connection.ts'
+import type { ConnectOptions } from './options.ts'
 import { webPorts, type ClientPorts } from './ports.ts'
 import { Recorder } from './recorder.ts'
 
@@ -30,9 +29,8 @@ export function restore<T>(url: string | URL, token: string, options: RestoreOpt
 
 /** {@link restore} over ports of one's own. */
 export function restoreOver<T>(url: string | URL, token: string, { holder, ...options }: RestoreOptions, ports: ClientPorts): Remote<T> {
-  const isBatch = options.transport === 'batch'
-  const entered = withDefaults(options, (door) => (holder ? door['restore']!(token, holder) : door['restore']!(token)))
-  const sessions = new Connection(rpcAddress(url, isBatch ? 'http' : 'ws'), entered, ports)
+  const enter = (door: AnyStub) => door['restore']!(...(holder ? [token, holder] : [token]))
+  const sessions = new Connection(url, options, enter, ports)
   const recorder = new Recorder(sessions, ports, options.onFailure)
   // The capability itself, and not a method of an app.
   const root = recorder.root({ key: 'restored', take: (capability) => capability })

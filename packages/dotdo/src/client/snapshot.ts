@@ -26,8 +26,8 @@ export function snapshot(args: unknown[], meet: (value: unknown) => { value: unk
   const copy = (value: unknown, depth: number): unknown => {
     chars += 8
     if (typeof value === 'string') chars += value.length
-    if ((typeof value !== 'object' || value === null) && typeof value !== 'function' && typeof value !== 'symbol') return value
-    const prototype: unknown = typeof value === 'object' ? Object.getPrototypeOf(value) : undefined
+    if (Object(value) !== value && typeof value !== 'symbol') return value
+    const prototype: unknown = typeof value === 'object' && Object.getPrototypeOf(value)
     if (depth < deepest) {
       if (prototype === Array.prototype) return (value as unknown[]).map((part) => copy(part, depth + 1))
       if (prototype === Object.prototype) {

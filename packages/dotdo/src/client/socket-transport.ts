@@ -8,7 +8,7 @@
  */
 import { linkLost } from '../rpc/errors.ts'
 import { backoffMs, type ClientPorts } from './ports.ts'
-import type { ClientTransport, TransportEvents } from './transport.ts'
+import type { ClientTransport, Tell } from './transport.ts'
 
 /** How long one attempt to open a socket may take. */
 const attemptMs = 10_000
@@ -26,7 +26,7 @@ export class SocketTransport implements ClientTransport {
   waitingChars = 0
   #address: string
   #ports: ClientPorts
-  #events: TransportEvents
+  #tell: Tell
   #giveUpAt: number
   #attempt = 0
   #socket: WebSocket | undefined
@@ -37,10 +37,10 @@ export class SocketTransport implements ClientTransport {
   #failure: unknown
 
   /** Begins to dial after `delayMs`, and gives up `giveUpMs` later. */
-  constructor(address: string, ports: ClientPorts, events: TransportEvents, delayMs: number, giveUpMs: number) {
+  constructor(address: string, ports: ClientPorts, tell: Tell, delayMs: number, giveUpMs: number) {
     this.#address = address
     this.#ports = ports
-    this.#events = events
+    this.#tell = tell
     this.#giveUpAt = ports.now() + giveUpMs
     if (delayMs > 0) this.#cancel = ports.timer(delayMs, () => this.#dial())
     else this.#dial()
@@ -57,10 +57,10 @@ export class SocketTransport implements ClientTransport {
   }
 
   /** Called by the session, one at a time. */
-  receive(): Promise<string> {
+  async receive(): Promise<string> {
     const message = this.#received.shift()
-    if (message !== undefined) return Promise.resolve(message)
-    if (this.#failure !== undefined) return Promise.reject(this.#failure as Error)
+    if (message !== undefined) return message
+    if (this.#failure !== undefined) throw this.#failure
     this.#reader = Promise.withResolvers()
     return this.#reader.promise
   }
@@ -79,7 +79,7 @@ export class SocketTransport implements ClientTransport {
   }
 
   #dial(): void {
-    this.#events.connecting()
+    this.#tell('connecting')
     const socket = this.#ports.socket(this.#address)
     this.#socket = socket
     this.#cancel = this.#ports.timer(attemptMs, () => broken(`it did not open within ${attemptMs} ms`))
@@ -97,13 +97,13 @@ export class SocketTransport implements ClientTransport {
       this.openedAt = this.heardAt = this.#ports.now()
       for (const message of this.#waiting.splice(0)) socket.send(message)
       this.waitingChars = 0
-      this.#events.open()
+      this.#tell('open')
     })
     socket.addEventListener('message', ({ data }) => {
       if (this.#failure !== undefined) return
       this.heardAt = this.#ports.now()
       if (typeof data === 'string') this.#take(data)
-      else broken('the server sent bytes, which are none of this protocol')
+      else broken('the server sent bytes')
     })
     socket.addEventListener('close', ({ code, reason }) => {
       if (refusals.has(code)) this.mayResend = false
@@ -122,7 +122,7 @@ export class SocketTransport implements ClientTransport {
       this.lose(`${reason}, ${this.#attempt} ${this.#attempt === 1 ? 'time' : 'times'}`)
       return
     }
-    this.#events.lost(reason, retryMs)
+    this.#tell('lost', { reason, retryMs })
     this.#cancel = this.#ports.timer(retryMs, () => this.#dial())
   }
 

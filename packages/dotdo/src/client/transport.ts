@@ -1,4 +1,5 @@
 import type { RpcTransport } from 'capnweb'
+import type { ConnectionStatus, StatusDetail } from './options.ts'
 
 /** What carries the messages of one session, and what a connection asks of it. */
 export interface ClientTransport extends RpcTransport {
@@ -22,10 +23,5 @@ export interface ClientTransport extends RpcTransport {
   endOfTurn(): boolean
 }
 
-/** What a connection is told. */
-export interface TransportEvents {
-  connecting(): void
-  open(): void
-  /** It could not be opened, and is tried again after `retryMs`. */
-  lost(reason: string, retryMs: number): void
-}
+/** What a connection is told: `connecting`, `open`, and `lost` where it could not be opened and is tried again after `retryMs`. */
+export type Tell = (status: ConnectionStatus, detail?: StatusDetail) => void

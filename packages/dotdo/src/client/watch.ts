@@ -6,7 +6,7 @@
  */
 import { isRetryable } from '../base/errors.ts'
 import type { LiveEvent } from '../base/views.ts'
-import { backoffMs, type ClientPorts } from './ports.ts'
+import { backoffMs, reasonOf, type ClientPorts } from './ports.ts'
 
 /** Who is told. */
 export interface LiveListener {
@@ -59,7 +59,7 @@ export function watch(ports: WatchPorts, listener: LiveListener): LiveSubscripti
   let lastSeq: number | undefined
   let wasLost = false
 
-  const end = () => {
+  const close = () => {
     over = true
     cancel?.()
     socket?.close()
@@ -94,10 +94,9 @@ export function watch(ports: WatchPorts, listener: LiveListener): LiveSubscripti
       opened = ports.socket(ports.address(lastSeq === undefined ? path : `${path}&after=${lastSeq}`))
     } catch (error) {
       if (over) return
-      if (isRetryable(error)) return again(error instanceof Error ? error.message : String(error))
-      end()
-      listener.ended?.(error)
-      return
+      if (isRetryable(error)) return again(reasonOf(error))
+      close()
+      return listener.ended?.(error)
     }
     socket = opened
     let answered = true
@@ -126,5 +125,5 @@ export function watch(ports: WatchPorts, listener: LiveListener): LiveSubscripti
   }
 
   void open()
-  return { close: end }
+  return { close }
 }

@@ -15,24 +15,26 @@ export function errorForWire(thrown: Error): Error {
   return sent
 }
 
-/** How capnweb says that a value is of no kind that it carries: a `Map`, an instance of a class. */
-const unsendable = /^Cannot serialize value: (.*)$/s
-/** What is told of such a value at most, which says by itself what it is. */
-const mostShown = 100
+/** How capnweb says that a value is of no kind that it carries (`[object Map]`; an instance of a class is an `Object`), or goes round in circles. */
+const unsendable = /^(?:Cannot serialize value: (?:\[object )?|Serialization )([^\]]{1,100})/
 
 /** capnweb's refusal of a value, as `NOT_SENDABLE`, which says what to pass instead; any other error as it is. */
 export function asUnsendable<T>(error: T): T | DotdoError {
-  if (!(error instanceof TypeError)) return error
-  const shown = unsendable.exec(error.message)?.[1]
-  if (shown === undefined) return error
-  const kind = /^\[object (\w+)\]$/.exec(shown)?.[1]
-  const text = kind === 'Object' ? 'an instance of a class' : (kind ?? shown)
-  const value = text.length > mostShown ? `${text.slice(0, mostShown)}…` : text
-  return new DotdoError(
-    'NOT_SENDABLE',
-    `A value of a call or of its result cannot be sent: ${value}. Pass plain data (objects, arrays, text, numbers, dates, bytes), a function, or an instance of a class that extends RpcTarget.`,
-    { data: { value }, cause: error },
-  )
+  const value = error instanceof Error && unsendable.exec(error.message)?.[1]
+  if (!value) return error
+  return new DotdoError('NOT_SENDABLE', `A value cannot be sent: ${value}. Pass plain data, a function or an RpcTarget.`, {
+    data: { value },
+    cause: error,
+  })
+}
+
+/**
+ * The error for a reference, or for the promise of a result, of which a text or a number was to be made: `${app.Stage('a').size}`. capnweb answers
+ * `[object RpcPromise]`, which nobody can mean and which goes unseen into keys and addresses.
+ * @param of what it is, as one would write it: `Stage/a.size`
+ */
+export function notAValue(of: string): DotdoError {
+  return new DotdoError('NOT_A_VALUE', `No text or number can be made of ${of}: await it first, or pass it on as it is.`, { data: { of } })
 }
 
 /** What somebody hung on an error. Accessors are not asked: a failure must be told, whatever they would do. */
@@ -49,7 +51,7 @@ function ownProperties(error: Error): Record<string, unknown> {
 export function linkLost(reason: string): DotdoError {
   return new DotdoError(
     'LINK_LOST',
-    `The session of this reference is gone: ${reason}. Take a new reference, by this.Noun(id) or connect(); a call that was under way may have taken effect.`,
+    `The session of this reference is gone: ${reason}. Take a new one, by this.Noun(id) or connect(); a call that was under way may have taken effect.`,
     {
       retryable: true,
       data: { reason },

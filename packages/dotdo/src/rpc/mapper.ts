@@ -1,3 +1,13 @@
+import { RpcPromise } from 'capnweb'
+import { notAValue } from './errors.ts'
+
+// The element of a `.map`, and what is read of it, are capnweb's own: it asks its prototype for what it does not know.
+Object.defineProperty(RpcPromise.prototype, Symbol.toPrimitive, {
+  value: () => {
+    throw notAValue('the result of a call')
+  },
+})
+
 /**
  * The function of a `.map` as capnweb records it: one that waits is refused in words, and leaves nothing behind.
  *
@@ -10,6 +20,6 @@ export function recordable(mapper: (value: unknown) => unknown): (value: unknown
     const result = mapper(value)
     if (!(result instanceof Promise)) return result
     result.catch(() => {})
-    throw new TypeError('The function of .map cannot be async: it runs once, here, to record its calls. Leave out async and await.')
+    throw new TypeError('The function of .map cannot be async: it runs once, here, to record its calls.')
   }
 }

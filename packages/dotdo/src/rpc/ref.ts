@@ -7,7 +7,7 @@
  */
 import { RpcPromise, RpcStub } from 'capnweb'
 import type { ClientSession } from './client-session.ts'
-import { asUnsendable } from './errors.ts'
+import { asUnsendable, notAValue } from './errors.ts'
 import type { Link } from './link-client.ts'
 import { kept } from './handoffs.ts'
 import { insideOfStub } from './inside-of-stub.ts'
@@ -330,6 +330,17 @@ function objectIn(link: Link, from: Answer, path: readonly string[]): Stub {
   return refOf({ answer: root, path: [] })
 }
 
+/** A reference as its user wrote it, without the arguments: `Stage/a.getPart().size`. */
+function shown({ answer, path }: Core): string {
+  const names = path.map((name) => `.${name}`).join('')
+  if (answer instanceof Root) {
+    const { at } = answer.link
+    return (at ? `${at.noun}/${at.name}` : 'a reference') + names
+  }
+  const { made } = answer
+  return (made ? shown(made.of) + ('args' in made && made.args ? '()' : '') : 'a result') + names
+}
+
 /** The way to what a reference leads to: where that is another object by now, or lies behind one, from there. */
 function shortest(core: Core): Core {
   const { answer, path } = core
@@ -473,6 +484,11 @@ class Ref implements Core, ProxyHandler<() => void> {
     if (property === insideOfRef) return this
     if (property === insideOfStub) return Reflect.get(inside(this), insideOfStub) as unknown
     if (property === Symbol.dispose && this.path.length === 0) return () => dispose(this)
+    // `ref.toString()` says what it is, as capnweb's stubs do; a text made in passing would hold that, and nobody would see it.
+    if (property === Symbol.toPrimitive)
+      return () => {
+        throw notAValue(shown(this))
+      }
     return undefined
   }
 

@@ -85,7 +85,7 @@ describe('an error', () => {
   })
 
   test('of a connection says its reason to people, without what is said to programs', () => {
-    const told = 'The session of this reference is gone: it did not open. Take a new reference, by connect().'
+    const told = 'The session of this reference is gone: it did not open. Take a new one, by connect().'
     expect([lostReason(told), lostReason('closed with 1006')]).toEqual(['it did not open', 'closed with 1006'])
     const error = notReached(told)
     expect(error).toMatchObject({

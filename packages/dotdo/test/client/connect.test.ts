@@ -82,10 +82,24 @@ describe('connect', () => {
     )
   })
 
+  test('where there is no WebSocket rejects its calls, and says what to take', async () => {
+    const { WebSocket } = globalThis
+    Reflect.deleteProperty(globalThis, 'WebSocket')
+    try {
+      const app = connectOver('http://app.example', { token: 'token' }, webPorts())
+      await expect(app['Thing']('a').add(1)).rejects.toMatchObject({
+        code: 'INVALID_OPTIONS',
+        message: expect.stringContaining('Node 22') as string,
+      })
+    } finally {
+      globalThis.WebSocket = WebSocket
+    }
+  })
+
   test.each([
     ['localhost:8971', /Write http:\/\/localhost:8971$/],
     ['app.example:80/rpc', /Write http:\/\/app\.example:80\/rpc$/],
-    ['ftp://app.example', /not ftp: \(ftp:\/\/app\.example\/?\)\.$/],
+    ['ftp://app.example', /Write http:\/\/app\.example$/],
     ['app.example', /is no address/],
   ])('to %s says what to write', (url, message) => {
     expect(() => connectOver(url, { token: 'token' }, webPorts())).toThrow(

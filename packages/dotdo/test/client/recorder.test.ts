@@ -43,13 +43,15 @@ function client(options: Partial<ConnectOptions> = {}) {
     })
     return text.filter((line) => !line.includes('authenticate'))
   }
-  const answer = (frame: unknown[]) => {
-    for (const listener of listeners['message'] ?? []) listener({ data: JSON.stringify(frame) })
+  const tell = (type: string, event: object) => {
+    for (const listener of listeners[type] ?? []) listener(event)
     return new Promise((resolve) => setImmediate(resolve))
   }
+  const answer = (frame: unknown[]) => tell('message', { data: JSON.stringify(frame) })
+  const lose = () => tell('close', { code: 1006, reason: 'cut off' })
   /** Numbers that were given back since the last turn. */
   const released = () => frames.flatMap(([kind, id]) => (kind === 'release' ? [id] : []))
-  return { app, sent, answer, released }
+  return { app, sent, answer, released, lose }
 }
 
 /** A list of the user's stands in a list of its own on the wire. */
@@ -196,13 +198,14 @@ describe('a reference', () => {
     expect(await sent()).toEqual([])
   })
 
-  test('can be looked at, printed and disposed without a call', async () => {
+  test('can be looked at and disposed without a call, and makes no text', async () => {
     const { app, sent } = client()
     const stage = app.Stage('a')
-    String(stage)
     JSON.stringify({ stage })
+    for (const text of [() => String(stage), () => `${stage.value as string}`, () => Number(stage.value)])
+      expect(text).toThrow(expect.objectContaining({ code: 'NOT_A_VALUE' }))
+    expect(`${stage.toString()}`).toMatch(/^\[object Rpc/)
     expect(Object.keys(stage)).toEqual([])
-    expect(() => `${stage.value as string}`).not.toThrow()
     stage[Symbol.dispose]()
     expect(() => (stage.value = 1)).toThrow(TypeError)
     expect(await sent()).toEqual([])
@@ -236,7 +239,7 @@ describe('a failure', () => {
     const refused = Promise.resolve(app.Stage('a').run(new (class Odd {})())).catch((error: Error) => error.message)
     void app.Stage('a').run(2)
     expect(await sent()).toContain('Stage/a key.0: run(2)')
-    expect(await refused).toMatch(/serialize/)
+    expect(await refused).toMatch(/cannot be sent/)
   })
 })
 
@@ -312,6 +315,57 @@ describe('what capnweb does with a stub', () => {
     await answer(['resolve', 2, ['export', -1]])
     expect(released()).toContain(-1)
     expect(failures).toEqual([])
+  })
+
+  test('of a value that cannot be sent has a code, in one unit, in a plain call, in a .map and in circles', async () => {
+    const { app, sent } = client()
+    const circle: unknown[] = []
+    circle.push(circle)
+    class Own {}
+    const calls = [() => app.Stage('a').run(new Map()), () => app.Stage('a').run(circle), () => app.Stage('a').run(() => {}, new Own())]
+    for (const call of calls) {
+      const refused = expect(call()).rejects.toMatchObject({
+        code: 'NOT_SENDABLE',
+        message: expect.stringMatching(/Map|Object|exceeded/) as string,
+      })
+      await sent()
+      await refused
+    }
+    expect(() =>
+      app
+        .Stage('a')
+        .list()
+        .map(() => app.Stage('a').run(new Own())),
+    ).toThrow(expect.objectContaining({ code: 'NOT_SENDABLE', data: { value: 'Object' } }))
+  })
+
+  test('of a connection ends a stream that is being read with a code, in a value too, and passes its own errors on', async () => {
+    const { app, sent, answer, lose } = client()
+    const call = app.Source('s').read()
+    await sent()
+    await answer(['pipe'])
+    await answer(['pipe'])
+    await answer([
+      'resolve',
+      2,
+      {
+        rows: [
+          [
+            ['readable', 1],
+            ['readable', 2],
+          ],
+        ],
+      },
+    ])
+    const { rows } = (await call) as { rows: ReadableStream<string>[] }
+    const [first, second] = rows.map((it) => it.getReader())
+    void answer(['stream', ['pipeline', 1, ['write'], ['one']]])
+    expect(await first!.read()).toEqual({ done: false, value: 'one' })
+    void answer(['stream', ['pipeline', 2, ['abort'], [['error', 'RangeError', 'too far']]]])
+    await expect(second!.read()).rejects.toThrow('too far')
+    const cut = expect(first!.read()).rejects.toMatchObject({ code: 'LINK_LOST', retryable: true })
+    await lose()
+    await cut
   })
 
   test('properties cannot be assigned, defined or deleted', () => {

@@ -10,7 +10,7 @@
  * | a batch returns before calls that nobody awaits have ended | a call that nobody awaits ends, and its failure is told |
  * | the cost of a chain is quadratic in its depth | a chain that is too deep is refused by name |
  * | `p[0]` and `p.length` of a list give undefined | an element and the length of a list that is not there yet are asked of the list |
- * | `${x}` in a `.map` is "[object RpcPromise]" | a text made of what is not there yet says so |
+ * | `${x}` in a `.map` is "[object RpcPromise]" | no text is made of what is not there yet |
  * | bytes in a `.map` stay base64 | bytes in a recording are bytes |
  * | one failing element rejects a whole `.map` | one failing element fails the whole, by its own error, and nothing else |
  * | a method that returns another's promise costs a round trip more | a method that returns the promise of another object is one message |
@@ -33,6 +33,7 @@ import { collected, newWorld, streamOf } from '../conformance/world.ts'
 import { pair, turns } from './pair.ts'
 
 const open = () => ends(newWorld())
+const refusal = (of: string) => expect.objectContaining({ code: 'NOT_A_VALUE', data: { of } }) as Error
 const failure = (call: PromiseLike<unknown>) =>
   Promise.resolve(call).then(
     (value) => ({ answered: value }),
@@ -124,11 +125,17 @@ describe('what is not there yet', () => {
     expect([list[0], list.length]).toEqual([0, 3])
   })
 
-  test('a text made of what is not there yet says so', async () => {
+  test('no text is made of what is not there yet', async () => {
     const world = open().root()
+    // oxlint-disable-next-line typescript/restrict-template-expressions
+    expect(() => world.numbers(2).map((n: Far) => world.greet(`number ${n}`))).toThrow(refusal('the result of a call'))
+    // What it says is what was written.
     // oxlint-disable-next-line typescript/restrict-template-expressions, typescript/no-base-to-string
-    const texts = world.numbers(2).map((n: Far) => world.greet(`number ${n}`))
-    expect(await texts).toEqual(['hello number [object RpcPromise]', 'hello number [object RpcPromise]'])
+    expect(() => `${world}`).toThrow(refusal('a reference'))
+    // oxlint-disable-next-line typescript/restrict-template-expressions
+    expect(() => `${world.counter(1).plus(2).value}`).toThrow(refusal('a reference.counter().plus().value'))
+    // Asked for by name it is what it is with capnweb.
+    expect([String(world.toString()), world.square(1).toString()]).toEqual(['[object RpcStub]', '[object RpcPromise]'])
     // What is passed on is the value.
     expect(await world.numbers(2).map((n: Far) => world.greet(n))).toEqual(['hello 0', 'hello 1'])
   })

@@ -155,6 +155,14 @@ reach('what all objects have is not', async ({ open }) => {
   }
   same(await counter.value, 1)
 })
+reach('no text, number or key is made of a result that is not here', async ({ open }) => {
+  const world = await open()
+  const square = world.square(2)
+  const uses = [() => `${square}`, () => square + 1, () => square * 2, () => ({})[square as string], () => String(square.part)]
+  // oxlint-disable-next-line typescript/require-await -- what it throws is its refusal
+  for (const use of uses) await refused(async () => use(), /NOT_A_VALUE/)
+  same(await square, 4)
+})
 reach('a stub says what it is', async ({ open }) => {
   const world = await open()
   must(/^\[object Rpc(Stub|Promise)\]$/.test(world.toString()), world.toString())
