@@ -14,7 +14,7 @@ import { isThenable } from '../base/thenable.ts'
 import { assertBatchVersion, eventOf, type EventBatch, type EventRow, type Receipt } from './batch.ts'
 import { storableError } from './error-record.ts'
 import type { SentEvent } from './event.ts'
-import { answerWithinMs, mostBegun } from './limits.ts'
+import { answerWithinMs, mostBegun, pruneBatch } from './limits.ts'
 import type { SubscriptionStore } from './subscription-tables.ts'
 
 /**
@@ -114,10 +114,35 @@ export class Inbox {
     this.#tables.write('DELETE FROM dotdo_inbox WHERE subscription = ?', subscription)
   }
 
-  /** Forgets, in a bounded batch, what has heard of no event since `before`: longer ago than any sender keeps one. */
-  prune(before: number): void {
-    const idle = this.#tables.read<{ subscription: string }>('SELECT subscription FROM dotdo_inbox WHERE at < ? LIMIT 10', before)
-    for (const { subscription } of idle) this.forget(subscription)
+  /**
+   * Forgets, in a bounded batch, what has heard of no event since `before`, and what was passed over before that: longer ago than any sender keeps one.
+   * Answers whether there may be more.
+   */
+  prune(before: number): boolean {
+    const skipped = this.#tables.prune(
+      `DELETE FROM dotdo_inbox_events WHERE (subscription, seq) IN (SELECT subscription, seq FROM dotdo_inbox_events
+        WHERE skipped IS NOT NULL AND coalesce(skipped_at, 0) < ? ORDER BY coalesce(skipped_at, 0) LIMIT ?) RETURNING seq`,
+      before,
+      pruneBatch,
+    ).length
+    const [idle] = this.#tables.read<{ subscription: string }>('SELECT subscription FROM dotdo_inbox WHERE at < ? LIMIT 1', before)
+    if (!idle) return skipped === pruneBatch
+    const events = this.#tables.prune(
+      'DELETE FROM dotdo_inbox_events WHERE (subscription, seq) IN (SELECT subscription, seq FROM dotdo_inbox_events WHERE subscription = ? LIMIT ?) RETURNING seq',
+      idle.subscription,
+      pruneBatch,
+    )
+    if (events.length < pruneBatch) this.forget(idle.subscription)
+    return true
+  }
+
+  /** When {@link prune} has something to take, if it is kept for so long; null where nothing is kept. */
+  nextPruneMs(keepMs: number): number | null {
+    const skipped = `SELECT coalesce(skipped_at, 0) AS at FROM dotdo_inbox_events WHERE skipped IS NOT NULL ORDER BY coalesce(skipped_at, 0) LIMIT 1`
+    const row = this.#tables.read<{ at: number | null }>(
+      `SELECT min(at) AS at FROM (SELECT min(at) AS at FROM dotdo_inbox UNION ALL SELECT at FROM (${skipped}))`,
+    )[0]
+    return typeof row?.at === 'number' ? row.at + keepMs : null
   }
 
   /** Batches of one subscription, one after the other: a second one comes where the sender has not heard of the first. */
@@ -221,11 +246,12 @@ export class Inbox {
 
   #skip(subscription: string, seq: number, revived: number): void {
     this.#tables.write(
-      `INSERT INTO dotdo_inbox_events (subscription, seq, skipped) VALUES (?, ?, ?)
-       ON CONFLICT (subscription, seq) DO UPDATE SET skipped = excluded.skipped, begun = 0`,
+      `INSERT INTO dotdo_inbox_events (subscription, seq, skipped, skipped_at) VALUES (?, ?, ?, ?)
+       ON CONFLICT (subscription, seq) DO UPDATE SET skipped = excluded.skipped, skipped_at = excluded.skipped_at, begun = 0`,
       subscription,
       seq,
       revived,
+      this.#ports.clock.now(),
     )
   }
 

@@ -25,7 +25,16 @@ import { handlerGone, Lanes, type DeliveryPorts } from './lanes.ts'
 import { countEvery, defaultLimits, watchdogAt, type OutboxLimits } from './limits.ts'
 import { encodePayload, previewOf, sizeBytes } from './payload.ts'
 import { assertEventType } from './pattern.ts'
-import { deadLetterUnknown, findDeadLetter, listDeadLetters, listEvents, prune, type DeadLetterFilter, type Pruned } from './shelf.ts'
+import {
+  deadLetterUnknown,
+  findDeadLetter,
+  listDeadLetters,
+  listEvents,
+  nextPruneMs,
+  prune,
+  type DeadLetterFilter,
+  type Pruned,
+} from './shelf.ts'
 import type { OpenSink, Sink } from './sinks.ts'
 import { SubscriptionStore } from './subscription-tables.ts'
 import { laneOf, subscriptionOf, Subscriptions, subscriptionUnknown } from './subscriptions.ts'
@@ -44,7 +53,6 @@ export interface OutboxPorts extends DeliveryPorts {
   open?(sink: Sink): OpenSink
 }
 
-const hourMs = 3_600_000
 /** Deliveries of a subscription that has ended are dropped so many at a time. */
 const dropBatch = 5000
 
@@ -63,7 +71,6 @@ export class Outbox {
   #sends = 0
   /** When the outbox was last found full, or `undefined`. */
   #fullAt: number | undefined
-  #prunedAt: number | undefined
 
   constructor(ports: OutboxPorts) {
     this.#ports = ports
@@ -147,15 +154,10 @@ export class Outbox {
 
   /**
    * Delivers what is due, a bounded batch from each handler's lane, and resolves when that has ended; `nextWakeMs()` says when to call it
-   * again. It may be called while an earlier call has not resolved. Does nothing before `settle()`. Once an hour it also prunes.
+   * again. It may be called while an earlier call has not resolved. Does nothing before `settle()`.
    */
   async pump(): Promise<void> {
     if (!this.#settled) return
-    const now = this.#ports.clock.now()
-    if (this.#prunedAt === undefined || now - this.#prunedAt >= hourMs || now < this.#prunedAt) {
-      // What is left over is taken by the next pump.
-      this.#prunedAt = this.prune().more ? undefined : now
-    }
     const both = await Promise.allSettled([this.#lanes.pump(), this.#courier.pump()])
     for (const outcome of both) if (outcome.status === 'rejected') throw outcome.reason
   }
@@ -273,7 +275,16 @@ export class Outbox {
   prune(): Pruned {
     const now = this.#ports.clock.now()
     this.#subscriptions.prune()
+    // A batch for a sink that is declared no more, whose events have gone.
+    this.#subscriptionTables.prune(`DELETE FROM dotdo_sink_batches WHERE NOT EXISTS (SELECT 1 FROM dotdo_deliveries WHERE handler = lane)`)
     return prune(this.#ports.store, this.#limits, now, (handler, seq) => this.#tables.discard(handler, seq, now))
+  }
+
+  /** When {@link prune} has something to take, epoch milliseconds; null where nothing is kept. */
+  nextPruneMs(): number | null {
+    const next = nextPruneMs(this.#ports.store, this.#limits)
+    const suspended = this.#subscriptions.nextPruneMs()
+    return next === null || suspended === null ? (next ?? suspended) : Math.min(next, suspended)
   }
 
   #changed(handler: string): void {

@@ -167,6 +167,22 @@ export function prune(store: Store, limits: OutboxLimits, now: number, discard: 
   })
 }
 
+/** When the first of what is kept will have been kept for as long as the limits say; null where nothing is. */
+export function nextPruneMs(store: Store, limits: OutboxLimits): number | null {
+  const row = store.sql<{ letters: number | null; events: number | null; keyed: number | null }>(
+    `SELECT (SELECT min(died_at) FROM dotdo_dead_letters) AS letters,
+      (SELECT min(ended_at) FROM dotdo_outbox WHERE ended_at IS NOT NULL AND key IS NULL) AS events,
+      (SELECT min(ended_at) FROM dotdo_outbox WHERE ended_at IS NOT NULL AND key IS NOT NULL) AS keyed`,
+  )[0]!
+  const instants = [
+    row.letters && row.letters + limits.keepDeadLettersMs,
+    row.events && row.events + limits.keepEventsMs,
+    row.keyed && row.keyed + limits.keepKeysMs,
+  ]
+  const known = instants.filter((it) => it !== null)
+  return known.length === 0 ? null : Math.min(...known)
+}
+
 /** Until when rows go, so that the newest `keep` stay. Rows of the same millisecond stay together: rather a few too many than one too few. */
 function beyond(store: Store, column: string, table: string, where: string, keep: number): number {
   return (

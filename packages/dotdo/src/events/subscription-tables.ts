@@ -30,6 +30,11 @@ export const subscriptionMigrations: Migrations = [
     // The batch that a sink is being given: it comes again as it was.
     'CREATE TABLE dotdo_sink_batches (lane TEXT PRIMARY KEY, seqs TEXT NOT NULL) WITHOUT ROWID',
   ],
+  [
+    // When it was told that an event is passed over; null of one that was told to an earlier release.
+    'ALTER TABLE dotdo_inbox_events ADD COLUMN skipped_at INTEGER',
+    'CREATE INDEX dotdo_inbox_events_skipped ON dotdo_inbox_events (coalesce(skipped_at, 0)) WHERE skipped IS NOT NULL',
+  ],
 ]
 
 /** The tables over one store: reading where there are none gives nothing, and writing makes them. */
@@ -65,6 +70,11 @@ export class SubscriptionStore {
       this.#make()
       return this.store.sql<Row>(statement, ...parameters)
     }
+  }
+
+  /** Removes, where there are tables. */
+  prune(statement: string, ...parameters: SqlValue[]): SqlRow[] {
+    return this.read(statement, ...parameters)
   }
 
   #make(): void {

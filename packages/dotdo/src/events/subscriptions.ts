@@ -195,6 +195,12 @@ export class Subscriptions {
     for (const { id } of over) this.remove(id, undefined, 'anybody')
   }
 
+  /** When the first of those that are suspended will end. */
+  nextPruneMs(): number | null {
+    const at = this.#tables.read<{ at: number | null }>('SELECT min(suspended_at) AS at FROM dotdo_subscriptions')[0]?.at ?? null
+    return at === null ? null : at + this.#limits.keepSuspendedMs
+  }
+
   /** For people, oldest first. @param counts what waits for a lane, and what died of it */
   views(counts: (lane: string) => { waiting: number; dead: number }): SubscriptionView[] {
     return this.#tables

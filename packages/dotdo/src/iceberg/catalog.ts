@@ -37,6 +37,9 @@ export const COMMIT_KEY_RETENTION_MS = 400 * 86_400_000
 /** How long an unfinished write is remembered: 30 days. */
 export const INTENT_RETENTION_MS = 30 * 86_400_000
 
+/** Rows that one commit, or the beginning of one write, drops at most: more than it adds. */
+const PRUNED_AT_ONCE = 100
+
 /** The longest metadata, as text, that is kept in memory between two commits: about 1,400 snapshots. */
 const KEPT_METADATA_CHARS = 1024 * 1024
 
@@ -127,7 +130,12 @@ export class Catalog implements CatalogClient {
     const committed = this.#committed(row.uuid, intent.commitKey)
     if (!committed) {
       const now = this.#clock.now()
-      this.#store.sql('DELETE FROM dotdo_catalog_intents WHERE begun_at < ?', now - INTENT_RETENTION_MS)
+      this.#store.sql(
+        `DELETE FROM dotdo_catalog_intents WHERE (table_uuid, commit_key, attempt_id) IN
+          (SELECT table_uuid, commit_key, attempt_id FROM dotdo_catalog_intents WHERE begun_at < ? ORDER BY begun_at LIMIT ?)`,
+        now - INTENT_RETENTION_MS,
+        PRUNED_AT_ONCE,
+      )
       this.#store.sql(
         'INSERT OR REPLACE INTO dotdo_catalog_intents (table_uuid, commit_key, attempt_id, snapshot_id, begun_at) VALUES (?, ?, ?, ?, ?)',
         row.uuid,
@@ -236,7 +244,12 @@ export class Catalog implements CatalogClient {
     // Old keys go when new ones come: no timer, and the table is bounded by the commits of its retention.
     if (key !== undefined && snapshot) {
       const committedAt = this.#clock.now()
-      this.#store.sql('DELETE FROM dotdo_catalog_commits WHERE committed_at < ?', committedAt - COMMIT_KEY_RETENTION_MS)
+      this.#store.sql(
+        `DELETE FROM dotdo_catalog_commits WHERE (table_uuid, commit_key) IN
+          (SELECT table_uuid, commit_key FROM dotdo_catalog_commits WHERE committed_at < ? ORDER BY committed_at LIMIT ?)`,
+        committedAt - COMMIT_KEY_RETENTION_MS,
+        PRUNED_AT_ONCE,
+      )
       this.#store.sql(
         'INSERT INTO dotdo_catalog_commits (table_uuid, commit_key, snapshot, metadata_location, committed_at) VALUES (?, ?, ?, ?, ?)',
         row.uuid,

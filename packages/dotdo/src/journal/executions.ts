@@ -1,17 +1,7 @@
 import { codeOf } from '../base/errors.ts'
 import { ActiveRun } from './active-run.ts'
 import type { AdoptedExecution } from './execution.ts'
-import {
-  rebuiltError,
-  runCancelled,
-  runCrashed,
-  runEnded,
-  runFailedElsewhere,
-  runHeld,
-  runNotResumable,
-  storableError,
-  undoFailed,
-} from './failures.ts'
+import { rebuiltError, runCrashed, runEnded, runFailedElsewhere, runHeld, runNotResumable, storableError, undoFailed } from './failures.ts'
 import type { JournalLimits, JournalPorts } from './ports.ts'
 import { RestRunner, type Children } from './rest-runner.ts'
 import { Rests } from './rests.ts'
@@ -120,10 +110,9 @@ export class Executions {
     return new Adopted(run, this.#runner, (outcome) => this.#conclude(run, row, outcome))
   }
 
-  /** Ends a run as cancelled, under way or not. Returns whether its steps are to be undone first, in an execution that is under way or to come. */
-  cancel(row: RunRow): boolean {
+  /** Ends a run as cancelled, with an error that says why, under way or not. Returns whether its steps are to be undone first, in an execution that is under way or to come. */
+  cancel(row: RunRow, error: Error): boolean {
     this.writeRows(row.run_id)
-    const error = runCancelled(row.run_id)
     const run = this.#active.get(row.run_id)
     const undo = this.#undoer.needed(row.seq)
     if (undo) this.#endLater(row.seq, row.run_id, { status: 'cancelled', error: storableError(error) })

@@ -71,6 +71,15 @@ export function runCancelled(runId: string): DotdoError {
   return new DotdoError('RUN_CANCELLED', `Run '${runId}' was cancelled; nothing more of it runs.`, { data: { runId } })
 }
 
+/** A run that nothing but somebody's word could end, and nobody said it: `RUN_EXPIRED`, terminal. */
+export function runExpired(runId: string, startedAt: number, waitingMs: number): DotdoError {
+  return new DotdoError(
+    'RUN_EXPIRED',
+    `Run '${runId}' began ${new Date(startedAt).toISOString()}, and waited for longer than ${Math.round(waitingMs / 86_400_000)} days for an event that has no timeout, or for somebody to accept a version. Give a wait a timeout, or keep such runs longer: serve({ keep: { waitingRuns } }).`,
+    { data: { runId, startedAt, waitingMs } },
+  )
+}
+
 /** What stands in a step that was under way when its run failed. */
 export function runFailedElsewhere({ code, name }: ErrorRecord): DotdoError {
   return new DotdoError(

@@ -4,7 +4,7 @@ import { migrate } from '../base/migrations.ts'
 import type { RunStatus, RunTarget, RunView, StepView } from '../base/views.ts'
 import type { AdoptedExecution } from './execution.ts'
 import { Executions } from './executions.ts'
-import { runUnderWay, storableError } from './failures.ts'
+import { runCancelled, runExpired, runUnderWay, storableError } from './failures.ts'
 import type { ActiveRun } from './active-run.ts'
 import { checkVersion, planFork, type ForkOptions } from './forks.ts'
 import { defaultLimits, type JournalLimits, type JournalPorts } from './ports.ts'
@@ -27,6 +27,9 @@ const maxIdLength = 512
 /** A run has at most this many tags, of this many characters each. */
 const maxTags = 20
 const maxTagLength = 128
+
+/** Runs that one sweep cancels at most. */
+const expiredAtOnce = 100
 
 /** Parked runs that one look takes up at most; the next one follows at once. */
 const parkedAtOnce = 1000
@@ -338,12 +341,12 @@ export class Journal {
     return this.#cancel(this.#runs.get(runId))
   }
 
-  #cancel(row: RunRow): RunRecord {
+  #cancel(row: RunRow, error = runCancelled(row.run_id)): RunRecord {
     const { run_id: runId, status } = row
     if (row.ended_at !== null || status === 'undoing') return toRunRecord(row)
     this.#unlaunched.delete(runId)
     this.#due.delete(runId)
-    const undoing = this.#executions.cancel(row)
+    const undoing = this.#executions.cancel(row, error)
     if (undoing && !this.#executions.find(runId)) this.#nowDue(runId)
     return toRunRecord(this.#runs.get(runId))
   }
@@ -415,6 +418,24 @@ export class Journal {
   prune(beforeMs: number): { removed: number; more: boolean } {
     const { removed, more } = this.#pruner.bite(beforeMs)
     return { removed, more: this.#pruner.biteSignals(this.#signals, this.#ports.clock.now(), beforeMs) || more }
+  }
+
+  /**
+   * Takes a slice of what has been kept for long enough: runs `runsMs` after their end; and cancels, with `RUN_EXPIRED`, those that began `waitingMs` ago and
+   * that only somebody's word could end. Answers whether there may be more.
+   */
+  sweep({ runsMs, waitingMs }: { runsMs: number; waitingMs: number }): boolean {
+    const now = this.#ports.clock.now()
+    const waiting = this.#runs.waitingSince(now - waitingMs, expiredAtOnce)
+    for (const row of waiting) this.#cancel(row, runExpired(row.run_id, row.started_at, waitingMs))
+    return this.prune(now - runsMs).more || waiting.length === expiredAtOnce
+  }
+
+  /** When {@link sweep} has something to do, epoch milliseconds; null where there is nothing that will ever be over. */
+  nextSweepMs({ runsMs, waitingMs }: { runsMs: number; waitingMs: number }): number | null {
+    const instants = [this.#pruner.nextMs(runsMs, this.#limits.signalWindowMs), this.#runs.oldestWaiting(waitingMs)]
+    const known = instants.filter((it) => it !== null)
+    return known.length === 0 ? null : Math.min(...known)
   }
 
   async #workLane(): Promise<void> {

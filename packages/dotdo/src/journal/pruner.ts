@@ -56,6 +56,18 @@ export class Pruner {
     return this.#store.transaction(() => signals.prune(now, biteRuns)) === biteRuns || rates === biteRows
   }
 
+  /** When the first ended run, or the first signal or place under a rate, has been kept for so long. */
+  nextMs(runsMs: number, signalsMs: number): number | null {
+    const row = this.#store.sql<{ runs: number | null; signals: number | null; rates: number | null }>(
+      `SELECT (SELECT min(ended_at) FROM dotdo_runs WHERE ended_at IS NOT NULL) AS runs,
+        (SELECT at FROM dotdo_signals WHERE seq < (SELECT max(seq) FROM dotdo_signals) ORDER BY seq LIMIT 1) AS signals,
+        (SELECT min(at) FROM dotdo_rates) AS rates`,
+    )[0]!
+    const instants = [row.runs && row.runs + runsMs, row.signals && row.signals + signalsMs, row.rates && row.rates + runsMs]
+    const known = instants.filter((it) => it !== null)
+    return known.length === 0 ? null : Math.min(...known)
+  }
+
   /** Removes what a run owns, at most `budget` rows of it; returns how many. Fewer than `budget`: all of it is gone. */
   #removeRun(run: number, values: (number | null)[], budget: number): number {
     let used = 0

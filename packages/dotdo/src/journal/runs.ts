@@ -70,6 +70,9 @@ export interface NewRun {
 const columns =
   'seq, run_id, key, target, status, attempt, args, result, error, started_at, ended_at, version, tags, wake_at, resumes_from, parent, parent_step, ending, signals_from, forked_from, forked_at'
 
+/** Runs that neither time nor code takes further. */
+const waiting = `(status = 'held' OR (status = 'parked' AND wake_at IS NULL))`
+
 /** Reads and writes `dotdo_runs`. What may follow on what is decided by the journal. */
 export class RunTable {
   readonly #store: Store
@@ -235,6 +238,21 @@ export class RunTable {
       version,
       seq,
     )
+  }
+
+  /** Runs that began before an instant and that nothing but somebody's word can end, the oldest first. */
+  waitingSince(beforeMs: number, limit: number): RunRow[] {
+    return this.#store.sql<RunRow>(
+      `SELECT ${columns} FROM dotdo_runs WHERE ${waiting} AND started_at <= ? ORDER BY started_at LIMIT ?`,
+      beforeMs,
+      limit,
+    )
+  }
+
+  /** When the first of these will have waited for so long. */
+  oldestWaiting(waitingMs: number): number | null {
+    const at = this.#store.sql(`SELECT MIN(started_at) AS at FROM dotdo_runs WHERE ${waiting}`)[0]?.at
+    return typeof at === 'number' ? at + waitingMs : null
   }
 
   /** Whether any run is running or being undone: what a death of the object would interrupt. */

@@ -1,5 +1,6 @@
 /** What the app says of itself, once, when its entry is evaluated. One Worker is one app: this is the one state that a module keeps. */
 import { DotdoError } from '../base/errors.ts'
+import { defaultRetention, readRetention, type KeepOptions, type Retention } from '../base/retention.ts'
 import type { DeployPolicy } from '../journal/ports.ts'
 import type { AppLimits } from '../rpc/limits.ts'
 import type { SourceDeclarations } from '../sources/ports.ts'
@@ -30,6 +31,10 @@ export interface AppOptions {
    * code. The Worker must have the binding `CF_VERSION_METADATA`, which tells versions apart.
    */
   deploys?: DeployPolicy | Readonly<Record<string, DeployPolicy>>
+  /**
+   * How long is kept what is over, other than the defaults: `{ runs: '90d', deadLetters: '7d' }`. Names and defaults stand in docs/reference/keeping-house.md.
+   */
+  keep?: KeepOptions
   /** Whether a token opens the app. Default: signed tokens of the app's own secret. Resolve to `false`, or throw, to refuse. */
   authenticate?: (token: string, env: unknown) => boolean | Promise<boolean>
   /** Where the spans of the app's calls, runs and steps go. Default: none are made, and a trace that comes with a call is passed on. */
@@ -45,10 +50,11 @@ export interface QueueOptions {
 }
 
 let current: AppOptions = {}
+let retention = defaultRetention
 
 const policies: readonly unknown[] = ['latest', 'pin', 'ask'] satisfies DeployPolicy[]
 
-/** Called by `serve` and by the one-file entry. @throws `TRACES_INVALID`, `DEPLOYS_INVALID` */
+/** Called by `serve` and by the one-file entry. @throws `TRACES_INVALID`, `DEPLOYS_INVALID`, `KEEP_INVALID` */
 export function configureApp(options: AppOptions): void {
   const { deploys = 'latest' } = options
   const unknown = (typeof deploys === 'string' ? [deploys] : Object.values(deploys)).find((policy) => !policies.includes(policy))
@@ -66,6 +72,7 @@ export function configureApp(options: AppOptions): void {
       `serve({ traces }) takes a function export(batch) and a share to sample from 0 to 1, not ${typeof traces.export} and ${sample}.`,
       { data: { export: typeof traces.export, sample } },
     )
+  retention = readRetention(options.keep)
   current = options
 }
 
@@ -74,6 +81,9 @@ export function deployPolicyOf(noun: string): DeployPolicy {
   const { deploys = 'latest' } = current
   return typeof deploys === 'string' ? deploys : Object.hasOwn(deploys, noun) ? deploys[noun]! : 'latest'
 }
+
+/** How long this Worker's app keeps what is over. */
+export const appRetention = (): Retention => retention
 
 /** The options of this Worker's app. */
 export const appOptions = (): AppOptions => current

@@ -25,9 +25,6 @@ import { dryRunOf } from './dry-run.ts'
 import type { ObjectHost } from './host.ts'
 import { clock, random } from './platform.ts'
 
-/** How long a subscription's memory of what was handled is kept without an event: longer than any sender keeps one. */
-const keepInboxMs = 60 * 86_400_000
-
 /** The exchange of one object; see the head of this file. */
 export class Exchange {
   readonly subscribed: Subscribed
@@ -88,11 +85,6 @@ export class Exchange {
   /** What takes up a run of an event of another object, by the subscription's id. */
   handlerOf(subscription: string): EventHandler | undefined {
     return this.subscribed.handlerById(subscription)?.fn
-  }
-
-  /** Forgets what has been kept long enough. */
-  prune(): void {
-    this.inbox.prune(clock.now() - keepInboxMs)
   }
 
   /** Messages of the framework belong to no call: a link begins a conversation of their own. */

@@ -11,6 +11,7 @@ import type { RpcTarget } from 'capnweb'
 import { DotdoError, toErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
 import { isThenable } from '../base/thenable.ts'
+import type { Sweeper } from '../base/sweeper.ts'
 import type { LiveEventBody, RunStatus, RunTarget } from '../base/views.ts'
 import { Outbox } from '../events/outbox.ts'
 import type { Attempt, SentEvent } from '../events/event.ts'
@@ -29,13 +30,14 @@ import { methodUnknown, reachClass, type Enter } from '../rpc/reach.ts'
 import { StepCalls, type StepCall } from '../rpc/step-calls.ts'
 import { Scheduler } from '../schedule/scheduler.ts'
 import type { Firing } from '../schedule/firing.ts'
-import { appOptions, deployPolicyOf } from './app.ts'
+import { appOptions, appRetention, deployPolicyOf } from './app.ts'
 import { CallDepth } from './call-depth.ts'
 import { currentContext, detached, inContext, type CallContext } from './context.ts'
 import { cloneFields, type Shape } from './definition.ts'
 import { dryRunOf } from './dry-run.ts'
 import { Exchange } from './exchange.ts'
 import { frameworkOf } from './framework.ts'
+import { housekeepingOf } from './housekeeping.ts'
 import { Inspector } from './inspector.ts'
 import { Issuer } from './issuer.ts'
 import { Live } from './live.ts'
@@ -48,9 +50,6 @@ import type { ObjectLinks } from './stats.ts'
 import { AlarmReport } from './singletons.ts'
 import { tracingOf, type Tracing } from './tracing.ts'
 import { Wake } from './wake.ts'
-
-/** How long runs that have ended are kept. */
-const keepRunsMs = 30 * 86_400_000
 
 /** What stands behind the facade of one object; see the head of this file for what it owns. */
 export class ObjectHost {
@@ -73,6 +72,8 @@ export class ObjectHost {
   readonly links: Links
   readonly linkPorts: OwnerPorts
   readonly wake: Wake
+  /** Takes away what has been kept for long enough. */
+  readonly sweeper: Sweeper
   /** Absent where the app keeps no traces. */
   readonly tracing: Tracing | undefined
   /** The user's `this`. */
@@ -107,25 +108,30 @@ export class ObjectHost {
     const observe = (event: LiveEventBody): void => {
       this.live.emit(event)
       this.runEvents.tell(event)
+      if ('run' in event) this.kept()
       // A fork answers for no window of its schedule.
       if ('run' in event && event.type !== 'run.started' && event.run.target.kind === 'schedule' && !event.run.forkedFrom)
         this.scheduler.ran(event.run.target.id, event.run.target.scheduledAt, event.run.runId, forSchedule(event.run.status))
     }
     const codeVersion = codeVersionOf(env)
-    this.journal = new Journal({
-      store: this.store,
-      clock,
-      random,
-      sleep,
-      sync,
-      observe,
-      compression: zstd,
-      ...(codeVersion !== undefined && { codeVersion }),
-      deployPolicy: deployPolicyOf(noun),
-      wake: () => this.#resumeSoon(),
-      execute: (run, execution) => this.#execute(run, execution),
-      enter: (execution, work) => this.#enterStep(execution, work),
-    })
+    const keep = appRetention()
+    this.journal = new Journal(
+      {
+        store: this.store,
+        clock,
+        random,
+        sleep,
+        sync,
+        observe,
+        compression: zstd,
+        ...(codeVersion !== undefined && { codeVersion }),
+        deployPolicy: deployPolicyOf(noun),
+        wake: () => this.#resumeSoon(),
+        execute: (run, execution) => this.#execute(run, execution),
+        enter: (execution, work) => this.#enterStep(execution, work),
+      },
+      { signalWindowMs: keep.waits },
+    )
     this.scheduler = new Scheduler({
       store: this.store,
       clock,
@@ -153,6 +159,12 @@ export class ObjectHost {
       deliver: (event, handler, attempt) => this.#deliver(event, handler, attempt),
       carry: (target, batch) => this.exchange.carry(target, batch),
       open: (sink) => openSink(sink, env),
+      limits: {
+        keepEventsMs: keep.events,
+        keepKeysMs: keep.eventKeys,
+        keepDeadLettersMs: keep.deadLetters,
+        keepSuspendedMs: keep.suspended,
+      },
     })
     this.exchange = new Exchange(this, this.outbox)
     const report = new AlarmReport(noun, this.name, this.links, clock)
@@ -164,6 +176,7 @@ export class ObjectHost {
         () => this.#unlessPumping(this.outbox.nextWakeMs()),
         () => this.#unlessPumping(this.exchange.subscribed.nextWakeMs()),
         () => this.#depth.nextWakeMs(),
+        () => this.sweeper.nextWakeMs(),
       ],
       (at) => {
         const told = report.armed(at)
@@ -173,6 +186,7 @@ export class ObjectHost {
     this.#depth = new CallDepth({ ...defaultDepthLimits, ...appOptions().limits?.depth }, clock, () => this.wake.changed())
     this.self = makeSelf(this, cloneFields(shape))
     this.issuer = new Issuer(this)
+    this.sweeper = housekeepingOf(this, clock, keep)
     const Reach = reachClass(noun, shape.names)
     const limits = appOptions().limits?.link
     const serverPorts = linkServerPorts(this.linkPorts)
@@ -225,6 +239,7 @@ export class ObjectHost {
     this.outbox.settle()
     this.exchange.subscribed.settle()
     this.journal.recover()
+    this.sweeper.settle()
     this.wake.arm()
     this.ctx.waitUntil(this.#work())
   }
@@ -244,6 +259,7 @@ export class ObjectHost {
       if (isThenable(result)) context.outcome = result
       return result
     }
+    if (once) this.kept()
     return this.#depth.enter(origin, once ? () => this.stepCalls.make(once, args, call, (outcome) => this.#asRun(context, outcome)) : call)
   }
 
@@ -269,26 +285,30 @@ export class ObjectHost {
   #stepCalls: StepCalls | undefined
   /** The calls that steps of other objects make. Their table is made by the first of them. */
   get stepCalls(): StepCalls {
-    return (this.#stepCalls ??= new StepCalls({
-      store: this.store,
-      clock,
-      digest: sha256,
-      outcomeOf: (key) => this.journal.outcomeOf(key),
-    }))
+    return (this.#stepCalls ??= new StepCalls(
+      {
+        store: this.store,
+        clock,
+        digest: sha256,
+        outcomeOf: (key) => this.journal.outcomeOf(key),
+      },
+      { keepMs: appRetention().stepCalls },
+    ))
   }
 
   #oldestOpen = { at: 0, asked: Number.NEGATIVE_INFINITY }
   /** See {@link CallingHost}. Asked for once a minute: an older answer is an earlier instant, and as true. */
   oldestOpenStep(): number {
     const now = clock.now()
-    if (now - this.#oldestOpen.asked > 60_000) this.#oldestOpen = { at: this.journal.oldestOpen(keepRunsMs), asked: now }
+    if (now - this.#oldestOpen.asked > 60_000) this.#oldestOpen = { at: this.journal.oldestOpen(appRetention().runs), asked: now }
     return this.#oldestOpen.at
   }
 
   #callKeys: CallKeys | undefined
   /** The calls of clients, by key. Their tables are made by the first of them: most objects never have any. */
   get callKeys(): CallKeys {
-    return (this.#callKeys ??= new CallKeys(this.store, clock))
+    this.kept()
+    return (this.#callKeys ??= new CallKeys(this.store, clock, { keepMs: appRetention().calls }))
   }
 
   /** A native call of a public method. @throws `METHOD_UNKNOWN` */
@@ -384,16 +404,10 @@ export class ObjectHost {
   async #work(): Promise<void> {
     this.scheduler.due()
     this.#resume()
-    this.#prune()
-    this.exchange.prune()
+    this.sweeper.run()
     this.ctx.waitUntil(this.exchange.subscribed.pump())
     await this.outbox.pump()
     this.wake.arm()
-  }
-
-  /** Takes away what ended long ago, a bite in each turn. */
-  #prune(): void {
-    if (this.journal.prune(clock.now() - keepRunsMs).more) endOfTurn(() => this.#prune())
   }
 
   /** An event of another object has been handled: in the transaction that says so, runs that wait for it learn of it. */
@@ -406,10 +420,17 @@ export class ObjectHost {
     return at !== undefined && this.#pumping ? Math.max(at, watchdogAt(clock.now())) : at
   }
 
+  /** Something is kept from now on, and is to be taken away one day. */
+  kept(): void {
+    // Rooms tell of what they find while they are being opened, too: that is looked at when all of them are.
+    if (this.sweeper?.kept()) this.wake.changed()
+  }
+
   #pumping = false
   /** Something waits to be delivered, or to be told to another object: it leaves when this turn has ended, in nobody's context. */
   pumpSoon(): void {
     this.wake?.changed()
+    this.kept()
     if (this.#pumping) return
     this.#pumping = true
     const pump = () => {

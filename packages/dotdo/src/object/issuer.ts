@@ -5,6 +5,7 @@ import { countedHere, readGuard, restrict, type NarrowPorts } from '../rpc/narro
 import type { UseCounter } from '../rpc/caveats.ts'
 import type { Origin } from '../rpc/origin.ts'
 import type { GrantView } from '../base/views.ts'
+import { appRetention } from './app.ts'
 import type { ObjectHost } from './host.ts'
 import { clock, macOf, random, sha256 } from './platform.ts'
 
@@ -32,6 +33,7 @@ export class Issuer {
       random,
       sha256,
       mac: macOf(host.env),
+      keepOverMs: appRetention().capabilities,
       issuer: { noun: host.noun, name: host.name, ...(jurisdiction !== undefined && { jurisdiction }) },
     })
   }
@@ -44,7 +46,10 @@ export class Issuer {
       /** A capability that a call of this object has given, narrowed. It is kept for as long as the narrowed one is. */
       narrowed: (cap: unknown, caveats: unknown, key?: string): object =>
         restrict(isStub(cap) ? cap.dup() : cap, readGuard(caveats, this.ports, key), this.ports, true),
-      grant: (request: GrantRequest): string => this.grants.issue(request, origin.caller),
+      grant: (request: GrantRequest): string => {
+        this.#host.kept()
+        return this.grants.issue(request, origin.caller)
+      },
       restore: (token: unknown, holder?: unknown): Promise<object> =>
         this.grants.restore(token, this.#host.reachFor(origin), holder, origin.caller),
       revoke: (grant: unknown): boolean => this.grants.revoke(grant),

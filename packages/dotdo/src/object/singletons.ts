@@ -16,6 +16,9 @@ export const overdueMs = 5 * 60_000
 /** Where the Worker does not know its version, each singleton is woken this often: a deploy is noticed within it. */
 export const unversionedMs = 3_600_000
 
+/** How long one is known that nobody wakes. Forgotten too early, it is woken once too often. */
+const keepMs = 400 * 86_400_000
+
 const tables: Migrations = [
   [
     `CREATE TABLE dotdo_singletons (
@@ -61,7 +64,11 @@ export class SingletonsTarget extends RpcTarget {
 
   /** One was woken by this version of the code, and its alarm is due then. */
   woken(object: string, version: string, alarmAt: number | null): void {
-    this.#store.sql('INSERT OR REPLACE INTO dotdo_singletons VALUES (?, ?, ?, ?)', object, version, alarmAt, this.#clock.now())
+    const now = this.#clock.now()
+    this.#store.sql('INSERT OR REPLACE INTO dotdo_singletons VALUES (?, ?, ?, ?)', object, version, alarmAt, now)
+    // What the app does not declare any more is not woken any more.
+    const gone = 'SELECT object FROM dotdo_singletons WHERE woken_at < ? LIMIT 100'
+    this.#store.sql(`DELETE FROM dotdo_singletons WHERE object IN (${gone})`, now - keepMs)
   }
 
   /** The alarm of one is due then. */

@@ -65,7 +65,10 @@ class TokensTarget extends RpcTarget {
 
   /** Marks a token as used. Answers whether it was the first use. */
   redeem(id: string, expiresAt: number): boolean {
-    this.#store.sql('DELETE FROM dotdo_used_tokens WHERE expires_at < ?', clock.now())
+    this.#store.sql(
+      'DELETE FROM dotdo_used_tokens WHERE id IN (SELECT id FROM dotdo_used_tokens WHERE expires_at < ? LIMIT 500)',
+      clock.now(),
+    )
     if (this.#store.sql('SELECT 1 FROM dotdo_used_tokens WHERE id = ?', id).length > 0) return false
     this.#store.sql('INSERT INTO dotdo_used_tokens VALUES (?, ?)', id, expiresAt)
     return true

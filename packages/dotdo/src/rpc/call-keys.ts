@@ -158,12 +158,23 @@ export class CallKeys {
     return rows.length > 0
   }
 
-  /** Drops what ended long ago and, where there is no room, what ended first. */
-  #prune(): void {
+  /** Forgets a slice of what ended long ago. Answers whether there may be more. */
+  sweep(): boolean {
+    return this.#prune() === pruneBite
+  }
+
+  /** When {@link sweep} has something to forget, epoch milliseconds; null where nothing is kept. */
+  nextSweepMs(): number | null {
+    const ended = this.#oldest('ended IS NOT NULL')[0]?.['ended']
+    return typeof ended === 'number' ? ended + this.#limits.keepMs : null
+  }
+
+  /** Drops what ended long ago and, where there is no room, what ended first. Gives how many. */
+  #prune(): number {
     const before = this.#clock.now() - this.#limits.keepMs
     const isFull = this.#rows >= this.#limits.keys
     const rows = isFull ? this.#oldest('ended IS NOT NULL') : this.#oldest('ended < ?', before)
-    if (rows.length === 0) return
+    if (rows.length === 0) return 0
     for (const { key, chars, ended } of rows) {
       this.#store.sql('DELETE FROM dotdo_calls WHERE key = ?', key!)
       this.#rows--
@@ -171,6 +182,7 @@ export class CallKeys {
       this.#forgottenUntil = Math.max(this.#forgottenUntil, Number(ended))
     }
     this.#store.sql('UPDATE dotdo_calls_floor SET forgotten_until = ? WHERE id = 1', this.#forgottenUntil)
+    return rows.length
   }
 
   #oldest(condition: string, ...parameters: SqlValue[]) {

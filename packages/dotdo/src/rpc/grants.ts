@@ -39,7 +39,11 @@ export const grantMigrations: Migrations = [
 export const maxGrants = 10_000
 /** How many grants may lead through each other: each is asked at every call. */
 export const maxGenerations = 16
-const keepOverMs = 30 * 86_400_000
+/** How long one that is over is kept where nothing else is said. */
+const keepOverDefaultMs = 30 * 86_400_000
+
+/** Rows that one sweep drops at most. */
+const pruneBite = 500
 /** The instant of the last use is kept to the minute: a call would else be a write. */
 const usedStepMs = 60_000
 const maxLabel = 256
@@ -54,6 +58,8 @@ export interface GrantPorts extends NarrowPorts {
   mac: Mac
   /** The object that these are the grants of. */
   issuer: Issuer
+  /** How long one that is over is kept. Default 30 days. */
+  keepOverMs?: number
 }
 
 /** What is asked for: the way to the capability from the object's root, and what it is narrowed to. */
@@ -282,6 +288,34 @@ export class Grants {
     this.#sql('UPDATE dotdo_grants SET used_at = ? WHERE id = ? AND coalesce(used_at, 0) <= ?', now, id, now - usedStepMs)
   }
 
+  /** Forgets a slice of those that have been over for long enough. Answers whether there may be more. */
+  sweep(): boolean {
+    return this.#exists() && this.#prune(this.#ports.clock.now())
+  }
+
+  /** When {@link sweep} has something to forget, epoch milliseconds; null where nothing is over, or will be by itself. */
+  nextSweepMs(): number | null {
+    if (!this.#exists()) return null
+    const at = this.#sql<{ at: number | null }>('SELECT min(over_at) AS at FROM dotdo_grants WHERE over_at IS NOT NULL')[0]!.at
+    return at === null ? null : at + (this.#ports.keepOverMs ?? keepOverDefaultMs)
+  }
+
+  #prune(now: number): boolean {
+    const over = 'SELECT id FROM dotdo_grants WHERE over_at < ? ORDER BY over_at LIMIT ?'
+    return (
+      this.#sql(
+        `DELETE FROM dotdo_grants WHERE id IN (${over}) RETURNING id`,
+        now - (this.#ports.keepOverMs ?? keepOverDefaultMs),
+        pruneBite,
+      ).length === pruneBite
+    )
+  }
+
+  /** Whether anything was ever handed out. */
+  #exists(): boolean {
+    return this.#migrated || this.#ports.store.sql(`SELECT 1 FROM sqlite_master WHERE name = 'dotdo_grants'`).length > 0
+  }
+
   /** A grant and those that it leads through, itself first. */
   #lineage(id: string | undefined): GrantRow[] {
     const rows: GrantRow[] = []
@@ -300,7 +334,7 @@ export class Grants {
   }
 
   #makeRoom(now: number): void {
-    this.#sql('DELETE FROM dotdo_grants WHERE over_at < ?', now - keepOverMs)
+    this.#prune(now)
     const count = Number(this.#sql('SELECT count(*) AS count FROM dotdo_grants')[0]!.count)
     if (count < maxGrants) return
     throw new DotdoError(

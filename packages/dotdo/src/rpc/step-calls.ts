@@ -156,21 +156,37 @@ export class StepCalls {
     return text
   }
 
+  /** Forgets a slice of what is too old for anybody. Answers whether there may be more. */
+  sweep(): boolean {
+    return this.#drop('since < ?', this.#cutoff) === pruneBite
+  }
+
+  /** When {@link sweep} has something to forget, epoch milliseconds; null where nothing is kept. */
+  nextSweepMs(): number | null {
+    const since = this.#ports.store.sql('SELECT min(since) AS since FROM dotdo_step_calls')[0]!['since']
+    return typeof since === 'number' ? since + 2 * this.#limits.keepMs : null
+  }
+
+  /** From when on steps are too old for anybody, whatever the clocks of callers say. */
+  get #cutoff(): number {
+    return this.#ports.clock.now() - 2 * this.#limits.keepMs
+  }
+
   /** Drops what its caller will not ask for again, and what is too old for anybody; a bite of each. */
   #prune({ caller, oldest }: StepCall): void {
     this.#untilPrune = pruneBite / 2
-    const cutoff = this.#ports.clock.now() - 2 * this.#limits.keepMs
-    for (const [condition, parameters] of [
-      ['since < ?', [cutoff]],
-      ['since < ? AND caller = ?', [oldest, caller]],
-    ] as const) {
-      const which = `SELECT since, caller, key FROM dotdo_step_calls WHERE ${condition} ORDER BY since LIMIT ${pruneBite}`
-      const gone = this.#ports.store.sql(
-        `DELETE FROM dotdo_step_calls WHERE (since, caller, key) IN (${which}) RETURNING since`,
-        ...parameters,
-      )
-      this.#rows -= gone.length
-    }
+    this.#drop('since < ?', this.#cutoff)
+    this.#drop('since < ? AND caller = ?', oldest, caller)
+  }
+
+  #drop(condition: string, ...parameters: (string | number)[]): number {
+    const which = `SELECT since, caller, key FROM dotdo_step_calls WHERE ${condition} ORDER BY since LIMIT ${pruneBite}`
+    const gone = this.#ports.store.sql(
+      `DELETE FROM dotdo_step_calls WHERE (since, caller, key) IN (${which}) RETURNING since`,
+      ...parameters,
+    )
+    this.#rows -= gone.length
+    return gone.length
   }
 
   /** What tells the arguments of two attempts apart. Those that are large or no data are told apart by their weight alone. */

@@ -57,12 +57,17 @@ export class BackfillTable {
     )
   }
 
+  /** When the first of those that have ended did. */
+  oldestEnded(): number | null {
+    return this.#store.sql<{ at: number | null }>(`SELECT min(ended_at) AS at FROM dotdo_backfills WHERE status <> 'running'`)[0]!.at
+  }
+
   /** Forgets those that ended long ago, and all but the newest {@link endedKept}. */
-  prune(now: number): void {
+  prune(now: number, keptMs = endedKeptMs): void {
     this.#store.sql(
       `DELETE FROM dotdo_backfills WHERE status <> 'running' AND (ended_at < ? OR id NOT IN (
         SELECT id FROM dotdo_backfills WHERE status <> 'running' ORDER BY ended_at DESC, id LIMIT ${endedKept}))`,
-      now - endedKeptMs,
+      now - keptMs,
     )
   }
 

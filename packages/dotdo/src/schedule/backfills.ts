@@ -203,6 +203,16 @@ export class Backfills {
     return this.#table.of(scheduleId).flatMap(({ backfillId }) => this.cancel(backfillId))
   }
 
+  /** Forgets those that ended so long ago. */
+  sweep(keptMs: number): void {
+    this.#table.prune(this.#ports.clock.now(), keptMs)
+  }
+
+  /** When the first of those that have ended did, epoch milliseconds; null where there is none. */
+  oldestEnded(): number | null {
+    return this.#table.oldestEnded()
+  }
+
   /** Forgets all of some schedules. */
   forget(scheduleIds: readonly string[]): void {
     this.#table.forget(scheduleIds)

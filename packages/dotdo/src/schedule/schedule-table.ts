@@ -235,13 +235,18 @@ export class ScheduleTable {
     return policies
   }
 
-  /** Forgets retired rows that are older than {@link retiredKeptMs}, and all but the newest {@link retiredKept}. Gives their ids. */
-  prune(now: number): string[] {
+  /** When the first of the retired rows was retired. */
+  oldestRetired(): number | null {
+    return this.#store.sql<{ at: number | null }>(`SELECT min(changed_at) AS at FROM dotdo_schedules WHERE status = 'retired'`)[0]!.at
+  }
+
+  /** Forgets retired rows that are older than `keptMs` ({@link retiredKeptMs}), and all but the newest {@link retiredKept}. Gives their ids. */
+  prune(now: number, keptMs = retiredKeptMs): string[] {
     return this.#store
       .sql<{ id: string }>(
         `DELETE FROM dotdo_schedules WHERE status = 'retired' AND (changed_at < ? OR id NOT IN (
           SELECT id FROM dotdo_schedules WHERE status = 'retired' ORDER BY changed_at DESC, id LIMIT ${retiredKept})) RETURNING id`,
-        now - retiredKeptMs,
+        now - keptMs,
       )
       .map(({ id }) => id)
   }

@@ -126,6 +126,25 @@ export class Scheduler {
     this.#settled = true
   }
 
+  /** Forgets schedules that were retired, and backfills that ended, so long ago. Both are bounded in number, so it is one slice. */
+  sweep({ schedulesMs, backfillsMs }: { schedulesMs: number; backfillsMs: number }): boolean {
+    this.#store.transaction(() => {
+      this.#forget(this.#table.prune(this.#clock.now(), schedulesMs))
+      this.#backfills.sweep(backfillsMs)
+    })
+    return false
+  }
+
+  /** When {@link sweep} has something to forget, epoch milliseconds; null where nothing is over. */
+  nextSweepMs({ schedulesMs, backfillsMs }: { schedulesMs: number; backfillsMs: number }): number | null {
+    const retired = this.#table.oldestRetired()
+    const ended = this.#backfills.oldestEnded()
+    const instants = [retired === null ? null : retired + schedulesMs, ended === null ? null : ended + backfillsMs].filter(
+      (it) => it !== null,
+    )
+    return instants.length === 0 ? null : Math.min(...instants)
+  }
+
   /** Puts the ends of runs, where they have one, with those that are to be written. A run that is forgotten counts as cancelled. */
   #look(runs: Omit<Outcome, 'status'>[]): void {
     if (runs.length === 0) return

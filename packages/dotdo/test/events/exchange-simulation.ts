@@ -6,7 +6,6 @@
  * takes back what was not flushed, and answers of that incarnation never arrive. A handler's own writes are in the object's SQLite, so what took
  * effect is what its table says.
  */
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { DotdoError } from '../../src/base/errors.ts'
 import type { EventBatch, Receipt, SubscriptionRequest, SubscriptionTarget } from '../../src/events/batch.ts'
 import { Inbox } from '../../src/events/inbox.ts'
@@ -243,7 +242,7 @@ interface Call {
 export class Node {
   readonly label: string
   readonly #world: ExchangeSimulation
-  #store = new SqliteStore(new CachingDatabase(':memory:'))
+  #store = new SqliteStore()
   outbox!: Outbox
   subscribed!: Subscribed
   inbox!: Inbox
@@ -463,17 +462,6 @@ export class Node {
 function sourceOf(label: string): EventSource {
   const [noun, name] = label.split('/') as [string, string]
   return { noun, name }
-}
-
-/** Prepares each statement once. */
-class CachingDatabase extends DatabaseSync {
-  readonly #prepared = new Map<string, StatementSync>()
-
-  override prepare(statement: string): StatementSync {
-    let prepared = this.#prepared.get(statement)
-    if (!prepared) this.#prepared.set(statement, (prepared = super.prepare(statement)))
-    return prepared
-  }
 }
 
 export type { Receipt }

@@ -5,7 +5,6 @@
  * The world outside: an effect happens once a run id (that is the journal's promise), and flushes the store before it happens (that is the
  * platform's output gate). A crash takes back everything since the last flush, and answers of that incarnation never arrive.
  */
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { DotdoError } from '../../src/base/errors.ts'
 import type { DeclaredHandler } from '../../src/events/handlers.ts'
 import { matches } from '../../src/events/pattern.ts'
@@ -68,7 +67,7 @@ export class Simulation {
   readonly #random: SeededRandom
   readonly #options: SimulationOptions
   readonly #clock = new ManualClock()
-  #store = new SqliteStore(new CachingDatabase(':memory:'))
+  #store = new SqliteStore()
   #outbox!: Outbox
   #entries: Entry[] = []
   #byId = new Map<string, Entry>()
@@ -345,16 +344,5 @@ export class Simulation {
     for (const [lane, order] of this.#order) {
       if (order.some((n, i) => i > 0 && n <= order[i - 1]!)) throw new Error(`${lane} took effect out of order: ${order.join(' ')}`)
     }
-  }
-}
-
-/** Prepares each statement once. Ten thousand lives are mostly the preparing of the same thirty statements. */
-class CachingDatabase extends DatabaseSync {
-  readonly #prepared = new Map<string, StatementSync>()
-
-  override prepare(statement: string): StatementSync {
-    let prepared = this.#prepared.get(statement)
-    if (!prepared) this.#prepared.set(statement, (prepared = super.prepare(statement)))
-    return prepared
   }
 }

@@ -1,6 +1,5 @@
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { SqlRow, SqlValue } from '../../src/base/ports.ts'
 import type { Execution } from '../../src/journal/execution.ts'
 import { Journal } from '../../src/journal/journal.ts'
@@ -30,7 +29,7 @@ export class World {
   readonly outside = new Map<string, number>()
   /** What went against the rules of the journal. */
   readonly faults: string[] = []
-  store = new SqliteStore(new CachingDatabase(':memory:'))
+  store = new SqliteStore()
   crashes = 0
   turns = 0
   /** When to crash: at the end of which turn, before or after the flush, or at which statement. */
@@ -361,16 +360,6 @@ interface Life {
 interface Reply {
   key: string
   resolve: () => void
-}
-
-/** Compiles each statement once: a simulation runs the same few a million times. */
-class CachingDatabase extends DatabaseSync {
-  readonly #statements = new Map<string, StatementSync>()
-  override prepare(sql: string): StatementSync {
-    let statement = this.#statements.get(sql)
-    if (!statement) this.#statements.set(sql, (statement = super.prepare(sql)))
-    return statement
-  }
 }
 
 /** A store that asks before every statement whether it dies there. */

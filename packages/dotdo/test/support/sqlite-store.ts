@@ -1,4 +1,4 @@
-import { DatabaseSync } from 'node:sqlite'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { SqlRow, SqlValue, Store } from '../../src/base/ports.ts'
 
 /**
@@ -18,7 +18,7 @@ export class SqliteStore implements Store {
   /** Statements run so far: what a bound on work is checked against. */
   statements = 0
 
-  constructor(database = new DatabaseSync(':memory:')) {
+  constructor(database: DatabaseSync = new CachingDatabase(':memory:')) {
     this.#database = database
   }
 
@@ -89,6 +89,17 @@ export class SqliteStore implements Store {
     if (this.#alive) this.flush()
     this.#alive = false
     return this.#database
+  }
+}
+
+/** Statements are prepared once: that takes most of the time of a test that runs thousands. */
+class CachingDatabase extends DatabaseSync {
+  readonly #statements = new Map<string, StatementSync>()
+
+  override prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql)
+    if (!statement) this.#statements.set(sql, (statement = super.prepare(sql)))
+    return statement
   }
 }
 
