@@ -1,7 +1,7 @@
 /** One caller's dealings with one object: a session, or a call without one. */
 import { RpcStub } from 'capnweb'
 import type { Origin } from './origin.ts'
-import { copyPlain, notPlain } from './plain.ts'
+import { asGiven } from './own-bytes.ts'
 
 /** A conversation, as the capability at its start sees it. */
 export interface Conversation {
@@ -20,6 +20,9 @@ export type FrameworkMethods = Record<string, (...args: never[]) => unknown>
 
 /** What the names of framework methods begin with on the wire. */
 export const frameworkPrefix = 'dotdo:'
+
+/** Makes a call of the user's in its place among the caller's others. */
+export const orderedMethod = `${frameworkPrefix}ordered`
 
 /** Makes a call that a step makes, once: the step's names for it stand before the method and its arguments. */
 export const onceMethod = `${frameworkPrefix}once`
@@ -53,23 +56,8 @@ export function startOf(main: object, framework: () => FrameworkMethods, made: r
       const member: unknown = Reflect.get(target, property, target)
       // The target's private fields are on itself and not on what stands before it. What a getter gives may be a stub, which has no such.
       return typeof member === 'function' && !(member instanceof RpcStub)
-        ? (...args: unknown[]) => given(Reflect.apply(member, target, args))
-        : given(member)
+        ? (...args: unknown[]) => Reflect.apply(member, target, args)
+        : asGiven(member)
     },
   })
-}
-
-/**
- * What a member has given, as it was then: capnweb looks at it only after the other calls of its message have begun, and one of them may write to it. Bulk
- * stays what it is, and so does what holds a capability.
- */
-function given(value: unknown): unknown {
-  if (value instanceof Promise && Object.getPrototypeOf(value) === Promise.prototype) return value.then(given)
-  try {
-    const plain = copyPlain(value, true)
-    return plain === notPlain ? value : plain
-  } catch {
-    // A getter that throws: capnweb says so.
-    return value
-  }
 }

@@ -2,6 +2,7 @@
 import { DotdoError } from '../base/errors.ts'
 import { graphVersion, type GraphData, type GraphNode, type GraphPlace, type GraphRef } from './graph-data.ts'
 import { overLimit } from './limits.ts'
+import { refuseOverweight } from './shared-parts.ts'
 import type { Answer, Place, Recorder, Stub } from './ref.ts'
 import { placeOfRef, recording, type ObjectName } from './ref.ts'
 
@@ -103,6 +104,7 @@ class GraphRecorder implements Recorder {
 
   /** A value with references in it, as data. A copy: what happens to the original later is not in the graph. */
   encode(value: unknown, depth = 0): unknown {
+    if (depth === 0) refuseOverweight(value)
     const ref = placeOfRef(value)
     if (ref) return { 'dotdo:ref': [this.#place(ref.on), ...ref.path] } satisfies GraphRef
     if (typeof value === 'function') throw notData('a function')

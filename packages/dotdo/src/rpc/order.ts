@@ -7,7 +7,7 @@
  */
 import { RpcPromise } from 'capnweb'
 import type { Frame } from './frames.ts'
-import { frameworkPrefix } from './conversation.ts'
+import { orderedMethod } from './conversation.ts'
 
 /** Numbered calls of one message: which wait for which hand-offs. */
 export interface CallOrder {
@@ -54,7 +54,7 @@ export class OrderSource {
 /** A pushed call on the object itself as one that has its turn. Reads have no arguments. */
 export function numbered(frame: Frame, number: number): Frame {
   const [kind, [, target, [name], args]] = frame as unknown as [string, [string, number, [string], unknown[] | undefined]]
-  return [kind, ['pipeline', target, [`${frameworkPrefix}ordered`], [number, name, args ? [args] : null]]]
+  return [kind, ['pipeline', target, [orderedMethod], [number, name, args ? [args] : null]]]
 }
 
 /** The receiver's side: whose turn it is among the calls of one caller. */

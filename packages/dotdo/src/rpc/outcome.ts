@@ -30,8 +30,12 @@ export class Outcome {
     this.ended = Promise.resolve(given.value).then(
       (value) => {
         this.isPending = false
-        this.plain = isAlone ? copyPlain(value, false) : copyPlain(value, true, true)
         given.value = value
+        try {
+          this.plain = isAlone ? copyPlain(value, false) : copyPlain(value, true, true)
+        } catch (error) {
+          given.value = failed(error)
+        }
       },
       (error: unknown) => {
         this.isPending = false
@@ -58,7 +62,7 @@ export function makeCall(main: Record<string, unknown>, { method, args }: Direct
   try {
     // A getter runs once, whatever it gives.
     const member = main[method]
-    if (args && typeof member !== 'function') return new Outcome()
+    if (args && typeof member !== 'function') throw new TypeError(`'${method}' is not a function.`)
     return new Outcome({ value: args ? (Reflect.apply(member as () => unknown, main, args) as unknown) : member }, isAlone)
   } catch (error) {
     return new Outcome({ value: failed(error) })

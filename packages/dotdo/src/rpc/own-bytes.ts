@@ -1,6 +1,7 @@
 import { DotdoError } from '../base/errors.ts'
 import type { Frame } from './frames.ts'
-import { isBulk } from './plain.ts'
+import { copyPlain, isBulk, notPlain } from './plain.ts'
+import { refuseOverweight } from './shared-parts.ts'
 
 /**
  * Makes a frame its own: bytes and dates in it are copied, in place.
@@ -29,12 +30,39 @@ export function ownBytes(frame: Frame, lent?: Set<ArrayBufferLike>): Frame {
 }
 
 /**
- * Arguments of a call that is made later: bytes and dates in them are copied now, whatever else stands beside them. capnweb copies the rest. What is too
- * deep is left as it is, to be refused.
+ * A value that is sent later: bytes, dates, lists and records in it are copied now, and whatever else stands beside them is what it is. What is too deep
+ * is left as it is, to be refused.
+ * @throws `LINK_LIMIT` for what no message can hold
  */
-export function ownArguments(args: unknown[]): unknown[] {
-  const copied = copiedParts(args, 0)
-  return copied === tooDeep ? args : (copied as unknown[])
+export function ownParts<T>(value: T): T {
+  refuseOverweight(value)
+  const own = copiedParts(value, 0)
+  return own === tooDeep ? value : (own as T)
+}
+
+/** Messages of several calls that are being taken in, in this isolate: what one call gives another may write to before it is said. */
+let crowds = 0
+
+/** A message of several calls is being taken in, until the result is called. */
+export function crowd(): () => void {
+  crowds++
+  return () => void crowds--
+}
+
+/**
+ * What a call has given, as it was then: capnweb looks at it only after the other calls of its message have begun, and one of them may write to it.
+ * Capabilities and streams in it are what they are. Bulk is copied where other calls are there to write to it: that costs as much as sending it.
+ */
+export function asGiven(value: unknown, copyBulk = crowds > 0): unknown {
+  if (value instanceof Promise && Object.getPrototypeOf(value) === Promise.prototype) return value.then((it) => asGiven(it, copyBulk))
+  try {
+    const plain = copyPlain(value, true, copyBulk)
+    if (plain !== notPlain) return plain
+    return copyBulk ? ownParts(value) : value
+  } catch {
+    // A getter that throws, or parts without end: capnweb says so.
+    return value
+  }
 }
 
 /** As deep as capnweb copies. */
@@ -47,7 +75,8 @@ function copiedParts(value: unknown, depth: number): unknown {
   if (value instanceof Date) return new Date(value)
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
     const buffer = value instanceof ArrayBuffer ? value : value.buffer
-    return !(buffer instanceof ArrayBuffer) || buffer.detached || value instanceof DataView ? value : (value as Uint8Array).slice()
+    if (!(buffer instanceof ArrayBuffer) || buffer.detached || value instanceof DataView) return value
+    return (value as Uint8Array).slice()
   }
   const prototype = Object.getPrototypeOf(value) as unknown
   if (prototype !== Object.prototype && prototype !== Array.prototype) return value

@@ -11,10 +11,14 @@
  * 4. Arguments that cannot be passed on fail their call. In capnweb they end the session that they came by.
  * 5. A promise among the arguments of a call that cannot be made is let go of. In capnweb its end is a rejection that nobody handles.
  * 6. What a `.map` takes along that goes on to where it came from is let go of. capnweb keeps the copy for good.
+ * 7. A value whose parts stand in so many places that no message can hold them is refused. capnweb writes them all down.
+ * 8. What a method gives is what it was then. capnweb looks at it later, when others may have written to it.
  */
 import { RpcPromise, RpcStub, type RpcSession } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import { insideOfStub } from './inside-of-stub.ts'
+import { asGiven } from './own-bytes.ts'
+import { refuseOverweight } from './shared-parts.ts'
 
 /** What capnweb keeps behind a stub: only what is touched here, in `shortcuts.ts` and in `client-session.ts`. */
 export interface Hook {
@@ -41,6 +45,7 @@ interface Payload {
   /** What a returned value holds of the program's own. */
   rpcTargets?: Map<object, Hook>
   dispose(): void
+  deliverCall: (this: Payload, method: (...args: unknown[]) => unknown, on: unknown) => Promise<Payload>
   getHookForReadableStream: HookOf<ReadableStream>
   getHookForWritableStream: HookOf<WritableStream>
 }
@@ -146,7 +151,11 @@ function mendPayloads(): void {
     )
   const payloads = Object.getPrototypeOf(sample) as Payload & {
     [mended]?: true
-    constructor: { forEvaluate: (hooks: Hook[], promises: unknown[]) => Payload }
+    constructor: {
+      forEvaluate: (hooks: Hook[], promises: unknown[]) => Payload
+      fromAppParams: (args: unknown) => Payload
+      fromAppReturn: (value: unknown) => Payload
+    }
   }
   if (payloads[mended]) return
   payloads[mended] = true
@@ -180,7 +189,22 @@ function mendPayloads(): void {
     // One that was copied here is locked by its hook; one that came is written to by a new one, which closes what it stands on.
     return taken?.state?.writer ? taken : fromHere(this, () => Reflect.apply(getHookForWritableStream, this, [stream, parent, dup]))
   }
-  const { forEvaluate } = payloads.constructor
+  const { deliverCall } = payloads
+  payloads.deliverCall = function (method, on) {
+    const made = function (this: unknown, ...args: unknown[]): unknown {
+      return asGiven(Reflect.apply(method, this, args))
+    }
+    return Reflect.apply(deliverCall, this, [made, on])
+  }
+  const { forEvaluate, fromAppParams, fromAppReturn } = payloads.constructor
+  payloads.constructor.fromAppParams = function (args) {
+    refuseOverweight(args)
+    return Reflect.apply(fromAppParams, this, [args])
+  }
+  payloads.constructor.fromAppReturn = function (value) {
+    refuseOverweight(value)
+    return Reflect.apply(fromAppReturn, this, [value])
+  }
   payloads.constructor.forEvaluate = function (hooks, promises) {
     const payload = Reflect.apply(forEvaluate, this, [hooks, promises])
     // Its value is set once, when all of it has been read and its hooks are known.

@@ -3,6 +3,8 @@
  * else is asked of capnweb, so that both accept and refuse the same.
  */
 
+import { manyParts, refuseOverweight } from './shared-parts.ts'
+
 /** What {@link copyPlain} answers for a value that is not plain. */
 export const notPlain: unique symbol = Symbol('not plain')
 
@@ -29,9 +31,10 @@ const maxDepth = 64
  * a session takes it over at once
  * @param copyBulk whether bulk is plain all the same, and copied: for results, beside which other calls run
  * @returns the copy, or {@link notPlain}
+ * @throws `LINK_LIMIT` for one that no message can hold, because parts of it stand in many places
  */
 export function copyPlain(value: unknown, copyBytes: boolean, copyBulk = false): unknown {
-  return copy(value, { copyBytes, copyBulk, bytes: [] }, 0)
+  return copy(value, { copyBytes, copyBulk, bytes: [], parts: 0, whole: value }, 0)
 }
 
 interface Copying {
@@ -39,9 +42,13 @@ interface Copying {
   copyBulk: boolean
   /** Byte arrays that the copy refers to already: a second one is copied, because a native call would keep the two one. */
   bytes: Uint8Array[]
+  /** Values of any kind that were copied so far. */
+  parts: number
+  whole: unknown
 }
 
 function copy(value: unknown, state: Copying, depth: number): unknown {
+  if (++state.parts === manyParts) refuseOverweight(state.whole)
   switch (typeof value) {
     case 'string':
     case 'number':

@@ -13,7 +13,7 @@ import { kept } from './handoffs.ts'
 import { insideOfStub } from './inside-of-stub.ts'
 import { recordable } from './mapper.ts'
 import type { Caller } from './origin.ts'
-import { ownArguments } from './own-bytes.ts'
+import { ownParts } from './own-bytes.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
 import { linkBehindStub } from './shortcuts.ts'
@@ -27,7 +27,7 @@ export interface Answer {
   made?: Made | undefined
   /** Other objects in its value, once that has come. */
   objects?: Objects | undefined
-  /** The arguments that it was called with, where they were copied to be sent. */
+  /** Of a call: the arguments that were sent, which were read once; absent where no data can stand for them. */
   readonly sent?: readonly unknown[] | undefined
   /** Whether it stands in a record and was never made. */
   readonly isRecorded?: true
@@ -122,6 +122,7 @@ function snapshot(args: readonly unknown[]): readonly unknown[] | typeof notPlai
 /** Something of a session: the promise of a call, or a capability that a result carried. */
 class Bound implements Answer {
   made?: Answer['made']
+  sent?: Answer['sent']
   readonly isPromise: boolean
   readonly session: ClientSession
   #stub: Stub
@@ -258,8 +259,12 @@ export function rootRef(link: Start, caller: Caller): Stub {
 export function bindCall(session: ClientSession, stub: Stub, path: readonly string[], args: unknown[] | undefined, isMade = false): Answer {
   if (mappers > 0 && !isMade) return mapped(stub, path, args)
   const isOnObject = stub === session.main && path.length === 1
-  const call = () => session.make(() => applyNow(stub, path, args), args !== undefined, isOnObject)
-  return new Bound(session, consumedBy(session, call), true)
+  const plain = args && (isMade ? args : snapshot(args))
+  const given = plain === notPlain ? args : (plain as unknown[] | undefined)
+  const call = () => session.make(() => applyNow(stub, path, given), args !== undefined, isOnObject)
+  const answer = new Bound(session, consumedBy(session, call), true)
+  if (plain !== notPlain) answer.sent = plain
+  return answer
 }
 
 /** Follows a path from a stub, and calls what is there where `args` are given. */
@@ -495,7 +500,7 @@ class Ref implements Core, ProxyHandler<() => void> {
   apply(_: unknown, __: unknown, args: unknown[]): Stub {
     if (recorder) return refOf({ answer: recorder.call(placeOf(this), this.path, args), path: [] })
     const answer = call(this, args)
-    answer.made = { of: this, args: answer.sent ?? snapshot(args) }
+    answer.made = { of: this, args: answer.sent ?? notPlain }
     return refOf({ answer, path: [] })
   }
 
@@ -582,7 +587,12 @@ function call(core: Core, args: unknown[]): Answer {
   const stub = answer.stub()
   if (mappers > 0) return mapped(stub, path, args)
   // A result that came natively is called where it is.
-  return answer.session ? bindCall(answer.session, stub, path, args) : new Local(applyPath(stub, path, ownArguments(args)))
+  if (answer.session) return bindCall(answer.session, stub, path, args)
+  const own = ownParts(args)
+  const local = new Local(applyPath(stub, path, own))
+  const sent = snapshot(own)
+  if (sent !== notPlain) local.sent = sent
+  return local
 }
 
 /** The answer that a reference's value comes from: a property is read once. */
@@ -640,6 +650,7 @@ function dispose(core: Core): void {
 /** What is called on a value that is here. */
 class Local implements Answer {
   made?: Answer['made']
+  sent?: Answer['sent']
   readonly isPromise = true
   readonly isHere = true
   readonly session = undefined

@@ -7,11 +7,12 @@ import { FrameGuard } from './frame-guard.ts'
 import { FrameTransport } from './frame-transport.ts'
 import type { Frame, LinkMessage, LinkReply } from './frames.ts'
 import type { LinkLimits } from './limits.ts'
-import type { Conversation } from './conversation.ts'
+import { frameworkPrefix, orderedMethod, type Conversation } from './conversation.ts'
 import type { LinkServerPorts } from './link-server.ts'
 import { passOn } from './passing-on.ts'
 import type { CallOrder } from './order.ts'
 import type { Origin } from './origin.ts'
+import { crowd } from './own-bytes.ts'
 import { step, stepsToDrain } from './steps.ts'
 import { Shortcuts } from './shortcuts.ts'
 
@@ -69,7 +70,12 @@ export class ServerSession {
     this.#transport = new FrameTransport(onSend, ports, limits)
     this.#session = new RpcSession(
       this.#transport,
-      main({ origin, gone: this.#gone.promise, gate: () => this.#gate, target: (ticket) => this.#target(ticket) }),
+      main({
+        origin,
+        gone: this.#gone.promise,
+        gate: () => this.#gate,
+        target: (ticket) => this.#target(ticket),
+      }),
       {
         onSendError: errorForWire,
       },
@@ -122,7 +128,8 @@ export class ServerSession {
       this.#refused = { error }
       return Promise.resolve()
     }
-    return this.#transport.idle()
+    const taken = this.#transport.idle()
+    return message.frames.filter(isUsersCall).length > 1 ? taken.finally(crowd()) : taken
   }
 
   /**
@@ -238,4 +245,12 @@ export class ServerSession {
     // Exports beyond the main one and the callers' own calls are capabilities that results carried.
     return this.#session.getStats().exports > 1 + this.#guard.calls + this.#spared.size
   }
+}
+
+/** Whether a frame makes a call that may run code of the user's. What the framework does by itself writes to nothing. */
+function isUsersCall([kind, call]: Frame): boolean {
+  if (kind !== 'push') return false
+  const [, , path] = (Array.isArray(call) ? call : []) as [unknown?, unknown?, unknown?]
+  const name: unknown = Array.isArray(path) ? path[0] : undefined
+  return typeof name !== 'string' || !name.startsWith(frameworkPrefix) || name === orderedMethod
 }

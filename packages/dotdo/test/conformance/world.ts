@@ -47,6 +47,21 @@ export class Counter extends RpcTarget {
   }
 }
 
+/** A list of two that are one list of two that are one list of two … */
+export const sharedParts = (depth: number): unknown => {
+  let value: unknown = 'x'
+  for (let i = 0; i < depth; i++) value = [value, value]
+  return value
+}
+
+class Filler extends RpcTarget {
+  readonly #buffer = new Uint8Array(4)
+  #fills = 0
+  fill(): Uint8Array {
+    return this.#buffer.fill(++this.#fills)
+  }
+}
+
 const gate = (world: State, name: string): PromiseWithResolvers<void> => {
   world.gates ??= new Map()
   let found = world.gates.get(name)
@@ -56,6 +71,7 @@ const gate = (world: State, name: string): PromiseWithResolvers<void> => {
 
 const definition = {
   total: 0,
+  buffer: null as Uint8Array | null,
   notes: [] as unknown[],
   disposals: 0,
   gates: null as State['gates'],
@@ -91,6 +107,22 @@ const definition = {
   },
   get sumOfAll(): number {
     return (this as unknown as State).total
+  },
+
+  /** The same bytes each time, filled anew. */
+  filled(this: State & { buffer: Uint8Array | null }, size: number) {
+    this.buffer ??= new Uint8Array(size)
+    return this.buffer.fill(++this.total)
+  },
+  /** A capability whose results are the same bytes each time. */
+  filler: () => new Filler(),
+  /** Parts that stand in so many places that no message can hold them. */
+  shared: (depth: number) => sharedParts(depth),
+  failWith: (depth: number): never => {
+    throw Object.assign(new Error('with much'), { much: sharedParts(depth) })
+  },
+  get counted(): number {
+    return ++(this as unknown as State).total
   },
 
   // Time

@@ -5,6 +5,8 @@ import { linkVersion } from '../../src/rpc/frames.ts'
 import { Reached } from '../../src/rpc/reached.ts'
 import { describeRef, narrowedRef } from '../../src/rpc/ref.ts'
 import { recordGraph } from '../../src/rpc/graph-recorder.ts'
+import { refuseOverweight } from '../../src/rpc/shared-parts.ts'
+import { sharedParts } from '../conformance/world.ts'
 import { pair, turns } from './pair.ts'
 
 class Notes extends RpcTarget {
@@ -185,4 +187,35 @@ describe('how a reference came to be is told with the arguments that were sent',
     change(value)
     expect(recordGraph(() => part.list()).nodes[0]!.args).toEqual([given()])
   })
+})
+
+test.each(['without a session', 'in a session', 'on what is not there yet'])(
+  'arguments that no message can hold are refused at once, %s',
+  async (kind) => {
+    const { root, link } = open()
+    if (kind === 'in a session') link.session()
+    const say = (value: unknown) =>
+      kind === 'on what is not there yet' ? (root.getNotes() as unknown as ReturnType<Call>).write(value) : root.say(value)
+    const refused = (value: unknown) =>
+      expect((async () => await say(value))()).rejects.toMatchObject({ code: 'LINK_LIMIT', data: { limit: 'messageBytes' } })
+    await refused(sharedParts(60))
+    await refused([sharedParts(60), () => 1])
+    expect(await root.say('a')).toBe('a')
+  },
+)
+
+test('a graph of arguments that no message can hold is refused at once', () => {
+  const { root } = open()
+  expect(() => recordGraph(() => root.say(sharedParts(60)))).toThrow(expect.objectContaining({ code: 'LINK_LIMIT' }))
+})
+
+test('a value is weighed at every place in which its parts stand, and each part is looked at once', () => {
+  const mebibyte = 'x'.repeat(1024 * 1024)
+  const part = { text: mebibyte, rows: Array.from({ length: 260_000 }, () => 0) }
+  expect(() => refuseOverweight([part, part, { part }])).not.toThrow()
+  expect(() => refuseOverweight(Array.from({ length: 30 }, () => part))).toThrow(expect.objectContaining({ code: 'LINK_LIMIT' }))
+  const circle: unknown[] = [part]
+  circle.push(circle)
+  // That it is a circle, capnweb says.
+  expect(() => refuseOverweight(circle)).not.toThrow()
 })

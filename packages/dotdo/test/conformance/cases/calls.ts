@@ -86,6 +86,12 @@ getters('are looked at without being sent: a property alone does nothing', async
   await settle()
   same(await world.square(2), 4)
 })
+getters('called as a method are read once, and refused', async ({ open }) => {
+  const world = await open()
+  await refused(() => world.counted(1), /is not a function/)
+  await refused(() => Promise.all([world.counted(1), world.square(2)]), /is not a function/)
+  same(await world.sumOfAll, 2)
+})
 getters('see the calls made before them in the same turn', async ({ open }) => {
   const world = await open()
   const [, total] = await Promise.all([world.add(5), world.sumOfAll])

@@ -143,3 +143,34 @@ refusals('siblings of a refused call are delivered', ['remote'], async ({ open }
   await wrong
   same(await Promise.all([before, after]), [4, 9])
 })
+
+const shared = grouped(valueCases, 'values that are shared')
+
+shared('bulk is what its call gave, whatever the next call of its turn writes to it', ['remote'], async ({ open }) => {
+  const world = await open()
+  const size = 1024 * 1024
+  const answers = await Promise.all([world.filled(size), world.filled(size), world.nothing()])
+  same(
+    answers.slice(0, 2).map((bytes) => [bytes.length, bytes[0], bytes.at(-1)]),
+    [
+      [size, 1, 1],
+      [size, 2, 2],
+    ],
+  )
+})
+shared('bytes that a capability gives are what its call gave', ['remote', 'later'], async ({ open }) => {
+  const world = await open()
+  using filler = world.filler()
+  same(await Promise.all([filler.fill(), filler.fill()]), [Uint8Array.of(1, 1, 1, 1), Uint8Array.of(2, 2, 2, 2)])
+})
+shared('a part in many places is in all of them', async ({ open }) => {
+  const world = await open()
+  same(JSON.stringify(await world.shared(10)).length, 6141)
+})
+shared('parts in more places than a message can hold are refused, and so are those of an error left out', ['remote'], async ({ open }) => {
+  const world = await open()
+  const error = await refused(() => world.shared(60), /LINK_LIMIT .*messageBytes/)
+  must(error.code === 'LINK_LIMIT', 'it has a code')
+  await refused(() => world.failWith(60), /with much/)
+  same(await world.square(2), 4)
+})
