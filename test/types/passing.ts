@@ -149,7 +149,7 @@ export const Issuer = DO.extend({
       stage: narrow(this.Stage('a'), { only: ['run', 'size'] }),
       counter: narrow(this.Stage('a').counter(), { only: ['add'] }),
       twice: narrow(narrow(this.Stage('a'), { only: ['run', 'rows'] }), { only: ['rows'] }),
-      free: narrow(this.Elsewhere('a'), { only: ['anything'] }),
+      free: narrow(this.Mystery('a'), { only: ['anything'] }),
     }
   },
   async use() {

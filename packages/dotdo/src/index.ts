@@ -6,7 +6,7 @@ patchFetch()
 patchNativeStubs()
 
 export { DO } from './object/do.ts'
-export type { DurableObjectClass, ObjectOf, Public, Reachable } from './object/do.ts'
+export type { DurableObjectClass, ObjectOf, Public, Reachable, Refused, Unreserved } from './object/do.ts'
 export type { Env } from './object/env.ts'
 export type { BoundNouns, Exported, Nouns, NounsOf, TypedNouns } from './object/noun-types.ts'
 export type { Done, DotdoObject } from './object/self.ts'

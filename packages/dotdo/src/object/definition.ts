@@ -4,6 +4,7 @@
  */
 import { DotdoError } from '../base/errors.ts'
 import { isPublicName, type PublicNames } from '../rpc/reach.ts'
+import type { DotdoObject } from './self.ts'
 
 /** A definition, taken apart. */
 export interface Shape {
@@ -17,38 +18,70 @@ export interface Shape {
   init: ((this: object) => unknown) | undefined
 }
 
+/** Names of the framework: what stands on `this`, what the platform and links call, and what every object of JavaScript has. */
+export type FrameworkName =
+  | keyof DotdoObject
+  | 'alarm'
+  | 'dotdoCall'
+  | 'dotdoLink'
+  | 'fetch'
+  | 'webSocketClose'
+  | 'webSocketError'
+  | 'webSocketMessage'
+  | 'constructor'
+  | 'prototype'
+  | '__proto__'
+  | 'then'
+
+/** The same at run time. What is added to `this` has to be named here: the compiler sees to it. */
+const reserved = {
+  after: 0,
+  alarm: 0,
+  at: 0,
+  constructor: 0,
+  ctx: 0,
+  do: 0,
+  dotdoCall: 0,
+  dotdoLink: 0,
+  env: 0,
+  events: 0,
+  every: 0,
+  fetch: 0,
+  id: 0,
+  map: 0,
+  on: 0,
+  prototype: 0,
+  runs: 0,
+  send: 0,
+  sleep: 0,
+  sleepUntil: 0,
+  then: 0,
+  waitFor: 0,
+  webSocketClose: 0,
+  webSocketError: 0,
+  webSocketMessage: 0,
+  ['__proto__']: 0,
+} satisfies Record<FrameworkName, 0>
+
 /** Names on `this` that are the framework's: a definition that uses one of them is refused. */
-export const frameworkNames: ReadonlySet<string> = new Set([
-  'after',
-  'alarm',
-  'at',
-  'ctx',
-  'do',
-  'dotdoCall',
-  'dotdoLink',
-  'env',
-  'events',
-  'every',
-  'fetch',
-  'id',
-  'map',
-  'on',
-  'runs',
-  'send',
-  'sleep',
-  'sleepUntil',
-  'waitFor',
-  'webSocketClose',
-  'webSocketError',
-  'webSocketMessage',
-  'constructor',
-  'prototype',
-  '__proto__',
-  'then',
-])
+export const frameworkNames: ReadonlySet<string> = new Set(Object.keys(reserved))
 
 /** What a stub answers itself: a method by one of these names would never be called over a link. A field may have it. */
-const stubNames: ReadonlySet<string> = new Set(['catch', 'dup', 'finally', 'map', 'onRpcBroken'])
+export type StubName =
+  | 'catch'
+  | 'dup'
+  | 'finally'
+  | 'onRpcBroken'
+  | 'toJSON'
+  | Exclude<keyof typeof Object.prototype, symbol | 'constructor'>
+const stubNames: ReadonlySet<string> = new Set([
+  'catch',
+  'dup',
+  'finally',
+  'onRpcBroken',
+  'toJSON',
+  ...Object.getOwnPropertyNames(Object.prototype),
+])
 
 /**
  * Takes a definition apart.
@@ -65,7 +98,8 @@ export function readDefinition(definition: object): Shape {
       )
     }
     const isMethod = typeof descriptor.value === 'function'
-    if (stubNames.has(name) && (isMethod || descriptor.get)) {
+    // Names with a colon are those that links call the framework by.
+    if ((stubNames.has(name) || name.includes(':')) && (isMethod || descriptor.get)) {
       throw new DotdoError(
         'NAME_RESERVED',
         `A definition must not have a method named '${name}': stubs of every object answer to that name themselves, and it would never be called. Give it another one.`,

@@ -3,7 +3,7 @@ import { DotdoError } from '../base/errors.ts'
 import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import type { PackedCall } from '../rpc/packed-call.ts'
 import type { Defines } from '../rpc/remote.ts'
-import { readDefinition, type Shape } from './definition.ts'
+import { readDefinition, type FrameworkName, type Shape, type StubName } from './definition.ts'
 import { ObjectHost } from './host.ts'
 import { inJurisdiction, isNamespace } from './nouns.ts'
 import type { TypedNouns } from './noun-types.ts'
@@ -31,6 +31,23 @@ type IsReadonly<T, K extends keyof T> =
 
 type Identical<A, B> = (<X>() => X extends A ? 1 : 2) extends <X>() => X extends B ? 1 : 2 ? true : false
 
+/**
+ * What a definition is, beside what it says: nothing by a name of the framework, and no method by one that every stub keeps for itself. Such a member is
+ * an error of the compiler, in the words that stand here, before it is `NAME_RESERVED` when the Worker starts.
+ */
+export type Unreserved<T> = {
+  readonly [K in keyof T & FrameworkName]: Refused<`The name '${K}' is the framework's: give this member another one`>
+} & {
+  readonly [
+    K in keyof T & StubName as MethodName<T, K>
+  ]: Refused<`Every stub answers to '${K}' itself, so this method would never be called: give it another name`>
+}
+
+/** What nothing is, so that the compiler shows why. A text alone would make `never` of a number beside it, without a word. */
+export interface Refused<Why extends string> {
+  readonly refused: Why
+}
+
 /** An object of a class that {@link DO.extend} made: what a native stub of it offers, and what a stub of dotdo does. */
 export type ObjectOf<T> = DurableObject & Reachable<T> & Defines<Public<T>>
 
@@ -56,7 +73,7 @@ export const DO = {
    *   },
    * })
    */
-  extend<T extends object>(definition: T & ThisType<T & DotdoObject & TypedNouns>): DurableObjectClass<T> {
+  extend<T extends object>(definition: T & Unreserved<T> & ThisType<T & DotdoObject & TypedNouns>): DurableObjectClass<T> {
     const shape = readDefinition(definition)
     // Only these names stand on the prototype, so only these can be reached natively.
     class Facade extends DurableObject {

@@ -17,19 +17,23 @@ import type { Env } from './env.ts'
 import type { HasEvents } from '../events/on.ts'
 
 /**
- * Nouns that are declared by hand, and every other: a noun that nothing declares is `any`, and no function, because a function from an index
- * signature would be "possibly undefined" where the compiler checks indexed access. What a service of another Worker offers is one line:
+ * Nouns that are declared by hand. What a service of another Worker offers is one line:
  * `declare module 'dotdo' { interface Nouns extends NounsOf<typeof import('../stages/src/index')> {} }`.
  */
-export interface Nouns {
-  readonly [noun: Capitalize<string>]: Untyped
-}
+// oxlint-disable-next-line typescript/no-empty-object-type -- filled by those who declare nouns
+export interface Nouns {}
 
 /**
  * Every noun of the Worker, as it stands on `this`: its own exports, then its bindings, then what else is declared. `this.Stage('a')` is a stub;
- * calls on one in one turn leave in one message.
+ * calls on one in one turn leave in one message. Once the compiler knows the Worker's module, a noun that is none of these is an error.
  */
-export type TypedNouns = NounsOf<Cloudflare.MainModule> & BoundNouns & Nouns
+export type TypedNouns = NounsOf<Cloudflare.MainModule> & BoundNouns & Nouns & Undeclared
+
+/**
+ * Where nobody has said what the Worker's module is, every noun is `any`: and no function, because a function from an index signature would be "possibly
+ * undefined" where the compiler checks indexed access. Only the names of the module are looked at.
+ */
+type Undeclared = [keyof Cloudflare.MainModule] extends [never] ? { readonly [noun: Capitalize<string>]: Untyped } : unknown
 
 /** The classes that a module exports by a capital name, as nouns. Those of the framework are not nouns of the app. */
 export type NounsOf<Module> = {

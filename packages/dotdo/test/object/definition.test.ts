@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { frameworkNames, readDefinition } from '../../src/object/definition.ts'
 
 describe('a definition', () => {
-  test.each(['map', 'dup', 'catch', 'finally', 'onRpcBroken', 'then'])(
+  test.each(['map', 'dup', 'catch', 'finally', 'onRpcBroken', 'then', 'toString', 'toJSON', 'isPrototypeOf', 'dotdo:once', 'a:b'])(
     'with a method by a name that stubs keep for themselves is refused when it is defined: %s',
     (name) => {
       expect(() => readDefinition({ [name]: () => 1 })).toThrow(expect.objectContaining({ code: 'NAME_RESERVED', data: { name } }))
