@@ -10,6 +10,7 @@ import { execute, root, runParts, type Part } from './support/parts.ts'
 // compile against the built library without a reference to it: so they come after it, in a build of their own.
 const others = [
   'packages/dotdo/test/object',
+  'packages/dotdo/test/testing',
   'packages/dotdo/bench',
   'packages/dotdo/bench/rpc/worker',
   'packages/dotdo/bench/events/worker',

@@ -8,6 +8,8 @@ export const env = {}
 export const exports = {}
 export const workers = {}
 
+const nodeFetch = globalThis.fetch
+
 /** @type {import('./plugged.d.ts').Plugged | undefined} */
 let plugged
 
@@ -45,6 +47,7 @@ export const waitUntil = (work) => here().waitUntil(work)
 export const now = () => (plugged ? plugged.now() : Date.now())
 export const randomBytes = (length) => (plugged ? plugged.randomBytes(length) : crypto.getRandomValues(new Uint8Array(length)))
 export const randomUUID = () => (plugged ? plugged.randomUUID() : crypto.randomUUID())
+export const platformFetch = (input, init) => (plugged ? plugged.fetch(input, init) : nodeFetch(input, init))
 export const timer = (delayMs, then) => here().timer(delayMs, then)
 export const endOfTurn = (then) => here().endOfTurn(then)
 /** When memory is tidied up is nobody's to say, and nothing may depend on it: here it is never told. */

@@ -18,7 +18,12 @@ export declare function timer(delayMs: number, then: () => void): () => void
 export declare function endOfTurn(then: () => void): () => void
 /** Runs `then` some time after nothing refers to `target` any more. */
 export declare function whenForgotten(target: object, then: () => void): void
+/** The runtime's own `fetch`, whatever becomes of the global one. */
+export declare const platformFetch: typeof fetch
 /** A pipe for bytes that a native call can carry. */
 export declare function bytePipe(): { readable: ReadableStream<Uint8Array>; writable: WritableStream<Uint8Array> }
 /** What answers a text of a WebSocket without waking its object. */
 export declare function autoResponse(request: string, response: string): WebSocketRequestResponsePair
+
+/** In Node alone: puts a simulated platform in the place of the one before. See `plugged.d.ts`. */
+export { plug } from './plugged.js'

@@ -8,6 +8,7 @@ export interface Plugged {
   randomUUID(): string
   timer(delayMs: number, then: () => void): () => void
   endOfTurn(then: () => void): () => void
+  fetch: typeof fetch
   bytePipe(): { readable: ReadableStream<Uint8Array>; writable: WritableStream<Uint8Array> }
 }
 

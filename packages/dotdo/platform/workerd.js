@@ -8,6 +8,7 @@ export const now = () => Date.now()
 export const randomBytes = (length) => crypto.getRandomValues(new Uint8Array(length))
 export const randomUUID = () => crypto.randomUUID()
 export const whenForgotten = (target, then) => forgotten.register(target, then)
+export const platformFetch = globalThis.fetch
 /** The platform's own pipe, whose bytes do not pass through JavaScript on their way. */
 export const bytePipe = () => new IdentityTransformStream()
 export const autoResponse = (request, response) => new WebSocketRequestResponsePair(request, response)

@@ -43,7 +43,7 @@ export interface AppHandler {
  */
 export function serve(options: AppOptions = {}): AppHandler {
   configureApp(options)
-  return {
+  const handler: AppHandler = {
     async fetch(request, env, ctx) {
       const url = new URL(request.url)
       const [, room] = url.pathname.split('/')
@@ -69,7 +69,14 @@ export function serve(options: AppOptions = {}): AppHandler {
       await takeMessages(batch, new Links(linkPorts('the Worker', (work) => ctx.waitUntil(work))))
     },
   }
+  served.set(handler, options)
+  return handler
 }
+
+const served = new WeakMap<object, AppOptions>()
+
+/** What a handler was made with; nothing for what is none. */
+export const optionsOf = (handler: object): AppOptions => served.get(handler) ?? {}
 
 async function watch(request: Request, url: URL, env: ServeEnv): Promise<Response> {
   if (request.headers.get('upgrade') !== 'websocket')

@@ -1,4 +1,5 @@
 /** `extract`, and the one global that is patched: `fetch` for the schemes `s3:` and `r2:`. */
+import { platformFetch } from '#platform'
 import { createExtract, type AnyRow, type ExtractOptions } from '../sources/extract.ts'
 import type { Extraction } from '../sources/extraction.ts'
 import { createSchemeFetch, isBucketAddress } from '../sources/fetch-scheme.ts'
@@ -7,8 +8,6 @@ import { ambientProgress } from './ambient.ts'
 import { appOptions } from './app.ts'
 import { bucketBindings, bucketNamed } from './buckets.ts'
 import { revealHeaders } from './secret-headers.ts'
-
-const platformFetch = globalThis.fetch
 
 /**
  * Rows of a source: `extract('s3://data-lake/events/')`, `extract('https://…')`, or a name that the app's `sources` declare. JSON, NDJSON and CSV,

@@ -1,0 +1,181 @@
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import type { SqlRow, SqlValue, Store } from '../base/ports.ts'
+
+/** What a statement gave: rows as arrays in the order of the columns, whose names may repeat. */
+export interface SqlAnswer {
+  columns: readonly string[]
+  rows: SqlValue[][]
+}
+
+/** A statement that was seen before. */
+interface Prepared {
+  statement: StatementSync
+  columns: readonly string[]
+  /** How many parameters it takes. */
+  places: number
+  /** It may change what is stored. */
+  writes: boolean
+}
+
+/** Statements are prepared once for a database, whatever incarnation asks: preparing costs more than running most of them. */
+const known = new WeakMap<DatabaseSync, Map<string, Prepared>>()
+
+/**
+ * A {@link Store} over `node:sqlite` that keeps and loses state where the platform does: everything since the last `flush()` is one open
+ * transaction, and `crash()` undoes it and kills this incarnation (its `sql` throws from then on). `reopen()` gives the next one.
+ *
+ * It refuses what the platform refuses, where SQLite itself would not: a number of parameters that is not the statement's (`node:sqlite`
+ * takes too few for nulls), more than 100 of them, statements above 100 KB, and texts and blobs above 2 MB.
+ */
+export class SqliteStore implements Store {
+  #database: DatabaseSync
+  #prepared: Map<string, Prepared>
+  #alive = true
+  #open = false
+  #depth = 0
+  /** Statements run so far: what a bound on work is checked against. */
+  statements = 0
+  /** Told when something is written after a flush. */
+  dirtied: () => void = () => {}
+  #dirty = false
+  /** Tables were made or changed since the last flush. */
+  #hasNewSchema = false
+
+  constructor(database: DatabaseSync = new DatabaseSync(':memory:')) {
+    this.#database = database
+    this.#prepared = known.get(database) ?? new Map<string, Prepared>()
+    known.set(database, this.#prepared)
+  }
+
+  sql<Row extends SqlRow = SqlRow>(statement: string, ...parameters: SqlValue[]): Row[] {
+    const { columns, rows } = this.run(statement, parameters)
+    return rows.map((values) => {
+      const row: SqlRow = {}
+      for (let i = 0; i < columns.length; i++) row[columns[i]!] = values[i]!
+      return row as Row
+    })
+  }
+
+  /** Runs a statement; see {@link SqlAnswer}. Integers beyond 2^53 are rounded, as the platform rounds them. */
+  run(statement: string, parameters: readonly SqlValue[]): SqlAnswer {
+    if (!this.#alive) throw new Error('this incarnation has crashed')
+    if (statement.length > 100_000) throw new Error('the statement is longer than the 100 KB that the platform takes')
+    let prepared = this.#prepared.get(statement)
+    const places = prepared?.places ?? placesOf(statement)
+    check(places, parameters)
+    if (!this.#open) {
+      this.#database.exec('BEGIN')
+      this.#open = true
+    }
+    this.statements++
+    if (!prepared) this.#prepared.set(statement, (prepared = this.#prepare(statement, places)))
+    if (prepared.writes) this.touch()
+    const rows = prepared.statement.all(...parameters) as unknown as unknown[][]
+    for (const row of rows) for (let i = 0; i < row.length; i++) if (typeof row[i] === 'bigint') row[i] = Number(row[i])
+    // What a statement's columns are may be another thing now.
+    if (changesSchema.test(statement)) {
+      this.#hasNewSchema = true
+      this.#prepared.clear()
+    }
+    return { columns: prepared.columns, rows: rows as SqlValue[][] }
+  }
+
+  #prepare(text: string, places: number): Prepared {
+    const statement = this.#database.prepare(text)
+    // Without it an integer beyond 2^53 throws.
+    statement.setReadBigInts(true)
+    statement.setReturnArrays(true)
+    return { statement, columns: statement.columns().map(({ name }) => name), places, writes: !onlyReads.test(text) }
+  }
+
+  /** Something that is kept beside the tables changes with them. */
+  touch(): void {
+    if (this.#dirty || !this.#alive) return
+    this.#dirty = true
+    this.dirtied()
+  }
+
+  /** Something was written since the last flush. */
+  get isDirty(): boolean {
+    return this.#dirty
+  }
+
+  transaction<T>(work: () => T): T {
+    this.sql('SELECT 1')
+    const name = `t${this.#depth++}`
+    this.#database.exec(`SAVEPOINT ${name}`)
+    try {
+      const result = work()
+      if (typeof result === 'object' && result !== null && 'then' in result) throw new Error('a transaction must not return a promise')
+      this.#database.exec(`RELEASE ${name}`)
+      return result
+    } catch (thrown) {
+      if (this.#alive) {
+        this.#database.exec(`ROLLBACK TO ${name}; RELEASE ${name}`)
+        this.#forgetSchema()
+      }
+      throw thrown
+    } finally {
+      this.#depth--
+    }
+  }
+
+  /** The end of a turn: what was written is on disk. */
+  flush(): void {
+    if (this.#alive && this.#open) this.#database.exec('COMMIT')
+    this.#open = false
+    this.#dirty = false
+    this.#hasNewSchema = false
+  }
+
+  /** The process dies: what was not flushed is gone, and nothing of this incarnation writes again. */
+  crash(): void {
+    if (this.#alive && this.#open) this.#database.exec('ROLLBACK')
+    this.#open = false
+    this.#alive = false
+    this.#dirty = false
+    this.#forgetSchema()
+  }
+
+  /** Tables that were made in what is undone are gone. */
+  #forgetSchema(): void {
+    if (this.#hasNewSchema) this.#prepared.clear()
+    this.#hasNewSchema = false
+  }
+
+  /** The next incarnation, over what was flushed. */
+  reopen(): SqliteStore {
+    return new SqliteStore(this.release())
+  }
+
+  /** Ends this incarnation in peace and gives its database away. */
+  release(): DatabaseSync {
+    if (this.#alive) this.flush()
+    this.#alive = false
+    return this.#database
+  }
+}
+
+const maxValueBytes = 2 * 1024 * 1024
+const onlyReads = /^\s*(?:SELECT|EXPLAIN|VALUES|PRAGMA)\b/i
+const changesSchema = /^\s*(?:CREATE|ALTER|DROP)\b/i
+
+function check(places: number, parameters: readonly SqlValue[]): void {
+  if (parameters.length > 100) throw new Error('too many bound parameters: the platform allows 100')
+  if (places !== parameters.length) throw new Error(`wrong number of parameters: ${parameters.length} for ${places} places`)
+  for (const value of parameters) {
+    if (sizeOf(value) > maxValueBytes) throw new Error('a value is larger than the 2 MB that the platform takes')
+  }
+}
+
+/** Bytes of a value, as far as it may be too large. */
+function sizeOf(value: SqlValue): number {
+  if (typeof value === 'string') return value.length > maxValueBytes / 3 ? new TextEncoder().encode(value).length : 0
+  return value instanceof Uint8Array ? value.byteLength : 0
+}
+
+/** The `?` of a statement outside of texts, names and comments. */
+function placesOf(statement: string): number {
+  const bare = statement.replace(/'[^']*'|"[^"]*"|--[^\n]*|\/\*[^]*?\*\//g, '')
+  return bare.split('?').length - 1
+}

@@ -1,0 +1,238 @@
+/** `testApp`: what a user's tests do with it. */
+import { afterEach, describe, expect, test } from 'vitest'
+import { DO, extract, IcebergWriter, QueryCoordinator, SqliteScanner } from '../../src/index.ts'
+import { testApp } from '../../src/testing.ts'
+
+const loads: string[] = []
+afterEach(() => void (loads.length = 0))
+
+/** A pipeline as users write it. */
+const Pipeline = DO.extend({
+  init() {
+    this.every.day.at('2am')(() => this.daily(), { id: 'daily' })
+    this.on.Pipeline.completed((event: { rows: number }) => this.do(() => event.rows, { stepId: 'noted' }), { id: 'note' })
+  },
+  async daily() {
+    const users = await this.do(() => extract<{ id: number }>('users'), { stepId: 'extract' })
+    const sum = await this.do(() => users.reduce((all, { id }) => all + id, 0), { stepId: 'sum' })
+    await this.do(
+      async ({ idempotencyKey }) => {
+        await fetch('https://warehouse.test/load', { method: 'POST', body: JSON.stringify({ sum }) })
+        loads.push(idempotencyKey)
+        return { sum, at: Date.now() }
+      },
+      { stepId: 'load', retries: { limit: 3, delay: '1m' } },
+    )
+    this.send('Pipeline.completed', { rows: users.length })
+    return sum
+  },
+  async rests() {
+    await this.sleep('3d', { stepId: 'nap' })
+    return new Date().toISOString()
+  },
+  async hires(n: number) {
+    return (await this.do(() => this.Warehouse('w').load(n), { stepId: 'hire' })) as number
+  },
+})
+const sources = { users: [{ id: 1 }, { id: 2 }] }
+const ok = () => new Response('ok')
+
+describe('a night of a pipeline', () => {
+  test('is five lines, and readable', async () => {
+    const app = await testApp(Pipeline, { sources, fetch: ok, at: '2026-01-01T00:00Z' })
+    await app.advance('1d')
+    expect(app.runs().map(({ steps, result }) => ({ steps, result }))).toMatchInlineSnapshot(`
+      [
+        {
+          "result": 3,
+          "steps": [
+            "extract: done, [{"id":1},{"id":2}]",
+            "sum: done, 3",
+            "load: done, {"sum":3,"at":1767232800000}",
+          ],
+        },
+        {
+          "result": 2,
+          "steps": [
+            "noted: done, 2",
+          ],
+        },
+      ]
+    `)
+  })
+
+  test('fires once for each day that passes, at its instant', async () => {
+    const app = await testApp(Pipeline, { sources, fetch: ok })
+    await app.advance('3d')
+    const nights = app.runs().filter(({ target }) => target.kind === 'schedule')
+    expect(nights.map(({ startedAt }) => new Date(startedAt).toISOString())).toEqual([
+      '2026-01-01T02:00:00.000Z',
+      '2026-01-02T02:00:00.000Z',
+      '2026-01-03T02:00:00.000Z',
+    ])
+  })
+
+  test('repeats a step that failed after its delay, in virtual time', async () => {
+    let fails = 2
+    const app = await testApp(Pipeline, { sources, fetch: () => (fails-- > 0 ? Promise.reject(new Error('not now')) : ok()) })
+    await app.advance('1d')
+    expect(app.runs()[0]!.steps.at(-1)).toMatch(/^load: done after 3 attempts/)
+    expect(loads).toHaveLength(1)
+  })
+
+  test('does what nobody answers for, and says which address', async () => {
+    const app = await testApp(Pipeline, { sources })
+    await app.advance('1d')
+    expect(app.runs()[0]).toMatchObject({ status: 'failed', error: { message: expect.stringContaining('https://warehouse.test/load') } })
+  })
+})
+
+describe('an object that dies', () => {
+  test('after a step was stored does not do it again, and ends its run', async () => {
+    const app = await testApp(Pipeline, { sources, fetch: ok })
+    app.crashAfter('extract')
+    await app.advance('1d')
+    expect(app.runs()[0]).toMatchObject({ status: 'done', attempt: 2, result: 3 })
+    expect(loads).toHaveLength(1)
+  })
+
+  test('before a step was stored does it again, under the same key', async () => {
+    const app = await testApp(Pipeline, { sources, fetch: ok })
+    app.crashAfter('load', { stored: false })
+    await app.advance('1d')
+    expect(app.runs()[0]).toMatchObject({ status: 'done', attempt: 2 })
+    expect(loads).toHaveLength(2)
+    expect(new Set(loads).size).toBe(1)
+  })
+
+  test('of its own accord, asleep or by a deploy goes on where it was', async () => {
+    const app = await testApp(Pipeline, { sources, fetch: ok })
+    const rested = app.runs().length
+    // Its caller learns that the object is gone; the run does not need a caller.
+    const called = app.Pipeline('main').rests()
+    called.catch(() => undefined)
+    await app.advance('1d')
+    await app.evict()
+    await app.advance('1d')
+    await app.crash()
+    await app.deploy(Pipeline, { version: 'v2' })
+    await app.advance('2d')
+    const run = app.runs().find(({ target }) => target.kind === 'method')
+    expect(rested).toBe(0)
+    expect(run).toMatchObject({ status: 'done', result: '2026-01-04T00:00:00.000Z' })
+  })
+})
+
+describe('what stands around an app', () => {
+  test('other objects are fakes of a few lines behind real links', async () => {
+    const app = await testApp(Pipeline, {
+      fakes: {
+        Warehouse: {
+          rows: 0,
+          load(n: number) {
+            return (this.rows += n)
+          },
+        },
+      },
+    })
+    expect(await app.until(app.Pipeline('main').hires(3))).toBe(3)
+    expect(await app.Pipeline('main').hires(4)).toBe(7)
+  })
+
+  test("users' clocks and timers are the world's, and the test's own are not", async () => {
+    const Clock = DO.extend({
+      async wait() {
+        const before = Date.now()
+        await new Promise((resolve) => setTimeout(resolve, 3_600_000))
+        return [before, Date.now() - before, new Date().getUTCFullYear()]
+      },
+    })
+    const app = await testApp(Clock, { at: '2031-05-05T00:00Z' })
+    expect(await app.until(app.Pipeline('main').wait())).toEqual([Date.UTC(2031, 4, 5), 3_600_000, 2031])
+    expect(Date.now()).toBeLessThan(Date.UTC(2031, 0, 1))
+  })
+
+  test('a table is written and read, and its files are in the bucket', async () => {
+    const Loader = DO.extend({
+      table: null as IcebergWriter | null,
+      init() {
+        this.table = new IcebergWriter({ bucket: this.env.R2_BUCKET, namespace: 'analytics', tableName: 'events' })
+      },
+      async load(n: number) {
+        const rows = Array.from({ length: n }, (_, i) => ({ type: 't', entityId: `${i}`, payload: { i }, ts: Date.now() }))
+        return await this.do(() => this.table!.write(rows), { stepId: 'load' })
+      },
+      total() {
+        return this.table!.snapshot()
+      },
+    })
+    const app = await testApp(Loader)
+    const receipt = await app.Pipeline('main').load(3)
+    expect(receipt).toMatchObject({ rows: 3 })
+    expect([...app.bucket().keys()].filter((key) => key.endsWith('.parquet'))).toHaveLength(1)
+  })
+
+  test('a query goes over the objects of a module', async () => {
+    const Shard = DO.extend({
+      init() {
+        this.ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS t (x INTEGER)')
+      },
+      add(x: number) {
+        this.ctx.storage.sql.exec('INSERT INTO t VALUES (?)', x)
+      },
+      scanner() {
+        return new SqliteScanner(this, ['t'])
+      },
+      async sum() {
+        return await new QueryCoordinator(['a', 'b'].map((id) => this.Shard(id).scanner())).query('SELECT SUM(x) AS sum FROM t')
+      },
+    })
+    const app = await testApp({ Shard })
+    await Promise.all([app.Shard('a').add(1), app.Shard('b').add(2)])
+    expect(await app.Shard('a').sum()).toEqual([{ sum: 3 }])
+  })
+
+  test('sources are rows, texts and answers, at names and addresses', async () => {
+    const Reader = DO.extend({
+      async read() {
+        return {
+          named: await extract('users'),
+          csv: await extract('s3://lake/airports.csv'),
+          below: (await fetch('s3://lake/events/').then((it) => it.json())) as unknown,
+          http: await extract('https://api.test/users'),
+        }
+      },
+    })
+    const app = await testApp(Reader, {
+      sources: {
+        users: [{ id: 1 }],
+        's3://lake/airports.csv': [{ iata: 'DTW', name: 'a "b", c' }],
+        's3://lake/events/': { 'a.ndjson': [{ n: 1 }], 'b.json': '[{"n":2}]' },
+        'https://api.test/users': [{ id: 9 }],
+      },
+    })
+    expect(await app.Pipeline('main').read()).toEqual({
+      named: [{ id: 1 }],
+      csv: [{ iata: 'DTW', name: 'a "b", c' }],
+      below: [{ n: 1 }, { n: 2 }],
+      http: [{ id: 9 }],
+    })
+  })
+
+  test('an app is closed by the next one, and says so', async () => {
+    const first = await testApp(Pipeline)
+    await testApp(Pipeline)
+    await expect(first.advance('1d')).rejects.toMatchObject({ code: 'TEST_APP_CLOSED' })
+  })
+
+  test('what will never settle is told, and not waited for', async () => {
+    const Waiter = DO.extend({
+      wait() {
+        return this.waitFor('Order.paid', { stepId: 'paid' })
+      },
+    })
+    const app = await testApp(Waiter)
+    await expect(app.until(app.Pipeline('main').wait())).rejects.toMatchObject({ code: 'TEST_WAITS' })
+    expect(app.runs()[0]!.steps).toEqual(['paid: wait, waiting for Order.paid'])
+  })
+})

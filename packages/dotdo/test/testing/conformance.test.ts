@@ -1,0 +1,20 @@
+/** The conformance suite of links between objects of the simulated platform: what passes in workerd passes here. */
+import { afterAll, describe, expect, test } from 'vitest'
+import { allCases } from '../conformance/cases/all.ts'
+import type { Far } from '../conformance/kit.ts'
+import { Driver, World as Conforming } from '../object/conformance-objects.ts'
+import { outside, worldOf } from './simulated.ts'
+
+const world = worldOf({ World: Conforming, Driver })
+const cases = allCases.map((it) => `${it.group}: ${it.title}`)
+
+// Cases look again and again whether something was let go of: their time is the real one, the world's follows.
+const ticking = setInterval(() => world.moveTo(world.now + 50), 1)
+afterAll(() => clearInterval(ticking))
+
+describe('from one object to another', () => {
+  const driver = outside().user('Driver', 'one') as Far
+  test.each(cases)('%s', async (title) => {
+    expect(await driver.run(title)).toBe('passed')
+  })
+})
