@@ -17,6 +17,10 @@ export type { DryRun, Graph, GraphExplanation, IntendedWrite } from './rpc/graph
 export type { GraphPlan, GraphPrice } from './rpc/graph-plan.ts'
 export { extract } from './object/sources.ts'
 export { IcebergWriter } from './object/iceberg.ts'
+export { lineage } from './object/lineage.ts'
+export type { SnapshotName } from './object/lineage-walk.ts'
+export type { Lineage, LineageLink, LineageNode, SnapshotLineage, WrittenBy } from './journal/lineage-view.ts'
+export type { OpenLineageDataset, OpenLineageEvent } from './journal/open-lineage.ts'
 export { grants, narrow, restore, revoke, save } from './object/authority.ts'
 export type { SaveOptions } from './object/authority.ts'
 export type { CapabilityLimits, Caveats } from './rpc/caveats.ts'
@@ -41,11 +45,14 @@ export type {
   DeadLetter,
   EventView,
   GrantView,
+  LineageEdge,
+  LineageKind,
   LiveEvent,
   PartitionPage,
   PartitionState,
   PartitionView,
   Progress,
+  RunLineage,
   RunTarget,
   RunView,
   ScheduleView,

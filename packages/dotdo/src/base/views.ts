@@ -99,6 +99,47 @@ export interface RunView {
   steps?: StepView[]
 }
 
+/**
+ * What a piece of code did. `call`: a method of another object. `write`: a snapshot of a table. `read`: a source. `send`: an event. `http`: a request to the outside
+ * that may write. `run`: a run that it began. `by`: who called. `more`: what there was beyond what is kept.
+ */
+export type LineageKind = 'call' | 'write' | 'read' | 'send' | 'http' | 'run' | 'by' | 'more'
+
+/** One thing that a step did, or did several times. */
+export interface LineageEdge {
+  kind: LineageKind
+  /** `Noun/name`; `WAREHOUSE/namespace.table`; the address of a source or request without its query; the type of an event; the method of a run. */
+  target: string
+  /** The method of a call, the id of a snapshot, the method of a request; the key of whoever called. Else empty. */
+  what: string
+  /** How often. */
+  n: number
+  /** Stands for what went in, whatever the order: equal for equal inputs up to 2,048 characters each. */
+  print: number
+  /** What went in the first time, cut at 256 characters. */
+  input?: string
+  /** Rows written. */
+  rows?: number
+}
+
+/** One run with what its steps did. Instants are epoch milliseconds. */
+export interface RunLineage {
+  /** `Noun/name`. */
+  object: string
+  runId: string
+  target: RunTarget
+  status: RunStatus
+  startedAt: number
+  endedAt?: number
+  /** The run that waits for it, of the same object. */
+  parent?: { runId: string; stepId: string }
+  forkedFrom?: { runId: string; stepId?: string }
+  /** The step of another object's run that called, and so began it. */
+  calledBy?: { object: string; runId: string; stepId: string }
+  /** Those that did anything, in no order; the run's own code has no `stepId`. */
+  steps: { stepId?: string; status?: StepStatus; startedAt?: number; endedAt?: number; edges: LineageEdge[] }[]
+}
+
 /** One schedule, with the instants that come next. */
 export interface ScheduleView {
   scheduleId: string

@@ -8,6 +8,7 @@ import type {
   ObjectDescription,
   PartitionPage,
   PartitionState,
+  RunLineage,
   RunView,
   ScheduleView,
   SubscribedView,
@@ -28,6 +29,8 @@ export interface OperatorStub {
   /** The path of a WebSocket with live events; {@link Connection.watch} uses it. */
   watch(noun: string, name: string): Pending<string>
   tables(): Pending<TableOverview[]>
+  /** Where a snapshot of a table comes from. */
+  lineage(snapshot: { table: string; snapshotId?: number; warehouse?: string }): Pending<LineageView>
   /** The same app for calls within a trace of the caller's: https://www.w3.org/TR/trace-context/ */
   traced(traceparent: string, tracestate?: string): unknown
 }
@@ -38,6 +41,18 @@ export interface LetterFilter {
   before?: string
   handler?: string
   type?: string
+}
+
+/** Lineage, as a client sees it. */
+export interface LineageView {
+  runs: RunLineage[]
+  graph: { nodes: { id: string; kind: string; label: string }[]; edges: { from: string; to: string; kind: string; label: string }[] }
+  /** A flowchart in Mermaid's language. */
+  drawing: string
+  text: string
+  /** Events of https://openlineage.io. */
+  openLineage: unknown[]
+  missing: string[]
 }
 
 /** One object, as an operator sees it. */
@@ -51,6 +66,8 @@ export interface InspectorStub {
   cancelRun(runId: string): Pending<void>
   retryRun(runId: string): Pending<void>
   acceptRun(runId: string): Pending<void>
+  /** Where a run comes from, and what its steps called, read and wrote. */
+  lineage(runId: string): Pending<LineageView>
   /** Gives the fork's id. */
   forkRun(runId: string, options?: { from?: string; runId?: string; accept?: boolean; tags?: readonly string[] }): Pending<string>
   schedules(): Pending<ScheduleView[]>

@@ -17,6 +17,7 @@ import { currentSnapshot } from './metadata.ts'
 import { singleValue } from './single-value.ts'
 import {
   COMMIT_KEY,
+  WRITTEN_BY,
   type CommitRequest,
   type DataFile,
   type PartitionSpec,
@@ -65,6 +66,8 @@ export interface AppendPlan {
   manifest: StagedManifest
   snapshotId: number
   commitKey: string
+  /** Who writes, where that is known: one line of text. */
+  writtenBy?: string | undefined
   listPath: string
   sync: Uint8Array
   /** The writer's clock. */
@@ -128,7 +131,7 @@ export function stageAppend(plan: AppendPlan): StagedAppend {
     // Never older than the table: history is read by time.
     'timestamp-ms': Math.max(plan.now, metadata['last-updated-ms']),
     'manifest-list': plan.listPath,
-    summary: summaryOf(manifest, plan.commitKey, parent),
+    summary: summaryOf(manifest, plan, parent),
     'schema-id': metadata['current-schema-id'],
   }
   return {
@@ -152,7 +155,7 @@ export function stageAppend(plan: AppendPlan): StagedAppend {
 }
 
 /** Counts as the specification names them. Totals are told only where the parent tells them: a guess would be worse than none. */
-function summaryOf(manifest: StagedManifest, commitKey: string, parent: Snapshot | undefined): SnapshotSummary {
+function summaryOf(manifest: StagedManifest, { commitKey, writtenBy }: AppendPlan, parent: Snapshot | undefined): SnapshotSummary {
   const summary: SnapshotSummary = {
     operation: 'append',
     'added-data-files': String(manifest.files),
@@ -160,6 +163,7 @@ function summaryOf(manifest: StagedManifest, commitKey: string, parent: Snapshot
     'added-files-size': String(manifest.sizeBytes),
     'changed-partition-count': String(manifest.partitions),
     [COMMIT_KEY]: commitKey,
+    ...(writtenBy !== undefined && { [WRITTEN_BY]: writtenBy }),
   }
   const added: Record<string, number> = {
     'total-data-files': manifest.files,

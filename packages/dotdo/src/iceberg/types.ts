@@ -193,3 +193,6 @@ export type PartitionValue = null | boolean | number | bigint | string | Uint8Ar
 
 /** The key of the commit key in a snapshot's summary. */
 export const COMMIT_KEY = 'dotdo.commit-key'
+
+/** The key, in a snapshot's summary, of who wrote it: JSON of the object, and of the run and step that its code was in. */
+export const WRITTEN_BY = 'dotdo.written-by'

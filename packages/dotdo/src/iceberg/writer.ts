@@ -62,6 +62,8 @@ export interface WriterPorts {
    * for a second `write` of the same step (step key and ordinal). Without one, a write is at most once.
    */
   commitKey?(): string | undefined
+  /** Who writes, for the snapshot's summary: one line of text. */
+  writtenBy?(): string | undefined
   /** Told now and then, and after each file. */
   progress?(progress: Progress): void
   /** One turn of the event loop: garbage of a long synchronous stretch is collected only between turns. */
@@ -165,6 +167,8 @@ export class IcebergWriter {
    */
   async write(rows: Rows, options: { commitKey?: string } = {}): Promise<WriteReceipt> {
     const { random } = this.#ports
+    // Asked for now, while the code that writes is the one that runs.
+    const writtenBy = this.#ports.writtenBy?.()
     const commitKey = options.commitKey ?? this.#ports.commitKey?.() ?? `once-${hex(random.bytes(16))}`
     if (this.#busyKeys.has(commitKey)) {
       throw new DotdoError(
@@ -181,7 +185,7 @@ export class IcebergWriter {
       const snapshotId = newSnapshotId(random)
       const start = await this.#begin({ commitKey, attemptId, snapshotId })
       if (start.committed?.snapshot) return receiptOf(start.committed.snapshot, true)
-      return await this.#append(rows, start, { commitKey, attemptId, snapshotId })
+      return await this.#append(rows, start, { commitKey, attemptId, snapshotId, writtenBy })
     } finally {
       this.#busyKeys.delete(commitKey)
     }
@@ -315,6 +319,7 @@ export class IcebergWriter {
         manifest,
         snapshotId: ids.snapshotId,
         commitKey: ids.commitKey,
+        writtenBy: ids.writtenBy,
         listPath: `${folder}/snap-${ids.snapshotId}-${conflicts}-${ids.attemptId}.avro`,
         sync: random.bytes(16),
         now: clock.now(),
@@ -433,6 +438,7 @@ interface WriteIds {
   commitKey: string
   attemptId: string
   snapshotId: number
+  writtenBy?: string | undefined
 }
 
 /** A receipt by the summary of the snapshot, which says the same now and in a year. */

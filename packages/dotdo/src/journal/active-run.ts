@@ -1,4 +1,5 @@
 import { Cancellation } from './cancellation.ts'
+import type { Notes } from './lineage.ts'
 import type { RunRow } from './runs.ts'
 import type { StepPlan } from './step-options.ts'
 import type { StepPromise } from './step-promise.ts'
@@ -70,6 +71,8 @@ export class ActiveRun {
   readonly steps = new Map<string, Step>()
   /** The steps that have begun in this turn and have no row yet: one that ends at once is written once. */
   readonly unwritten = new Set<Step>()
+  /** What its steps have noted, once any has. */
+  notes: Notes | undefined
   /** When the progress of a step was told last. */
   readonly toldAt = new Map<string, number>()
   /** How to undo the steps that are done, by id, as the code of this execution says. */

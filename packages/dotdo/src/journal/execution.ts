@@ -1,5 +1,6 @@
 import type { Duration } from '../base/durations.ts'
 import type { Progress, RunTarget } from '../base/views.ts'
+import type { LineageNote } from './lineage.ts'
 import type { MapOptions } from './map-items.ts'
 import type { ReceivedEvent } from './signals.ts'
 import type { StepContext, StepFunction, StepOptions } from './step-options.ts'
@@ -83,6 +84,9 @@ export interface Execution {
 
   /** A key for one effect (an event sent, a call made), unique among all runs and the same on replay: scope, label and ordinal. */
   nextKey(label?: string): string
+
+  /** Notes what the code of this scope has called, read or written: stored with what it comes to. */
+  note(note: LineageNote): void
 
   /** Merges into the progress of a step that is under way: told live, throttled, and kept in the step's row when it ends. */
   progress(stepId: string, progress: Progress): void

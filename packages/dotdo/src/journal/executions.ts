@@ -2,6 +2,7 @@ import { codeOf } from '../base/errors.ts'
 import { ActiveRun } from './active-run.ts'
 import type { AdoptedExecution } from './execution.ts'
 import { rebuiltError, runCrashed, runEnded, runFailedElsewhere, runHeld, runNotResumable, storableError, undoFailed } from './failures.ts'
+import type { LineageTable } from './lineage.ts'
 import type { JournalLimits, JournalPorts } from './ports.ts'
 import { RestRunner, type Children } from './rest-runner.ts'
 import { Rests } from './rests.ts'
@@ -20,6 +21,7 @@ export interface JournalTables {
   steps: StepTable
   values: ValueStore
   signals: SignalTable
+  lineage: LineageTable
 }
 
 /** What executions ask of the journal around them. */
@@ -46,6 +48,7 @@ export class Executions {
   readonly #runs: RunTable
   readonly #steps: StepTable
   readonly #values: ValueStore
+  readonly #lineage: LineageTable
   readonly #runner: StepRunner
   readonly #undoer: Undoer
   readonly #hooks: ExecutionHooks
@@ -54,13 +57,14 @@ export class Executions {
   readonly #followers = new Map<string, ((outcome: unknown) => void)[]>()
 
   constructor(ports: JournalPorts, limits: JournalLimits, tables: JournalTables, hooks: ExecutionHooks) {
-    const { runs, steps, values, signals } = tables
+    const { runs, steps, values, signals, lineage } = tables
     this.#ports = ports
     this.#limits = limits
     this.#runs = runs
     this.#steps = steps
     this.#values = values
     this.#hooks = hooks
+    this.#lineage = lineage
     this.rests = new Rests(ports, limits, runs, (run) => this.#letGo(run))
     this.restRunner = new RestRunner(ports, steps, values, signals, this.rests, hooks)
     this.#runner = new StepRunner(ports, limits, {
@@ -68,6 +72,7 @@ export class Executions {
       values,
       rests: this.rests,
       restRunner: this.restRunner,
+      lineage,
       runIdOf: (seq) => runs.findBySeq(seq)?.run_id,
     })
     this.#undoer = new Undoer(ports, limits, steps, values, this.#runner)
@@ -113,6 +118,7 @@ export class Executions {
   /** Ends a run as cancelled, with an error that says why, under way or not. Returns whether its steps are to be undone first, in an execution that is under way or to come. */
   cancel(row: RunRow, error: Error): boolean {
     this.writeRows(row.run_id)
+    this.#writeNotes(this.#active.get(row.run_id))
     const run = this.#active.get(row.run_id)
     const undo = this.#undoer.needed(row.seq)
     if (undo) this.#endLater(row.seq, row.run_id, { status: 'cancelled', error: storableError(error) })
@@ -221,9 +227,17 @@ export class Executions {
   #finish(run: ActiveRun, result: unknown): void {
     if (run.broken) throw run.broken.thrown
     run.cancellation.throwIfAborted()
+    this.#writeNotes(run)
     run.write(() => this.#putResult(run, result, (stored) => this.#runs.done(run.seq, stored, this.#ports.clock.now())))
     run.ended = true
     this.#tell('run.done', run.runId)
+  }
+
+  /** What the run's own code has noted, and steps that came to nothing: written with its end. */
+  #writeNotes(run: ActiveRun | undefined): void {
+    if (!run?.notes) return
+    const { notes } = run
+    for (const stepId of notes.steps) run.write(() => this.#lineage.put(run.seq, stepId, notes.take(stepId)))
   }
 
   /** Stores what can be stored. What cannot does not fail a run whose work is done: the row says why it is missing. */
@@ -249,6 +263,7 @@ export class Executions {
     if (run.ended) return run.cancellation.aborted ? run.cancellation.reason : thrown
     try {
       this.writeRows(run.runId)
+      this.#writeNotes(run)
       if (run.undoing || this.#undoer.needed(run.seq)) return await this.#undo(run, undefined, outcome, thrown)
       run.write(() => this.#end(run.seq, 'failed', thrown))
     } catch (cause) {

@@ -1,12 +1,13 @@
 import { codeOf, DotdoError } from '../base/errors.ts'
 import { newId } from '../base/ids.ts'
 import { migrate } from '../base/migrations.ts'
-import type { RunStatus, RunTarget, RunView, StepView } from '../base/views.ts'
+import type { RunLineage, RunStatus, RunTarget, RunView, StepView } from '../base/views.ts'
 import type { AdoptedExecution } from './execution.ts'
 import { Executions } from './executions.ts'
 import { runCancelled, runExpired, runUnderWay, storableError } from './failures.ts'
 import type { ActiveRun } from './active-run.ts'
 import { checkVersion, planFork, type ForkOptions } from './forks.ts'
+import { LineageTable } from './lineage.ts'
 import { defaultLimits, type JournalLimits, type JournalPorts } from './ports.ts'
 import { Pruner } from './pruner.ts'
 import { matchOf } from './rest-runner.ts'
@@ -62,6 +63,7 @@ export class Journal {
   readonly #runs: RunTable
   readonly #steps: StepTable
   readonly #signals: SignalTable
+  readonly #lineage: LineageTable
   readonly #executions: Executions
   readonly #pruner: Pruner
   /** Runs inserted by this incarnation and not yet launched: nothing of them can have run. */
@@ -80,8 +82,9 @@ export class Journal {
     this.#values = new ValueStore(ports.store, ports.compression)
     this.#steps = new StepTable(ports.store, this.#values)
     this.#runs = new RunTable(ports.store, this.#values)
+    this.#lineage = new LineageTable(ports.store)
     this.#signals = new SignalTable(ports.store, this.#values, this.#limits)
-    const tables = { runs: this.#runs, steps: this.#steps, values: this.#values, signals: this.#signals }
+    const tables = { runs: this.#runs, steps: this.#steps, values: this.#values, signals: this.#signals, lineage: this.#lineage }
     this.#executions = new Executions(ports, this.#limits, tables, {
       start: (runId, parent, { target, args }, again) => this.#startChild(runId, parent, target, args, again),
       find: (runId) => this.#runs.find(runId),
@@ -401,6 +404,34 @@ export class Journal {
    */
   steps(runId: string, { from = 0, limit = stepsShown }: { from?: number; limit?: number } = {}): StepView[] {
     return this.#stepViews(this.#runs.get(runId), from - 1, Math.min(Math.max(1, limit), stepsShown))
+  }
+
+  /**
+   * What a run and its steps called, read and wrote, as far as they have ended.
+   * @param object the object that this journal is of, as `Noun/name`
+   * @throws `RUN_UNKNOWN`
+   */
+  lineage(runId: string, object: string): RunLineage {
+    const row = this.#runs.get(runId)
+    const { target, status, startedAt, endedAt, parent, forkedFrom } = this.#runs.view(row)
+    const steps = [...this.#lineage.read(row.seq)].map(([stepId, edges]) => {
+      const step = stepId === '' ? undefined : this.#steps.find(row.seq, stepId)
+      const times = step && { status: step.status, startedAt: step.startedAt, ...(step.endedAt !== null && { endedAt: step.endedAt }) }
+      return { ...(stepId !== '' && { stepId }), ...times, edges: edges.filter(({ kind }) => kind !== 'by') }
+    })
+    const by = this.#lineage.calledBy(row.seq)
+    return {
+      object,
+      runId,
+      target,
+      status,
+      startedAt,
+      ...(endedAt !== undefined && { endedAt }),
+      ...(parent && { parent }),
+      ...(forkedFrom && { forkedFrom }),
+      ...(by && { calledBy: by }),
+      steps: steps.filter(({ edges }) => edges.length > 0),
+    }
   }
 
   /**

@@ -37,6 +37,8 @@ function print(value: unknown, out: Output, above: object[]): void {
   if (out.full) return
   if (typeof value === 'string') return put(out, JSON.stringify(value.length > previewChars ? value.slice(0, previewChars + 1) : value))
   if (typeof value === 'bigint') return put(out, `${value}n`)
+  // A stub is one, too, and has no text: what is asked of it would be a call.
+  if (typeof value === 'function') return put(out, '(function)')
   if (typeof value !== 'object' || value === null) return put(out, Object.is(value, -0) ? '-0' : String(value))
   if (above.includes(value)) return put(out, '(circular)')
   const inside = [...above, value]

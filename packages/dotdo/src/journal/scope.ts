@@ -4,6 +4,7 @@ import type { ActiveRun, StepUse } from './active-run.ts'
 import { Cancellation } from './cancellation.ts'
 import type { Execution, StepResult } from './execution.ts'
 import { runEnded, stepIdReused } from './failures.ts'
+import { Notes, type LineageNote } from './lineage.ts'
 import { mapItems, type MapOptions } from './map-items.ts'
 import type { ReceivedEvent } from './signals.ts'
 import { planStep, type StepContext, type StepFunction, type StepOptions, type StepPlan } from './step-options.ts'
@@ -136,6 +137,12 @@ export class Scope implements Execution {
 
   progress(stepId: string, progress: Progress): void {
     this.#driver.progress(this.#run, stepId, progress)
+  }
+
+  note(note: LineageNote): void {
+    const run = this.#run
+    // What comes after the end belongs to nothing that is stored.
+    if (!run.ended) (run.notes ??= new Notes()).add(this.stepId ?? '', note)
   }
 
   /** Whether this scope, or one around it, has a place under a key: what is inside of a step counts as that step. */

@@ -6,6 +6,7 @@ import type { ActiveRun } from './active-run.ts'
 import { withAttempt } from './attempts.ts'
 import { Cancellation } from './cancellation.ts'
 import { rebuiltError, runEnded, stepCrashed, stepTimeout, storableError } from './failures.ts'
+import type { LineageTable } from './lineage.ts'
 import { Places, Rates } from './limiter.ts'
 import type { JournalLimits, JournalPorts } from './ports.ts'
 import type { RestRunner } from './rest-runner.ts'
@@ -23,6 +24,7 @@ export interface StepRooms {
   values: ValueStore
   rests: Rests
   restRunner: RestRunner
+  lineage: LineageTable
   /** The id of a run. */
   runIdOf: (seq: number) => string | undefined
 }
@@ -43,11 +45,13 @@ export class StepRunner implements StepDriver {
   readonly #values: ValueStore
   readonly #rests: Rests
   readonly #restRunner: RestRunner
+  readonly #lineage: LineageTable
   readonly #places = new Places()
   readonly #rates: Rates
   readonly runIdOf: (seq: number) => string | undefined
 
-  constructor(ports: JournalPorts, limits: JournalLimits, { steps, values, rests, restRunner, runIdOf }: StepRooms) {
+  constructor(ports: JournalPorts, limits: JournalLimits, { steps, values, rests, restRunner, lineage, runIdOf }: StepRooms) {
+    this.#lineage = lineage
     this.runIdOf = runIdOf
     this.#ports = ports
     this.#limits = limits
@@ -345,6 +349,7 @@ export class StepRunner implements StepDriver {
       valueId: stored.valueId,
       error: null,
     }
+    if (run.notes) this.#lineage.put(run.seq, step.stepId, run.notes.take(step.stepId))
     // A write that fails leaves it among those that have no row, whose failure is written then.
     if (run.unwritten.has(step)) this.#steps.insertDone(row)
     else this.#steps.finish(row)

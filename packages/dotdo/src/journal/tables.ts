@@ -94,4 +94,10 @@ export const journalMigrations: Migrations = [
     `ALTER TABLE dotdo_steps ADD COLUMN within TEXT`,
     `ALTER TABLE dotdo_steps ADD COLUMN taken INTEGER`,
   ],
+  [
+    `CREATE TABLE dotdo_lineage (
+      run INTEGER NOT NULL, step TEXT NOT NULL, kind TEXT NOT NULL, target TEXT NOT NULL, what TEXT NOT NULL,
+      n INTEGER NOT NULL, print INTEGER NOT NULL, input TEXT, rows INTEGER, PRIMARY KEY (run, step, kind, target, what)
+    ) WITHOUT ROWID`,
+  ],
 ]

@@ -5,10 +5,12 @@
 import { RpcTarget, type RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import type { AppDescription, TableOverview } from '../base/views.ts'
+import type { Lineage } from '../journal/lineage-view.ts'
 import type { Stub } from '../rpc/ref.ts'
 import { appOptions } from './app.ts'
 import { checked, restoreBy } from './authority.ts'
 import { bucketBindings } from './buckets.ts'
+import { lineageBy, type SnapshotName } from './lineage-walk.ts'
 import { livePath } from './live-path.ts'
 import { nounNames, requireAppNoun, type Links } from './nouns.ts'
 import { clock } from './platform.ts'
@@ -145,6 +147,11 @@ export class Operator extends RpcTarget {
    */
   traced(traceparent: string, tracestate?: string): App {
     return makeApp(this.#env, this.#links.within({ traceparent, ...(tracestate !== undefined && { tracestate }) }))
+  }
+
+  /** Where a snapshot of a table comes from. @throws `TABLE_NOT_FOUND`, `SNAPSHOT_UNKNOWN`, `INVALID_OPTIONS` */
+  lineage(snapshot: SnapshotName): Promise<Lineage> {
+    return lineageBy(this.#links, snapshot)
   }
 
   /** Wakes all singletons: each declares its schedules and does what is due. */

@@ -267,6 +267,7 @@ export class ObjectHost {
   #asRun(context: CallContext, outcome: PromiseLike<unknown>): Promise<unknown> {
     const { target, args, once } = context
     const execution = (context.adopted ??= this.journal.adopt({ target, args, key: once!.key }))
+    execution.note({ kind: 'by', target: once!.caller, what: once!.key })
     context.execution ??= execution
     context.isSettling = true
     this.#settle(execution, outcome)
@@ -386,6 +387,7 @@ export class ObjectHost {
     }
     const execution = currentContext()?.host === this ? currentContext()!.execution : undefined
     const key = options.key ?? execution?.nextKey('send')
+    execution?.note({ kind: 'send', target: type, input: payload })
     const id = this.outbox.send(type, payload, key === undefined ? {} : { key })
     this.journal.signal({ id, type, payload, sentAt: clock.now(), source: this.label })
     return id

@@ -7,10 +7,12 @@ import {
   type WriteReceipt,
   type WriterMemory,
 } from '../iceberg/writer.ts'
-import type { CatalogClient } from '../iceberg/ports.ts'
 import { ambientKey, ambientLinks, ambientProgress } from './ambient.ts'
 import { bindingOf } from './buckets.ts'
+import { catalogOf } from './catalog.ts'
+import { currentContext, noteIn } from './context.ts'
 import { countRows, dryRunOf } from './dry-run.ts'
+import { writtenBy } from './lineage.ts'
 import { clock, random, zstd } from './platform.ts'
 
 /**
@@ -46,7 +48,15 @@ export class IcebergWriter {
    */
   write(rows: Rows, options: { commitKey?: string } = {}): Promise<WriteReceipt> {
     const record = dryRunOf()
-    return record ? this.#recorded(rows, record) : this.#writer().write(rows, options)
+    return record ? this.#recorded(rows, record) : this.#noted(this.#writer().write(rows, options))
+  }
+
+  async #noted(written: Promise<WriteReceipt>): Promise<WriteReceipt> {
+    const context = currentContext()
+    const receipt = await written
+    const { snapshotId, rows } = receipt
+    if (snapshotId !== null) noteIn(context, { kind: 'write', target: `${this.#warehouse}/${this.#table}`, what: String(snapshotId), rows })
+    return receipt
   }
 
   async #recorded(rows: Rows, record: NonNullable<ReturnType<typeof dryRunOf>>): Promise<WriteReceipt> {
@@ -62,26 +72,15 @@ export class IcebergWriter {
 
   #writer(): Writer {
     return new Writer(this.#options, {
-      catalog: catalogOf(() => this.#warehouse),
+      catalog: catalogOf(ambientLinks, () => this.#warehouse),
       clock,
       random,
       compress: zstd.compress,
       commitKey: () => ambientKey(`write:${this.#table}`),
+      writtenBy,
       progress: ambientProgress(),
       breathe: () => new Promise(endOfTurn),
       memory: this.#memory,
     })
   }
-}
-
-/** The catalog object of a warehouse, by the links of whoever calls. */
-export function catalogOf(warehouse: () => string): CatalogClient {
-  const call = (method: string, args: unknown[]) =>
-    (ambientLinks().user('DotdoSystem', `catalog ${warehouse()}`) as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[
-      method
-    ]!(...args)
-  return new Proxy({} as CatalogClient, {
-    get: (_, method) =>
-      typeof method === 'string' && method !== 'then' ? async (...args: unknown[]) => await call(method, args) : undefined,
-  })
 }

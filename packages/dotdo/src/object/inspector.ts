@@ -6,6 +6,7 @@ import type {
   EventView,
   GrantView,
   ObjectDescription,
+  RunLineage,
   RunView,
   ScheduleView,
   StepView,
@@ -16,6 +17,7 @@ import { batchVersion } from '../events/batch.ts'
 import { assertOptions, type HandlerOptions } from '../events/handlers.ts'
 import { toRetryPolicy } from '../events/retry.ts'
 import type { ForkOptions } from '../journal/forks.ts'
+import type { Lineage } from '../journal/lineage-view.ts'
 import type { DeadLetterFilter } from '../events/shelf.ts'
 import type { ObjectHost } from './host.ts'
 import { requireAppNoun } from './nouns.ts'
@@ -91,6 +93,16 @@ export class Inspector extends RpcTarget {
   /** Forks a run that has ended: gives the id of the fork, which is stored by then. @throws as {@link RunHandle.fork} */
   forkRun(runId: string, options: ForkOptions = {}): string {
     return new RunHandle(this.#host, runId).fork(options).runId
+  }
+
+  /** What a run of this object and its steps called, read and wrote. @throws `RUN_UNKNOWN` */
+  lineageOf(runId: string): RunLineage {
+    return this.#host.journal.lineage(runId, this.#host.label)
+  }
+
+  /** The same with the runs of all objects that led to it. @throws `RUN_UNKNOWN` */
+  lineage(runId: string): Promise<Lineage> {
+    return new RunHandle(this.#host, runId).lineage()
   }
 
   /** Ends a run: what waits is aborted, later steps are refused, what can be undone is. @throws `RUN_UNKNOWN` */

@@ -12,7 +12,7 @@ import type { LinkServerPorts } from '../rpc/link-server.ts'
 import { MapMeter } from '../rpc/map-meter.ts'
 import type { Caller, CallName, Origin } from '../rpc/origin.ts'
 import { requireSecret } from '../rpc/tokens.ts'
-import { currentContext, detached, type CallContext } from './context.ts'
+import { currentContext, detached, noteIn, type CallContext } from './context.ts'
 
 /** The clock of the platform. It stands still while code runs and moves with I/O. */
 export const clock: Clock = { now: () => now() }
@@ -150,12 +150,18 @@ function callerIn(owner: string, host: CallingHost, context: CallContext): Calle
   const origin = { ...context.origin, depth: (context.origin?.depth ?? 0) + 1, caller: owner }
   const { execution } = context
   const since = execution?.stepStartedAt
-  if (since === undefined) return { context, origin }
+  const noted = (object: string, method: string, args: readonly unknown[]): void => {
+    if (!isOwnObject(object)) noteIn(context, { kind: 'call', target: object, what: method, input: args })
+  }
+  if (since === undefined) return { context, origin, noted }
   const once = (what: string): CallName | undefined =>
     // The framework's own objects have keys of their own, which hold for longer.
-    what.startsWith('DotdoSystem/') ? undefined : [shortKey(execution!.nextKey(`call:${what}`)), since, host.oldestOpenStep()]
-  return { context, origin, once }
+    isOwnObject(what) ? undefined : [shortKey(execution!.nextKey(`call:${what}`)), since, host.oldestOpenStep()]
+  return { context, origin, once, noted }
 }
+
+/** Whether a label is that of an object of the framework itself. */
+const isOwnObject = (label: string): boolean => label.startsWith('DotdoSystem/')
 
 /** A key that fits where keys are stored. */
 function shortKey(key: string): string {

@@ -2,9 +2,11 @@
 import { RpcTarget } from 'capnweb'
 import type { LiveEventBody, RunView, StepView } from '../base/views.ts'
 import type { ForkOptions } from '../journal/forks.ts'
+import type { Lineage } from '../journal/lineage-view.ts'
 import { methodUnknown } from '../rpc/reach.ts'
 import { currentContext } from './context.ts'
 import type { ObjectHost } from './host.ts'
+import { lineageOfRun } from './lineage-walk.ts'
 
 /** What {@link Runs.start} may be told. */
 export interface StartOptions {
@@ -88,6 +90,11 @@ export class RunHandle extends RpcTarget {
     return forkOf(this.#host, this.#runId, options)
   }
 
+  /** What it and its steps called, read and wrote, and the runs that led to it: as data, as a graph, as OpenLineage events. */
+  lineage(): Promise<Lineage> {
+    return lineageOfRun(this.#host.links, this.#host.journal.lineage(this.#runId, this.#host.label))
+  }
+
   /** Ends it: what waits is aborted, no later step begins, and what can be undone is. Gives where it stands then. */
   cancel(): RunView {
     this.#host.journal.cancel(this.#runId)
@@ -137,6 +144,7 @@ export function runsOf(host: ObjectHost): Runs {
         ...(given !== undefined && { key: given }),
         ...(tags && { tags }),
       })
+      execution?.note({ kind: 'run', target: method, input: args })
       host.launchSoon(run.runId)
       return new RunHandle(host, run.runId)
     },

@@ -7,6 +7,7 @@ import type { SourcePorts } from '../sources/ports.ts'
 import { ambientProgress } from './ambient.ts'
 import { appOptions } from './app.ts'
 import { bucketBindings, bucketNamed } from './buckets.ts'
+import { currentContext, noteIn } from './context.ts'
 import { revealHeaders } from './secret-headers.ts'
 
 /**
@@ -19,6 +20,7 @@ import { revealHeaders } from './secret-headers.ts'
  * @throws when the rows are asked for: `SOURCE_UNKNOWN`, `BUCKET_UNKNOWN`, `SOURCE_NOT_FOUND`, `SOURCE_MALFORMED`, `SOURCE_UNAVAILABLE` (retryable), …
  */
 export function extract<Row = AnyRow>(source: string, options: ExtractOptions = {}): Extraction<Row> {
+  noteRead(source)
   return createExtract({ ...sourcePorts(), onProgress: ambientProgress() })<Row>(source, options)
 }
 
@@ -35,13 +37,15 @@ function sourcePorts(): SourcePorts {
   }
 }
 
-/** Makes `fetch('s3://…')` work as it does for `https:`. Everything else goes to the platform's own `fetch`, untouched. */
+/** Makes `fetch('s3://…')` work as it does for `https:`. Everything else goes to the platform's own `fetch` as it is; a run's lineage has where it went. */
 export function patchFetch(): void {
   globalThis.fetch = (async (input: RequestInfo | URL, init?: RequestInit) => {
     const address = typeof input === 'string' ? input : input instanceof URL ? input.href : input.url
-    if (!isBucketAddress(address)) return platformFetch(input, revealHeaders(input, init))
     const request = input instanceof Request ? input : undefined
     const method = init?.method ?? request?.method
+    if (isRead(method)) noteRead(address)
+    else noteIn(currentContext(), { kind: 'http', target: placeOf(address), what: method!.toUpperCase(), input: textOf(init?.body) })
+    if (!isBucketAddress(address)) return platformFetch(input, revealHeaders(input, init))
     const signal = init?.signal ?? request?.signal
     const { status, headers, body } = await createSchemeFetch(sourcePorts())(address, {
       ...(method !== undefined && { method }),
@@ -49,4 +53,22 @@ export function patchFetch(): void {
     })
     return new Response(body as BodyInit | null, { status, headers })
   }) as typeof fetch
+}
+
+const isRead = (method: string | undefined): boolean => method === undefined || /^(?:get|head|options)$/i.test(method)
+
+function noteRead(address: string): void {
+  noteIn(currentContext(), { kind: 'read', target: placeOf(address) })
+}
+
+/** An address without what may be secret in it: its user and its query. */
+function placeOf(address: string): string {
+  return String(address)
+    .replace(/[?#].*$/s, '')
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, '$1')
+}
+
+/** A body to be looked at, where it is a text. */
+function textOf(body: unknown): unknown {
+  return typeof body === 'string' ? body : undefined
 }

@@ -1,4 +1,5 @@
 /** What a graph would send: which messages, to whom, with what in them, and what goes from one object to another. */
+import { drawFlowchart, type FlowNode } from '../base/flowchart.ts'
 import { isGraphRef, type GraphData, type GraphNode, type GraphPlace } from './graph-data.ts'
 import { objectLabel } from './origin.ts'
 import { estimateBytes } from './stats.ts'
@@ -102,16 +103,15 @@ export function printPlan({ messages, handOffs, trips }: GraphPlan): string {
   return lines.join('\n')
 }
 
-/** A plan as a drawing in Mermaid's language: https://mermaid.js.org/syntax/flowchart.html */
+/** A plan as a drawing in Mermaid's language. */
 export function drawPlan({ messages, handOffs }: GraphPlan): string {
-  const ids = new Map(messages.map(({ object }, i) => [object, `o${i}`]))
-  const lines = ['flowchart LR', '  caller(("caller"))']
-  for (const { object, calls } of messages) {
-    lines.push(`  ${ids.get(object)}["${quoted(object)}"]`, `  caller -- "${quoted(count(calls.length, 'call'))}" --> ${ids.get(object)}`)
-  }
-  for (const { from, to, result } of handOffs)
-    lines.push(`  ${ids.get(from)} == "${quoted(result.slice(from.length + 1, from.length + 41))}" ==> ${ids.get(to)}`)
-  return lines.join('\n')
+  const nodes: FlowNode[] = [
+    { id: 'caller', label: 'caller', shape: 'circle' },
+    ...messages.map(({ object }) => ({ id: object, label: object })),
+  ]
+  const calls = messages.map(({ object, calls }) => ({ from: 'caller', to: object, label: count(calls.length, 'call') }))
+  const given = handOffs.map(({ from, to, result }) => ({ from, to, label: result.slice(from.length + 1, from.length + 41), heavy: true }))
+  return drawFlowchart(nodes, [...calls, ...given])
 }
 
 function placed(on: GraphPlace, home: Map<number, { object: string; text: string; halfTrips: number }>) {
@@ -149,4 +149,3 @@ function printed(value: unknown, home: Map<number, { text: string }>): string {
 }
 
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
-const quoted = (text: string): string => text.replaceAll('"', "'")

@@ -148,13 +148,18 @@ export class Link implements Start {
    */
   record(path: string[], args: unknown[] | undefined, caller?: Caller): Answer {
     const [method] = path
-    const name = path.length === 1 && args && !method!.startsWith(frameworkPrefix) && this.at ? this.#nameOf(method!) : undefined
+    const isCall = args && !method!.startsWith(frameworkPrefix) && this.at && !isMapping()
+    const name = isCall ? this.#nameOf(this.at!, path, args) : undefined
     return name ? this.#record([onceMethod], [...name, method, args], caller) : this.#record(path, args, caller)
   }
 
   /** What a call that a step makes is known by, at every attempt of the step. One of a mapper is made for each element, and has no name. */
-  #nameOf(method: string): CallName | undefined {
-    return isMapping() ? undefined : this.#ports.caller().once?.(`${objectLabel(this.at!)}.${method}`)
+  #nameOf(at: ObjectName, path: readonly string[], args: readonly unknown[]): CallName | undefined {
+    const { noted, once } = this.#ports.caller()
+    if (!noted && !once) return undefined
+    const label = objectLabel(at)
+    noted?.(label, path.join('.'), args)
+    return path.length === 1 ? once?.(`${label}.${path[0]}`) : undefined
   }
 
   #record(path: string[], args: unknown[] | undefined, caller?: Caller): Answer {

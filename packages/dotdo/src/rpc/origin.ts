@@ -26,6 +26,8 @@ export interface Caller {
    * made by `dotdo:once`, which takes the name before the method and its arguments; see `step-calls.ts`. `undefined` for what has keys of its own.
    */
   readonly once?: (what: string) => CallName | undefined
+  /** Is told of each call of an object's own method that the code makes, with its arguments as they are: to look at now, not to keep. */
+  readonly noted?: (object: string, method: string, args: readonly unknown[]) => void
 }
 
 /** The key of a call of a step, when the step was first begun, and the first instant whose calls may still be repeated by this caller. */

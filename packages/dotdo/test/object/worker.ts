@@ -6,6 +6,7 @@ export { Keeper, Shelf } from './authority-app.ts'
 export { Almanac } from './schedules-app.ts'
 export { Bills, Shop } from './events-app.ts'
 export { DotdoEntrypoint, DotdoSystem } from '../../src/index.ts'
+export { Depot, Etl } from './forks-app.ts'
 export { Orders } from './runs-app.ts'
 export { Streamer } from './streamer.ts'
 

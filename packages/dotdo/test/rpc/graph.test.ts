@@ -223,7 +223,7 @@ describe('a graph explains', () => {
       trips: 1.5,
     })
     expect(plan.text.split('\n')[0]).toBe('2 messages, 1 hand-off, 1.5 trips')
-    expect(plan.drawing).toMatch(/^flowchart LR\n[^]*o0 == ".*" ==> o1$/)
+    expect(plan.drawing).toMatch(/^flowchart LR\n[^]*n1 == ".*" ==> n2$/)
     expect(log).toEqual([])
   })
 
