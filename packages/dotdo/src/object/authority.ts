@@ -125,7 +125,7 @@ export function restoreBy(
  */
 export function checked(token: unknown, isOurs: (noun: string) => boolean): CapabilityClaims {
   const said = readCapability(token)
-  const claims = isOurs(said.noun) ? verifyCapability(token, macOf(env)) : said
+  const claims = isOurs(said.noun) ? verifyCapability(token, macOf(env, `${said.noun}/${said.name}`)) : said
   if (claims.expiresAt !== undefined && claims.expiresAt <= clock.now()) throw expired(claims.expiresAt)
   return claims
 }
@@ -146,7 +146,7 @@ export async function revoke(grant: string | GrantView): Promise<boolean> {
 /** Like {@link checked}, but for what has expired: to revoke that is no mistake. */
 function checkedForRevoke(token: string): CapabilityClaims {
   const said = readCapability(token)
-  return isOwnNoun(said.noun) ? verifyCapability(token, macOf(env)) : said
+  return isOwnNoun(said.noun) ? verifyCapability(token, macOf(env, `${said.noun}/${said.name}`)) : said
 }
 
 /**

@@ -32,7 +32,7 @@ export class Issuer {
       clock,
       random,
       sha256,
-      mac: macOf(host.env),
+      mac: macOf(host.env, host.label),
       keepOverMs: appRetention().capabilities,
       issuer: { noun: host.noun, name: host.name, ...(jurisdiction !== undefined && { jurisdiction }) },
     })

@@ -62,11 +62,14 @@ export const zstd = {
 /** SHA-256 of a text, in hexadecimal; at once, unlike that of Web Crypto. */
 export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
-/** HMAC-SHA-256 of texts by the secret of a Worker; at once. @throws `SECRET_MISSING` when it is asked for one */
+/**
+ * HMAC-SHA-256 of texts by the secret of a Worker; at once.
+ * @param object whose capabilities it signs, as `Noun/name`, for whoever asks from another Worker @throws `SECRET_MISSING` when it is asked for one
+ */
 export const macOf =
-  (env: unknown): Mac =>
+  (env: unknown, object?: string): Mac =>
   (text) =>
-    createHmac('sha256', requireSecret((env as { DOTDO_SECRET?: string }).DOTDO_SECRET))
+    createHmac('sha256', requireSecret((env as { DOTDO_SECRET?: string }).DOTDO_SECRET, object))
       .update(text)
       .digest()
 

@@ -4,7 +4,7 @@
  */
 import { DotdoError } from '../base/errors.ts'
 import { toMs } from '../base/durations.ts'
-import { invalid, matchesAll, patternBudget, readPatterns, type Pattern } from './patterns.ts'
+import { invalid, firstMismatch, patternBudget, readPatterns, type Pattern } from './patterns.ts'
 import { overLimit } from './limits.ts'
 import { isPublicName } from './reach.ts'
 import { estimateBytes } from './stats.ts'
@@ -153,7 +153,9 @@ export function guardOf(caveats: ReadCaveats, now: () => number, uses?: UseCount
         if (bytes > argumentBytes) throw overLimit('argumentBytes', bytes, argumentBytes)
       }
       if (callsAtOnce !== undefined && underWay >= callsAtOnce) throw overLimit('callsAtOnce', underWay + 1, callsAtOnce)
-      if (args && where && Object.hasOwn(where, name) && !matchesAll(where[name]!, args)) throw argumentsDenied(name)
+      if (!args || !where || !Object.hasOwn(where, name)) return
+      const argument = firstMismatch(where[name]!, args)
+      if (argument >= 0) throw argumentDenied(name, argument)
     },
     ...(callsAtOnce !== undefined && {
       enter() {
@@ -182,12 +184,12 @@ function denied(method: string, only: readonly string[] | undefined): DotdoError
   )
 }
 
-/** The arguments are not repeated, and neither are the patterns: both may be somebody's secret. */
-function argumentsDenied(method: string): DotdoError {
+/** The argument is not repeated, and neither is its pattern: both may be somebody's secret. @param argument its place, counted from 0 */
+function argumentDenied(method: string, argument: number): DotdoError {
   return new DotdoError(
     'CAPABILITY_DENIED',
-    `This capability does not call ${JSON.stringify(method)} with these arguments. Ask whoever handed it out which ones it takes.`,
-    { data: { method, caveat: 'where' } },
+    `This capability does not call ${JSON.stringify(method)} with this as argument ${argument + 1}. Ask whoever handed it out what it takes there.`,
+    { data: { method, caveat: 'where', argument } },
   )
 }
 

@@ -53,11 +53,14 @@ export const maxPatternText = 4_096
 /** Values that one match looks at, at most; arguments beyond that are refused. */
 export const maxMatchSteps = 100_000
 
-/** Whether each argument is what its pattern says. An argument beyond the patterns is refused; one that is absent is `undefined`. */
-export function matchesAll(patterns: readonly Pattern[], args: readonly unknown[]): boolean {
-  if (args.length > patterns.length) return false
+/**
+ * The place of the first argument that is not what its pattern says, counted from 0; -1 where all are. An argument beyond the patterns is none of them;
+ * one that is absent is `undefined`.
+ */
+export function firstMismatch(patterns: readonly Pattern[], args: readonly unknown[]): number {
   const budget = { left: maxMatchSteps }
-  return patterns.every((pattern, index) => matches(pattern, args[index], budget))
+  const first = patterns.findIndex((pattern, index) => !matches(pattern, args[index], budget))
+  return first < 0 && args.length > patterns.length ? patterns.length : first
 }
 
 interface Budget {

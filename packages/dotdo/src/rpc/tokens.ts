@@ -62,12 +62,20 @@ function invalid(reason: string): DotdoError {
   )
 }
 
-/** The secret, where the app has one. @throws `SECRET_MISSING` */
-export function requireSecret(secret: string | undefined): string {
+/**
+ * The secret, where the app has one.
+ * @param object whose capabilities are signed with it, as `Noun/name`: each Worker has a secret of its own, and it may be another's that is missing
+ * @throws `SECRET_MISSING`
+ */
+export function requireSecret(secret: string | undefined, object?: string): string {
   if (typeof secret !== 'string' || secret.length < 16) {
+    const set = 'Set DOTDO_SECRET there (16 characters or more: wrangler secret put DOTDO_SECRET)'
     throw new DotdoError(
       'SECRET_MISSING',
-      'This app has no secret to check tokens with. Set DOTDO_SECRET (16 characters or more: wrangler secret put DOTDO_SECRET), or give serve() an authenticate function.',
+      object === undefined
+        ? `This Worker has no secret to sign and check tokens with. ${set}, or give serve() an authenticate function.`
+        : `The Worker that has ${object} has no secret to sign and check its capabilities with. ${set}: other Workers' secrets are their own.`,
+      { data: object === undefined ? {} : { object } },
     )
   }
   return secret

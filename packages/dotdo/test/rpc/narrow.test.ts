@@ -41,7 +41,8 @@ describe('a narrowed capability over a link', () => {
     })
     await expect(Promise.resolve(root.read(6))).rejects.toMatchObject({
       code: 'CAPABILITY_DENIED',
-      data: { method: 'read', caveat: 'where' },
+      data: { method: 'read', caveat: 'where', argument: 0 },
+      message: expect.stringContaining('as argument 1') as string,
     })
     await expect(Promise.resolve(root.read(6))).rejects.not.toThrow(/6/)
   })

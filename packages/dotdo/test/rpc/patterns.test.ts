@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
-  matchesAll,
+  firstMismatch,
   maxMatchSteps,
   maxPatternDepth,
   maxPatternNodes,
@@ -11,7 +11,7 @@ import {
   type PatternRules,
 } from '../../src/rpc/patterns.ts'
 
-const matches = (pattern: Pattern, value: unknown) => matchesAll([pattern], [value])
+const matches = (pattern: Pattern, value: unknown) => firstMismatch([pattern], [value]) < 0
 const read = (patterns: unknown) => readPatterns(patterns, 'where.run', patternBudget())
 
 describe('an argument is what its pattern says', () => {
@@ -50,12 +50,14 @@ describe('an argument is what its pattern says', () => {
   })
 
   test('one pattern for each: an argument more is refused, one less is undefined', () => {
-    expect(matchesAll([1, 2], [1, 2])).toBe(true)
-    expect(matchesAll([1, 2], [1, 2, 3])).toBe(false)
-    expect(matchesAll([1, 2], [1])).toBe(false)
-    expect(matchesAll([1, { optional: true, in: [2] }], [1])).toBe(true)
-    expect(matchesAll([], [])).toBe(true)
-    expect(matchesAll([], [undefined])).toBe(false)
+    expect(firstMismatch([1, 2], [1, 2])).toBe(-1)
+    expect(firstMismatch([1, 2], [1, 2, 3])).toBe(2)
+    expect(firstMismatch([1, 2], [1])).toBe(1)
+    expect(firstMismatch([1, { optional: true, in: [2] }], [1])).toBe(-1)
+    expect(firstMismatch([], [])).toBe(-1)
+    expect(firstMismatch([], [undefined])).toBe(0)
+    // The first that is wrong is told, also where there are too many.
+    expect(firstMismatch([1, 2], [1, 3, 4])).toBe(1)
   })
 
   test('runs no code of the caller, and takes what is no plain data for nothing that it knows', () => {

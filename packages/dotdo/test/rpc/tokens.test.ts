@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { signToken, verifyToken, type Claims } from '../../src/rpc/tokens.ts'
+import { requireSecret, signToken, verifyToken, type Claims } from '../../src/rpc/tokens.ts'
 
 const secret = 'a secret of thirty-two characters'
 const now = Date.UTC(2026, 0, 1)
@@ -82,6 +82,10 @@ describe('a token', () => {
       message: expect.stringContaining('DOTDO_SECRET'),
     })
     await expect(verifyToken('dotdo1.e30.AAAA', 'session', bad, now)).rejects.toMatchObject({ code: 'SECRET_MISSING' })
+    // A capability's may be missing in another Worker than the one that reads of it.
+    expect(() => requireSecret(bad, 'Stage/a')).toThrow(
+      expect.objectContaining({ data: { object: 'Stage/a' }, message: expect.stringContaining('The Worker that has Stage/a') as string }),
+    )
   })
 
   test('that says no end, or is to be used once and has no id, is refused', async () => {
