@@ -31,6 +31,8 @@ export interface SessionLimits {
 
 /** The limits of a link between objects: those of its sessions, and how long they are kept. */
 export interface LinkLimits extends SessionLimits {
+  /** Sessions of all callers that one object keeps at once. At the bound those end first to which nothing refers; then no other is opened. */
+  sessionsPerObject: number
   /** How long a session that is retained (a capability in a result, a callback, an intermediate promise) lives without traffic. */
   idleMs: number
   /** How long a session to which nothing refers is kept all the same: a message of its caller may be on its way. */
@@ -99,6 +101,7 @@ export const defaultLinkLimits: LinkLimits = {
   mapInstructions: 1_000,
   mapNesting: 3,
   graphMs: hour,
+  sessionsPerObject: 10_000,
   idleMs: 20_000,
   graceMs: 1_000,
   pollMs: 10_000,
@@ -171,6 +174,8 @@ function advice(limit: string): string {
   if (limit.startsWith('chain')) return `Await a result in between, ${raise}`
   if (limit.startsWith('callDepth')) return `Objects call each other in a circle, or need a shorter way, ${raise}`
   if (limit === 'comebackEndMs') return `Sessions from its network were cut off: mend what they sent, and connect again later, ${raise}`
+  if (limit === 'sessionsPerObject')
+    return `Its callers hold too many of its capabilities at once: dispose of what is no longer used, and call again later, ${raise}`
   if (limit === 'graphMs') return `The method still runs; let it answer at once and tell of its end by an event, ${raise}`
   if (/exports|calls|Waiting/.test(limit)) return `Dispose of what is no longer used and await answers before sending more, ${raise}`
   return `Split the work into more turns or smaller calls, ${raise}`

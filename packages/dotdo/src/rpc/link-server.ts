@@ -8,6 +8,7 @@
  * 4. Calls take effect in the order in which they arrive, with and without a session.
  * 5. A session to which nothing can refer is dropped when its caller says so, or after a moment of grace, because a message of the caller may
  *    be on its way; one that is retained is dropped when idle.
+ * 6. There are never more than `sessionsPerObject`.
  */
 import { DotdoError, type ErrorRecord } from '../base/errors.ts'
 import { isThenable } from '../base/thenable.ts'
@@ -184,9 +185,21 @@ export class LinkServer {
   }
 
   #open(id: string, sent: Origin | undefined, main: (conversation: Conversation) => object): ServerSession {
+    if (this.#sessions.size >= this.#limits.sessionsPerObject) this.#makeRoom(sent)
     const session = new ServerSession(main, receivedOrigin(sent), this.#ports, this.#limits, (order) => this.#gates.expect(order))
     this.#sessions.set(id, session)
     return session
+  }
+
+  /** Ends the oldest session that nothing refers to. Only some are looked at: whoever opens many must not have each new one look at them all. */
+  #makeRoom(sent: Origin | undefined): void {
+    let looked = 0
+    for (const [id, session] of this.#sessions) {
+      if (!session.isRetained) return this.#drop(id)
+      if (++looked === mostLooked) break
+    }
+    const { sessionsPerObject } = this.#limits
+    throw overLimit('sessionsPerObject', this.#sessions.size + 1, sessionsPerObject, receivedOrigin(sent).caller)
   }
 
   async #exchange(session: ServerSession, message: LinkMessage, mayWait = true, sparesTold = false): Promise<LinkReply> {
@@ -278,6 +291,9 @@ export class LinkServer {
     })
   }
 }
+
+/** Sessions that are looked at where room for another is needed. */
+const mostLooked = 100
 
 const never = new Promise<never>(() => {})
 const done = Promise.resolve()

@@ -241,6 +241,42 @@ describe('ends of sessions', () => {
     await expect(Promise.resolve(stage.run([1]))).rejects.toMatchObject({ code: 'LINK_LOST', retryable: true })
   })
 
+  test('an object keeps so many sessions: no other is opened while each of them is held', async () => {
+    const { root, server } = open({ limits: { sessionsPerObject: 2, graceMs: 5 } })
+    const [first, second] = [await root().getStage(1), await root().getStage(2)]
+    await expect(Promise.resolve(root().getStage(3).name)).rejects.toMatchObject({
+      code: 'LINK_LIMIT',
+      retryable: false,
+      data: { limit: 'sessionsPerObject', value: 3, bound: 2 },
+    })
+    // What needs no session goes on, and so do those that are there.
+    expect([await root().echo(1), await first.name, await second.name]).toEqual([1, 'stage 1', 'stage 2'])
+    expect(server.openSessions).toBe(2)
+    first[Symbol.dispose]()
+    for (let i = 0; i < 1000 && server.openSessions > 1; i++) await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(await root().getStage(3).name).toBe('stage 3')
+    second[Symbol.dispose]()
+  })
+
+  test('sessions to which nothing refers make room for others at once, however many there are', async () => {
+    const { server } = open({ limits: { sessionsPerObject: 2, graceMs: 60_000 } })
+    const send = (session: string) =>
+      server.accept({
+        version: linkVersion,
+        session,
+        seq: 0,
+        frames: [
+          ['push', ['pipeline', 0, ['echo'], [1]]],
+          ['pull', 1],
+          ['release', 1, 1],
+        ],
+      })
+    for (let i = 0; i < 5; i++) await send(`s${i}`)
+    expect(server.openSessions).toBe(2)
+    for (let i = 3; i < 5; i++) await server.accept({ version: linkVersion, session: 'end', seq: 0, frames: [], ended: ['end', `s${i}`] })
+    expect(server.openSessions).toBe(0)
+  })
+
   test('a lost call rejects with what it means', async () => {
     const { root } = open({ carry: () => Promise.reject(new Error('Network connection lost.')) })
     await expect(Promise.resolve(root().echo(1))).rejects.toMatchObject({ code: 'OBJECT_UNREACHABLE', retryable: true })
