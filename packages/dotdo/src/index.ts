@@ -60,6 +60,7 @@ export type {
   ValuePreview,
 } from './base/views.ts'
 export type { Duration } from './base/durations.ts'
+export type { Budget, Price, RunPrice } from './base/price.ts'
 export type { ForkOptions } from './journal/forks.ts'
 export { NonRetryableError } from './journal/step-options.ts'
 export type { Checkpoint, ConcurrencyLimit, RateLimit, RetryOptions, StepContext, StepOptions } from './journal/step-options.ts'

@@ -3,6 +3,7 @@
  * (journal, schedule, events) produce these; the client and the console read them.
  */
 import type { ErrorRecord } from './errors.ts'
+import type { Budget, Spent } from './price.ts'
 
 /** Where a run stands. `held`: its policy keeps it from going on with other code than it began with; the error says what it waits for. */
 export type RunStatus = 'running' | 'done' | 'failed' | 'cancelled' | 'held'
@@ -69,6 +70,8 @@ export interface StepView {
   undo?: 'ready' | 'undone'
   /** It was not done in this run: its result is that of the run that this one was forked from. */
   taken?: true
+  /** What it has used, over all attempts; absent where that is nothing that is counted. */
+  price?: Spent
 }
 
 /** One run: what started it, where it stands, and what came of it. Instants are epoch milliseconds. */
@@ -95,6 +98,10 @@ export interface RunView {
   parent?: { runId: string; stepId: string }
   /** The run whose results it began with, and the first step that it did itself; without one it did all of them. */
   forkedFrom?: { runId: string; stepId?: string }
+  /** The most that it may use. */
+  budget?: Budget
+  /** What it has used so far, its steps included; absent where that is nothing that is counted, and in lists. */
+  price?: Spent
   /** In order of their first start. Absent in lists. */
   steps?: StepView[]
 }

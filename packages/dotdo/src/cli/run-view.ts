@@ -1,6 +1,7 @@
 /** Runs as people read them: one in a list, and one with its steps as a tree. Pure. */
 import { formatMs } from '../base/durations.ts'
 import type { ErrorRecord } from '../base/errors.ts'
+import { priceNames, type Price, type Spent } from '../base/price.ts'
 import type { AttemptView, RunTarget, RunView, StepView, ValuePreview } from '../base/views.ts'
 import type { Color } from './paint.ts'
 import type { Cell, Look } from './table.ts'
@@ -137,6 +138,7 @@ export function runTree({ object, run }: RunOf, now: number, look: Look): string
     }
   }
   if (run.error) lines.push(...wrapped(errorInWords(run.error), '', 'red', look))
+  if (run.price) lines.push(...wrapped(`used ${priceText(run.price)}`, '', 'dim', look))
   if (run.result) lines.push(...wrapped(`result ${previewText(run.result)}`, '', undefined, look))
   return lines
 }
@@ -186,6 +188,26 @@ export function stepFacts({ attempt, progress, result, status, kind, waitsFor, u
     status === 'running' && progress?.at !== undefined ? plain(progress.at) : '',
     rows === undefined && result && result.text !== 'undefined' ? previewText(result) : '',
   ].filter(Boolean)
+}
+
+const pricedWords: Readonly<Record<keyof Price, string>> = {
+  requests: 'requests',
+  calls: 'calls',
+  messages: 'messages',
+  bytes: '',
+  rowsRead: 'rows read',
+  rowsWritten: 'rows written',
+  r2: 'bucket operations',
+}
+
+/** What was used, in words: `3 requests, 2 calls, 1 messages, 1.2 kB, 20 rows read`. */
+export function priceText(spent: Spent): string {
+  return priceNames
+    .flatMap((name) => {
+      const value = spent[name]
+      return value === undefined ? [] : [name === 'bytes' ? bytes(value) : `${count(value)} ${pricedWords[name]}`]
+    })
+    .join(', ')
 }
 
 /** A value that was cut where it was stored says how large it is. */

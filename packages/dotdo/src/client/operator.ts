@@ -1,4 +1,5 @@
 /** The operator's view of an app, as a client holds it. */
+import type { Budget, RunPrice } from '../base/price.ts'
 import type {
   AppDescription,
   BackfillView,
@@ -64,7 +65,8 @@ export interface InspectorStub {
   run(runId: string): Pending<RunView>
   steps(runId: string, options?: { from?: number; limit?: number }): Pending<StepView[]>
   cancelRun(runId: string): Pending<void>
-  retryRun(runId: string): Pending<void>
+  retryRun(runId: string, options?: { budget?: Budget }): Pending<void>
+  price(runId: string): Pending<RunPrice>
   acceptRun(runId: string): Pending<void>
   /** Where a run comes from, and what its steps called, read and wrote. */
   lineage(runId: string): Pending<LineageView>

@@ -3,6 +3,7 @@ import type { Notes } from './lineage.ts'
 import type { RunRow } from './runs.ts'
 import type { StepPlan } from './step-options.ts'
 import type { StepPromise } from './step-promise.ts'
+import type { Meter } from './meter.ts'
 import type { Step } from './steps.ts'
 
 /** What a use of a step id needs to know of the scope it was made in. */
@@ -75,6 +76,10 @@ export class ActiveRun {
   notes: Notes | undefined
   /** When the progress of a step was told last. */
   readonly toldAt = new Map<string, number>()
+  /** What it uses. */
+  readonly meter: Meter
+  /** Stops the timer of its budget. */
+  readonly timer = new AbortController()
   /** How to undo the steps that are done, by id, as the code of this execution says. */
   readonly undos = new Map<string, StepPlan>()
   /** Is told when one more of them is known. */
@@ -103,7 +108,8 @@ export class ActiveRun {
   readonly #failures: { promise: StepPromise<unknown>; thrown: unknown }[] = []
 
   /** @param attempt the number of this execution */
-  constructor(row: RunRow, fresh: boolean, attempt: number, nextOrdinal: number) {
+  constructor(row: RunRow, fresh: boolean, attempt: number, nextOrdinal: number, meter: Meter) {
+    this.meter = meter
     this.seq = row.seq
     this.runId = row.run_id
     this.fresh = fresh

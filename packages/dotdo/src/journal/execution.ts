@@ -1,4 +1,5 @@
 import type { Duration } from '../base/durations.ts'
+import type { Spent } from '../base/price.ts'
 import type { Progress, RunTarget } from '../base/views.ts'
 import type { LineageNote } from './lineage.ts'
 import type { MapOptions } from './map-items.ts'
@@ -90,6 +91,12 @@ export interface Execution {
 
   /** Merges into the progress of a step that is under way: told live, throttled, and kept in the step's row when it ends. */
   progress(stepId: string, progress: Progress): void
+
+  /**
+   * Adds to what this scope has used. What comes when the attempt or the run is over is the run's, or is not counted.
+   * @returns `BUDGET_EXCEEDED` when it is the first that passes the run's budget: the run ends with it, and whatever costs more is not to be done
+   */
+  spend(spent: Spent): Error | undefined
 }
 
 /** The execution of a call from outside that became a run when its first step began. */

@@ -1,12 +1,14 @@
 import { codeOf } from '../base/errors.ts'
+import { addSpent, type Spent } from '../base/price.ts'
 import { ActiveRun } from './active-run.ts'
 import type { AdoptedExecution } from './execution.ts'
 import { rebuiltError, runCrashed, runEnded, runFailedElsewhere, runHeld, runNotResumable, storableError, undoFailed } from './failures.ts'
 import type { LineageTable } from './lineage.ts'
+import { budgetExceeded, Meter } from './meter.ts'
 import type { JournalLimits, JournalPorts } from './ports.ts'
 import { RestRunner, type Children } from './rest-runner.ts'
 import { Rests } from './rests.ts'
-import { endingOf, readTarget, type Ending, type RunRow, type RunTable } from './runs.ts'
+import { budgetOf, endingOf, ownPrice, readTarget, type Ending, type RunRow, type RunTable } from './runs.ts'
 import { Scope } from './scope.ts'
 import type { SignalTable } from './signals.ts'
 import { StepRunner } from './step-runner.ts'
@@ -139,12 +141,46 @@ export class Executions {
   }
 
   #activate(row: RunRow, fresh: boolean): ActiveRun {
-    const run = new ActiveRun(row, fresh, fresh ? 1 : row.attempt + 1, fresh ? 0 : this.#steps.count(row.seq))
+    const run = new ActiveRun(row, fresh, fresh ? 1 : row.attempt + 1, fresh ? 0 : this.#steps.count(row.seq), this.#meterOf(row, fresh))
     run.undoing = row.status === 'undoing'
     if (run.isFork) run.follows = this.#rootOf(row)
     this.#active.set(row.run_id, run)
     this.#answer(row.run_id, run.outcome)
+    this.#boundTime(run, row)
     return run
+  }
+
+  #meterOf(row: RunRow, fresh: boolean): Meter {
+    const budget = budgetOf(row)
+    const earlier: Spent = {}
+    if (budget && !fresh) for (const { spent } of this.#steps.prices(row.seq)) addSpent(earlier, spent)
+    return new Meter(budget, ownPrice(row), earlier)
+  }
+
+  /** Ends a run when its budget of time is used up, whatever it waits for. */
+  #boundTime(run: ActiveRun, row: RunRow): void {
+    const limit = budgetOf(row)?.wallMs
+    if (limit === undefined || run.undoing) return
+    const left = Math.max(0, row.started_at + limit - this.#ports.clock.now())
+    this.#ports.sleep(left, run.timer.signal).then(
+      () => {
+        const value = this.#ports.clock.now() - row.started_at
+        const [step] = run.steps.keys()
+        if (!run.undoing) run.cancellation.abort(budgetExceeded(run.runId, step, { name: 'wallMs', limit, value }))
+      },
+      // The run has come to rest before.
+      () => undefined,
+    )
+  }
+
+  /** Writes what was used and has no row yet. */
+  #writePrices(run: ActiveRun): void {
+    if (run.broken || run.letGo) return
+    run.write(() => {
+      if (run.meter.dirty) this.#runs.putPrice(run.seq, run.meter.own)
+      run.meter.dirty = false
+      for (const step of run.steps.values()) if (step.price) this.#steps.putPrice(step)
+    })
   }
 
   /** The first of the runs that a fork goes back to. */
@@ -159,6 +195,7 @@ export class Executions {
   }
 
   #letGo(run: ActiveRun): void {
+    run.timer.abort()
     this.#active.delete(run.runId)
     this.#followers.set(run.runId, [...(this.#followers.get(run.runId) ?? []), run.resolve])
   }
@@ -217,6 +254,8 @@ export class Executions {
     } catch (thrown) {
       run.resolve(Promise.reject(await this.#failed(run, thrown, outcome)))
     } finally {
+      run.timer.abort()
+      this.#writePrices(run)
       this.rests.ended(run)
       if (this.#active.get(run.runId) === run) this.#active.delete(run.runId)
       if (run.parent && !run.broken) this.#hooks.childEnded(run.parent)

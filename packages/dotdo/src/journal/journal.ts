@@ -1,6 +1,7 @@
 import { codeOf, DotdoError } from '../base/errors.ts'
 import { newId } from '../base/ids.ts'
 import { migrate } from '../base/migrations.ts'
+import { addSpent, readBudget, wholePrice, type Budget, type RunPrice, type Spent } from '../base/price.ts'
 import type { RunLineage, RunStatus, RunTarget, RunView, StepView } from '../base/views.ts'
 import type { AdoptedExecution } from './execution.ts'
 import { Executions } from './executions.ts'
@@ -11,7 +12,18 @@ import { LineageTable } from './lineage.ts'
 import { defaultLimits, type JournalLimits, type JournalPorts } from './ports.ts'
 import { Pruner } from './pruner.ts'
 import { matchOf } from './rest-runner.ts'
-import { errorOf, readTarget, RunTable, statusOf, toRunRecord, type NewRun, type RunRecord, type RunRow } from './runs.ts'
+import {
+  errorOf,
+  readTarget,
+  budgetOf,
+  ownPrice,
+  RunTable,
+  statusOf,
+  toRunRecord,
+  type NewRun,
+  type RunRecord,
+  type RunRow,
+} from './runs.ts'
 import { matches, SignalTable, type ReceivedEvent } from './signals.ts'
 import { StepTable } from './steps.ts'
 import { journalMigrations } from './tables.ts'
@@ -45,6 +57,8 @@ export interface RunStart {
   args: unknown[]
   /** Words to find it by, at most 20 of 1 to 128 characters. */
   tags?: readonly string[]
+  /** The most that it may use. */
+  budget?: Budget
 }
 
 /**
@@ -99,16 +113,17 @@ export class Journal {
    * Writes the row of a run, synchronously and within the caller's transaction if there is one; nothing executes. Idempotent by id and
    * by key: a later start returns the first run, whatever its state, and its own target and arguments are not used.
    *
-   * @throws `NOT_STORABLE`, `RESULT_TOO_LARGE` for the arguments, `INVALID_RUN_ID`, `INVALID_RUN_TAGS`
+   * @throws `NOT_STORABLE`, `RESULT_TOO_LARGE` for the arguments, `INVALID_RUN_ID`, `INVALID_RUN_TAGS`, `INVALID_BUDGET`
    */
-  start({ runId, key, target, args, tags }: RunStart): RunRecord {
+  start({ runId, key, target, args, tags, budget }: RunStart): RunRecord {
+    const bound = budget && readBudget(budget)
     checkId(runId, 'run id')
     checkId(key, 'key')
     checkTags(tags)
     const known = (runId !== undefined && this.#runs.find(runId)) || (key !== undefined && this.#runs.findByKey(key))
     if (known) return toRunRecord(known)
     const id = runId ?? newId('run', this.#ports.clock, this.#ports.random)
-    const row = this.#insert(this.#newRun({ runId: id, key, target, tags }), args)
+    const row = this.#insert(this.#newRun({ runId: id, key, target, tags, budget: bound }), args)
     this.#unlaunched.add(id)
     return toRunRecord(row)
   }
@@ -176,9 +191,15 @@ export class Journal {
     return this.launch(runId)
   }
 
-  /** The first half of {@link retry}: the run is due, and nothing executes yet. @throws `RUN_UNKNOWN` */
-  reopen(runId: string): RunRecord {
+  /**
+   * The first half of {@link retry}: the run is due, and nothing executes yet.
+   * @param budget the most that it may use from its beginning on, in the place of what it was given before
+   * @throws `RUN_UNKNOWN`, `INVALID_BUDGET`
+   */
+  reopen(runId: string, { budget }: { budget?: Budget } = {}): RunRecord {
     const row = this.#runs.get(runId)
+    const bound = budget && readBudget(budget)
+    if (bound && row.ended_at !== null && row.status !== 'done') this.#runs.putBudget(row.seq, bound)
     if (row.status === 'held') return this.accept(runId)
     if (row.status === 'failed' || row.status === 'cancelled') {
       this.#reopen(row)
@@ -364,6 +385,30 @@ export class Journal {
     return this.#runs.page(beforeSeq, Math.min(Math.max(1, limit), runsShown), tag).map((row) => this.#runs.view(row))
   }
 
+  /** What a run has used so far, by step and in sum. @throws `RUN_UNKNOWN` */
+  price(runId: string): RunPrice {
+    const row = this.#runs.get(runId)
+    const now = this.#ports.clock.now()
+    const { all, steps } = this.#spentBy(row)
+    const budget = budgetOf(row)
+    const ofSteps = steps.slice(0, stepsShown).map(({ stepId, startedAt, endedAt, spent }) => {
+      return { stepId, wallMs: (endedAt ?? now) - startedAt, ...wholePrice(spent) }
+    })
+    return { ...wholePrice(all), wallMs: (row.ended_at ?? now) - row.started_at, ...(budget && { budget }), steps: ofSteps }
+  }
+
+  /** What a run has used, in sum and by those steps that have used something: what is in memory goes before what is stored. */
+  #spentBy(row: RunRow): { all: Spent; steps: ReturnType<StepTable['prices']> } {
+    const active = this.#executions.find(row.run_id)
+    const all = { ...(active?.meter.own ?? ownPrice(row)) }
+    const steps = this.#steps.prices(row.seq).map((step) => ({ ...step, spent: active?.steps.get(step.stepId)?.price ?? step.spent }))
+    const known = new Set(steps.map(({ stepId }) => stepId))
+    for (const { stepId, startedAt, endedAt, price } of active?.steps.values() ?? [])
+      if (price && !known.has(stepId)) steps.push({ stepId, startedAt, endedAt, spent: price })
+    for (const { spent } of steps) addSpent(all, spent)
+    return { all, steps }
+  }
+
   /** A run without its steps. @throws `RUN_UNKNOWN` */
   status(runId: string): RunView {
     return this.#runs.view(this.#runs.get(runId))
@@ -394,7 +439,9 @@ export class Journal {
   /** A run with its first 2,000 steps. @throws `RUN_UNKNOWN` */
   run(runId: string): RunView {
     const row = this.#runs.get(runId)
-    return { ...this.#runs.view(row), steps: this.#stepViews(row, -1, stepsShown) }
+    const { all } = this.#spentBy(row)
+    const price = Object.keys(all).length > 0 && { price: all }
+    return { ...this.#runs.view(row), ...price, steps: this.#stepViews(row, -1, stepsShown) }
   }
 
   /**
@@ -483,7 +530,7 @@ export class Journal {
   // Rows
 
   #newRun(run: Pick<NewRun, 'runId' | 'target'> & Partial<NewRun>): NewRun {
-    const defaults = { key: undefined, attempt: 0, tags: undefined, parent: undefined }
+    const defaults = { key: undefined, attempt: 0, tags: undefined, parent: undefined, budget: undefined }
     return { ...defaults, version: this.#ports.codeVersion, signalsFrom: this.#signals.last, ...run }
   }
 

@@ -7,6 +7,7 @@
  * beyond is counted in one row of kind `more`. They go with their run.
  */
 import type { Store } from '../base/ports.ts'
+import { redactText } from '../base/redact.ts'
 import type { LineageEdge, LineageKind } from '../base/views.ts'
 import { printBounded } from './previews.ts'
 
@@ -36,7 +37,10 @@ export class Notes {
   #edges = 0
 
   /** @param stepId `''` for the run's own code */
-  add(stepId: string, { kind, target, what = '', input, rows }: LineageNote): void {
+  add(stepId: string, { kind, input, rows, ...note }: LineageNote): void {
+    // The address of a hook may be a secret.
+    const target = redactText(note.target)
+    const what = redactText(note.what ?? '')
     let edges = this.#byStep.get(stepId)
     if (!edges) this.#byStep.set(stepId, (edges = new Map()))
     const isFull = edges.size >= edgesOfStep || this.#edges >= edgesOfRun

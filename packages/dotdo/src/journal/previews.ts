@@ -6,6 +6,9 @@ import { cutAt, utf8Length } from './pieces.ts'
 /** Previews are cut at this many characters. */
 export const previewChars = 2048
 
+/** Of a long text so much is looked through for what nobody is to read, before it is cut: half a secret is no longer known as one. */
+const lookedAt = 64 * 1024
+
 /** The preview of a value from its encoded text, which must be short (see `inlineChars`): only what JSON cannot hold is decoded. */
 export function previewInline(encoded: string): ValuePreview {
   const text = encoded[0] === 'j' ? cut(encoded.slice(1)) : printBounded(decodeValue(encoded))
@@ -35,7 +38,7 @@ function put(out: Output, text: string): void {
 /** Writes `value`; `above` are the objects it stands in, by which cycles are seen. */
 function print(value: unknown, out: Output, above: object[]): void {
   if (out.full) return
-  if (typeof value === 'string') return put(out, JSON.stringify(value.length > previewChars ? value.slice(0, previewChars + 1) : value))
+  if (typeof value === 'string') return put(out, JSON.stringify(value.length > previewChars ? redactText(value.slice(0, lookedAt)).slice(0, previewChars + 1) : value))
   if (typeof value === 'bigint') return put(out, `${value}n`)
   // A stub is one, too, and has no text: what is asked of it would be a call.
   if (typeof value === 'function') return put(out, '(function)')

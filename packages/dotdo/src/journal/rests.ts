@@ -154,6 +154,8 @@ export class Rests {
     let wakeAt: number | null = null
     for (const { until } of run.resting) if (until !== null && (wakeAt === null || until < wakeAt)) wakeAt = until
     this.#runs.park(run.seq, wakeAt, run.attempt)
+    if (run.meter.dirty) this.#runs.putPrice(run.seq, run.meter.own)
+    run.meter.dirty = false
     run.parked = true
     run.rested()
     this.#ports.observe({ type: 'run.parked', run: this.#runs.view(this.#runs.get(run.runId)) })

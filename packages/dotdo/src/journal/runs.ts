@@ -1,6 +1,7 @@
 import { decodeValue, encodeValue } from '../base/codec.ts'
 import { DotdoError, fromErrorRecord, type ErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
+import type { Budget, Spent } from '../base/price.ts'
 import type { RunStatus, RunTarget, RunView } from '../base/views.ts'
 import { encodeError } from './failures.ts'
 import type { Stored, ValueStore } from './values.ts'
@@ -48,6 +49,8 @@ export type RunRow = {
   parent_step: string | null
   ending: string | null
   signals_from: number
+  budget: string | null
+  price: string | null
   forked_from: number | null
   forked_at: string | null
 }
@@ -63,12 +66,13 @@ export interface NewRun {
   parent: { seq: number; stepId: string } | undefined
   /** The number of the last signal that came before it. */
   signalsFrom: number
+  budget: Budget | undefined
   /** Whose results it begins with, and the first step that is its own. */
   forked?: { seq: number; from: string | undefined }
 }
 
 const columns =
-  'seq, run_id, key, target, status, attempt, args, result, error, started_at, ended_at, version, tags, wake_at, resumes_from, parent, parent_step, ending, signals_from, forked_from, forked_at'
+  'seq, run_id, key, target, status, attempt, args, result, error, started_at, ended_at, version, tags, wake_at, resumes_from, parent, parent_step, ending, signals_from, forked_from, forked_at, budget, price'
 
 /** Runs that neither time nor code takes further. */
 const waiting = `(status = 'held' OR (status = 'parked' AND wake_at IS NULL))`
@@ -105,8 +109,8 @@ export class RunTable {
 
   insert(run: NewRun, args: Stored, now: number): RunRow {
     return this.#store.sql<RunRow>(
-      `INSERT INTO dotdo_runs (run_id, key, target, status, attempt, args, args_value, started_at, version, tags, parent, parent_step, signals_from, forked_from, forked_at)
-        VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING ${columns}`,
+      `INSERT INTO dotdo_runs (run_id, key, target, status, attempt, args, args_value, started_at, version, tags, parent, parent_step, signals_from, forked_from, forked_at, budget)
+        VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING ${columns}`,
       run.runId,
       run.key ?? null,
       JSON.stringify(run.target),
@@ -121,7 +125,18 @@ export class RunTable {
       run.signalsFrom,
       run.forked?.seq ?? null,
       run.forked?.from ?? null,
+      run.budget ? JSON.stringify(run.budget) : null,
     )[0]!
+  }
+
+  /** Writes what a run has used outside of its steps. */
+  putPrice(seq: number, spent: Spent): void {
+    this.#store.sql('UPDATE dotdo_runs SET price = ? WHERE seq = ?', JSON.stringify(spent), seq)
+  }
+
+  /** Gives a run another budget. */
+  putBudget(seq: number, budget: Budget): void {
+    this.#store.sql('UPDATE dotdo_runs SET budget = ? WHERE seq = ?', JSON.stringify(budget), seq)
   }
 
   /** Counts one more execution. */
@@ -333,6 +348,7 @@ export class RunTable {
       ...(row.version !== null && { version: row.version }),
       ...(row.status === 'parked' && { parked: row.wake_at === null ? {} : { until: row.wake_at } }),
       ...(row.status === 'undoing' && { undoing: true as const }),
+      ...(row.budget !== null && { budget: budgetOf(row)! }),
       ...this.#parentOf(row),
       ...this.#originOf(row),
     }
@@ -353,6 +369,16 @@ export class RunTable {
 /** Where a run stands for those outside: parked and being undone, it has not ended, so it is running. */
 export function statusOf({ status }: Pick<RunRow, 'status'>): RunStatus {
   return status === 'parked' || status === 'undoing' ? 'running' : status
+}
+
+/** What a run may use at most. */
+export function budgetOf(row: Pick<RunRow, 'budget'>): Budget | undefined {
+  return row.budget === null ? undefined : (JSON.parse(row.budget) as Budget)
+}
+
+/** What a row says that a run has used outside of its steps. */
+export function ownPrice(row: Pick<RunRow, 'price'>): Spent {
+  return row.price === null ? {} : (JSON.parse(row.price) as Spent)
 }
 
 /** How a run that is being undone is to end. */

@@ -1,4 +1,5 @@
 import { DotdoError } from '../base/errors.ts'
+import type { Spent } from '../base/price.ts'
 import type { Progress, RunTarget } from '../base/views.ts'
 import type { ActiveRun, StepUse } from './active-run.ts'
 import { Cancellation } from './cancellation.ts'
@@ -33,6 +34,8 @@ export interface StepDriver {
   /** Is told that one has ended. */
   ends(run: ActiveRun): void
   progress(run: ActiveRun, stepId: string, progress: Progress): void
+  /** Is told what the code in a scope has used. Gives `BUDGET_EXCEEDED` where the run is to end with that */
+  spend(run: ActiveRun, stepId: string | undefined, spent: Spent): Error | undefined
 }
 
 /** What a look at a step's row has found. */
@@ -143,6 +146,10 @@ export class Scope implements Execution {
     const run = this.#run
     // What comes after the end belongs to nothing that is stored.
     if (!run.ended) (run.notes ??= new Notes()).add(this.stepId ?? '', note)
+  }
+
+  spend(spent: Spent): Error | undefined {
+    return this.#driver.spend(this.#run, this.stepId, spent)
   }
 
   /** Whether this scope, or one around it, has a place under a key: what is inside of a step counts as that step. */

@@ -1,6 +1,7 @@
 import { isThenable } from '../base/thenable.ts'
 import { fromErrorRecord, isRetryable } from '../base/errors.ts'
 import { redactText } from '../base/redact.ts'
+import type { Spent } from '../base/price.ts'
 import type { Progress } from '../base/views.ts'
 import type { ActiveRun } from './active-run.ts'
 import { withAttempt } from './attempts.ts'
@@ -113,6 +114,8 @@ export class StepRunner implements StepDriver {
         await this.#pause(run, scope, step, plan)
       }
     } finally {
+      // One that its run's end has stopped writes nothing more of itself.
+      if (step.price && step.status === 'running' && !run.broken && !run.letGo) this.#steps.putPrice(step)
       run.steps.delete(plan.stepId)
       run.toldAt.delete(plan.stepId)
     }
@@ -150,6 +153,15 @@ export class StepRunner implements StepDriver {
     if (told !== undefined && now >= told && now - told < this.#limits.progressMs) return
     run.toldAt.set(stepId, now)
     this.#tell('step.progress', run, step)
+  }
+
+  /** Counts what is used. Of a run that undoes itself nothing is refused: what was done by halves would stay. */
+  spend(run: ActiveRun, stepId: string | undefined, spent: Spent): Error | undefined {
+    if (run.ended || run.letGo || run.broken) return undefined
+    const error = run.meter.spend(run.runId, stepId === undefined ? undefined : run.steps.get(stepId), spent)
+    if (!error || run.undoing) return undefined
+    run.cancellation.abort(error)
+    return error
   }
 
   /** Writes the row of a step that has begun, where it has none yet: before anything else can see it, or happen to it. */

@@ -1,6 +1,7 @@
 import { decodeValue, encodeValue } from '../base/codec.ts'
 import type { ErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
+import type { Spent } from '../base/price.ts'
 import type { Progress, StepStatus, StepView } from '../base/views.ts'
 import { decodeAttempts, encodeAttempts, type AttemptHistory } from './attempts.ts'
 import { encodeError } from './failures.ts'
@@ -46,6 +47,8 @@ export interface Step {
   /** A column's text, see `Stored` in values.ts. */
   checkpoint: string | null
   checkpointValue: number | null
+  /** What it has used, over all attempts; null for nothing. */
+  price: Spent | null
   /** 0: nothing undoes it. n: it can be undone, for the nth time. -n: it was undone for the nth time. */
   undo: number
   /** The step that it was begun in. */
@@ -78,6 +81,7 @@ type StepRow = {
   checkpoint: string | null
   checkpoint_value: number | null
   undo: number | null
+  price: string | null
   within: string | null
   taken: number | null
 }
@@ -127,6 +131,7 @@ export function newStep(
     attempts: null,
     checkpoint: null,
     checkpointValue: null,
+    price: null,
     undo: 0,
     within: within ?? null,
     taken: null,
@@ -177,6 +182,7 @@ export class StepTable {
       step.valueId,
       step.within,
     )
+    if (step.price) this.putPrice(step)
   }
 
   /** Writes a step's first row. Most state nothing beside their id, and pay for no more columns. */
@@ -218,7 +224,7 @@ export class StepTable {
   update(step: Step): void {
     this.#store.sql(
       `UPDATE dotdo_steps SET status = ?, attempt = ?, ended_at = ?, next_attempt_at = ?, progress = ?, result = ?, value_id = ?, error = ?,
-        waits_for = ?, signal = ?, attempt_at = ?, attempts = ?, undo = ? WHERE run = ? AND step_id = ?`,
+        waits_for = ?, signal = ?, attempt_at = ?, attempts = ?, undo = ?, price = ? WHERE run = ? AND step_id = ?`,
       step.status,
       step.attempt,
       step.endedAt,
@@ -232,6 +238,7 @@ export class StepTable {
       step.attemptAt,
       encodeAttempts(step.attempts),
       step.undo,
+      step.price && JSON.stringify(step.price),
       step.run,
       step.stepId,
     )
@@ -248,6 +255,22 @@ export class StepTable {
       step.run,
       step.stepId,
     )
+    if (step.price) this.putPrice(step)
+  }
+
+  /** Writes what a step has used that ends in no other way. */
+  putPrice({ run, stepId, price }: Pick<Step, 'run' | 'stepId' | 'price'>): void {
+    this.#store.sql('UPDATE dotdo_steps SET price = ? WHERE run = ? AND step_id = ?', price && JSON.stringify(price), run, stepId)
+  }
+
+  /** What all steps of a run have used that have a price, in order of their first start. */
+  prices(run: number): { stepId: string; startedAt: number; endedAt: number | null; spent: Spent }[] {
+    return this.#store
+      .sql<Pick<StepRow, 'step_id' | 'started_at' | 'ended_at'> & { price: string }>(
+        'SELECT step_id, started_at, ended_at, price FROM dotdo_steps WHERE run = ? AND price IS NOT NULL ORDER BY ordinal',
+        run,
+      )
+      .map((row) => ({ stepId: row.step_id, startedAt: row.started_at, endedAt: row.ended_at, spent: JSON.parse(row.price) as Spent }))
   }
 
   /** Writes where the attempt that is under way would go on from. */
@@ -384,6 +407,7 @@ export class StepTable {
       ...(step.checkpoint !== null && { checkpoint: this.#values.preview(step.checkpoint) }),
       ...(step.version !== null && { version: step.version }),
       ...(step.taken !== null && { taken: true as const }),
+      ...(step.price !== null && { price: { ...step.price } }),
       ...(step.undo !== 0 && { undo: step.undo > 0 ? ('ready' as const) : ('undone' as const) }),
     }
   }
@@ -415,6 +439,7 @@ function toStep(row: StepRow): Step {
     checkpoint: row.checkpoint,
     checkpointValue: row.checkpoint_value,
     undo: row.undo ?? 0,
+    price: row.price === null ? null : (JSON.parse(row.price) as Spent),
     within: row.within,
     taken: row.taken,
   }

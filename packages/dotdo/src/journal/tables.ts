@@ -18,6 +18,8 @@ import type { Migrations } from '../base/migrations.ts'
  * Since version 3: `forked_from` is the run whose results a run began with, `forked_at` the first step that it did itself (null: all of them). Columns of such
  * a run may refer to values that the other owns, which is kept as long. `dotdo_steps.within` is the step that a step was begun in; `taken` the run
  * that did a step in the place of this one.
+ *
+ * Since version 5: `budget` is what a run may use at most, and `price` what it (outside of its steps) or a step has used: JSON by name, null for nothing.
  */
 export const journalMigrations: Migrations = [
   [
@@ -99,5 +101,10 @@ export const journalMigrations: Migrations = [
       run INTEGER NOT NULL, step TEXT NOT NULL, kind TEXT NOT NULL, target TEXT NOT NULL, what TEXT NOT NULL,
       n INTEGER NOT NULL, print INTEGER NOT NULL, input TEXT, rows INTEGER, PRIMARY KEY (run, step, kind, target, what)
     ) WITHOUT ROWID`,
+  ],
+  [
+    `ALTER TABLE dotdo_runs ADD COLUMN budget TEXT`,
+    `ALTER TABLE dotdo_runs ADD COLUMN price TEXT`,
+    `ALTER TABLE dotdo_steps ADD COLUMN price TEXT`,
   ],
 ]

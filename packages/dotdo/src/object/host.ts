@@ -31,6 +31,7 @@ import { StepCalls, type StepCall } from '../rpc/step-calls.ts'
 import { Scheduler } from '../schedule/scheduler.ts'
 import type { Firing } from '../schedule/firing.ts'
 import { appOptions, appRetention, deployPolicyOf } from './app.ts'
+import { bucketBindings } from './buckets.ts'
 import { CallDepth } from './call-depth.ts'
 import { currentContext, detached, inContext, type CallContext } from './context.ts'
 import { cloneFields, type Shape } from './definition.ts'
@@ -41,6 +42,7 @@ import { housekeepingOf } from './housekeeping.ts'
 import { Inspector } from './inspector.ts'
 import { Issuer } from './issuer.ts'
 import { Live } from './live.ts'
+import { meterBuckets, meterSql } from './metering.ts'
 import { Links, linkServerPorts } from './nouns.ts'
 import { clock, codeVersionOf, linkPorts, random, sha256, sleep, sqlStore, zstd, type OwnerPorts } from './platform.ts'
 import { RunEvents } from './runs.ts'
@@ -97,6 +99,8 @@ export class ObjectHost {
     this.ctx = ctx
     this.shape = shape
     this.store = sqlStore(ctx.storage)
+    meterSql(ctx.storage.sql)
+    meterBuckets(Object.values(bucketBindings()))
     this.live = new Live(ctx, this.store, clock)
     const keepAlive = (work: Promise<unknown>) => ctx.waitUntil(work)
     this.tracing = tracingOf(this.label, env, keepAlive)

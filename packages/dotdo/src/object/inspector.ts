@@ -1,6 +1,7 @@
 /** What an operator may see and do of one object. A capability of its own: holding a stub of the object's methods does not give it. */
 import { RpcTarget } from 'capnweb'
 import { newId } from '../base/ids.ts'
+import type { Budget, RunPrice } from '../base/price.ts'
 import type {
   DeadLetter,
   EventView,
@@ -74,6 +75,11 @@ export class Inspector extends RpcTarget {
     return this.#host.journal.steps(runId, options ?? {})
   }
 
+  /** What a run has used so far, by step and in sum. @throws `RUN_UNKNOWN` */
+  price(runId: string): RunPrice {
+    return this.#host.journal.price(runId)
+  }
+
   /** The capability on one run. @throws `RUN_UNKNOWN` */
   handle(runId: string): RunHandle {
     this.#host.journal.status(runId)
@@ -81,8 +87,8 @@ export class Inspector extends RpcTarget {
   }
 
   /** Takes up a run that failed, was cancelled or is held; what of it is done stays done. @throws `RUN_UNKNOWN` */
-  retryRun(runId: string): void {
-    this.#host.journal.reopen(runId)
+  retryRun(runId: string, options: { budget?: Budget } = {}): void {
+    this.#host.journal.reopen(runId, options ?? {})
   }
 
   /** Lets a run that is held go on with the code that runs now. @throws `RUN_UNKNOWN` */

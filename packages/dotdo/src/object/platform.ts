@@ -10,7 +10,7 @@ import type { Mac } from '../rpc/capability-token.ts'
 import type { LinkClientPorts } from '../rpc/link-client.ts'
 import type { LinkServerPorts } from '../rpc/link-server.ts'
 import { MapMeter } from '../rpc/map-meter.ts'
-import type { Caller, CallName, Origin } from '../rpc/origin.ts'
+import { spending, type Caller, type CallName, type LinkSpent, type Origin } from '../rpc/origin.ts'
 import { requireSecret } from '../rpc/tokens.ts'
 import { currentContext, detached, noteIn, type CallContext } from './context.ts'
 
@@ -25,11 +25,13 @@ export const random: Random = {
 
 /** The {@link Store} of one object: its own SQLite. */
 export function sqlStore(storage: DurableObjectStorage): Store {
+  // As it is now: statements of dotdo are not counted as the app's.
+  const exec = storage.sql.exec.bind(storage.sql)
   return {
     sql: <Row extends SqlRow>(statement: string, ...parameters: SqlValue[]) => {
       // Ids, keys, types and tags are texts of the user's: what none of the rooms has looked at is looked at here.
       if (anySecrets()) for (const it of parameters) if (typeof it === 'string') refuseSecrets('A text', it)
-      const cursor = storage.sql.exec(statement, ...parameters)
+      const cursor = exec(statement, ...parameters)
       const rows: Row[] = []
       for (const row of cursor) rows.push(withBytes(row) as Row)
       return rows
@@ -150,7 +152,9 @@ function callers(owner: string, host: CallingHost | undefined, request: Origin):
 }
 
 function callerIn(owner: string, host: CallingHost, context: CallContext): Caller {
-  const origin = { ...context.origin, depth: (context.origin?.depth ?? 0) + 1, caller: owner }
+  // Looked at when something is spent: a call becomes a run by its first step. What is sent is sent, whatever it costs.
+  const spend = (spent: LinkSpent) => void context.execution?.spend(spent)
+  const origin = { ...context.origin, depth: (context.origin?.depth ?? 0) + 1, caller: owner, [spending]: spend }
   const { execution } = context
   const since = execution?.stepStartedAt
   const noted = (object: string, method: string, args: readonly unknown[]): void => {

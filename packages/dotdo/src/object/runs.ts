@@ -1,5 +1,6 @@
 /** Runs as capabilities: what starts one gives a handle, which can be passed on, narrowed and called from anywhere. */
 import { RpcTarget } from 'capnweb'
+import type { Budget, RunPrice } from '../base/price.ts'
 import type { LiveEventBody, RunView, StepView } from '../base/views.ts'
 import type { ForkOptions } from '../journal/forks.ts'
 import type { Lineage } from '../journal/lineage-view.ts'
@@ -16,6 +17,8 @@ export interface StartOptions {
   runId?: string
   /** Words to find it by: at most 20 of 1 to 128 characters. */
   tags?: readonly string[]
+  /** The most that it may use, by name: `{ requests: 100, rowsWritten: 10_000 }`. A run that passes it ends with `BUDGET_EXCEEDED`. */
+  budget?: Budget
 }
 
 /** The runs of this object, as its own code sees them: `this.runs`. */
@@ -23,7 +26,7 @@ export interface Runs {
   /**
    * Starts a public method of this object as a run, stored with what this turn writes, and gives its handle at once. Inside a run it is keyed by run and
    * ordinal, so that a replay starts nothing twice.
-   * @throws `METHOD_UNKNOWN`, `NOT_STORABLE`, `RESULT_TOO_LARGE`, `INVALID_RUN_ID`, `INVALID_RUN_TAGS`
+   * @throws `METHOD_UNKNOWN`, `NOT_STORABLE`, `RESULT_TOO_LARGE`, `INVALID_RUN_ID`, `INVALID_RUN_TAGS`, `INVALID_BUDGET`
    */
   start(method: string, args?: readonly unknown[], options?: StartOptions): RunHandle
   /**
@@ -68,6 +71,11 @@ export class RunHandle extends RpcTarget {
     return this.#host.journal.launch(this.#runId)
   }
 
+  /** What it has used so far, by step and in sum. */
+  price(): RunPrice {
+    return this.#host.journal.price(this.#runId)
+  }
+
   /** Its steps in order of their first start: 2,000 from number `from` on. */
   steps(page: { from?: number; limit?: number } = {}): StepView[] {
     return this.#host.journal.steps(this.#runId, page)
@@ -102,9 +110,13 @@ export class RunHandle extends RpcTarget {
     return this.status()
   }
 
-  /** Takes it up again where it failed or was cancelled: steps that are done stay done. Gives where it stands then; `result()` waits for the end. */
-  retry(): RunView {
-    this.#host.journal.reopen(this.#runId)
+  /**
+   * Takes it up again where it failed or was cancelled: steps that are done stay done. Gives where it stands then; `result()` waits for the end.
+   * @param options `budget`: in the place of the one that it had; what it has used so far counts
+   * @throws `INVALID_BUDGET`
+   */
+  retry(options: { budget?: Budget } = {}): RunView {
+    this.#host.journal.reopen(this.#runId, options ?? {})
     return this.status()
   }
 
@@ -132,7 +144,7 @@ export function runsOf(host: ObjectHost): Runs {
     return { kind: 'method', name: method }
   }
   return {
-    start(method, args = [], { runId, key, tags } = {}) {
+    start(method, args = [], { runId, key, tags, budget } = {}) {
       const context = currentContext()
       const execution = context?.host === host ? context.execution : undefined
       const given = key ?? (runId === undefined ? execution?.nextKey('start') : undefined)
@@ -143,6 +155,7 @@ export function runsOf(host: ObjectHost): Runs {
         ...(runId !== undefined && { runId }),
         ...(given !== undefined && { key: given }),
         ...(tags && { tags }),
+        ...(budget && { budget }),
       })
       execution?.note({ kind: 'run', target: method, input: args })
       host.launchSoon(run.runId)

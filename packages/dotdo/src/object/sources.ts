@@ -8,6 +8,7 @@ import { ambientProgress } from './ambient.ts'
 import { appOptions } from './app.ts'
 import { bucketBindings, bucketNamed } from './buckets.ts'
 import { currentContext, noteIn } from './context.ts'
+import { spendHere } from './metering.ts'
 import { revealHeaders } from './secret-headers.ts'
 
 /**
@@ -29,7 +30,10 @@ function sourcePorts(): SourcePorts {
     bucket: (name) => bucketNamed(name),
     bucketNames: () => Object.keys(bucketBindings()),
     sources: appOptions().sources ?? {},
-    http: (url, request) => platformFetch(url, revealHeaders(url, request as RequestInit)),
+    http: async (url, request) => {
+      spendHere({ requests: 1 })
+      return platformFetch(url, revealHeaders(url, request as RequestInit))
+    },
     gunzip: (stream) =>
       (stream as globalThis.ReadableStream<Uint8Array>).pipeThrough(
         new DecompressionStream('gzip') as unknown as ReadableWritablePair<Uint8Array, Uint8Array>,
@@ -45,7 +49,10 @@ export function patchFetch(): void {
     const method = init?.method ?? request?.method
     if (isRead(method)) noteRead(address)
     else noteIn(currentContext(), { kind: 'http', target: placeOf(address), what: method!.toUpperCase(), input: textOf(init?.body) })
-    if (!isBucketAddress(address)) return platformFetch(input, revealHeaders(input, init))
+    if (!isBucketAddress(address)) {
+      spendHere({ requests: 1 })
+      return platformFetch(input, revealHeaders(input, init))
+    }
     const signal = init?.signal ?? request?.signal
     const { status, headers, body } = await createSchemeFetch(sourcePorts())(address, {
       ...(method !== undefined && { method }),

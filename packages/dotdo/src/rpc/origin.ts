@@ -1,6 +1,16 @@
 /** Who calls, and on behalf of what: travels in the envelope of each message, beside the calls. */
 import type { IntendedWrite } from './graph.ts'
 
+/** What was sent to other objects, and came back, on behalf of one origin. */
+export interface LinkSpent {
+  messages?: number
+  calls?: number
+  bytes?: number
+}
+
+/** Under it an origin has who is told what is spent on its behalf. A symbol, because those travel nowhere. */
+export const spending: unique symbol = Symbol('spending')
+
 /** What a message tells of the code that sent it. Set by the framework alone: a client of the door cannot. */
 export interface Origin {
   /** How many objects stand between the outermost caller and the receiver, both counted: 1 for a call from a Worker. */
@@ -14,6 +24,7 @@ export interface Origin {
   dryRun?: true
   /** Of a dry run, what would have been written so far. Never sent: each reply brings what its object adds. */
   records?: IntendedWrite[]
+  [spending]?: (spent: LinkSpent) => void
 }
 
 /** A caller as a link sees it: calls of one context share a session, and those of another never do. */

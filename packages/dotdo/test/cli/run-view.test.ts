@@ -25,6 +25,13 @@ describe('one run', () => {
     ])
   })
 
+  test('says what it has used, where it was anything', () => {
+    const price = { requests: 3, bytes: 1_200_000, rowsRead: 12_000 }
+    const lines = runTree({ object, run: run({ steps: [], price }) }, noon, look(100))
+    expect(lines).toContain('used 3 requests, 1.2 MB, 12,000 rows read')
+    expect(runTree({ object, run: run({ steps: [] }) }, noon, look(100)).join()).not.toContain('used')
+  })
+
   test('that goes on is measured up to now, and says when it is tried again', () => {
     const waiting = step('load', 0, 10, { status: 'waiting', error: failed, nextAttemptAt: noon + 30_000 })
     const { endedAt: _, ...open } = run({

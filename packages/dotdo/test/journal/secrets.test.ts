@@ -1,9 +1,14 @@
 import { expect, test } from 'vitest'
 import { secret } from '../../src/base/secrets.ts'
+import { printBounded } from '../../src/journal/previews.ts'
 import { settle, TestObject } from './harness.ts'
 
 const canary = 'canary-5b1f0c77e2'
 const key = secret('CANARY', canary)
+
+test('a preview that is cut in the middle of a secret shows no part of it', () => {
+  for (let before = 2020; before < 2052; before++) expect(printBounded('x'.repeat(before) + canary + 'y'.repeat(5000))).not.toMatch(/canary|5b1f/)
+})
 
 test('a run that uses a secret in every place leaves it in no table and tells nobody of it', async () => {
   const codes: unknown[] = []
@@ -34,6 +39,7 @@ test('a run that uses a secret in every place leaves it in no table and tells no
       await run.waitFor('Order.paid', { stepId: 'wait', match: { canary }, timeout: 1 }).catch(note)
       await run.callRun({ kind: 'method', name: 'main' }, [canary], { stepId: 'child' }).catch(note)
       await run.step(({ progress }) => progress({ rows: 1, at: `https://x.example/?key=${canary}` }), { stepId: 'progress' })
+      run.note({ kind: 'read', target: `https://hooks.example/${canary}`, what: canary, input: { canary } } as never)
       return { canary }
     },
   })

@@ -1,5 +1,5 @@
 /** Objects whose runs sleep, wait, begin others and are undone. */
-import { DO } from '../../src/index.ts'
+import { DO, type Budget } from '../../src/index.ts'
 
 /** How often user code ran, outside of any object. */
 export const ran: string[] = []
@@ -62,6 +62,34 @@ export const Orders = DO.extend({
       { stepId: 'silent', retries: { limit: 0 } },
     )
     await this.do(() => 1, { stepId: 'other' })
+  },
+  /** Uses a little of everything, in a step each and between them. */
+  async costly(rows: number) {
+    const { sql } = this.ctx.storage
+    sql.exec('CREATE TABLE IF NOT EXISTS lines (n INTEGER)')
+    await this.do(
+      () => {
+        for (let n = 0; n < rows; n++) sql.exec('INSERT INTO lines VALUES (?)', n)
+      },
+      { stepId: 'write' },
+    )
+    await this.do(() => [...sql.exec('SELECT n FROM lines')].length + sql.exec('SELECT n FROM lines').toArray().length, { stepId: 'read' })
+    await this.do(() => Promise.all([this.Counter('costly').add(1), this.Counter('costly').add(2)]), { stepId: 'call' })
+    const bucket = this.env.R2_BUCKET
+    await this.do(
+      () =>
+        bucket
+          .put('costly', 'x')
+          .then(() => bucket.head('costly'))
+          .then(() => bucket.delete('costly')),
+      { stepId: 'bucket' },
+    )
+    await this.do(() => fetch('data:text/plain,x').then((it) => it.text()), { stepId: 'ask' })
+    sql.exec('SELECT count(*) FROM lines').one()
+    return 'spent'
+  },
+  startCostly(rows: number, budget?: Budget) {
+    return this.runs.start('costly', [rows], budget ? { budget } : {})
   },
   async slow() {
     await this.do(

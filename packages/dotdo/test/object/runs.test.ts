@@ -2,7 +2,8 @@
 import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
 import { exports } from 'cloudflare:workers'
 import { describe, expect, test } from 'vitest'
-import type { RunView } from '../../src/base/views.ts'
+import { priceNames, type Price } from '../../src/base/price.ts'
+import type { RunView, StepView } from '../../src/base/views.ts'
 import { Links } from '../../src/object/nouns.ts'
 import { linkPorts } from '../../src/object/platform.ts'
 import { ran } from './runs-app.ts'
@@ -153,5 +154,45 @@ describe('a run that fails', () => {
       ([it]) => it?.status !== 'running',
     )) as RunView[]
     expect(run).toMatchObject({ status: 'failed', error: { message: 'nobody looks' } })
+  })
+})
+
+describe('the price of a run', () => {
+  test('counts rows, calls, requests and operations where they are used, by step and in sum', async () => {
+    const handle = await orders('price').startCostly(10)
+    expect(await handle.result()).toBe('spent')
+    const { steps, wallMs, budget, ...sum } = await handle.price()
+    expect(steps.map(({ stepId, ...price }: { stepId: string } & Price) => [stepId, ...priceNames.map((name) => price[name])])).toEqual([
+      ['write', 0, 0, 0, 0, expect.any(Number), 10, 0],
+      ['read', 0, 0, 0, 0, 20, 0, 0],
+      ['call', 0, 2, 1, expect.any(Number), 0, 0, 0],
+      ['bucket', 0, 0, 0, 0, 0, 0, 3],
+      ['ask', 1, 0, 0, 0, 0, 0, 0],
+    ])
+    // The table was made, and the last rows were counted, outside of steps.
+    expect(sum).toMatchObject({ requests: 1, calls: 2, messages: 1, r2: 3 })
+    expect(sum.rowsRead).toBeGreaterThanOrEqual(30)
+    expect(sum.rowsWritten).toBeGreaterThan(10)
+    expect(sum.bytes).toBeGreaterThan(20)
+    expect([budget, wallMs >= 0]).toEqual([undefined, true])
+  })
+
+  test('stops it where it passes the budget, and a higher one takes it on without doing anything twice', async () => {
+    const handle = await orders('budget').startCostly(10, { rowsWritten: 5000, r2: 1 })
+    expect(await failure(handle.result())).toMatchObject({
+      code: 'BUDGET_EXCEEDED',
+      retryable: false,
+      data: { name: 'r2', limit: 1, value: 2, stepId: 'bucket' },
+    })
+    expect((await handle.steps()).map(({ stepId, status }: StepView) => `${stepId} ${status}`)).toEqual([
+      'write done',
+      'read done',
+      'call done',
+      'bucket failed',
+    ])
+    await handle.retry({ budget: { r2: 5 } })
+    expect(await handle.result()).toBe('spent')
+    // The operation that was refused has been counted, and was not made.
+    expect(await handle.price()).toMatchObject({ r2: 5, calls: 2, budget: { r2: 5 } })
   })
 })
