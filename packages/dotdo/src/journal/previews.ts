@@ -38,7 +38,8 @@ function put(out: Output, text: string): void {
 /** Writes `value`; `above` are the objects it stands in, by which cycles are seen. */
 function print(value: unknown, out: Output, above: object[]): void {
   if (out.full) return
-  if (typeof value === 'string') return put(out, JSON.stringify(value.length > previewChars ? redactText(value.slice(0, lookedAt)).slice(0, previewChars + 1) : value))
+  if (typeof value === 'string')
+    return put(out, JSON.stringify(value.length > previewChars ? redactText(value.slice(0, lookedAt)).slice(0, previewChars + 1) : value))
   if (typeof value === 'bigint') return put(out, `${value}n`)
   // A stub is one, too, and has no text: what is asked of it would be a call.
   if (typeof value === 'function') return put(out, '(function)')

@@ -28,6 +28,7 @@ function everything() {
     nightly: async (run) => {
       await run.step(() => Array.from({ length: 500 }, (_, i) => ({ i, text: 'some text of a row' })), { stepId: 'extract' })
       await run.step(() => 1, { stepId: 'limited', rateLimit: { key: `night ${run.runId}`, limit: 3, per: '1m' } })
+      await run.step(() => object.here.note({ kind: 'read', target: 's3://lake/day' }), { stepId: 'noted' })
       await run.sleep(1000, { stepId: 'rest' })
       return 'x'.repeat(20_000)
     },

@@ -7,7 +7,8 @@ const canary = 'canary-5b1f0c77e2'
 const key = secret('CANARY', canary)
 
 test('a preview that is cut in the middle of a secret shows no part of it', () => {
-  for (let before = 2020; before < 2052; before++) expect(printBounded('x'.repeat(before) + canary + 'y'.repeat(5000))).not.toMatch(/canary|5b1f/)
+  for (let before = 2020; before < 2052; before++)
+    expect(printBounded('x'.repeat(before) + canary + 'y'.repeat(5000))).not.toMatch(/canary|5b1f/)
 })
 
 test('a run that uses a secret in every place leaves it in no table and tells nobody of it', async () => {
