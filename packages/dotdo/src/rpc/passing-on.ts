@@ -12,7 +12,8 @@
  * 5. A promise among the arguments of a call that cannot be made is let go of. In capnweb its end is a rejection that nobody handles.
  * 6. What a `.map` takes along that goes on to where it came from is let go of. capnweb keeps the copy for good.
  * 7. A value whose parts stand in so many places that no message can hold them is refused. capnweb writes them all down.
- * 8. What a method gives is what it was then. capnweb looks at it later, when others may have written to it.
+ * 8. An element of a list is found by its place. In capnweb it is `undefined`, silently.
+ * 9. What a method gives is what it was then. capnweb looks at it later, when others may have written to it.
  */
 import { RpcPromise, RpcStub, type RpcSession } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
@@ -159,6 +160,7 @@ function mendPayloads(): void {
   }
   if (payloads[mended]) return
   payloads[mended] = true
+  mendPaths(Object.getPrototypeOf(Object.getPrototypeOf(rawOf(new RpcStub({} as never)).hook)) as Paths)
   mendMaps()
   const { getHookForReadableStream, getHookForWritableStream } = payloads
   const writableHooks = new WeakMap<WritableStream, Hook>()
@@ -218,6 +220,24 @@ function mendPayloads(): void {
       },
     })
   }
+}
+
+/** What follows a path from a value that is here. */
+type Paths = Record<'call' | 'get' | 'map', (this: unknown, path: (string | number)[], ...rest: unknown[]) => unknown>
+
+/** Elements of lists by their place: a stub can only be asked by text, and capnweb finds elements by numbers alone. */
+function mendPaths(hooks: Paths): void {
+  for (const way of ['call', 'get', 'map'] as const) {
+    const follow = hooks[way]
+    hooks[way] = function (path, ...rest) {
+      return Reflect.apply(follow, this, [path.some(isPlace) ? path.map((name) => (isPlace(name) ? Number(name) : name)) : path, ...rest])
+    }
+  }
+}
+
+/** Whether a name is the place of an element as JavaScript writes it. An object's property of that name is found by the number too. */
+function isPlace(name: string | number): boolean {
+  return typeof name === 'string' && name.length < 16 && /^(?:0|[1-9]\d*)$/.test(name)
 }
 
 /** Tells recordings from what is replayed. */

@@ -163,6 +163,8 @@ type Pipelined<T> = 0 extends 1 & T
 
 /** A list that is not there yet. `None` is what it may be instead of one; then nothing is mapped. */
 interface PendingList<Item, None> {
+  /** One element by its place; what is not there is `undefined`, when it is awaited. */
+  readonly [place: number]: Pending<Item>
   /**
    * Does for each element what `each` does for one, at the far end: `each` runs once, here, to record its calls. It may make calls on the
    * element and on anything else and use their results as arguments, but not wait, branch or compute.

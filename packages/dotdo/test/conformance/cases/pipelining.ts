@@ -57,6 +57,15 @@ chains('an intermediate can be awaited as well', ['later'], async ({ open }) => 
   same(await counter.increment(), 5)
 })
 
+chains('an element of a list is taken by its place before the list is there', ['remote', 'later'], async ({ open }) => {
+  const world = await open()
+  using numbers = world.numbers(4)
+  same(await Promise.all([numbers[3], numbers[4], world.square(numbers[2]), world.rows(2)[1].name]), [3, undefined, 4, 'row 1'])
+  using counters = world.counters([5, 6])
+  same(await counters[1].increment(), 7)
+  same(await world.rows(2).map((row: Far) => world.pair(row.id, row.name)[1]), ['row 0', 'row 1'])
+})
+
 const args = grouped(pipeliningCases, 'promises as arguments')
 
 args('a result is an argument of the same object’s method', async ({ open }) => {
