@@ -1,6 +1,6 @@
 /**
- * Owns: which lanes that take whole batches (subscriptions of other objects, sinks) may have work, and which batches are under way. All of it is
- * memory: a new incarnation reads the lanes from the tables and starts with nothing under way.
+ * Owns: which batches are under way in the lanes that take whole batches (subscriptions of other objects, sinks). All of it is memory, and so is which of
+ * them may have work (`lane-set.ts`): a new incarnation reads the lanes from the tables and starts with nothing under way.
  *
  * C1. With order one batch of a lane is under way at a time, and begins with the oldest event that has not ended. One that waits for another
  *     attempt holds the lane.
@@ -15,6 +15,7 @@ import type { Clock, Random } from '../base/ports.ts'
 import type { LiveEventBody } from '../base/views.ts'
 import type { EventRow, Receipt } from './batch.ts'
 import { storableError } from './error-record.ts'
+import { LaneSet } from './lane-set.ts'
 import { patienceMs, watchdogAt, type OutboxLimits } from './limits.ts'
 import { longestDelayMs, retryDelayMs, type RetryPolicy } from './retry.ts'
 import type { Loaded, Look, OutboxTables } from './tables.ts'
@@ -86,56 +87,24 @@ const mostSkipped = 500
 const openDelayMs = 1000
 
 /** Delivery by batches; see the head of this file for what it owns. */
-export class Courier {
+export class Courier extends LaneSet<Lane> {
   readonly #tables: OutboxTables
   readonly #ports: CourierPorts
   readonly #limits: OutboxLimits
-  readonly #lanes = new Map<string, Lane>()
   #atOnce = 0
 
   constructor(tables: OutboxTables, ports: CourierPorts, limits: OutboxLimits) {
+    super(ports.clock)
     this.#tables = tables
     this.#ports = ports
     this.#limits = limits
   }
 
-  /** Says that a lane may have something waiting. */
-  touch(id: string): void {
-    if (!this.#lanes.has(id)) this.#lanes.set(id, { id, underWay: new Set(), again: false, careful: false })
+  protected override newLane(id: string): Lane {
+    return { id, underWay: new Set(), again: false, careful: false }
   }
 
-  /** Sends what is due, and resolves when that is answered or given up. May be called while another call has not resolved. */
-  async pump(): Promise<void> {
-    const work: Promise<void>[] = []
-    for (const lane of Array.from(this.#lanes.values())) {
-      try {
-        this.#giveUp(lane)
-        const route = this.#ports.route(lane.id)
-        if (route === undefined) this.#empty(lane)
-        else this.#serve(lane, route, work)
-      } catch (thrown) {
-        // The store failed. What has begun is waited for all the same.
-        work.push(Promise.reject(thrown))
-      }
-    }
-    for (const outcome of await Promise.allSettled(work)) if (outcome.status === 'rejected') throw outcome.reason
-  }
-
-  /** When `pump` has something to do next, as {@link Outbox.nextWakeMs} tells it. */
-  nextWakeMs(): number | undefined {
-    const now = this.#ports.clock.now()
-    let soonest: number | undefined
-    for (const lane of this.#lanes.values()) {
-      const due = this.#nextOf(lane, now)
-      if (due === undefined) {
-        // One that is suspended is touched again when it is resumed.
-        if (lane.underWay.size === 0) this.#lanes.delete(lane.id)
-      } else soonest = Math.min(soonest ?? due, due)
-    }
-    return soonest
-  }
-
-  #nextOf(lane: Lane, now: number): number | undefined {
+  protected override nextOf(lane: Lane, now: number): number | undefined {
     const route = this.#ports.route(lane.id)
     if (route === undefined) return this.#tables.oldest(lane.id) && (lane.underWay.size > 0 ? watchdogAt(now) : now)
     if (route.dueAt === undefined) return lane.underWay.size > 0 ? watchdogAt(now) : undefined
@@ -164,7 +133,10 @@ export class Courier {
     for (const under of lane.underWay) if (Math.abs(now - under.since) >= patienceMs) under.abandon()
   }
 
-  #serve(lane: Lane, route: Route, work: Promise<void>[]): void {
+  protected override serve(lane: Lane, work: Promise<void>[]): void {
+    this.#giveUp(lane)
+    const route = this.#ports.route(lane.id)
+    if (route === undefined) return this.#empty(lane)
     const now = this.#ports.clock.now()
     this.#tables.notLaterThan(lane.id, now + longestDelayMs, now)
     while (this.#hasRoom(lane, route)) {

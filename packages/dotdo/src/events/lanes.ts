@@ -1,6 +1,6 @@
 /**
- * Owns: which lanes (the queues of the handlers) may have work, and which deliveries are under way. All of it is memory: a new incarnation
- * reads the lanes from the tables and starts with nothing under way.
+ * Owns: which deliveries are under way in the lanes, the queues of the handlers. All of it is memory, and so is which lanes may have work (`lane-set.ts`): a new
+ * incarnation reads the lanes from the tables and starts with nothing under way.
  *
  * L1. In an ordered lane one delivery is under way at a time, and it is the oldest that has not ended. One that waits for another attempt
  *     holds the lane.
@@ -16,6 +16,7 @@ import type { LiveEventBody } from '../base/views.ts'
 import { storableError } from './error-record.ts'
 import type { Attempt, SentEvent } from './event.ts'
 import type { DeclaredHandler, Handlers } from './handlers.ts'
+import { LaneSet } from './lane-set.ts'
 import { watchdogAt, type OutboxLimits } from './limits.ts'
 import { longestDelayMs, retryDelayMs } from './retry.ts'
 import type { OutboxTables, Waiting } from './tables.ts'
@@ -54,19 +55,18 @@ interface Lane {
 }
 
 /** The delivery of stored events to the declared handlers. */
-export class Lanes {
+export class Lanes extends LaneSet<Lane> {
   readonly #tables: OutboxTables
   readonly #handlers: Handlers
   readonly #ports: DeliveryPorts
   readonly #limits: OutboxLimits
-  /** Lanes that may have work, the one served longest ago first. One too many costs a look-up; a missing one would keep its events for ever. */
-  readonly #lanes = new Map<string, Lane>()
   /** Deliveries with a seq up to this one may have been begun by an earlier incarnation (L3). */
   readonly #inheritedTo: number
   /** Deliveries under way, over all lanes. */
   #atOnce = 0
 
   constructor(tables: OutboxTables, handlers: Handlers, ports: DeliveryPorts, limits: OutboxLimits) {
+    super(ports.clock)
     this.#tables = tables
     this.#handlers = handlers
     this.#ports = ports
@@ -74,44 +74,11 @@ export class Lanes {
     this.#inheritedTo = tables.lastSeq()
   }
 
-  /** Says that a handler may have something waiting. */
-  touch(id: string): void {
-    if (!this.#lanes.has(id)) this.#lanes.set(id, { id, underWay: new Set(), triedTo: 0 })
+  protected override newLane(id: string): Lane {
+    return { id, underWay: new Set(), triedTo: 0 }
   }
 
-  /**
-   * Delivers what is due, at most `batch` from each lane, and resolves when that has ended. May be called while another call has not
-   * resolved: it takes what that one left. Rejects when the store fails, after all the others have ended.
-   */
-  async pump(): Promise<void> {
-    const work: Promise<void>[] = []
-    // A copy: serving a lane moves it to the end, where a live iteration would find it again.
-    for (const lane of Array.from(this.#lanes.values())) {
-      try {
-        const handler = this.#handlers.get(lane.id)
-        if (handler === undefined) this.#empty(lane)
-        else this.#serve(lane, handler, work)
-      } catch (thrown) {
-        // The store failed. Workers that have begun are waited for all the same: a rejection that nobody awaits ends the process.
-        work.push(Promise.reject(thrown))
-      }
-    }
-    for (const outcome of await Promise.allSettled(work)) if (outcome.status === 'rejected') throw outcome.reason
-  }
-
-  /** When `pump` has something to do next, epoch milliseconds; a time that has passed means now. `undefined`: nothing waits. */
-  nextWakeMs(): number | undefined {
-    const now = this.#ports.clock.now()
-    let soonest: number | undefined
-    for (const lane of this.#lanes.values()) {
-      const due = this.#nextOf(lane, now)
-      if (due === undefined) this.#lanes.delete(lane.id)
-      else soonest = Math.min(soonest ?? due, due)
-    }
-    return soonest
-  }
-
-  #nextOf(lane: Lane, now: number): number | undefined {
+  protected override nextOf(lane: Lane, now: number): number | undefined {
     const handler = this.#handlers.get(lane.id)
     const next = this.#free(handler) > 0 && this.#room(lane, handler) > 0 ? this.#next(lane, handler) : undefined
     const due = next && (handler ? Math.min(next.due_at, now + longestDelayMs) : now)
@@ -141,8 +108,10 @@ export class Lanes {
     return this.#tables.untried(lane.id, lane.triedTo, look).find(isFree) ?? retry
   }
 
-  /** Starts the workers of one lane, as many as it and the object may have, and adds them to `work` as they begin. */
-  #serve(lane: Lane, handler: DeclaredHandler, work: Promise<void>[]): void {
+  /** Starts the workers of one lane, as many as it and the object may have, for at most `batch` deliveries, and adds them to `work` as they begin. */
+  protected override serve(lane: Lane, work: Promise<void>[]): void {
+    const handler = this.#handlers.get(lane.id)
+    if (handler === undefined) return this.#empty(lane)
     const now = this.#ports.clock.now()
     this.#tables.notLaterThan(lane.id, now + longestDelayMs, now)
     let left = this.#limits.batch
@@ -159,11 +128,7 @@ export class Lanes {
       return next
     }
     for (let first = take(); first; first = take()) work.push(this.#work(lane, handler, first, take))
-    if (left < this.#limits.batch) {
-      // To the end of the line: when there are more lanes than workers, each gets its turn.
-      this.#lanes.delete(lane.id)
-      this.#lanes.set(lane.id, lane)
-    }
+    if (left < this.#limits.batch) this.toEnd(lane)
   }
 
   async #work(lane: Lane, handler: DeclaredHandler, first: Waiting, take: () => Waiting | undefined): Promise<void> {

@@ -1,6 +1,6 @@
 import { decodeValue, encodeValue } from '../base/codec.ts'
 import type { ErrorRecord } from '../base/errors.ts'
-import type { Store } from '../base/ports.ts'
+import type { SqlValue, Store } from '../base/ports.ts'
 import type { Spent } from '../base/price.ts'
 import type { Progress, StepStatus, StepView } from '../base/views.ts'
 import { decodeAttempts, encodeAttempts, type AttemptHistory } from './attempts.ts'
@@ -94,6 +94,11 @@ export function isDone(found: DoneStep | Step): found is DoneStep {
   return found.status === 'done'
 }
 
+/** What every step's first row says. */
+function firstOf({ run, stepId, ordinal, status, attempt, startedAt }: Step) {
+  return { run, step_id: stepId, ordinal, status, attempt, started_at: startedAt }
+}
+
 /** Whether a step states nothing of itself beside its id. */
 export function isPlain(step: Step): boolean {
   return step.kind === null && step.version === null && step.input === null && step.undo === 0
@@ -169,55 +174,36 @@ export class StepTable {
 
   /** Writes a step that was done in the turn in which it began, in one statement. */
   insertDone(step: Step): void {
-    this.#store.sql(
-      `INSERT INTO dotdo_steps (run, step_id, ordinal, status, attempt, started_at, ended_at, progress, result, value_id, within) VALUES (?, ?, ?, 'done', ?, ?, ?, ?, ?, ?, ?)`,
-      step.run,
-      step.stepId,
-      step.ordinal,
-      step.attempt,
-      step.startedAt,
-      step.endedAt,
-      step.progress && encodeValue(step.progress, 'progress'),
-      step.result,
-      step.valueId,
-      step.within,
-    )
+    this.#insert({
+      ...firstOf({ ...step, status: 'done' }),
+      ended_at: step.endedAt,
+      progress: step.progress && encodeValue(step.progress, 'progress'),
+      result: step.result,
+      value_id: step.valueId,
+      within: step.within,
+    })
     if (step.price) this.putPrice(step)
   }
 
   /** Writes a step's first row. Most state nothing beside their id, and pay for no more columns. */
   insert(step: Step): void {
-    const { run, stepId, ordinal, status, attempt, startedAt } = step
-    if (isPlain(step) && step.within === null) {
-      this.#store.sql(
-        'INSERT INTO dotdo_steps (run, step_id, ordinal, status, attempt, started_at) VALUES (?, ?, ?, ?, ?, ?)',
-        run,
-        stepId,
-        ordinal,
-        status,
-        attempt,
-        startedAt,
-      )
-      return
-    }
-    this.#store.sql(
-      `INSERT INTO dotdo_steps (run, step_id, ordinal, status, attempt, started_at, next_attempt_at, kind, version, input, due_at, waits_for, undo, within)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      run,
-      stepId,
-      ordinal,
-      status,
-      attempt,
-      startedAt,
-      step.nextAttemptAt,
-      step.kind,
-      step.version,
-      step.input,
-      step.dueAt,
-      step.waitsFor,
-      step.undo,
-      step.within,
-    )
+    if (isPlain(step) && step.within === null) return this.#insert(firstOf(step))
+    this.#insert({
+      ...firstOf(step),
+      next_attempt_at: step.nextAttemptAt,
+      kind: step.kind,
+      version: step.version,
+      input: step.input,
+      due_at: step.dueAt,
+      waits_for: step.waitsFor,
+      undo: step.undo,
+      within: step.within,
+    })
+  }
+
+  #insert(row: Readonly<Record<string, SqlValue>>): void {
+    const names = Object.keys(row)
+    this.#store.sql(`INSERT INTO dotdo_steps (${names.join(', ')}) VALUES (${names.map(() => '?').join(', ')})`, ...Object.values(row))
   }
 
   /** Writes all that can change after the first start, in one statement. */

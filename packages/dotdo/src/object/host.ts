@@ -44,7 +44,7 @@ import { Issuer } from './issuer.ts'
 import { Live } from './live.ts'
 import { meterBuckets, meterSql } from './metering.ts'
 import { Links, linkServerPorts } from './nouns.ts'
-import { clock, codeVersionOf, linkPorts, random, sha256, sleep, sqlStore, zstd, type OwnerPorts } from './platform.ts'
+import { clock, codeVersionOf, linkPorts, livesByItself, random, sha256, sleep, sqlStore, zstd, type OwnerPorts } from './platform.ts'
 import { RunEvents } from './runs.ts'
 import { makeSelf } from './self.ts'
 import { openSink } from './sinks.ts'
@@ -104,8 +104,7 @@ export class ObjectHost {
     this.live = new Live(ctx, this.store, clock)
     const keepAlive = (work: Promise<unknown>) => ctx.waitUntil(work)
     this.tracing = tracingOf(this.label, env, keepAlive)
-    // An object lives on by itself while a call of it is under way; asking for that costs more than all the rest of a call at this end.
-    this.linkPorts = linkPorts(this.label, () => {}, this)
+    this.linkPorts = linkPorts(this.label, livesByItself, this)
     this.links = new Links(this.linkPorts, this.tracing)
     const sync = () => ctx.storage.sync()
     this.runEvents = new RunEvents(this)

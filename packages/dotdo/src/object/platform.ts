@@ -104,6 +104,12 @@ mapMeter.install()
 /** What the receiving end of a link needs of the platform. */
 export const receivingPorts: LinkServerPorts = { endOfTurn, timer, mapMeter, bytePipe }
 
+/**
+ * What keeps an object alive for what its links have under way: nothing has to. It lives on by itself while a call of it is open, and to ask `waitUntil` for that
+ * costs more than all the rest of a call at this end. A request of a Worker has to ask.
+ */
+export const livesByItself = (_work: Promise<unknown>): void => {}
+
 /** What the platform gives the calling end of links; how addresses are reached, `nouns.ts` says. */
 export type OwnerPorts = Omit<LinkClientPorts, 'peerAt'>
 
@@ -111,7 +117,7 @@ export type OwnerPorts = Omit<LinkClientPorts, 'peerAt'>
  * The calling end of links for one owner: an object's instance, or one request of a Worker.
  * @param owner as logs name it; an object's label
  * @param host the object whose code calls; a Worker's request has none
- * @param keepAlive `waitUntil` of the owner: without it a stateless Worker loses messages that its turn has not sent yet
+ * @param keepAlive `waitUntil` of a Worker's request, which loses messages without it that its turn has not sent yet; {@link livesByItself} of an object
  * @param request on whose behalf a Worker's request calls
  */
 export function linkPorts(

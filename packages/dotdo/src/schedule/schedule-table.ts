@@ -143,21 +143,7 @@ export class ScheduleTable {
         now,
         limit,
       )
-      .map((row) => ({
-        id: String(row.id),
-        status: 'active',
-        recurrence: String(row.recurrence || row.declared),
-        policies: this.#readPolicies(String(row.policies)),
-        nextAt: row.next_at as number | null,
-        wakeAt: row.wake_at as number | null,
-        lastScheduledAt: row.last_scheduled_at as number | null,
-        coveredTo: row.covered_to as number | null,
-        lastFiredAt: row.last_fired_at as number | null,
-        lastRunId: row.last_run_id as string | null,
-        openRun: row.open_run as string | null,
-        fired: Number(row.fired),
-        position: Number(row.position),
-      }))
+      .map((row) => dueFromSql(row, this.#readPolicies(String(row.policies))))
   }
 
   /** Moves the start of the next window behind one that it lies in. */
@@ -278,12 +264,22 @@ function toSql(row: ScheduleRow): (string | number | null)[] {
 
 function fromSql(row: SqlRow, policies: SchedulePolicies): ScheduleRow {
   return {
-    id: String(row.id),
+    ...dueFromSql(row, policies),
     status: row.status as ScheduleStatus,
     paused: row.paused === 1,
     declared: String(row.declared),
-    recurrence: String(row.recurrence || row.declared),
     pattern: String(row.pattern),
+    failures: Number(row.failures),
+    changedAt: Number(row.changed_at),
+  }
+}
+
+/** What firing reads of an active one, of {@link dueColumns} alone. */
+function dueFromSql(row: SqlRow, policies: SchedulePolicies): DueRow {
+  return {
+    id: String(row.id),
+    status: 'active',
+    recurrence: String(row.recurrence || row.declared),
     policies,
     nextAt: row.next_at as number | null,
     wakeAt: row.wake_at as number | null,
@@ -292,9 +288,7 @@ function fromSql(row: SqlRow, policies: SchedulePolicies): ScheduleRow {
     lastFiredAt: row.last_fired_at as number | null,
     lastRunId: row.last_run_id as string | null,
     openRun: row.open_run as string | null,
-    failures: Number(row.failures),
     fired: Number(row.fired),
     position: Number(row.position),
-    changedAt: Number(row.changed_at),
   }
 }
