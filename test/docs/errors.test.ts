@@ -26,7 +26,7 @@ function codesOfSource(): Map<string, Again> {
   )
   for (const file of files) {
     const text = codeText(join(source, file))
-    for (const match of text.matchAll(/'([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)'|\bcode: '([A-Z]+)'/g)) {
+    for (const match of text.matchAll(/'([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)'|(?:\bcode: |\bDotdoError\(\s*)'([A-Z]+)'/g)) {
       const code = match[1] ?? match[2]!
       if (!notCodes.has(code) && !said.has(code)) said.set(code, new Set())
     }

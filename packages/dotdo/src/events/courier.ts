@@ -238,7 +238,7 @@ export class Courier extends LaneSet<Lane> {
   #failed(lane: Lane, { retries }: Route, row: Loaded, error: ErrorRecord, now: number): void {
     const attempts = row.attempts + 1
     if (isRetryable(fromErrorRecord(error)) && attempts <= retries.limit)
-      return this.#tables.tried(lane.id, row.seq, attempts, now + retryDelayMs(retries, attempts, this.#ports.random))
+      return this.#tables.tried(lane.id, row.seq, attempts, now + retryDelayMs(retries, attempts, this.#ports.random, error))
     this.#die(lane.id, row, attempts, error)
   }
 

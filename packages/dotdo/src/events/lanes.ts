@@ -159,7 +159,12 @@ export class Lanes extends LaneSet<Lane> {
       await this.#ports.deliver(event, handler, { runId: `event:${event.id}:${handler.id}`, number })
     } catch (thrown) {
       if (!isRetryable(thrown) || number > handler.retries.limit) return this.#die(handler.id, seq, number, thrown)
-      this.#tables.tried(handler.id, seq, number, this.#ports.clock.now() + retryDelayMs(handler.retries, number, this.#ports.random))
+      this.#tables.tried(
+        handler.id,
+        seq,
+        number,
+        this.#ports.clock.now() + retryDelayMs(handler.retries, number, this.#ports.random, thrown),
+      )
       return
     }
     this.#tables.delivered(handler.id, seq, this.#ports.clock.now())

@@ -1,5 +1,6 @@
 import { toMs, type Duration } from '../base/durations.ts'
 import { DotdoError } from '../base/errors.ts'
+import { retryAfterOf } from '../base/overload.ts'
 import type { Random } from '../base/ports.ts'
 
 /** How often, and after how long, a handler that failed gets the same event again. */
@@ -50,13 +51,13 @@ export function toRetryPolicy(options: RetryOptions = {}): RetryPolicy {
 
 /**
  * The wait after the `failures`-th failed attempt (1 for the first), in milliseconds. Up to a fifth is added by chance, so that lanes which
- * failed together do not come back together.
+ * failed together do not come back together. What failed may say itself when to come back at the soonest.
  */
-export function retryDelayMs(policy: RetryPolicy, failures: number, random: Random): number {
+export function retryDelayMs(policy: RetryPolicy, failures: number, random: Random, thrown?: unknown): number {
   const grown = {
     constant: policy.delayMs,
     linear: policy.delayMs * failures,
     exponential: policy.delayMs * 2 ** (failures - 1),
   }[policy.backoff]
-  return Math.min(longestDelayMs, Math.round(grown * (1 + random.next() / 5)))
+  return Math.min(longestDelayMs, Math.max(retryAfterOf(thrown), Math.round(grown * (1 + random.next() / 5))))
 }

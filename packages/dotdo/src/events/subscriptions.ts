@@ -164,7 +164,7 @@ export class Subscriptions {
     const failures = row.failures + 1
     const since = Math.min(row.failing_since ?? now, now)
     const error = storableError(thrown)
-    const dueAt = now + retryDelayMs(unreachable, Math.min(failures, 30), this.#ports.random)
+    const dueAt = now + retryDelayMs(unreachable, Math.min(failures, 30), this.#ports.random, thrown)
     this.#set(id, 'failures = ?, failing_since = ?, due_at = ?, error = ?', failures, since, dueAt, encodeValue(error))
     const isOver = now - since >= this.#limits.suspendAfterMs || waiting >= this.#limits.waitingPerSubscription
     if (isOver || refusals.has(error.code ?? '')) this.suspend(id, error)

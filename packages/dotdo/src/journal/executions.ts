@@ -30,6 +30,8 @@ export interface JournalTables {
 export interface ExecutionHooks extends Children {
   /** A run has ended that a step of another waits for. */
   childEnded(parent: { seq: number; stepId: string }): void
+  /** An execution is over, so there is room for another. */
+  ended(): void
   /** Cancels a run whose parent has ended. */
   cancelChild(child: RunRow): void
 }
@@ -55,6 +57,8 @@ export class Executions {
   readonly #undoer: Undoer
   readonly #hooks: ExecutionHooks
   readonly #active = new Map<string, ActiveRun>()
+  /** Of them, calls that became runs. */
+  #adopted = 0
   /** Who waits for runs whose executions were let go of: the next execution answers them. */
   readonly #followers = new Map<string, ((outcome: unknown) => void)[]>()
 
@@ -78,6 +82,11 @@ export class Executions {
       runIdOf: (seq) => runs.findBySeq(seq)?.run_id,
     })
     this.#undoer = new Undoer(ports, limits, steps, values, this.#runner)
+  }
+
+  /** Executions of runs that were started, those that only rest not counted. */
+  get working(): number {
+    return this.#active.size - this.#adopted - this.rests.parkedInMemory
   }
 
   /** The execution of a run that is under way. */
@@ -109,6 +118,7 @@ export class Executions {
     if (!fresh) this.#holdBack(row)
     const run = this.#activate(row, fresh)
     run.adopted = true
+    this.#adopted++
     if (!fresh) {
       this.#runs.began(row.seq, row.attempt + 1)
       this.#runs.unpark(row.seq)
@@ -258,6 +268,8 @@ export class Executions {
       this.#writePrices(run)
       this.rests.ended(run)
       if (this.#active.get(run.runId) === run) this.#active.delete(run.runId)
+      if (run.adopted) this.#adopted--
+      this.#hooks.ended()
       if (run.parent && !run.broken) this.#hooks.childEnded(run.parent)
     }
     if (run.broken) throw run.broken.thrown

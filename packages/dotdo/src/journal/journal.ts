@@ -1,6 +1,7 @@
 import { codeOf, DotdoError } from '../base/errors.ts'
 import { newId } from '../base/ids.ts'
 import { migrate } from '../base/migrations.ts'
+import { overloaded } from '../base/overload.ts'
 import { addSpent, readBudget, wholePrice, type Budget, type RunPrice, type Spent } from '../base/price.ts'
 import type { RunLineage, RunStatus, RunTarget, RunView, StepView } from '../base/views.ts'
 import type { AdoptedExecution } from './execution.ts'
@@ -59,6 +60,8 @@ export interface RunStart {
   tags?: readonly string[]
   /** The most that it may use. */
   budget?: Budget
+  /** Whether it may be refused while too many wait. */
+  mayBeRefused?: boolean
 }
 
 /**
@@ -104,6 +107,9 @@ export class Journal {
       find: (runId) => this.#runs.find(runId),
       resultOf: (row) => this.#resultOf(row),
       childEnded: ({ seq, stepId }) => this.#goOn(seq, stepId),
+      ended: () => {
+        if (this.#due.size > 0) ports.wake?.()
+      },
       cancelChild: (row) => void this.#cancel(row),
     })
     this.#pruner = new Pruner(ports.store, this.#values)
@@ -113,15 +119,17 @@ export class Journal {
    * Writes the row of a run, synchronously and within the caller's transaction if there is one; nothing executes. Idempotent by id and
    * by key: a later start returns the first run, whatever its state, and its own target and arguments are not used.
    *
-   * @throws `NOT_STORABLE`, `RESULT_TOO_LARGE` for the arguments, `INVALID_RUN_ID`, `INVALID_RUN_TAGS`, `INVALID_BUDGET`
+   * @throws `NOT_STORABLE`, `RESULT_TOO_LARGE` for the arguments, `INVALID_RUN_ID`, `INVALID_RUN_TAGS`, `INVALID_BUDGET`; `OVERLOADED` where it may be refused
    */
-  start({ runId, key, target, args, tags, budget }: RunStart): RunRecord {
+  start({ runId, key, target, args, tags, budget, mayBeRefused = false }: RunStart): RunRecord {
     const bound = budget && readBudget(budget)
     checkId(runId, 'run id')
     checkId(key, 'key')
     checkTags(tags)
     const known = (runId !== undefined && this.#runs.find(runId)) || (key !== undefined && this.#runs.findByKey(key))
     if (known) return toRunRecord(known)
+    const { runsWaiting } = this.#limits
+    if (mayBeRefused && this.#due.size >= runsWaiting) throw overloaded('A run', 'runsWaiting', runsWaiting, this.#ports.random)
     const id = runId ?? newId('run', this.#ports.clock, this.#ports.random)
     const row = this.#insert(this.#newRun({ runId: id, key, target, tags, budget: bound }), args)
     this.#unlaunched.add(id)
@@ -175,6 +183,12 @@ export class Journal {
    * failure of the run is in its row. A store that failed leaves the row running, and the watchdog comes again.
    */
   async work(runId: string): Promise<void> {
+    // Whoever awaits its result launches it all the same: a run that waits for another one must not wait for its own place.
+    if (this.#isFull && !this.#executions.find(runId) && this.#runs.find(runId)?.status === 'running') return void this.#due.add(runId)
+    await this.#workNow(runId)
+  }
+
+  async #workNow(runId: string): Promise<void> {
     const ended = Promise.allSettled([this.launch(runId)])
     await Promise.race([ended, this.#executions.find(runId)?.atRest ?? ended])
   }
@@ -327,9 +341,10 @@ export class Journal {
     this.#executions.rests.wakeDue()
     for (const row of this.#runs.parkedUntil(this.#ports.clock.now(), parkedAtOnce))
       if (this.#runs.unpark(row.seq)) this.#due.add(row.run_id)
-    this.recover()
+    // It looks through all that have not ended: while some wait that are known, there is no need.
+    if (this.#due.size === 0) this.recover()
     const lanes: Promise<void>[] = []
-    while (this.#lanes < this.#limits.resumesAtOnce && this.#due.size > 0) {
+    while (this.#lanes < this.#limits.resumesAtOnce && this.#due.size > 0 && !this.#isFull) {
       this.#lanes++
       lanes.push(this.#workLane())
     }
@@ -344,7 +359,7 @@ export class Journal {
    */
   nextWakeMs(): number | null {
     const now = this.#ports.clock.now()
-    if (this.#due.size > 0 && this.#lanes < this.#limits.resumesAtOnce) return now
+    if (this.#due.size > 0 && this.#lanes < this.#limits.resumesAtOnce && !this.#isFull) return now
     this.#wakeAt = this.#runs.anyRunning() ? nextLook(this.#wakeAt, now, this.#limits.watchdogMs) : null
     this.#lookAt = this.#runs.anyHeld() ? nextLook(this.#lookAt, now, this.#limits.heldLookMs) : null
     let soonest = this.#wakeAt
@@ -516,11 +531,17 @@ export class Journal {
     return known.length === 0 ? null : Math.min(...known)
   }
 
+  /** Whether as many runs execute as may at once. */
+  get #isFull(): boolean {
+    return this.#executions.working >= this.#limits.runsUnderWay
+  }
+
   async #workLane(): Promise<void> {
     try {
       for (const runId of this.#due) {
+        if (this.#isFull) break
         this.#due.delete(runId)
-        await this.work(runId)
+        await this.#workNow(runId)
       }
     } finally {
       this.#lanes--

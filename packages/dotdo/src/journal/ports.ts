@@ -89,6 +89,10 @@ export interface JournalLimits {
   signalsKept: number
   /** While a run is held, the object wants to be woken this often, to see whether the run's version of the code is back. Milliseconds. */
   heldLookMs: number
+  /** How many runs that were started may execute at once, those that only rest not counted; the others wait. */
+  runsUnderWay: number
+  /** How many may wait to begin before starting refuses more where it is told to. */
+  runsWaiting: number
   /** How long the replay of a run whose steps are to be undone may take until all that can undo is known. Milliseconds. */
   undoReplayMs: number
 }
@@ -105,5 +109,7 @@ export const defaultLimits: JournalLimits = {
   signalWindowMs: 86_400_000,
   signalsKept: 1000,
   heldLookMs: 3_600_000,
+  runsUnderWay: 1000,
+  runsWaiting: 100_000,
   undoReplayMs: 30_000,
 }

@@ -150,6 +150,11 @@ export class Rests {
     return false
   }
 
+  /** Executions that are parked and still in memory, those of calls not counted. */
+  get parkedInMemory(): number {
+    return this.#parked.size
+  }
+
   #park(run: ActiveRun): void {
     let wakeAt: number | null = null
     for (const { until } of run.resting) if (until !== null && (wakeAt === null || until < wakeAt)) wakeAt = until

@@ -1,5 +1,6 @@
 import { isThenable } from '../base/thenable.ts'
 import { fromErrorRecord, isRetryable } from '../base/errors.ts'
+import { retryAfterOf } from '../base/overload.ts'
 import { redactText } from '../base/redact.ts'
 import type { Spent } from '../base/price.ts'
 import type { Progress } from '../base/views.ts'
@@ -382,7 +383,9 @@ export class StepRunner implements StepDriver {
       this.#close(run, step, 'failed', error, null)
       throw rebuiltError(error, thrown)
     }
-    const delayMs = stopped ? 0 : retryDelayMs(plan, step.attempt, this.#limits.retryDelayMs, this.#ports.random.next())
+    const delayMs = stopped
+      ? 0
+      : Math.max(retryAfterOf(thrown), retryDelayMs(plan, step.attempt, this.#limits.retryDelayMs, this.#ports.random.next()))
     this.#close(run, step, 'waiting', thrown, this.#ports.clock.now() + delayMs)
     scope.cancellation.throwIfAborted()
   }

@@ -62,7 +62,7 @@ export class Exchange {
       /** An event that a Queue has brought, for this object's handlers. Its key makes it one event however often it is brought. */
       enqueue: (type: string, payload: unknown, key: string, source: string): string => outbox.accept(type, payload, { key }, source),
       /** Events of another object. */
-      receive: (batch: EventBatch): Promise<Receipt> => this.inbox.receive(batch, origin.caller),
+      receive: (batch: EventBatch): Promise<Receipt> => this.#host.gate.enter(() => this.inbox.receive(batch, origin.caller)),
     }
   }
 

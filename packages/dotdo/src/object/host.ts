@@ -22,7 +22,7 @@ import { Journal } from '../journal/journal.ts'
 import type { RunInvocation } from '../journal/ports.ts'
 import { CallKeys } from '../rpc/call-keys.ts'
 import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
-import { defaultDepthLimits } from '../rpc/limits.ts'
+import { defaultDepthLimits, defaultObjectLimits } from '../rpc/limits.ts'
 import { LinkServer } from '../rpc/link-server.ts'
 import { objectLabel, type Origin } from '../rpc/origin.ts'
 import type { PackedCall } from '../rpc/packed-call.ts'
@@ -38,6 +38,7 @@ import { cloneFields, type Shape } from './definition.ts'
 import { dryRunOf } from './dry-run.ts'
 import { Exchange } from './exchange.ts'
 import { frameworkOf } from './framework.ts'
+import { Gate } from './gate.ts'
 import { housekeepingOf } from './housekeeping.ts'
 import { Inspector } from './inspector.ts'
 import { Issuer } from './issuer.ts'
@@ -76,6 +77,8 @@ export class ObjectHost {
   readonly wake: Wake
   /** Takes away what has been kept for long enough. */
   readonly sweeper: Sweeper
+  /** Bounds what is under way. */
+  readonly gate: Gate
   /** Absent where the app keeps no traces. */
   readonly tracing: Tracing | undefined
   /** The user's `this`. */
@@ -118,6 +121,7 @@ export class ObjectHost {
     }
     const codeVersion = codeVersionOf(env)
     const keep = appRetention()
+    const bounds = { ...defaultObjectLimits, ...appOptions().limits?.object }
     this.journal = new Journal(
       {
         store: this.store,
@@ -133,7 +137,7 @@ export class ObjectHost {
         execute: (run, execution) => this.#execute(run, execution),
         enter: (execution, work) => this.#enterStep(execution, work),
       },
-      { signalWindowMs: keep.waits },
+      { signalWindowMs: keep.waits, runsUnderWay: bounds.runsUnderWay, runsWaiting: bounds.runsWaiting },
     )
     this.scheduler = new Scheduler({
       store: this.store,
@@ -186,6 +190,7 @@ export class ObjectHost {
         if (told) ctx.waitUntil(told)
       },
     )
+    this.gate = new Gate(this.label, bounds.callsUnderWay, random)
     this.#depth = new CallDepth({ ...defaultDepthLimits, ...appOptions().limits?.depth }, clock, () => this.wake.changed())
     this.self = makeSelf(this, cloneFields(shape))
     this.issuer = new Issuer(this)
@@ -263,7 +268,8 @@ export class ObjectHost {
       return result
     }
     if (once) this.kept()
-    return this.#depth.enter(origin, once ? () => this.stepCalls.make(once, args, call, (outcome) => this.#asRun(context, outcome)) : call)
+    const made = once ? () => this.stepCalls.make(once, args, call, (outcome) => this.#asRun(context, outcome)) : call
+    return this.gate.enter(() => this.#depth.enter(origin, made))
   }
 
   /** A call that a step of another object makes, and that goes on: a run under the call's key. Gives its outcome when that is stored. */

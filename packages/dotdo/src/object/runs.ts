@@ -26,7 +26,8 @@ export interface Runs {
   /**
    * Starts a public method of this object as a run, stored with what this turn writes, and gives its handle at once. Inside a run it is keyed by run and
    * ordinal, so that a replay starts nothing twice.
-   * @throws `METHOD_UNKNOWN`, `NOT_STORABLE`, `RESULT_TOO_LARGE`, `INVALID_RUN_ID`, `INVALID_RUN_TAGS`, `INVALID_BUDGET`
+   * @throws `METHOD_UNKNOWN`, `NOT_STORABLE`, `RESULT_TOO_LARGE`, `INVALID_RUN_ID`, `INVALID_RUN_TAGS`, `INVALID_BUDGET`;
+   *   `OVERLOADED` (retryable) while too many runs wait
    */
   start(method: string, args?: readonly unknown[], options?: StartOptions): RunHandle
   /**
@@ -152,6 +153,7 @@ export function runsOf(host: ObjectHost): Runs {
       const run = host.journal.start({
         target,
         args: [...args],
+        mayBeRefused: true,
         ...(runId !== undefined && { runId }),
         ...(given !== undefined && { key: given }),
         ...(tags && { tags }),

@@ -77,11 +77,22 @@ export interface DepthLimits {
   callDepthEnd: number
 }
 
+/** How much one object takes on at once. More is refused with `OVERLOADED`, or waits. */
+export interface ObjectLimits {
+  /** Calls from outside, and batches of events, that are under way. More are refused. */
+  callsUnderWay: number
+  /** Runs that were started and are executing; those that only rest do not count. More wait, in their rows. */
+  runsUnderWay: number
+  /** Runs that wait to begin. More are refused to whoever starts them; firings of schedules are not. */
+  runsWaiting: number
+}
+
 /** All limits of an app: `serve({ limits: { client: { chainDepth: 50 } } })`. */
 export interface AppLimits {
   link?: Partial<LinkLimits>
   client?: Partial<ClientLimits>
   depth?: Partial<DepthLimits>
+  object?: Partial<ObjectLimits>
 }
 
 const mebibyte = 1024 * 1024
@@ -137,6 +148,9 @@ export const defaultClientLimits: ClientLimits = {
 
 /** What holds for depth where nothing else is said. */
 export const defaultDepthLimits: DepthLimits = { callDepth: 16, callDepthEnd: 1_000 }
+
+/** What holds for objects where nothing else is said. */
+export const defaultObjectLimits: ObjectLimits = { callsUnderWay: 10_000, runsUnderWay: 1_000, runsWaiting: 100_000 }
 
 /** What a {@link LimitError} tells programs. */
 export interface LimitData extends Record<string, unknown> {

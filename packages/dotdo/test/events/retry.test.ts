@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import fc from 'fast-check'
 import { longestDelayMs, retryDelayMs, toRetryPolicy, type RetryOptions } from '../../src/events/retry.ts'
+import { overloaded } from '../../src/base/overload.ts'
 import { SeededRandom } from '../support/fakes.ts'
+import { Bench } from './harness.ts'
 
 const noJitter = { next: () => 0, bytes: () => new Uint8Array() }
 
@@ -49,4 +51,30 @@ describe('retries', () => {
   test('a delay that is none is refused', () => {
     expect(() => toRetryPolicy({ delay: 'soon' })).toThrow(expect.objectContaining({ code: 'INVALID_DURATION' }))
   })
+})
+
+test('what fails with a time to come back is left alone for as long, and at most an hour', () => {
+  const policy = { limit: 5, delayMs: 100, backoff: 'constant' } as const
+  const after = (retryAfterMs: unknown) => retryDelayMs(policy, 1, new SeededRandom(1), { code: 'OVERLOADED', data: { retryAfterMs } })
+  expect(after(5000)).toBe(5000)
+  expect(after(10)).toBeGreaterThanOrEqual(100)
+  expect(after(10 ** 12)).toBe(3_600_000)
+})
+
+test('a receiver that is overloaded is tried again when it has said, and nothing is lost', async () => {
+  const bench = new Bench()
+  let calls = 0
+  bench.outbox.subscribe(
+    'A.b',
+    () => {
+      if (++calls === 1) throw overloaded('A call of Orders/eu', 'callsUnderWay', 5, bench.random)
+    },
+    { retries: { delay: 1 } },
+  )
+  bench.outbox.settle()
+  bench.outbox.send('A.b', 1)
+  await bench.outbox.pump()
+  expect(bench.outbox.nextWakeMs()! - bench.clock.now()).toBeGreaterThanOrEqual(1000)
+  await bench.drain()
+  expect([calls, bench.outbox.events()[0]?.waiting]).toEqual([2, 0])
 })

@@ -4,6 +4,9 @@ import { DO, type Budget } from '../../src/index.ts'
 /** How often user code ran, outside of any object. */
 export const ran: string[] = []
 
+/** Lets go of the calls that hold. */
+export const held: (() => void)[] = []
+
 export const Orders = DO.extend({
   init() {
     this.on.Order.placed(() => {})
@@ -90,6 +93,15 @@ export const Orders = DO.extend({
   },
   startCostly(rows: number, budget?: Budget) {
     return this.runs.start('costly', [rows], budget ? { budget } : {})
+  },
+  /** Holds until somebody lets go, here or in another object. */
+  async hold(): Promise<string> {
+    if (this.id !== 'latch') return (await this.Orders('latch').hold()) as string
+    return await new Promise<string>((resolve) => held.push(() => resolve('let go')))
+  },
+  letGo() {
+    for (const letGo of held.splice(0)) letGo()
+    return this.id
   },
   async slow() {
     await this.do(

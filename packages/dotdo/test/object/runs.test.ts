@@ -4,9 +4,10 @@ import { exports } from 'cloudflare:workers'
 import { describe, expect, test } from 'vitest'
 import { priceNames, type Price } from '../../src/base/price.ts'
 import type { RunView, StepView } from '../../src/base/views.ts'
+import { appOptions, configureApp } from '../../src/object/app.ts'
 import { Links } from '../../src/object/nouns.ts'
 import { linkPorts } from '../../src/object/platform.ts'
-import { ran } from './runs-app.ts'
+import { held, ran } from './runs-app.ts'
 
 const open = () => new Links(linkPorts('test', () => {}))
 // Stubs are as free as JSON here: the types of remote objects have tests of their own.
@@ -195,4 +196,30 @@ describe('the price of a run', () => {
     // The operation that was refused has been counted, and was not made.
     expect(await handle.price()).toMatchObject({ r2: 5, calls: 2, budget: { r2: 5 } })
   })
+})
+
+test('an object that has as many calls under way as it may refuses one more, by name, and lets in others when there is room', async () => {
+  // It was there before, and so has the limits of before.
+  expect(await orders('latch').letGo()).toBe('latch')
+  const before = appOptions()
+  configureApp({ ...before, limits: { ...before.limits, object: { callsUnderWay: 2 } } })
+  const first = [orders('busy').hold(), orders('busy').hold()].map((it) => Promise.resolve(it))
+  const holding = (n: number) =>
+    until(
+      () => Promise.resolve(held.length),
+      (it) => it === n,
+    )
+  await holding(2)
+  configureApp(before)
+  expect(await failure(orders('busy').hold())).toMatchObject({
+    code: 'OVERLOADED',
+    retryable: true,
+    data: { limit: 'callsUnderWay', bound: 2, retryAfterMs: expect.any(Number) },
+  })
+  await orders('latch').letGo()
+  expect(await Promise.all(first)).toEqual(['let go', 'let go'])
+  const last = Promise.resolve(orders('busy').hold())
+  await holding(1)
+  await orders('latch').letGo()
+  expect(await last).toBe('let go')
 })
