@@ -194,11 +194,11 @@ describe('a secret', () => {
       ].map((args) => dotdo(args)),
     )
     const shown = views + JSON.stringify(printed)
-    expect(shown).not.toContain('5b1f')
+    expect(shown).not.toContain('5b1f0c77')
     expect(shown).toContain('[secret API_KEY]')
     // SQLite's files, their write-ahead logs among them.
     const files = readdirSync(app.state, { recursive: true, withFileTypes: true }).filter((it) => it.isFile())
-    const dirty = files.filter((it) => readFileSync(join(it.parentPath, it.name)).includes('5b1f'))
+    const dirty = files.filter((it) => readFileSync(join(it.parentPath, it.name)).includes('5b1f0c77'))
     expect(dirty.map((it) => it.name)).toEqual([])
     expect(files.filter((it) => /sqlite/.test(it.name)).length).toBeGreaterThan(2)
   })
@@ -206,7 +206,7 @@ describe('a secret', () => {
 
 describe('schedules', () => {
   test('have their next instants, on their own clock', async () => {
-    const { code, out } = await dotdo(['schedules', '--next', '2'])
+    const { code, out } = await dotdo(['schedules', 'Pipeline/main', '--next', '2'])
     expect(code).toBe(0)
     expect(out).toMatch(/^daily {2,}every day at 02:00 +Europe\/Zurich +\d{4}-\d\d-\d\d 02:00:00 +in /m)
     expect(objects((await dotdo(['schedules', 'Pipeline/main', '--json'])).out).map(({ scheduleId }) => scheduleId)).toEqual([
@@ -214,6 +214,19 @@ describe('schedules', () => {
       'faulty',
       'slow',
     ])
+  })
+
+  test('of all objects come from the index, with the object that each is of, and those that fail are told apart', async () => {
+    await dotdo(['trigger', 'Pipeline/second', 'faulty', '--wait'])
+    const all = await until(
+      'the schedules of all objects',
+      async () => objects((await dotdo(['schedules', '--json'])).out),
+      (found) => found.some(({ object }) => object === 'Pipeline/second'),
+    )
+    expect(new Set(all.map(({ object }) => object))).toContain('Pipeline/main')
+    const runs = objects((await dotdo(['runs', '--noun', 'Pipeline', '--state', 'failed', '--json'])).out)
+    expect(runs.map(({ object }) => object)).toContain('Pipeline/second')
+    expect((await dotdo(['schedules', '--state', 'late'])).err).toContain('No late schedules of any object')
   })
 
   test('are paused and resumed', async () => {

@@ -4,10 +4,26 @@ export { restore } from './client/restore.ts'
 export type { RestoreOptions } from './client/restore.ts'
 export type { AnyApp, AppStub, Connection } from './client/connect.ts'
 export type { ConnectionStatus, ConnectOptions, StatusDetail } from './client/options.ts'
-export type { BackfillStub, InspectorStub, OperatorStub, ScheduleStub } from './client/operator.ts'
+export type { BackfillStub, FleetStub, InspectorStub, OperatorStub, ScheduleStub } from './client/operator.ts'
 export type { LiveListener, LiveSubscription } from './client/watch.ts'
 export { codeOf, DotdoError } from './base/errors.ts'
 export type { ErrorRecord } from './base/errors.ts'
+export type {
+  AlertSubject,
+  FleetAlert,
+  FleetAlertQuery,
+  FleetLetter,
+  FleetObject,
+  FleetPage,
+  FleetQuery,
+  FleetRebuild,
+  FleetRun,
+  FleetRunQuery,
+  FleetSchedule,
+  FleetScheduleQuery,
+  FleetSummary,
+  RunHead,
+} from './base/fleet-views.ts'
 export type {
   AppDescription,
   AttemptView,

@@ -28,6 +28,10 @@ export type { Holder } from './rpc/holder.ts'
 export type { Pattern, PatternRules, PatternValue, PatternBound } from './rpc/patterns.ts'
 export { serve } from './object/serve.ts'
 export { stats } from './object/stats.ts'
+export type { ObjectAlerts, AlertOptions, AlertTo } from './object/alerts.ts'
+export type { FleetOptions } from './object/app.ts'
+export type { AlertPayload } from './fleet/alerts.ts'
+export type { AlertTarget, AppAlertRule } from './fleet/rules.ts'
 export type { LinkStats } from './rpc/stats.ts'
 export type { TraceOptions } from './object/tracing.ts'
 export type { OtlpTraces } from './rpc/otlp.ts'
@@ -39,6 +43,7 @@ export { DotdoError, codeOf } from './base/errors.ts'
 export { Secret, secret } from './base/secrets.ts'
 export { LimitError } from './rpc/limits.ts'
 export type { ErrorData, ErrorDetails, ErrorRecord } from './base/errors.ts'
+export type { AlertSubject } from './base/fleet-views.ts'
 export type {
   AttemptView,
   BackfillView,

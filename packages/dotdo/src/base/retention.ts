@@ -35,6 +35,8 @@ export interface Retention {
   backfills: number
   /** Schedules that the code does not declare any more, with their windows. */
   schedules: number
+  /** Runs and alerts in the index of the fleet, from their end on. */
+  index: number
 }
 
 /** What holds where `serve({ keep })` says nothing. */
@@ -52,6 +54,7 @@ export const defaultRetention: Retention = {
   capabilities: 30 * dayMs,
   backfills: 30 * dayMs,
   schedules: 90 * dayMs,
+  index: 30 * dayMs,
 }
 
 /**
@@ -82,6 +85,16 @@ export const retentionOf: Readonly<Record<string, keyof Retention | 'fixed' | 'o
   dotdo_calls_floor: 'fixed',
   dotdo_grants: 'capabilities',
   dotdo_live: 'fixed',
+  dotdo_fleet_marks: 'fixed',
+  dotdo_fleet_feed: 'fixed',
+  dotdo_fleet_objects: 'index',
+  dotdo_fleet_runs: 'index',
+  dotdo_fleet_tags: 'index',
+  dotdo_fleet_alerts: 'index',
+  dotdo_fleet_schedules: 'fixed',
+  dotdo_fleet_letters: 'fixed',
+  dotdo_fleet_targets: 'fixed',
+  dotdo_fleet_state: 'fixed',
   dotdo_used_tokens: 'own',
   dotdo_singletons: 'own',
   dotdo_catalog_namespaces: 'own',

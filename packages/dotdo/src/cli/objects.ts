@@ -1,4 +1,5 @@
 /** Which objects a command is about, and how it asks them. */
+import type { FleetPage } from '../base/fleet-views.ts'
 import type { AnyApp, AppStub } from '../client/connect.ts'
 import type { InspectorStub } from '../client/operator.ts'
 import { readObject, type ObjectName } from './arguments.ts'
@@ -21,6 +22,28 @@ export async function objectsOf(app: AppStub<AnyApp>, named: string | undefined)
   throw usageError(`This app declares no objects of its own (serve({ singletons })), so say which one: ${nouns[0] ?? 'Noun'}/name.`, {
     nouns,
   })
+}
+
+/** Questions for one list: what is further back is not looked for. */
+const mostPages = 20
+
+/**
+ * The first `limit` entries of a list of the fleet, page by page.
+ * @param ask for so many, behind what the page before gave as `next`
+ */
+export async function pages<Item>(
+  limit: number,
+  ask: (size: number, after: string | undefined) => PromiseLike<FleetPage<Item>>,
+): Promise<{ items: Item[]; isCut: boolean }> {
+  const items: Item[] = []
+  let after: string | undefined
+  for (let asked = 0; asked < mostPages; asked++) {
+    const page: FleetPage<Item> = await ask(Math.min(500, limit - items.length), after)
+    items.push(...page.items)
+    after = page.next
+    if (after === undefined || items.length >= limit) return { items, isCut: false }
+  }
+  return { items, isCut: true }
 }
 
 /**

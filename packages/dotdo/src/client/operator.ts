@@ -1,6 +1,20 @@
 /** The operator's view of an app, as a client holds it. */
 import type { Budget, RunPrice } from '../base/price.ts'
 import type {
+  FleetAlert,
+  FleetAlertQuery,
+  FleetLetter,
+  FleetObject,
+  FleetPage,
+  FleetQuery,
+  FleetRebuild,
+  FleetRun,
+  FleetRunQuery,
+  FleetSchedule,
+  FleetScheduleQuery,
+  FleetSummary,
+} from '../base/fleet-views.ts'
+import type {
   AppDescription,
   BackfillView,
   DeadLetter,
@@ -23,6 +37,8 @@ import type { Pending } from '../rpc/remote.ts'
 /** Everything that an operator may see and do. Each call answers with what the server's class of the same name documents. */
 export interface OperatorStub {
   describe(): Pending<AppDescription>
+  /** All objects together: what they have told the app's index. */
+  readonly fleet: FleetStub
   /** The inspector of one object. */
   object(noun: string, name: string): InspectorStub
   /** Makes sure that the singletons live. */
@@ -34,6 +50,21 @@ export interface OperatorStub {
   lineage(snapshot: { table: string; snapshotId?: number; warehouse?: string }): Pending<LineageView>
   /** The same app for calls within a trace of the caller's: https://www.w3.org/TR/trace-context/ */
   traced(traceparent: string, tracestate?: string): unknown
+}
+
+/** All runs, schedules, dead letters and alerts of an app, by pages: `next` of one is `after` of the following. */
+export interface FleetStub {
+  runs(query?: FleetRunQuery): Pending<FleetPage<FleetRun>>
+  schedules(query?: FleetScheduleQuery): Pending<FleetPage<FleetSchedule>>
+  deadLetters(query?: FleetQuery): Pending<FleetPage<FleetLetter>>
+  alerts(query?: FleetAlertQuery): Pending<FleetPage<FleetAlert>>
+  objects(query?: FleetQuery): Pending<FleetPage<FleetObject>>
+  summary(): Pending<FleetSummary>
+  /** Resolves when the app's singletons have told what they have done; it wakes them. */
+  settle(): Pending<void>
+  /** Makes the index again from its objects, and from these. */
+  rebuild(options?: { objects?: readonly string[]; from?: number }): Pending<FleetRebuild>
+  rebuilding(): Pending<FleetRebuild | null>
 }
 
 /** Which dead letters: a page of them, of one handler or subscription, of types that a pattern means. */

@@ -51,6 +51,8 @@ export interface OutboxPorts extends DeliveryPorts {
   readonly carry?: (target: SubscriptionTarget, batch: EventBatch) => Promise<Receipt>
   /** Opens a sink. @throws when the app has no such binding */
   open?(sink: Sink): OpenSink
+  /** Told when dead letters were given back, thrown away or forgotten; `observe` tells of those that are new. */
+  lettersLeft?(): void
 }
 
 /** Deliveries of a subscription that has ended are dropped so many at a time. */
@@ -100,8 +102,12 @@ export class Outbox {
     return this.accept(type, payload, options, this.#ports.source)
   }
 
-  /** As {@link Outbox.send}, for an event that comes from elsewhere: a Queue hands it to this object's handlers. @throws as {@link Outbox.send} */
-  accept(type: string, payload: unknown, options: SendOptions, source: string): string {
+  /**
+   * As {@link Outbox.send}, for an event that comes from elsewhere: a Queue hands it to this object's handlers.
+   * @param only the ids of the handlers that get it, where not every one does that it would match
+   * @throws as {@link Outbox.send}
+   */
+  accept(type: string, payload: unknown, options: SendOptions, source: string, only?: readonly string[]): string {
     assertEventType(type)
     assertSendOptions(type, options)
     const { key } = options
@@ -113,7 +119,7 @@ export class Outbox {
     this.#refuseWhenFull()
     const { clock, random } = this.#ports
     const id = newId('evt', clock, random)
-    const handlers = this.#settled ? this.#receivers(type) : undefined
+    const handlers = only ? [...only] : this.#settled ? this.#receivers(type) : undefined
     this.#tables.insert({ id, type, payload: stored, key, source, sentAt: clock.now() }, handlers)
     // What nobody sees is not made: a preview costs as much as the rest of a send.
     if (this.#ports.isObserved?.() !== false)
@@ -197,6 +203,7 @@ export class Outbox {
     if (subscription !== undefined && !this.#subscriptions.get(subscription)) throw subscriptionUnknown(subscription)
     if (subscription === undefined && !this.#handlers.get(handler)) throw handlerGone(handler, this.#handlers.ids())
     this.#tables.revive(handler, seq, this.#ports.clock.now())
+    this.#ports.lettersLeft?.()
     this.#changed(handler)
   }
 
@@ -204,6 +211,7 @@ export class Outbox {
   discard(id: string): void {
     const letter = this.#letter(id)
     this.#tables.discard(letter.handler, letter.seq, this.#ports.clock.now())
+    this.#ports.lettersLeft?.()
   }
 
   /** Replays a page of the dead letters that a filter means, the oldest of the page first. Answers how many; those that nobody takes any more stay. */
@@ -255,6 +263,11 @@ export class Outbox {
     return this.#subscriptions.views((lane) => ({ waiting: this.#tables.waitingFor(lane, most), dead: this.#tables.deadFor(lane, most) }))
   }
 
+  /** How many dead letters there are, counted no further than `most`. */
+  countLetters(most: number): number {
+    return this.#tables.dead(most)
+  }
+
   /** The tables that subscriptions at the other end share. */
   get subscriptionTables(): SubscriptionStore {
     return this.#subscriptionTables
@@ -277,7 +290,9 @@ export class Outbox {
     this.#subscriptions.prune()
     // A batch for a sink that is declared no more, whose events have gone.
     this.#subscriptionTables.prune(`DELETE FROM dotdo_sink_batches WHERE NOT EXISTS (SELECT 1 FROM dotdo_deliveries WHERE handler = lane)`)
-    return prune(this.#ports.store, this.#limits, now, (handler, seq) => this.#tables.discard(handler, seq, now))
+    const pruned = prune(this.#ports.store, this.#limits, now, (handler, seq) => this.#tables.discard(handler, seq, now))
+    if (pruned.deadLetters > 0) this.#ports.lettersLeft?.()
+    return pruned
   }
 
   /** When {@link prune} has something to take, epoch milliseconds; null where nothing is kept. */

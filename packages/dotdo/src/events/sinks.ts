@@ -21,6 +21,22 @@ export interface WebhookSink {
   readonly timeout?: number | string
 }
 
+/**
+ * A chat: the address in this binding gets each event as `{ "text": … }`, as the incoming webhooks of Slack, Mattermost, Discord (`/slack`) and others
+ * take it. The text is that of the payload where it has one, else the event in words. What the chat took before an answer was lost comes twice.
+ */
+export interface ChatSink {
+  /** The binding that holds the address, which is a secret: whoever has it can write there. `https://…`; `http://` on loopback addresses only. */
+  readonly chat: string
+  /** How long an answer may take. Default 15 seconds, at most a minute. */
+  readonly timeout?: number | string
+}
+
+/** Another object of this app, as `Noun/name`: each event becomes one of its own, for its handlers, once. */
+export interface ObjectSink {
+  readonly object: string
+}
+
 /** A table: anything that writes rows under a key, so that the same rows under the same key are there once. An `IcebergWriter` does. */
 export interface TableWriter {
   write(rows: readonly object[], options: { commitKey: string }): PromiseLike<unknown>
@@ -34,7 +50,7 @@ export interface TableSink {
 }
 
 /** Where events go that no function takes. */
-export type Sink = QueueSink | WebhookSink | TableSink
+export type Sink = QueueSink | WebhookSink | ChatSink | ObjectSink | TableSink
 
 /** A sink, ready to be given events. */
 export interface OpenSink {
@@ -49,6 +65,8 @@ export interface OpenSink {
 const known: readonly (readonly [name: string, others: readonly string[]])[] = [
   ['queue', []],
   ['webhook', ['secret', 'timeout']],
+  ['chat', ['timeout']],
+  ['object', []],
   ['table', ['row']],
 ]
 
@@ -61,10 +79,12 @@ export function isSink(given: unknown, pattern: string): given is Sink {
   const strange = Object.keys(given).filter((key) => key !== name && !others.includes(key))
   if (strange.length > 0)
     throw invalidSink(pattern, `it has no option ${JSON.stringify(strange[0])}; there are ${[name, ...others].join(', ')}`)
-  const sink = given as Partial<QueueSink & WebhookSink & TableSink>
+  const sink = given as Partial<QueueSink & WebhookSink & ChatSink & ObjectSink & TableSink>
   if (name === 'queue' && !isName(sink.queue)) throw invalidSink(pattern, 'queue is the name of a binding')
   if (name === 'webhook' && !isAddress(sink.webhook)) throw invalidSink(pattern, 'webhook is an https:// address')
   if (name === 'webhook' && !isName(sink.secret)) throw invalidSink(pattern, 'secret is the name of the binding that holds it')
+  if (name === 'chat' && !isName(sink.chat)) throw invalidSink(pattern, 'chat is the name of the binding that holds its address')
+  if (name === 'object' && !/^[A-Z]\w*\/./s.test(String(sink.object))) throw invalidSink(pattern, "object is one of this app: 'Noun/name'")
   if (name === 'table' && typeof sink.table?.write !== 'function') throw invalidSink(pattern, 'table is an IcebergWriter')
   if (sink.row !== undefined && typeof sink.row !== 'function') throw invalidSink(pattern, 'row is a function')
   return true
@@ -72,12 +92,13 @@ export function isSink(given: unknown, pattern: string): given is Sink {
 
 /** The name that a sink's default id has, in a function's place. */
 export function nameOfSink(sink: Sink): string {
-  return 'queue' in sink ? 'queue' : 'webhook' in sink ? 'webhook' : 'table'
+  return known.find(([name]) => Object.hasOwn(sink, name))![0]
 }
 
 const isName = (it: unknown): boolean => typeof it === 'string' && /^\w{1,100}$/.test(it)
 
-function isAddress(it: unknown): boolean {
+/** Whether something is an address that events may go to: `https://`, or `http://` on a loopback address. */
+export function isAddress(it: unknown): it is string {
   if (typeof it !== 'string' || it.length > 2048 || !URL.canParse(it)) return false
   const url = new URL(it)
   return url.protocol === 'https:' || (url.protocol === 'http:' && /^(?:localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname))

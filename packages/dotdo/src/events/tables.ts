@@ -324,6 +324,11 @@ export class OutboxTables {
     )
   }
 
+  /** How many dead letters there are, counted no further than `most`. */
+  dead(most: number): number {
+    return Number(this.store.sql('SELECT count(*) AS n FROM (SELECT 1 FROM dotdo_dead_letters LIMIT ?)', most)[0]?.n)
+  }
+
   /** The seqs that wait for a handler, oldest first. */
   seqsFor(handler: string, limit: number): number[] {
     return this.store

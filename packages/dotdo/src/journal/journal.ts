@@ -1,4 +1,5 @@
 import { codeOf, DotdoError } from '../base/errors.ts'
+import type { RunHead } from '../base/fleet-views.ts'
 import { newId } from '../base/ids.ts'
 import { migrate } from '../base/migrations.ts'
 import { overloaded } from '../base/overload.ts'
@@ -441,6 +442,16 @@ export class Journal {
   /** Where runs stand; those that are not there, or not any more, are absent. */
   statuses(runIds: readonly string[]): Map<string, RunStatus> {
     return this.#runs.statuses(runIds)
+  }
+
+  /** What lists tell of some runs, without values; those that are not there, or not any more, are absent. */
+  heads(runIds: readonly string[]): RunHead[] {
+    return this.#runs.heads(runIds)
+  }
+
+  /** The ids of the runs that have not ended, and of the newest `limit` of all, oldest first. */
+  newest(limit: number): string[] {
+    return this.#runs.newest(limit)
   }
 
   /**

@@ -2,6 +2,7 @@ import { decodeValue, encodeValue } from '../base/codec.ts'
 import { DotdoError, fromErrorRecord, type ErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
 import type { Budget, Spent } from '../base/price.ts'
+import type { RunHead } from '../base/fleet-views.ts'
 import type { RunStatus, RunTarget, RunView } from '../base/views.ts'
 import { encodeError } from './failures.ts'
 import type { Stored, ValueStore } from './values.ts'
@@ -315,6 +316,25 @@ export class RunTable {
     )
   }
 
+  /** What lists tell of some runs, without values; those that are not there, or not any more, are absent. */
+  heads(runIds: readonly string[]): RunHead[] {
+    const rows = this.#store.sql<RunRow>(
+      `SELECT ${columns} FROM dotdo_runs WHERE run_id IN (SELECT value FROM json_each(?)) AND status <> 'pruned'`,
+      JSON.stringify(runIds),
+    )
+    return rows.map((row) => ({ ...headOf(row), ...this.#originOf(row) }))
+  }
+
+  /** The ids of those that have not ended, and of the newest of the others, oldest first. */
+  newest(limit: number): string[] {
+    const rows = this.#store.sql<{ run_id: string }>(
+      `SELECT run_id, seq FROM dotdo_runs WHERE ended_at IS NULL AND status <> 'pruned'
+       UNION SELECT * FROM (SELECT run_id, seq FROM dotdo_runs WHERE status <> 'pruned' ORDER BY seq DESC LIMIT ?) ORDER BY seq`,
+      limit,
+    )
+    return rows.map((row) => row.run_id)
+  }
+
   statuses(runIds: readonly string[]): Map<string, RunStatus> {
     const rows = this.#store.sql<Pick<RunRow, 'run_id' | 'status'>>(
       `SELECT run_id, status FROM dotdo_runs WHERE run_id IN (SELECT value FROM json_each(?)) AND status <> 'pruned'`,
@@ -384,6 +404,24 @@ export function ownPrice(row: Pick<RunRow, 'price'>): Spent {
 /** How a run that is being undone is to end. */
 export function endingOf(row: RunRow): Ending | undefined {
   return row.ending === null ? undefined : (decodeValue(row.ending) as Ending)
+}
+
+/** A row as lists of many objects tell of it. */
+function headOf(row: RunRow): RunHead {
+  const error = row.error === null ? undefined : readError(row.error)
+  return {
+    runId: row.run_id,
+    target: readTarget(row),
+    status: statusOf(row),
+    attempt: Math.max(1, row.attempt),
+    startedAt: row.started_at,
+    ...(row.ended_at !== null && { endedAt: row.ended_at }),
+    ...(error && {
+      error: { name: error.name, message: error.message.slice(0, 500), ...(error.code !== undefined && { code: error.code }) },
+    }),
+    ...(row.tags !== null && { tags: JSON.parse(row.tags) as string[] }),
+    ...(row.version !== null && { version: row.version }),
+  }
 }
 
 /** A row as the journal tells of it to its callers. */

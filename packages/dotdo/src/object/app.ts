@@ -1,6 +1,9 @@
 /** What the app says of itself, once, when its entry is evaluated. One Worker is one app: this is the one state that a module keeps. */
 import { DotdoError } from '../base/errors.ts'
 import { defaultRetention, readRetention, type KeepOptions, type Retention } from '../base/retention.ts'
+import { isSink } from '../events/sinks.ts'
+import { defaultShards } from '../fleet/facts.ts'
+import { checkRules, readRule, type AlertRule, type AppAlertRule } from '../fleet/rules.ts'
 import type { DeployPolicy } from '../journal/ports.ts'
 import type { AppLimits } from '../rpc/limits.ts'
 import type { SourceDeclarations } from '../sources/ports.ts'
@@ -35,10 +38,23 @@ export interface AppOptions {
    * How long is kept what is over, other than the defaults: `{ runs: '90d', deadLetters: '7d' }`. Names and defaults stand in docs/reference/keeping-house.md.
    */
   keep?: KeepOptions
+  /**
+   * The index of all runs, schedules, failures and dead letters of the app, and its alerts. Default: there is one where the app exports `DotdoSystem`, in 8
+   * shards; `false`: none, and no object tells anything. Objects in a jurisdiction are not in it: what they tell would leave it.
+   */
+  fleet?: boolean | FleetOptions
   /** Whether a token opens the app. Default: signed tokens of the app's own secret. Resolve to `false`, or throw, to refuse. */
   authenticate?: (token: string, env: unknown) => boolean | Promise<boolean>
   /** Where the spans of the app's calls, runs and steps go. Default: none are made, and a trace that comes with a call is passed on. */
   traces?: TraceOptions
+}
+
+/** What `serve({ fleet })` takes. */
+export interface FleetOptions {
+  /** How many shards the index has, 1 to 256; 8. Another number is another index: objects tell it when they wake, `fleet.rebuild` wakes them. */
+  shards?: number
+  /** Rules of alerts for all objects, or those of a noun. Objects declare their own in `init()`: `this.alerts`. */
+  alerts?: readonly AppAlertRule[]
 }
 
 /** Where the messages of one Queue go. */
@@ -54,7 +70,7 @@ let retention = defaultRetention
 
 const policies: readonly unknown[] = ['latest', 'pin', 'ask'] satisfies DeployPolicy[]
 
-/** Called by `serve` and by the one-file entry. @throws `TRACES_INVALID`, `DEPLOYS_INVALID`, `KEEP_INVALID` */
+/** Called by `serve` and by the one-file entry. @throws `TRACES_INVALID`, `DEPLOYS_INVALID`, `KEEP_INVALID`, `FLEET_INVALID`, `ALERT_INVALID`, `INVALID_HANDLER` */
 export function configureApp(options: AppOptions): void {
   const { deploys = 'latest' } = options
   const unknown = (typeof deploys === 'string' ? [deploys] : Object.values(deploys)).find((policy) => !policies.includes(policy))
@@ -73,7 +89,31 @@ export function configureApp(options: AppOptions): void {
       { data: { export: typeof traces.export, sample } },
     )
   retention = readRetention(options.keep)
+  fleet = readFleet(options.fleet ?? true)
   current = options
+}
+
+let fleet: Fleet | undefined = { shards: defaultShards, rules: [] }
+
+/** The index of the app, as it is set. */
+export interface Fleet {
+  readonly shards: number
+  readonly rules: readonly AlertRule[]
+}
+
+/** The index of the app; `undefined` where it has none. */
+export const fleetOf = (): Fleet | undefined => fleet
+
+function readFleet(given: boolean | FleetOptions): Fleet | undefined {
+  if (given === false) return undefined
+  const { shards = defaultShards, alerts = [] } = given === true ? {} : given
+  if (!Number.isInteger(shards) || shards < 1 || shards > 256)
+    throw new DotdoError('FLEET_INVALID', `serve({ fleet: { shards } }) takes a whole number from 1 to 256, not ${String(shards)}.`, {
+      data: { shards },
+    })
+  const rules = alerts.map(readRule)
+  for (const { to } of rules) isSink(to, 'an alert')
+  return { shards, rules: checkRules(rules) }
 }
 
 /** What runs of a noun do when new code is deployed. */

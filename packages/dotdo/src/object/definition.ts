@@ -37,6 +37,7 @@ export type FrameworkName =
 const reserved = {
   after: 0,
   alarm: 0,
+  alerts: 0,
   at: 0,
   constructor: 0,
   ctx: 0,

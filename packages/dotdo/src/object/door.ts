@@ -10,6 +10,7 @@ import type { Stub } from '../rpc/ref.ts'
 import { appOptions } from './app.ts'
 import { checked, restoreBy } from './authority.ts'
 import { bucketBindings } from './buckets.ts'
+import { FleetView } from './fleet-view.ts'
 import { lineageBy, type SnapshotName } from './lineage-walk.ts'
 import { livePath } from './live-path.ts'
 import { nounNames, requireAppNoun, type Links } from './nouns.ts'
@@ -152,6 +153,11 @@ export class Operator extends RpcTarget {
   /** Where a snapshot of a table comes from. @throws `TABLE_NOT_FOUND`, `SNAPSHOT_UNKNOWN`, `INVALID_OPTIONS` */
   lineage(snapshot: SnapshotName): Promise<Lineage> {
     return lineageBy(this.#links, snapshot)
+  }
+
+  /** All runs, schedules, dead letters and alerts of the app: what its objects have told. @throws `FLEET_OFF` where the app has no index */
+  get fleet(): FleetView {
+    return new FleetView(this.#links)
   }
 
   /** Wakes all singletons: each declares its schedules and does what is due. */

@@ -25,6 +25,7 @@ const handler: AppHandler = serve({
   ...optional('traces'),
   ...optional('limits'),
   ...optional('deploys'),
+  ...optional('fleet'),
 })
 export default handler
 

@@ -71,6 +71,11 @@ export class Exchange {
     return Promise.resolve(this.#framework(target, 'receive', [batch])) as Promise<Receipt>
   }
 
+  /** Makes an event one of another object's own. */
+  hand(noun: string, name: string, args: [type: string, payload: unknown, key: string, source: string]): PromiseLike<unknown> {
+    return this.#framework({ noun, name }, 'enqueue', args)
+  }
+
   /** A reference of another object, with its events. @throws `NOUN_UNKNOWN`, `INVALID_NAME`, `JURISDICTION_UNAVAILABLE` */
   reference(noun: string, name: string, jurisdiction?: string): Stub {
     const link = this.#host.links.link(noun, name, undefined, jurisdiction)

@@ -4,6 +4,7 @@ import { invalidCall } from '../rpc/chain.ts'
 import type { Origin } from '../rpc/origin.ts'
 import { isPublicName } from '../rpc/reach.ts'
 import type { ObjectHost } from './host.ts'
+import { fleetMethods } from './fleet-feed.ts'
 import { keyedCalls } from './keyed.ts'
 
 /** The framework's methods of one object, in one conversation; those of hand-off are `rpc/`'s own. */
@@ -12,6 +13,7 @@ export function frameworkOf(host: ObjectHost, { origin }: Conversation): Framewo
     ...host.issuer.methods(origin),
     ...host.exchange.methods(origin),
     keyed: keyedCalls(host, origin),
+    ...fleetMethods(host),
     once: onceCalls(host, origin),
   }
 }

@@ -18,6 +18,7 @@ import type { Attempt, SentEvent } from '../events/event.ts'
 import type { DeclaredHandler } from '../events/handlers.ts'
 import { watchdogAt } from '../events/limits.ts'
 import type { AdoptedExecution, Execution } from '../journal/execution.ts'
+import type { Feed } from '../fleet/feed.ts'
 import { Journal } from '../journal/journal.ts'
 import type { RunInvocation } from '../journal/ports.ts'
 import { CallKeys } from '../rpc/call-keys.ts'
@@ -30,6 +31,7 @@ import { methodUnknown, reachClass, type Enter } from '../rpc/reach.ts'
 import { StepCalls, type StepCall } from '../rpc/step-calls.ts'
 import { Scheduler } from '../schedule/scheduler.ts'
 import type { Firing } from '../schedule/firing.ts'
+import { Alerts } from './alerts.ts'
 import { appOptions, appRetention, deployPolicyOf } from './app.ts'
 import { bucketBindings } from './buckets.ts'
 import { CallDepth } from './call-depth.ts'
@@ -37,6 +39,7 @@ import { currentContext, detached, inContext, type CallContext } from './context
 import { cloneFields, type Shape } from './definition.ts'
 import { dryRunOf } from './dry-run.ts'
 import { Exchange } from './exchange.ts'
+import { feedOf, noteEvent } from './fleet-feed.ts'
 import { frameworkOf } from './framework.ts'
 import { Gate } from './gate.ts'
 import { housekeepingOf } from './housekeeping.ts'
@@ -70,6 +73,10 @@ export class ObjectHost {
   /** Events from and to other objects. */
   readonly exchange: Exchange
   readonly live: Live
+  /** Who is told of its failures. */
+  readonly alerts: Alerts
+  /** What it tells the index of the fleet; absent where there is none. */
+  readonly feed: Feed | undefined
   /** Who looks at its runs, live. */
   readonly runEvents: RunEvents
   readonly links: Links
@@ -115,6 +122,7 @@ export class ObjectHost {
       this.live.emit(event)
       this.runEvents.tell(event)
       if ('run' in event) this.kept()
+      noteEvent(this.feed, event)
       // A fork answers for no window of its schedule.
       if ('run' in event && event.type !== 'run.started' && event.run.target.kind === 'schedule' && !event.run.forkedFrom)
         this.scheduler.ran(event.run.target.id, event.run.target.scheduledAt, event.run.runId, forSchedule(event.run.status))
@@ -151,7 +159,10 @@ export class ObjectHost {
       },
       // Should it fail, all of it is told still: the next firing writes it.
       soon: (work) => ctx.waitUntil(new Promise<void>((ended) => void endOfTurn(ended)).then(work)),
-      changed: () => this.wake?.changed(),
+      changed: (scheduleId) => {
+        this.feed?.mark('schedule', scheduleId)
+        this.wake?.changed()
+      },
       observe: (schedule) => this.live.emit({ type: 'schedule.changed', schedule }),
     })
     this.outbox = new Outbox({
@@ -165,15 +176,18 @@ export class ObjectHost {
       wake: () => this.pumpSoon(),
       deliver: (event, handler, attempt) => this.#deliver(event, handler, attempt),
       carry: (target, batch) => this.exchange.carry(target, batch),
-      open: (sink) => openSink(sink, env),
       limits: {
         keepEventsMs: keep.events,
         keepKeysMs: keep.eventKeys,
         keepDeadLettersMs: keep.deadLetters,
         keepSuspendedMs: keep.suspended,
       },
+      open: (sink) => openSink(sink, env, (...args) => this.exchange.hand(...args)),
+      lettersLeft: () => this.feed?.mark('letters', ''),
     })
     this.exchange = new Exchange(this, this.outbox)
+    this.alerts = new Alerts(this.label, this.outbox)
+    this.feed = feedOf(this)
     const report = new AlarmReport(noun, this.name, this.links, clock)
     this.wake = new Wake(
       ctx.storage,
@@ -184,6 +198,7 @@ export class ObjectHost {
         () => this.#unlessPumping(this.exchange.subscribed.nextWakeMs()),
         () => this.#depth.nextWakeMs(),
         () => this.sweeper.nextWakeMs(),
+        () => this.feed?.nextWakeMs(),
       ],
       (at) => {
         const told = report.armed(at)
@@ -248,6 +263,8 @@ export class ObjectHost {
     this.exchange.subscribed.settle()
     this.journal.recover()
     this.sweeper.settle()
+    this.alerts.settle()
+    this.feed?.start()
     this.wake.arm()
     this.ctx.waitUntil(this.#work())
   }
@@ -416,6 +433,7 @@ export class ObjectHost {
     this.scheduler.due()
     this.#resume()
     this.sweeper.run()
+    this.feed?.due()
     this.ctx.waitUntil(this.exchange.subscribed.pump())
     await this.outbox.pump()
     this.wake.arm()

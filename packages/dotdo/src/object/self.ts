@@ -10,6 +10,7 @@ import type { StepContext, StepOptions } from '../journal/step-options.ts'
 import type { WaitOptions } from '../journal/wait-options.ts'
 import type { StoredStream } from '../journal/stored-stream.ts'
 import { createAfter, createAt, createEvery, type Every, type Finish } from '../schedule/every.ts'
+import type { ObjectAlerts } from './alerts.ts'
 import type { Env } from './env.ts'
 import type { ObjectHost } from './host.ts'
 import type { NounOptions } from '../rpc/remote.ts'
@@ -39,6 +40,8 @@ export interface DotdoObject {
   after(delay: Duration): Finish
   /** Handlers of this object's own events: `this.on.Order.paid(fn)`. Those of another: `this.Orders('eu').on.Order.paid(fn)`. */
   readonly on: On
+  /** Who is told when runs of this object fail, are late, or go well again. */
+  readonly alerts: ObjectAlerts
   /** What became of events: what was sent, what nobody took, who has subscribed. */
   readonly events: ObjectEvents
   /**
@@ -164,6 +167,7 @@ export function makeSelf(host: ObjectHost, fields: Record<string, unknown>): obj
     at: createAt(declare),
     after: createAfter(declare),
     on: createOn((pattern, fn, options) => host.outbox.subscribe(pattern, fn, options)),
+    alerts: host.alerts,
     events: eventsOf(host),
     do: (fn, options) =>
       host.inRun((run) => run.step((typeof fn === 'object' && fn !== null ? stepOf(fn) : fn) as never, options as never)) as Promise<never>,

@@ -1,9 +1,18 @@
-/** Sinks over the platform: a Queue, a signed request, a table. */
+/** Sinks over the platform: a Queue, a signed request, a chat, another object, a table. */
 import { createHmac } from 'node:crypto'
 import { toMs } from '../base/durations.ts'
 import { DotdoError } from '../base/errors.ts'
 import type { SentEvent } from '../events/event.ts'
-import type { OpenSink, QueueSink, Sink, TableSink, WebhookSink } from '../events/sinks.ts'
+import {
+  isAddress,
+  type ChatSink,
+  type ObjectSink,
+  type OpenSink,
+  type QueueSink,
+  type Sink,
+  type TableSink,
+  type WebhookSink,
+} from '../events/sinks.ts'
 import { jsonOf, readSecret, signedRequest } from '../events/webhook.ts'
 import { clock } from './platform.ts'
 
@@ -23,9 +32,14 @@ export interface QueuedEvent {
   key?: string
 }
 
+/** Makes an event one of another object's own: what links call `enqueue`. */
+export type Hand = (noun: string, name: string, args: [type: string, payload: unknown, key: string, source: string]) => PromiseLike<unknown>
+
 /** Opens a sink of an app. @throws `BINDING_MISSING`, `SECRET_INVALID`, `INVALID_DURATION` */
-export function openSink(sink: Sink, env: unknown): OpenSink {
+export function openSink(sink: Sink, env: unknown, hand: Hand): OpenSink {
   if ('queue' in sink) return queueSink(sink, env)
+  if ('chat' in sink) return chatSink(sink, env)
+  if ('object' in sink) return objectSink(sink, hand)
   return 'webhook' in sink ? webhookSink(sink, env) : tableSink(sink)
 }
 
@@ -55,14 +69,48 @@ function queueSink({ queue: name }: QueueSink, env: unknown): OpenSink {
 
 function webhookSink({ webhook, secret: name, timeout = '15s' }: WebhookSink, env: unknown): OpenSink {
   const secret = readSecret(bindingOf(env, name), name)
-  const timeoutMs = Math.min(toMs(timeout), longestTimeoutMs)
   const mac = (text: string) => createHmac('sha256', secret).update(text).digest()
+  const put = ([event]: readonly SentEvent[]) => post(webhook, signedRequest(event!, clock.now(), mac), timeout, event!)
+  return { most: 1, fixed: false, put }
+}
+
+/** Most chats cut what is longer, or refuse it. */
+const chatCharacters = 3000
+
+function chatSink({ chat: name, timeout = '15s' }: ChatSink, env: unknown): OpenSink {
+  const address = bindingOf(env, name)
+  if (!isAddress(address)) throw bindingMissing(name, 'address of a chat (https://…)')
+  const headers = { 'content-type': 'application/json' }
+  const put = ([event]: readonly SentEvent[]) =>
+    post(address, { headers, body: JSON.stringify({ text: textOf(event!).slice(0, chatCharacters) }) }, timeout, event!)
+  return { most: 1, fixed: false, put }
+}
+
+/** What people read of an event. */
+function textOf(event: SentEvent): string {
+  const { text } = (event.payload ?? {}) as { text?: unknown }
+  return typeof text === 'string' ? text : `${event.type} of ${event.source}: ${jsonOf(event.payload, event) ?? 'nothing more'}`
+}
+
+async function post(
+  address: string,
+  request: { headers: Readonly<Record<string, string>>; body: string },
+  timeout: number | string,
+  event: SentEvent,
+): Promise<void> {
+  const signal = AbortSignal.timeout(Math.min(toMs(timeout), longestTimeoutMs))
+  const response = await fetch(address, { method: 'POST', ...request, redirect: 'manual', signal })
+  // What it says is of no use here, and an unread body would hold the connection.
+  await response.body?.cancel()
+  if (!response.ok) throw refused(address, response.status, event)
+}
+
+/** An event's id is its key there: it is one event however often it is brought. */
+function objectSink({ object }: ObjectSink, hand: Hand): OpenSink {
+  const slash = object.indexOf('/')
   const put = async ([event]: readonly SentEvent[]) => {
-    const request = signedRequest(event!, clock.now(), mac)
-    const response = await fetch(webhook, { method: 'POST', ...request, redirect: 'manual', signal: AbortSignal.timeout(timeoutMs) })
-    // What it says is of no use here, and an unread body would hold the connection.
-    await response.body?.cancel()
-    if (!response.ok) throw refused(webhook, response.status, event!)
+    const { id, type, payload, source } = event!
+    await hand(object.slice(0, slash), object.slice(slash + 1), [type, payload, id, source])
   }
   return { most: 1, fixed: false, put }
 }

@@ -1,6 +1,7 @@
 /**
  * The framework's own object. One class, so that an app has one migration to write; what an instance is, its name says: `catalog <BINDING>` holds
- * the tables of one bucket, `tokens` remembers which one-time links were used, `singletons` when each of those was woken.
+ * the tables of one bucket, `tokens` remembers which one-time links were used, `singletons` when each of those was woken, `fleet <i>/<n>` is a shard of
+ * the index of all objects.
  */
 import { DurableObject } from '#platform'
 import { RpcTarget } from 'capnweb'
@@ -11,11 +12,13 @@ import { Catalog } from '../iceberg/catalog.ts'
 import { currentSnapshot } from '../iceberg/metadata.ts'
 import type { CatalogClient } from '../iceberg/ports.ts'
 import type { TableOverview } from '../base/views.ts'
+import type { Conversation } from '../rpc/conversation.ts'
 import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import { LinkServer } from '../rpc/link-server.ts'
 import type { PackedCall } from '../rpc/packed-call.ts'
 import { addressName, bucketBindings } from './buckets.ts'
 import { appOptions } from './app.ts'
+import { FleetShard } from './fleet-shard.ts'
 import { linkServerPorts } from './nouns.ts'
 import { SingletonsTarget } from './singletons.ts'
 import { clock, linkPorts, random, sqlStore } from './platform.ts'
@@ -29,18 +32,20 @@ const tokenTables = [['CREATE TABLE dotdo_used_tokens (id TEXT PRIMARY KEY, expi
  */
 export class DotdoSystem extends DurableObject {
   readonly #link: LinkServer
+  readonly #fleet: FleetShard | undefined
 
   constructor(ctx: DurableObjectState, env: never) {
     super(ctx, env)
     const store = sqlStore(ctx.storage)
     const [role, binding] = (ctx.id.name ?? '').split(' ')
     const ports = linkPorts(`DotdoSystem/${ctx.id.name}`, (work) => ctx.waitUntil(work))
+    if (role === 'fleet') this.#fleet = new FleetShard(ctx, env, store)
     let main: RpcTarget | undefined
     const make = () => {
       if (role === 'catalog') return new CatalogTarget(store, binding ?? '')
       return role === 'singletons' ? new SingletonsTarget(store, clock) : new TokensTarget(store)
     }
-    const open = () => (main ??= make())
+    const open = ({ origin }: Conversation) => this.#fleet?.mainFor(origin) ?? (main ??= make())
     this.#link = new LinkServer(open, linkServerPorts(ports), appOptions().limits?.link)
   }
 
@@ -50,6 +55,10 @@ export class DotdoSystem extends DurableObject {
 
   dotdoCall(...call: PackedCall): Promise<unknown> {
     return this.#link.called(call)
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#fleet?.alarm()
   }
 }
 

@@ -37,7 +37,7 @@ export interface LinkMessage {
   targets?: Record<string, unknown>
   /** Which of the calls have to wait for their turn. */
   order?: CallOrder
-  /** The caller exports something for the first time (a callback, a promise of another session) and will have more to say: answer at once. */
+  /** The caller exports something (a callback, a promise of another session) and will have more to say: answer at once. */
   duplex?: true
   /** Other sessions of this caller that it is done with. */
   ended?: string[]

@@ -3,6 +3,8 @@ import { notAValue } from './errors.ts'
 
 // The element of a `.map`, and what is read of it, are capnweb's own: it asks its prototype for what it does not know.
 Object.defineProperty(RpcPromise.prototype, Symbol.toPrimitive, {
+  // This module may be there twice, as source and as built, over one capnweb.
+  configurable: true,
   value: () => {
     throw notAValue('the result of a call')
   },

@@ -125,6 +125,13 @@ export class ScheduleTable {
     return row && this.#fromSql(row)
   }
 
+  /** Some of them, in any order. */
+  some(ids: readonly string[]): ScheduleRow[] {
+    return this.#store
+      .sql('SELECT * FROM dotdo_schedules WHERE id IN (SELECT value FROM json_each(?))', JSON.stringify(ids))
+      .map((row) => this.#fromSql(row))
+  }
+
   /** All there are, retired ones too. */
   all(): ScheduleRow[] {
     return this.#store.sql('SELECT * FROM dotdo_schedules').map((row) => this.#fromSql(row))

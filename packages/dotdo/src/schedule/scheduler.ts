@@ -122,6 +122,7 @@ export class Scheduler {
       ])
       this.#backfills.recover()
       this.#settleRuns()
+      for (const { id } of gone) this.#changed(id)
     })
     this.#settled = true
   }
@@ -347,6 +348,19 @@ export class Scheduler {
     return this.#existingRows().map((row) => this.#view(row, nextCount))
   }
 
+  /** What an observer sees of some schedules, with one instant each; of those that do not exist, nothing. */
+  glances(ids: readonly string[]): ScheduleView[] {
+    this.#declared.flush()
+    const rows = this.#table.some(ids).filter(({ id, status }) => status === 'active' && this.#declared.has(id))
+    const statuses = this.#runs.statuses(rows.flatMap(({ lastRunId }) => (lastRunId === null ? [] : [lastRunId])))
+    return rows.map((row) => this.#view(row, 1, row.lastRunId === null ? undefined : statuses.get(row.lastRunId)))
+  }
+
+  /** The ids of all schedules that exist, in order of declaration. */
+  ids(): string[] {
+    return this.#existingRows().map(({ id }) => id)
+  }
+
   /** What an observer sees of one schedule. @throws `SCHEDULE_UNKNOWN` */
   view(id: string, nextCount = 5): ScheduleView {
     return this.#view(this.#existing(id), nextCount)
@@ -412,14 +426,17 @@ export class Scheduler {
     return this.#read(id)?.status === 'active'
   }
 
-  #view(row: ScheduleRow, count: number): ScheduleView {
+  #view(
+    row: ScheduleRow,
+    count: number,
+    lastStatus = row.lastRunId === null ? undefined : statusOf(this.#runs, row.lastRunId),
+  ): ScheduleView {
     const recurrence = readRecurrence(row.recurrence)
     const instants = this.#open.of(row.recurrence)
     const next: number[] = []
     const paused = row.paused && recurrence.kind !== 'once'
     let at = paused && row.status === 'active' ? instants.next(beforeNow(row, this.#clock.now())) : row.nextAt
     for (; at !== null && next.length < Math.min(count, maxListed); at = instants.next(at)) next.push(at)
-    const lastStatus = row.lastRunId === null ? undefined : statusOf(this.#runs, row.lastRunId)
     return {
       scheduleId: row.id,
       pattern: row.pattern,

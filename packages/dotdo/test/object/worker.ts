@@ -8,6 +8,7 @@ export { Bills, Shop } from './events-app.ts'
 export { DotdoEntrypoint, DotdoSystem } from '../../src/index.ts'
 export { Depot, Etl } from './forks-app.ts'
 export { Orders } from './runs-app.ts'
+export { Watched } from './fleet-app.ts'
 export { Streamer } from './streamer.ts'
 
 export { Ledger, Payer } from './ledger-app.ts'

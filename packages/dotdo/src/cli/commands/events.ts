@@ -1,9 +1,10 @@
-/** `dotdo events`: what an object has sent, what nobody took, and giving that to its handlers again. */
-import type { DeadLetter, EventView } from '../../base/views.ts'
+/** `dotdo events`: what an object has sent, what nobody took of it or of all objects, and giving that to its handlers again. */
+import type { FleetLetter } from '../../base/fleet-views.ts'
+import type { EventView } from '../../base/views.ts'
 import { readNumber, readObject } from '../arguments.ts'
 import type { Command } from '../command.ts'
-import { exit } from '../failure.ts'
-import { inspect, nameOf } from '../objects.ts'
+import { exit, usageError } from '../failure.ts'
+import { inspect, nameOf, pages } from '../objects.ts'
 import { errorInWords } from '../run-view.ts'
 import { table, type Look } from '../table.ts'
 import { relative } from '../text.ts'
@@ -15,14 +16,16 @@ const mostReplayed = 500
 export const events: Command = {
   name: 'events',
   summary: 'events that an object has sent, and its dead letters',
-  takes: 'NOUN/ID',
-  positionals: [1, 1],
+  takes: '[NOUN/ID]',
+  positionals: [0, 1],
   options: {
     dead: { help: 'only what its handlers never took' },
     replay: { value: 'LETTER', help: 'gives a dead letter to its handler again; all: each of them' },
     limit: { value: 'N', help: 'so many of each, the newest (20)' },
   },
+  about: 'Without NOUN/ID: the dead letters of all objects, as they have told the index of the app, the newest 50 of each.',
   examples: [
+    ['npx dotdo events', 'what nobody took, in all objects'],
     ['npx dotdo events Pipeline/main', 'what it has sent'],
     ['npx dotdo events Pipeline/main --dead', 'what nobody took, and why'],
     ['npx dotdo events Pipeline/main --replay all', 'when the reason is mended'],
@@ -30,9 +33,21 @@ export const events: Command = {
   asksApp: true,
   async run({ positionals, text, has }, { connect, terminal, json, now }) {
     const limit = readNumber('limit', text('limit'), 20, [1, 500])
-    const object = readObject(positionals[0]!)
-    const app = await connect()
     const letter = text('replay')
+    const named = positionals[0]
+    if (named === undefined && letter !== undefined)
+      throw usageError('Say of which object: npx dotdo events NOUN/ID --replay LETTER, or --replay all.')
+    const app = await connect()
+    if (named === undefined) {
+      const { fleet } = app.dotdo
+      await fleet.settle()
+      const { items } = await pages(limit, (size, after) => fleet.deadLetters({ limit: size, ...(after !== undefined && { after }) }))
+      if (json) for (const { object, letter: dead } of items) terminal.object({ object, kind: 'deadLetter', ...dead })
+      else if (items.length > 0) terminal.print(...deadTable(items, now(), terminal))
+      else terminal.note('No dead letters of any object.')
+      return exit.fine
+    }
+    const object = readObject(named)
     if (letter !== undefined) {
       const replayed = await inspect(app, object, async (inspector) => {
         const ids = letter === 'all' ? (await inspector.deadLetters({ limit: mostReplayed })).map(({ id }) => id) : [letter]
@@ -53,7 +68,14 @@ export const events: Command = {
     }
     if (sent.length > 0) terminal.print(...eventTable(sent, now(), terminal))
     if (sent.length > 0 && dead.length > 0) terminal.print('', terminal.paint('red', 'Dead letters'))
-    if (dead.length > 0) terminal.print(...deadTable(dead, now(), terminal))
+    if (dead.length > 0)
+      terminal.print(
+        ...deadTable(
+          dead.map((it) => ({ object: nameOf(object), letter: it })),
+          now(),
+          terminal,
+        ),
+      )
     if (sent.length + dead.length === 0)
       terminal.note(has('dead') ? 'No dead letters.' : `${nameOf(object)} has sent no events that are still kept.`)
     return exit.fine
@@ -82,9 +104,11 @@ function eventTable(sent: readonly EventView[], now: number, look: Look): string
   )
 }
 
-function deadTable(dead: readonly DeadLetter[], now: number, look: Look): string[] {
+function deadTable(dead: readonly FleetLetter[], now: number, look: Look): string[] {
+  const isOne = new Set(dead.map(({ object }) => object)).size < 2
   return table(
     [
+      { title: 'OBJECT', least: 8 },
       // What --replay takes stays whole.
       { title: 'LETTER' },
       { title: 'TYPE', least: 10, drop: 3 },
@@ -92,7 +116,8 @@ function deadTable(dead: readonly DeadLetter[], now: number, look: Look): string
       { title: 'DIED', right: true, drop: 1 },
       { title: 'ERROR', least: 12, drop: 4 },
     ],
-    dead.map(({ id, eventType, attempts, error, diedAt }) => [
+    dead.map(({ object, letter: { id, eventType, attempts, error, diedAt } }) => [
+      isOne ? '' : object,
       id,
       eventType,
       String(attempts),

@@ -1,10 +1,10 @@
 /** `dotdo runs`: what ran, newest first. */
 import { toMs } from '../../base/durations.ts'
 import type { RunStatus } from '../../base/views.ts'
-import { readNumber, readWord } from '../arguments.ts'
+import { readNumber, readObject, readWord } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
-import { inspect, nameOf, objectsOf } from '../objects.ts'
+import { inspect, nameOf, pages } from '../objects.ts'
 import { runTable, type RunOf } from '../run-view.ts'
 import type { AnyApp, AppStub } from '../../client/connect.ts'
 import type { ObjectName } from '../arguments.ts'
@@ -22,13 +22,15 @@ export const runs: Command = {
   takes: '[NOUN/ID]',
   positionals: [0, 1],
   options: {
+    noun: { value: 'NOUN', help: 'only runs of objects of this noun; without NOUN/ID' },
+    tag: { value: 'TAG', help: 'only runs that have this tag' },
     state: { value: 'STATE', help: `only runs that are ${states.join(', ')}` },
     since: { value: 'TIME', help: 'only runs that began since: 90m, 1d, 2026-11-23T02:00Z' },
     limit: { value: 'N', help: 'so many at most (20)' },
   },
-  about: 'Without NOUN/ID: of all objects that the app declares as singletons.',
+  about: 'Without NOUN/ID: of all objects, as they have told the index of the app.',
   examples: [
-    ['npx dotdo runs', 'the newest runs'],
+    ['npx dotdo runs', 'the newest runs of all objects'],
     ['npx dotdo runs Pipeline/main --state failed --since 7d', 'what failed there this week'],
     ['npx dotdo runs --json', 'the same for programs'],
   ],
@@ -37,22 +39,22 @@ export const runs: Command = {
     const state = readWord('state', text('state'), states)
     const limit = readNumber('limit', text('limit'), 20, [1, 10_000])
     const since = readSince(text('since'), now())
+    const tag = text('tag')
+    const noun = text('noun')
+    if (noun !== undefined && positionals.length > 0) throw usageError('NOUN/ID says which noun already: leave --noun away.')
     const app = await connect()
-    const objects = await objectsOf(app, positionals[0])
-    const found = await Promise.all(objects.map((object) => runsOf(app, object, { state, since, limit })))
-    const newest = found
-      .flatMap(({ runs }) => runs)
-      .sort((a, b) => b.run.startedAt - a.run.startedAt)
-      .slice(0, limit)
+    const wanted: Wanted = { state, since, limit, tag }
+    const named = positionals[0]
+    const found = named === undefined ? await fleetRuns(app, { ...wanted, noun }) : await runsOf(app, readObject(named), wanted)
+    const { runs: newest } = found
     if (json) for (const { object, run } of newest) terminal.object({ object, ...run })
     else if (newest.length > 0) terminal.print(...runTable(newest, now(), terminal))
     else
       terminal.note(
-        `No ${state ?? ''}${state === undefined ? '' : ' '}runs${since === undefined ? '' : ' in that time'} of ${objects.map(nameOf).join(', ')}.`,
+        `No ${state ?? ''}${state === undefined ? '' : ' '}runs${since === undefined ? '' : ' in that time'} of ${named ?? 'any object'}.`,
       )
-    const cutShort = found.filter(({ isCut }) => isCut).map(({ object }) => nameOf(object))
-    if (cutShort.length > 0)
-      terminal.note(`Of ${cutShort.join(', ')} only the newest ${page * mostPages} runs were looked at. Narrow it by --since.`)
+    if (found.isCut)
+      terminal.note(`Of ${named ?? 'all objects'} only the newest ${page * mostPages} runs were looked at. Narrow it by --since.`)
     return exit.fine
   },
 }
@@ -60,31 +62,48 @@ export const runs: Command = {
 interface Wanted {
   state: RunStatus | undefined
   since: number | undefined
+  tag: string | undefined
   limit: number
+}
+
+/** The runs of all objects that are wanted, page by page, from the index. */
+async function fleetRuns(app: AppStub<AnyApp>, { noun, state, since, tag, limit }: Wanted & { noun: string | undefined }) {
+  const { fleet } = app.dotdo
+  await fleet.settle()
+  const query = {
+    ...(noun !== undefined && { noun }),
+    ...(state !== undefined && { state }),
+    ...(since !== undefined && { since }),
+    ...(tag !== undefined && { tag }),
+  }
+  const { items, isCut } = await pages(limit, (size, after) => fleet.runs({ ...query, limit: size, ...(after !== undefined && { after }) }))
+  return { runs: items, isCut }
 }
 
 /** The runs of one object that are wanted, page by page. */
 async function runsOf(
   app: AppStub<AnyApp>,
   object: ObjectName,
-  { state, since, limit }: Wanted,
-): Promise<{ object: ObjectName; runs: RunOf[]; isCut: boolean }> {
+  { state, since, limit, tag }: Wanted,
+): Promise<{ runs: RunOf[]; isCut: boolean }> {
   const name = nameOf(object)
   const runs: RunOf[] = []
   let before: string | undefined
   for (let asked = 0; asked < mostPages; asked++) {
     // Where nothing is filtered, what is wanted is what is asked for.
     const size = state === undefined ? Math.min(page, limit - runs.length) : page
-    const list = await inspect(app, object, (inspector) => inspector.runs({ limit: size, ...(before !== undefined && { before }) }))
+    const list = await inspect(app, object, (inspector) =>
+      inspector.runs({ limit: size, ...(before !== undefined && { before }), ...(tag !== undefined && { tag }) }),
+    )
     for (const run of list) {
-      if (since !== undefined && run.startedAt < since) return { object, runs, isCut: false }
+      if (since !== undefined && run.startedAt < since) return { runs, isCut: false }
       if (state === undefined || run.status === state) runs.push({ object: name, run })
-      if (runs.length >= limit) return { object, runs, isCut: false }
+      if (runs.length >= limit) return { runs, isCut: false }
     }
-    if (list.length < size) return { object, runs, isCut: false }
+    if (list.length < size) return { runs, isCut: false }
     before = list.at(-1)!.runId
   }
-  return { object, runs, isCut: true }
+  return { runs, isCut: true }
 }
 
 /** Reads a length of time before now, or an instant. @throws `USAGE_INVALID` */

@@ -1,12 +1,18 @@
 /** `dotdo schedules`: the schedules of objects, and when they fire next. */
+import type { FleetSchedule, FleetScheduleQuery } from '../../base/fleet-views.ts'
 import type { ScheduleView } from '../../base/views.ts'
-import { readNumber } from '../arguments.ts'
+import type { AnyApp, AppStub } from '../../client/connect.ts'
+import { readNumber, readObject, readWord } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
-import { inspect, nameOf, objectsOf } from '../objects.ts'
+import { inspect, nameOf, pages } from '../objects.ts'
 import { markOf } from '../run-view.ts'
 import { table, type Cell, type Look } from '../table.ts'
 import { instant, relative } from '../text.ts'
+
+const states = ['late', 'failing', 'paused'] as const
+/** Schedules that one look at all objects shows. */
+const mostShown = 10_000
 
 /** See the head of this file. */
 export const schedules: Command = {
@@ -15,11 +21,12 @@ export const schedules: Command = {
   takes: '[NOUN/ID]',
   positionals: [0, 1],
   options: {
-    next: { value: 'N', help: 'so many instants of each, 1 to 5 (3)' },
+    next: { value: 'N', help: 'so many instants of each, 1 to 5 (3); with NOUN/ID' },
+    state: { value: 'STATE', help: `only those that are ${states.join(', ')}; without NOUN/ID` },
     pause: { value: 'SCHEDULE', help: 'lets it fire no more, until it is resumed; with NOUN/ID' },
     resume: { value: 'SCHEDULE', help: 'lets it fire again; with NOUN/ID' },
   },
-  about: 'Without NOUN/ID: of all objects that the app declares as singletons.',
+  about: 'Without NOUN/ID: of all objects, as they have told the index of the app; the one that fires next first.',
   examples: [
     ['npx dotdo schedules', 'all of them'],
     ['npx dotdo schedules Pipeline/main --pause daily', 'stops one'],
@@ -32,11 +39,13 @@ export const schedules: Command = {
     if (pause !== undefined && resume !== undefined) throw usageError('--pause and --resume are two commands.')
     if ((pause ?? resume) !== undefined && positionals.length === 0)
       throw usageError('Say of which object: npx dotdo schedules NOUN/ID --pause SCHEDULE.')
+    const state = readWord('state', text('state'), states)
+    const named = positionals[0]
+    if (state !== undefined && named !== undefined) throw usageError('--state looks among all objects: leave NOUN/ID away.')
     const app = await connect()
-    const objects = await objectsOf(app, positionals[0])
-    const lists = await Promise.all(
-      objects.map((object) =>
-        inspect(app, object, async (inspector) => {
+    const object = named === undefined ? undefined : readObject(named)
+    const all = object
+      ? await inspect(app, object, async (inspector) => {
           // Made in one turn, they are answered in this order.
           const [, , list] = await Promise.all([
             pause === undefined ? undefined : inspector.pause(pause),
@@ -44,15 +53,23 @@ export const schedules: Command = {
             inspector.schedules(),
           ])
           return list.map((schedule) => ({ object: nameOf(object), schedule }))
-        }),
-      ),
-    )
-    const all = lists.flat()
+        })
+      : await fleetSchedules(app, state)
     if (json) for (const { object, schedule } of all) terminal.object({ object, ...schedule })
     else if (all.length > 0) terminal.print(...scheduleTable(all, instants, now(), terminal))
-    else terminal.note(`No schedules of ${objects.map(nameOf).join(', ')}. Declare one in init(): this.every.day.at('2am')(() => …).`)
+    else
+      terminal.note(
+        `No ${state === undefined ? '' : `${state} `}schedules of ${named ?? 'any object'}. Declare one in init(): this.every.day.at('2am')(() => …).`,
+      )
     return exit.fine
   },
+}
+
+async function fleetSchedules(app: AppStub<AnyApp>, state: FleetScheduleQuery['state']): Promise<FleetSchedule[]> {
+  const { fleet } = app.dotdo
+  await fleet.settle()
+  const query = state === undefined ? {} : { state }
+  return (await pages(mostShown, (limit, after) => fleet.schedules({ ...query, limit, ...(after !== undefined && { after }) }))).items
 }
 
 /** When it fired last, how that run ended, and how many have failed in a row. */

@@ -5,25 +5,33 @@ export const mapsOfOthersCases: Case[] = []
 
 const map = grouped(mapsOfOthersCases, 'map over several objects')
 
-map('gives results and properties of one to another', ['callbacks'], async ({ open }) => {
+map('gives the result of one to another', ['callbacks'], async ({ open }) => {
   const [list, one, other] = [await open(), await open(), await open()]
   using numbers = list.numbers(4)
   same(await numbers.map((n: Far) => other.shown(one.square(n), n)), ['0; 0', '1; 1', '4; 2', '9; 3'])
+})
+map('gives results of all to each', ['callbacks'], async ({ open }) => {
+  const [list, one, other] = [await open(), await open(), await open()]
+  using numbers = list.numbers(3)
   same(await numbers.map((n: Far) => other.shown(one.square(n), other.square(n), list.square(n), one.square(other.square(n)))), [
     '0; 0; 0; 0',
     '1; 1; 1; 1',
     '4; 4; 4; 16',
-    '9; 9; 9; 81',
-  ])
-  same(await list.numbers(2).map((n: Far) => other.shown(n, one.settings.place.city, one.label)), [
-    '0; "Bern"; "world"',
-    '1; "Bern"; "world"',
   ])
 })
-map('gives capabilities of one to another, and what lies behind them', ['callbacks', 'later'], async ({ open }) => {
+map('gives a property of one to another', ['callbacks'], async ({ open }) => {
+  const [list, one, other] = [await open(), await open(), await open()]
+  using numbers = list.numbers(2)
+  same(await numbers.map((n: Far) => other.shown(n, one.settings.place.city, one.label)), ['0; "Bern"; "world"', '1; "Bern"; "world"'])
+})
+map('gives a capability of one to another', ['callbacks', 'later'], async ({ open }) => {
   const [list, one, other] = [await open(), await open(), await open()]
   using numbers = list.numbers(3)
   same(await numbers.map((n: Far) => other.increment(one.counter(n), 10)), [10, 11, 12])
+})
+map('gives what lies behind a capability of one to another', ['callbacks', 'later'], async ({ open }) => {
+  const [list, one, other] = [await open(), await open(), await open()]
+  using numbers = list.numbers(3)
   same(await numbers.map((n: Far) => other.square(one.counter(n).plus(1).value)), [1, 4, 9])
 })
 map('nests', ['callbacks'], async ({ open }) => {
@@ -37,6 +45,10 @@ map('nests', ['callbacks'], async ({ open }) => {
       [4, 1],
     ],
   ])
+})
+map('goes over a list that one gives to another', ['callbacks'], async ({ open }) => {
+  const [list, one, other] = [await open(), await open(), await open()]
+  using numbers = list.numbers(3)
   same(await numbers.map((n: Far) => other.sum(one.numbers(n).map((m: Far) => one.square(m)))), [0, 0, 1])
 })
 map('goes over a list that has left already, and takes turns before it along', ['callbacks', 'later'], async ({ open, settle }) => {
@@ -48,9 +60,14 @@ map('goes over a list that has left already, and takes turns before it along', [
   same(await numbers.map((n: Far) => one.shown(other.square(n))), ['0', '1', '4'])
   same(await numbers.map((n: Far) => other.add(n)), [0, 1, 3])
   same(await numbers.map(() => other.add(1)), [4, 5, 6])
-  same(await Promise.all([late, late.map((n: Far) => one.shown(other.square(n), ten, other.label))]), [
-    [3, 4],
-    ['9; 100; "world"', '16; 100; "world"'],
+  same(await late.map((n: Far) => one.shown(other.square(n), ten, other.label)), ['9; 100; "world"', '16; 100; "world"'])
+})
+map('goes over a list that is awaited beside it', ['callbacks'], async ({ open }) => {
+  const [list, one, other] = [await open(), await open(), await open()]
+  using numbers = list.later([1, 2])
+  same(await Promise.all([numbers, numbers.map((n: Far) => one.shown(other.square(n)))]), [
+    [1, 2],
+    ['1', '4'],
   ])
 })
 map('gives capabilities that work', ['callbacks', 'later'], async ({ open }) => {
@@ -63,25 +80,32 @@ map('gives capabilities that work', ['callbacks', 'later'], async ({ open }) => 
     [0, 1, 4],
   )
 })
-map('makes the calls of its elements on one object once, in their order', ['callbacks'], async ({ open }) => {
+map('makes the calls of its elements on one object in their order', ['callbacks'], async ({ open }) => {
   const [list, one, other] = [await open(), await open(), await open()]
   using numbers = list.numbers(5)
-  await numbers.map((n: Far) => other.note(one.add(n)))
-  same([await other.noted(), await one.sumOfAll], [[0, 1, 3, 6, 10], 10])
+  await numbers.map((n: Far) => other.note(one.square(n)))
+  same(await other.noted(), [0, 1, 4, 9, 16])
 })
-map(
-  'fails by the error of the element that failed, in the argument too, and where a method is missing',
-  ['callbacks'],
-  async ({ open }) => {
-    const [list, one, other] = [await open(), await open(), await open()]
-    using numbers = list.numbers(4)
-    await refused(() => numbers.map((n: Far) => other.shown(one.failAt(n, 2))), /failed at 2/)
-    await refused(() => numbers.map((n: Far) => other.failAt(one.square(n), 4)), /failed at 4/)
-    await refused(() => numbers.map((n: Far) => other.missing(one.square(n))), /not a function|METHOD_UNKNOWN/)
-    await refused(() => numbers.map((n: Far) => other.square(one.missing(n))), /not a function|METHOD_UNKNOWN/)
-    same(await numbers.map((n: Far) => other.square(one.square(n))), [0, 1, 16, 81])
-  },
-)
+map('makes each call once', ['callbacks'], async ({ open }) => {
+  const [list, one, other] = [await open(), await open(), await open()]
+  using numbers = list.numbers(4)
+  await numbers.map((n: Far) => other.add(one.add(n)))
+  same([await one.sumOfAll, await other.sumOfAll], [6, 10])
+})
+map('fails by the error of the element that failed, in the argument too', ['callbacks'], async ({ open }) => {
+  const [list, one, other] = [await open(), await open(), await open()]
+  using numbers = list.numbers(4)
+  await refused(() => numbers.map((n: Far) => other.shown(one.failAt(n, 2))), /failed at 2/)
+  await refused(() => numbers.map((n: Far) => other.failAt(one.square(n), 4)), /failed at 4/)
+  same(await numbers.map((n: Far) => other.square(one.square(n))), [0, 1, 16, 81])
+})
+map('fails where a method is missing, whatever its arguments wait for', ['callbacks'], async ({ open }) => {
+  const [list, one, other] = [await open(), await open(), await open()]
+  using numbers = list.numbers(2)
+  await refused(() => numbers.map((n: Far) => other.missing(one.square(n))), /not a function|METHOD_UNKNOWN/)
+  await refused(() => numbers.map((n: Far) => other.square(one.missing(n))), /not a function|METHOD_UNKNOWN/)
+  same(await other.square(2), 4)
+})
 map('lets go of what its calls were given', ['callbacks', 'later'], async ({ open, settle }) => {
   const [list, one, other] = [await open(), await open(), await open()]
   {

@@ -1,0 +1,280 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import type { FleetRunQuery, RunHead } from '../../src/base/fleet-views.ts'
+import type { DeadLetter, ScheduleView } from '../../src/base/views.ts'
+import type { AlertPayload } from '../../src/fleet/alerts.ts'
+import type { Fact, FactBatch } from '../../src/fleet/facts.ts'
+import { list, merge, readQuery } from '../../src/fleet/lists.ts'
+import type { AlertRule } from '../../src/fleet/rules.ts'
+import { readRule } from '../../src/fleet/rules.ts'
+import { Shard, type ShardPorts } from '../../src/fleet/shard.ts'
+import { ManualClock, SeededRandom } from '../support/fakes.ts'
+import { SqliteStore } from '../support/sqlite-store.ts'
+
+const dayMs = 86_400_000
+const hourMs = 3_600_000
+let store: SqliteStore
+let clock: ManualClock
+let told: [event: string, to: string, text: string][]
+let asked: string[]
+let v: number
+beforeEach(() => {
+  store = new SqliteStore()
+  clock = new ManualClock()
+  told = []
+  asked = []
+  v = 0
+})
+
+function open(rules: AlertRule[] = [], more: Partial<ShardPorts> = {}): Shard {
+  return new Shard({
+    store,
+    clock,
+    rules,
+    ask: (object) => (asked.push(object), Promise.resolve()),
+    askAll: () => Promise.resolve(),
+    owe: (to, event, { text }: AlertPayload) =>
+      void told.push([event, 'object' in to ? to.object : 'chat' in to ? to.chat : to.webhook, text]),
+    wake: () => undefined,
+    ...more,
+  })
+}
+
+const tell = (shard: Shard, facts: Fact[], object = 'Load/a', more: Partial<FactBatch> = {}) =>
+  shard.receive({ version: 1, object, facts, ...more }, object)
+const runFact = (id: string, change: Partial<RunHead> = {}): Fact => {
+  const value: RunHead = {
+    runId: id,
+    target: { kind: 'method', name: 'load' },
+    status: 'done',
+    attempt: 1,
+    startedAt: clock.now(),
+    ...change,
+  }
+  if (value.status !== 'running') value.endedAt ??= clock.now()
+  return { kind: 'run', id, v: ++v, value }
+}
+const instantRun = (at: number, status: RunHead['status']): Fact =>
+  runFact(`s@${new Date(at).toISOString()}`, { target: { kind: 'schedule', id: 's', scheduledAt: at }, status, startedAt: at })
+const schedule = (next: number, change: Partial<ScheduleView> = {}): Fact => {
+  const value = { scheduleId: 's', pattern: 'every hour', timeZone: 'UTC', paused: false, next: [next], ...change }
+  return { kind: 'schedule', id: 's', v: ++v, value }
+}
+const letter = (n: number): DeadLetter => ({
+  id: `evt_${n}:print`,
+  eventId: `evt_${n}`,
+  eventType: 'Order.paid',
+  handler: 'print',
+  attempts: 1,
+  error: { name: 'Error', message: 'no paper', code: 'NO_PAPER' },
+  sentAt: 0,
+  diedAt: n,
+  payload: { text: '{}', sizeBytes: 2 },
+})
+const letters = (...newest: DeadLetter[]): Fact => ({ kind: 'letters', id: '', v: ++v, value: { total: newest.length, newest } })
+const ids = (query: FleetRunQuery = {}) => list(store, readQuery('runs', query)).map(({ item }) => item.run.runId)
+const ops = { object: 'Ops/main' }
+
+describe('a list', () => {
+  test('is the same by pages of any size, over any number of shards, as it is in one piece', () => {
+    const random = new SeededRandom(5)
+    const stores = [0, 1, 2].map(() => new SqliteStore())
+    const all: string[] = []
+    for (const [index, one] of stores.entries()) {
+      store = one
+      const shard = open()
+      for (let i = 0; i < 20; i++) {
+        // Many of one instant, with names that sort differently by units and by code points.
+        const object = `Load/${['a', 'b', '😀', '\uffee'][random.below(4)]!}${index}`
+        tell(shard, [runFact(`r${i}`, { startedAt: random.below(5), status: 'done' })], object)
+        all.push(`${object} r${i}`)
+      }
+    }
+    const read = (limit: number) => {
+      const found: string[] = []
+      for (let after: string | undefined; ;) {
+        const asked = readQuery('runs', { limit, ...(after !== undefined && { after }) })
+        const page = merge(
+          'runs',
+          limit,
+          stores.map((one) => list(one, asked)),
+        )
+        found.push(...page.items.map(({ object, run }) => `${object} ${run.runId}`))
+        if (page.next === undefined) return found
+        after = page.next
+      }
+    }
+    const whole = read(500)
+    expect(whole.toSorted()).toEqual(all.toSorted())
+    for (const limit of [1, 3, 7, 60]) expect(read(limit)).toEqual(whole)
+  })
+
+  test('is narrowed by state, noun, object, subject, tag and time, together', () => {
+    const shard = open()
+    tell(shard, [runFact('1', { startedAt: 10, tags: ['x', 'y'] }), runFact('2', { startedAt: 20, status: 'failed', tags: ['x'] })])
+    tell(shard, [runFact('3', { startedAt: 30, tags: ['x'] })], 'Report/a')
+    expect(ids()).toEqual(['3', '2', '1'])
+    expect(ids({ tag: 'x' })).toEqual(['3', '2', '1'])
+    expect(ids({ tag: 'x', noun: 'Load', limit: 1 })).toEqual(['2', '1'])
+    expect(ids({ tag: 'y' })).toEqual(['1'])
+    expect(ids({ state: 'failed' })).toEqual(['2'])
+    expect(ids({ since: 20, until: 30 })).toEqual(['2'])
+    expect(ids({ tag: 'x', since: 20, until: 31 })).toEqual(['3', '2'])
+    expect(ids({ object: 'Report/a', subject: 'load', kind: 'method' })).toEqual(['3'])
+  })
+})
+
+describe('what is over', () => {
+  test('goes after 30 days, with its tags, and the objects of which nothing else is known; what goes on stays', async () => {
+    const shard = open()
+    tell(shard, [runFact('old', { tags: ['t'] }), runFact('open', { status: 'running' })])
+    tell(shard, [runFact('other')], 'Load/gone')
+    clock.advance(31 * dayMs)
+    for (let bite = 0; bite < 3; bite++) await shard.due()
+    expect(ids()).toEqual(['open'])
+    expect(store.sql('SELECT * FROM dotdo_fleet_tags')).toEqual([])
+    expect(list(store, readQuery('objects', {})).map(({ item }) => item.object)).toEqual(['Load/a'])
+    expect(shard.nextWakeMs()).toBeGreaterThan(clock.now())
+  })
+
+  test('goes sooner where there is too much of it, the oldest that has ended first', async () => {
+    const shard = open([], { limits: { runs: 3 } })
+    for (let i = 0; i < 6; i++) tell(shard, [runFact(`r${i}`, { startedAt: i, status: i === 0 ? 'running' : 'done' })])
+    clock.advance(2 * dayMs)
+    await shard.due()
+    expect(ids()).toEqual(['r5', 'r4', 'r0'])
+  })
+
+  test('has no place for more schedules than it takes, and says so', () => {
+    const shard = open([], { limits: { schedules: 1 } })
+    tell(shard, [schedule(1)])
+    expect(() => tell(shard, [schedule(1)], 'Load/b')).toThrow(expect.objectContaining({ code: 'FLEET_FULL', retryable: true }))
+    // The whole message is as if it had not come.
+    expect(list(store, readQuery('objects', {}))).toHaveLength(1)
+  })
+})
+
+describe('an alert', () => {
+  test('is told once while it goes on, again after a day, and its end once', () => {
+    const shard = open([readRule({ on: 'failed', to: ops }), readRule({ on: 'recovered', to: ops })])
+    for (let i = 0; i < 3; i++) tell(shard, [runFact(`r${i}`, { status: 'failed', error: { name: 'E', message: 'gone' } })])
+    clock.advance(dayMs)
+    tell(shard, [runFact('r4', { status: 'failed' })])
+    clock.advance(hourMs)
+    tell(shard, [runFact('r5')])
+    tell(shard, [runFact('r6')])
+    expect(told.map(([event, , text]) => [event, text])).toEqual([
+      ['failed', 'load() of Load/a failed. gone'],
+      ['failed', 'load() of Load/a failed, 4 times since 2026-01-01T00:00Z. It failed.'],
+      ['recovered', 'load() of Load/a is well again: it was failed for 1d 1h.'],
+    ])
+  })
+
+  test('goes to those whose rules mean it: of the app, of the object, of one noun, of one schedule', () => {
+    const shard = open([
+      readRule({ on: 'failed', to: { chat: 'ALL' } }),
+      readRule({ on: 'failed', to: { chat: 'REPORTS' }, noun: 'Report' }),
+    ])
+    const own: AlertRule[] = [{ on: 'failed', to: { chat: 'S' }, schedule: 's' }]
+    tell(shard, [{ kind: 'alerts', id: '', v: ++v, value: own }, instantRun(clock.now(), 'failed')])
+    expect(told.map(([, to]) => to).sort()).toEqual(['ALL', 'S'])
+    tell(shard, [runFact('m', { status: 'failed' })])
+    expect(told.slice(2).map(([, to]) => to)).toEqual(['ALL'])
+    tell(shard, [runFact('m', { status: 'failed' })], 'Report/a')
+    expect(
+      told
+        .slice(3)
+        .map(([, to]) => to)
+        .sort(),
+    ).toEqual(['ALL', 'REPORTS'])
+  })
+
+  test('of events is for dead letters, not for attempts, and is over when none of the handler is left', () => {
+    const shard = open([readRule({ on: 'failed', to: ops }), readRule({ on: 'recovered', to: ops })])
+    tell(shard, [runFact('e', { target: { kind: 'event', type: 'Order.paid', handler: 'print' }, status: 'failed' })])
+    expect(told).toEqual([])
+    tell(shard, [letters(letter(2), letter(1))])
+    tell(shard, [letters(letter(2))])
+    expect(told.map(([event]) => event)).toEqual(['failed'])
+    tell(shard, [letters()])
+    expect(told.map(([event]) => event)).toEqual(['failed', 'recovered'])
+  })
+
+  test('is nobody told of because of a fork, or because everything is told anew', () => {
+    const shard = open([readRule({ on: 'failed', to: ops })])
+    tell(shard, [runFact('fork', { status: 'failed', forkedFrom: { runId: 'r' } })])
+    tell(shard, [{ ...runFact('old', { status: 'failed' }), retold: true } as Fact])
+    expect(told).toEqual([])
+  })
+})
+
+describe('what is late', () => {
+  const rules = () => [
+    readRule({ on: 'late', deadline: '10m', to: { chat: 'TEAM' } }),
+    readRule({ on: 'late', deadline: '1h', to: { chat: 'BOSS' } }),
+    readRule({ on: 'recovered', to: { chat: 'TEAM' } }),
+  ]
+  const pass = async (shard: Shard, ms: number) => {
+    for (const end = clock.now() + ms; clock.now() < end; clock.advance(60_000))
+      if ((shard.nextWakeMs() ?? Infinity) <= clock.now()) await shard.due()
+  }
+
+  test('is told at each deadline, to those who asked for it, once for all instants that follow, and its end once', async () => {
+    const shard = open(rules())
+    tell(shard, [schedule(clock.now() + hourMs)])
+    await pass(shard, 5 * hourMs)
+    expect(told.map(([event, to]) => `${event} ${to}`)).toEqual(['late TEAM', 'late BOSS'])
+    expect(asked).toContain('Load/a')
+    expect(told[0]![2]).toBe("The schedule 's' of Load/a is late: its run of 2026-01-01T01:00Z is not done 10m later. No run has begun.")
+    // One run for the last of the instants that were missed.
+    tell(shard, [instantRun(clock.now() - hourMs, 'done'), schedule(clock.now() + hourMs)])
+    expect(told.slice(2).map(([event, to]) => `${event} ${to}`)).toEqual(['recovered TEAM'])
+    await pass(shard, hourMs)
+    expect(told).toHaveLength(3)
+  })
+
+  test('is a run that still runs, and one that has failed; not what was done, cancelled, paused or begun by hand', async () => {
+    const shard = open(rules())
+    const now = clock.now()
+    tell(shard, [schedule(now + 10 * hourMs), instantRun(now, 'running')])
+    tell(shard, [schedule(now + 10 * hourMs), instantRun(now, 'failed')], 'Load/b')
+    tell(shard, [schedule(now + 10 * hourMs), instantRun(now, 'done')], 'Load/c')
+    tell(shard, [schedule(now + 10 * hourMs), instantRun(now, 'cancelled')], 'Load/d')
+    tell(shard, [schedule(now, { paused: true })], 'Load/e')
+    tell(
+      shard,
+      [schedule(now + 10 * hourMs), runFact('s@hand!1', { target: { kind: 'schedule', id: 's', scheduledAt: now }, status: 'running' })],
+      'Load/f',
+    )
+    await pass(shard, 20 * 60_000)
+    expect(told.map(([, , text]) => /of (\S+) is late/.exec(text)![1]).sort()).toEqual(['Load/a', 'Load/b'])
+  })
+
+  test('is over where the schedule is no more, and nobody is told', async () => {
+    const shard = open(rules())
+    tell(shard, [schedule(clock.now())])
+    await pass(shard, 20 * 60_000)
+    tell(shard, [{ kind: 'schedule', id: 's', v: ++v }])
+    await pass(shard, 5 * hourMs)
+    expect(told.map(([event]) => event)).toEqual(['late'])
+    expect(list(store, readQuery('alerts', { state: 'open' }))).toEqual([])
+  })
+
+  test('is looked for anew when the rules of the app change with its code', async () => {
+    tell(open(), [schedule(clock.now())])
+    expect(open().nextWakeMs()).toBe(clock.now() + dayMs)
+    expect(open(rules()).nextWakeMs()).toBe(clock.now() + 600_000 + 15_000)
+  })
+})
+
+test.each([
+  [{ on: 'late', to: ops }, 'a deadline belongs'],
+  [{ on: 'failed', deadline: '1h', to: ops }, 'a deadline belongs'],
+  [{ on: 'broken', to: ops }, "on is 'failed'"],
+  [{ on: 'failed', to: { object: 'ops' } }, 'it goes to'],
+  [{ on: 'failed', to: { chat: 'A', object: 'Ops/main' } }, 'it goes to'],
+  [{ on: 'failed', to: ops, shedule: 's' }, 'there is no option "shedule"'],
+])('the rule %j is refused: %s', (rule, reason) => {
+  expect(() => readRule(rule as never)).toThrow(
+    expect.objectContaining({ code: 'ALERT_INVALID', message: expect.stringContaining(reason) as string }),
+  )
+})
