@@ -1,5 +1,4 @@
 /** Alerts as sentences, for chats and for those who read mail. */
-import { formatMs } from '../base/durations.ts'
 import type { AlertSubject } from '../base/fleet-views.ts'
 
 interface Told {
@@ -19,13 +18,31 @@ export function textOf(event: 'failed' | 'late' | 'recovered', told: Told): stri
   const { object, subject, kind, openedAt, at, count, scheduledAt, deadlineMs, error } = told
   const what = `${nameOf(subject)} of ${object}`
   const why = error ? ` ${error.code === undefined ? '' : `${error.code}: `}${error.message}` : ''
-  if (event === 'recovered') return `${what} is well again: it was ${kind} for ${formatMs(Math.max(0, at - openedAt))}.`
+  if (event === 'recovered') return `${what} is well again, ${lengthOf(at - openedAt)} after it ${kind === 'late' ? 'was late' : 'failed'}.`
   if (event === 'failed') return `${what} failed${count > 1 ? `, ${count} times since ${instant(openedAt)}` : ''}.${why}`
-  return `${what} is late: its run of ${instant(scheduledAt ?? at)} is not done ${formatMs(deadlineMs ?? 0)} later.${why}`
+  return `${what} is late: its run of ${instant(scheduledAt ?? at)} is not done ${lengthOf(deadlineMs ?? 0)} later.${why}`
 }
 
 function nameOf({ kind, id }: AlertSubject): string {
   return kind === 'method' ? `${id}()` : kind === 'schedule' ? `The schedule '${id}'` : `The handler '${id}'`
+}
+
+/** A length of time by its two largest units. */
+function lengthOf(ms: number): string {
+  const units = [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['min', 60_000],
+    ['s', 1000],
+  ] as const
+  let left = Math.max(0, Math.round(ms / 1000) * 1000)
+  const parts: string[] = []
+  for (const [unit, size] of units) {
+    const count = Math.floor(left / size)
+    left -= count * size
+    if (count > 0) parts.push(`${count} ${unit}`)
+  }
+  return parts.slice(0, 2).join(' ') || '0 s'
 }
 
 const instant = (at: number): string => new Date(at).toISOString().replace(/:\d\d\.\d{3}Z$/, 'Z')

@@ -165,7 +165,7 @@ describe('an alert', () => {
     expect(told.map(([event, , text]) => [event, text])).toEqual([
       ['failed', 'load() of Load/a failed. gone'],
       ['failed', 'load() of Load/a failed, 4 times since 2026-01-01T00:00Z. It failed.'],
-      ['recovered', 'load() of Load/a is well again: it was failed for 1d 1h.'],
+      ['recovered', 'load() of Load/a is well again, 1 d 1 h after it failed.'],
     ])
   })
 
@@ -224,7 +224,7 @@ describe('what is late', () => {
     await pass(shard, 5 * hourMs)
     expect(told.map(([event, to]) => `${event} ${to}`)).toEqual(['late TEAM', 'late BOSS'])
     expect(asked).toContain('Load/a')
-    expect(told[0]![2]).toBe("The schedule 's' of Load/a is late: its run of 2026-01-01T01:00Z is not done 10m later. No run has begun.")
+    expect(told[0]![2]).toBe("The schedule 's' of Load/a is late: its run of 2026-01-01T01:00Z is not done 10 min later. No run has begun.")
     // One run for the last of the instants that were missed.
     tell(shard, [instantRun(clock.now() - hourMs, 'done'), schedule(clock.now() + hourMs)])
     expect(told.slice(2).map(([event, to]) => `${event} ${to}`)).toEqual(['recovered TEAM'])
@@ -246,7 +246,7 @@ describe('what is late', () => {
       'Load/f',
     )
     await pass(shard, 20 * 60_000)
-    expect(told.map(([, , text]) => /of (\S+) is late/.exec(text)![1]).sort()).toEqual(['Load/a', 'Load/b'])
+    expect(told.map(([, , text]) => /of (\S+) is late/.exec(text)![1]!).sort()).toEqual(['Load/a', 'Load/b'])
   })
 
   test('is over where the schedule is no more, and nobody is told', async () => {
