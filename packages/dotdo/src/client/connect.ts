@@ -1,7 +1,7 @@
 /** A client's way to an app, in browsers and in Node. */
 import { newHttpBatchRpcSession } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
-import type { Remote } from '../rpc/remote.ts'
+import type { NounOptions, Remote } from '../rpc/remote.ts'
 import { rpcAddress } from './address.ts'
 import { Connection as Sessions } from './connection.ts'
 import type { OperatorStub } from './operator.ts'
@@ -18,7 +18,7 @@ import { watch, type LiveListener, type LiveSubscription } from './watch.ts'
 export type AppStub<App> = {
   readonly [Noun in Exclude<keyof App & Capitalize<string>, `Dotdo${string}`>]: 0 extends 1 & App[Noun]
     ? Untyped
-    : (name: string) => Remote<App[Noun]>
+    : (name: string, options?: NounOptions) => Remote<App[Noun]>
 } & Connection
 
 /** What nobody has typed. */
@@ -101,13 +101,14 @@ export function connectOver<App = AnyApp>(url: string | URL, options: ConnectOpt
   return new Proxy(connection, {
     get(target, noun) {
       if (typeof noun !== 'string' || !/^[A-Z]/.test(noun)) return Reflect.get(target, noun) as unknown
-      return (name: string) => {
+      return (name: string, options?: NounOptions) => {
         const isName = typeof name === 'string'
+        const placed = options?.jurisdiction ? `${options.jurisdiction}:${noun}` : noun
         return recorder.root({
-          key: JSON.stringify([noun, isName ? name : typeof name]),
-          take: (app) => app[noun]!(name),
+          key: JSON.stringify([placed, isName ? name : typeof name]),
+          take: (app) => app[placed]!(name),
           // What is no name is refused by the app.
-          ...(isName && { object: { noun, name } }),
+          ...(isName && { object: { noun: placed, name } }),
         })
       }
     },

@@ -180,7 +180,7 @@ export class Connection {
       if (this.#waiting >= maxCalls || transport.waitingChars + chars > maxBytes)
         throw new DotdoError(
           'OFFLINE_QUEUE_FULL',
-          `This call was not sent: no connection, and no room to wait (${maxCalls} calls, ${maxBytes} bytes). Wait for onStatus('open'), or raise offline.`,
+          `Not sent: no connection, and no room to wait (${maxCalls} calls, ${maxBytes} bytes). Wait for onStatus('open'), or raise offline.`,
           { retryable: true, data: { maxCalls, maxBytes } },
         )
       this.#waiting++

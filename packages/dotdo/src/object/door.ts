@@ -107,7 +107,7 @@ function makeApp(env: DoorEnv, links: Links): App {
   }
   const nouns = new Proxy(Object.create(RpcTarget.prototype) as object, {
     get(target, property, receiver) {
-      if (typeof property !== 'string' || !/^[A-Z]/.test(property)) return Reflect.get(target, property, receiver) as unknown
+      if (typeof property !== 'string' || !/^(?:[a-z-]+:)?[A-Z]/.test(property)) return Reflect.get(target, property, receiver) as unknown
       return (name: string) => appNoun(links, property, name)
     },
   })

@@ -16,7 +16,7 @@ import type { Outbox } from '../events/outbox.ts'
 import { Subscribed, type EventSource, type SubscriptionHandle } from '../events/subscribed.ts'
 import { invalidSubscription } from '../events/subscriptions.ts'
 import { restoreName } from '../rpc/grants.ts'
-import type { Origin } from '../rpc/origin.ts'
+import { placedNoun, type Origin } from '../rpc/origin.ts'
 import { methodUnknown } from '../rpc/reach.ts'
 import { describeRef, type Stub } from '../rpc/ref.ts'
 import { notSavable } from '../rpc/saved-path.ts'
@@ -80,9 +80,8 @@ export class Exchange {
   reference(noun: string, name: string, jurisdiction?: string): Stub {
     const link = this.#host.links.link(noun, name, undefined, jurisdiction)
     link.on ??= () => {
-      // What is stored of a subscription is a noun and a name.
-      if (jurisdiction !== undefined) throw noSubscriptionAcross(noun, name, jurisdiction)
-      return createOnOther((pattern, handler, options) => this.#subscribe({ noun, name }, pattern, handler, options))
+      const source = { noun: placedNoun({ noun, ...(jurisdiction !== undefined && { jurisdiction }) }), name }
+      return createOnOther((pattern, handler, options) => this.#subscribe(source, pattern, handler, options))
     }
     return link.root()
   }
@@ -105,7 +104,7 @@ export class Exchange {
       record({ writer: 'subscription', target: `${source.noun}/${source.name} ${pattern}`, rows: 1, sample: [] })
       return { id: `dry-run-${randomUUID()}`, unsubscribe: () => undefined }
     }
-    const self = { noun: host.noun, name: host.name }
+    const self = { noun: placedNoun(host), name: host.name }
     const far = targetOf(handler)
     if (far) return this.subscribed.bind(source, pattern, far, options)
     const method = Object.entries(host.shape.shared).find(([, { value }]) => value === handler)?.[0]
@@ -115,7 +114,7 @@ export class Exchange {
 
   #open(batch: EventBatch, from: string | undefined): Receive | null | undefined | Promise<Receive | undefined> {
     const { to, subscription } = batch
-    if (to.noun !== this.#host.noun || to.name !== this.#host.name) throw invalidSubscription('its events are for another object')
+    if (to.noun !== placedNoun(this.#host) || to.name !== this.#host.name) throw invalidSubscription('its events are for another object')
     if (to.handler !== undefined) {
       if (!this.subscribed.has(subscription, from)) return undefined
       const handler = this.subscribed.handlerOf(batch)
@@ -171,7 +170,8 @@ export class Exchange {
 function targetOf(handler: unknown): SubscriptionTarget | undefined {
   const described = typeof handler === 'function' ? describeRef(handler) : undefined
   if (!described) return undefined
-  const { noun, name, path } = described
+  const { name, path } = described
+  const noun = placedNoun(described)
   const [first, second, ...rest] = path
   const isMethod = (step: typeof first): step is [string] => step !== undefined && step.length === 1 && !step[0].includes(':')
   if (isMethod(first) && !second) return { noun, name, method: first[0] }
@@ -179,13 +179,5 @@ function targetOf(handler: unknown): SubscriptionTarget | undefined {
     return { noun, name, method: second[0], token: first[1][0] as string }
   throw notSavable(
     'events go to a method of an object, or of what a token without a holder stands for: save it and give restore(token).method',
-  )
-}
-
-function noSubscriptionAcross(noun: string, name: string, jurisdiction: string): DotdoError {
-  return new DotdoError(
-    'JURISDICTION_UNAVAILABLE',
-    `Events of ${noun}/${name} in the jurisdiction ${jurisdiction} cannot be subscribed to yet. Let a method of it take them, and call this object from there.`,
-    { data: { noun, name, jurisdiction } },
   )
 }

@@ -10,6 +10,7 @@ import { Link, type LinkClientPorts } from '../rpc/link-client.ts'
 import type { LinkServerPorts } from '../rpc/link-server.ts'
 import { meteredPeer } from '../rpc/metered-peer.ts'
 import { packCall, unpackAnswer, type PackedCall } from '../rpc/packed-call.ts'
+import { placedNoun, readPlacedNoun } from '../rpc/origin.ts'
 import { formatTrace, parseTrace, type TraceHeaders } from '../rpc/trace.ts'
 import { newLinkStats, sumStats, type LinkStats } from '../rpc/stats.ts'
 import { appOptions } from './app.ts'
@@ -106,20 +107,21 @@ export function nounUnknown(noun: string, known: readonly string[]): DotdoError 
   )
 }
 
-/** Finds a noun once; the result gives the way to each of its objects. @throws `NOUN_UNKNOWN` with the nouns that exist; `SERVICE_INVALID` */
-export function placeOf(noun: string): (name: string, jurisdiction?: string) => ObjectAddress {
+/**
+ * Finds a noun once; the result gives the way to each of its objects.
+ * @param placed `Stage`, or `eu:Stage` for those that stay there
+ * @throws `NOUN_UNKNOWN` with the nouns that exist; `SERVICE_INVALID`; the result `JURISDICTION_UNAVAILABLE`
+ */
+export function placeOf(placed: string): (name: string) => ObjectAddress {
+  const { noun, jurisdiction } = readPlacedNoun(placed)
   const namespace = namespaceOf(noun)
-  if (namespace) return (name, jurisdiction) => ({ stub: inJurisdiction(namespace, jurisdiction).getByName(name) })
+  if (namespace) return (name) => ({ stub: inJurisdiction(namespace, jurisdiction).getByName(name) })
   const services = appOptions().services ?? {}
   const binding = Object.hasOwn(services, noun) ? services[noun] : undefined
   if (binding === undefined) throw nounUnknown(noun, nounNames())
   const service = bindings()[binding]
-  if (isService(service))
-    return (name, jurisdiction) => {
-      if (jurisdiction !== undefined)
-        throw noJurisdiction(jurisdiction, `${noun} is behind a service, and those find objects by name alone`)
-      return { stub: service, at: [noun, name] }
-    }
+  // The Worker behind it has the class, and so the say whether there is such a place.
+  if (isService(service)) return (name) => ({ stub: service, at: [placed, name] })
   throw new DotdoError(
     'SERVICE_INVALID',
     `serve({ services }) says that the noun ${JSON.stringify(noun)} is behind the binding ${binding}, but ${service === undefined ? 'this Worker has no binding of that name' : 'that binding is no service'}. ${addService(binding)}`,
@@ -145,7 +147,7 @@ export function inJurisdiction(namespace: Namespace, jurisdiction: string | unde
 function noJurisdiction(jurisdiction: string, reason: string, cause?: unknown): DotdoError {
   return new DotdoError(
     'JURISDICTION_UNAVAILABLE',
-    `No object can be reached in the jurisdiction ${JSON.stringify(String(jurisdiction).slice(0, 100))}: ${reason}. Use one that the platform has ('eu', 'fedramp'), by a class of this Worker or a binding.`,
+    `No object can be reached in the jurisdiction ${JSON.stringify(String(jurisdiction).slice(0, 100))}: ${reason}. Use one that the platform has ('eu', 'fedramp'), by this.Noun(id, { jurisdiction }).`,
     { data: { jurisdiction: String(jurisdiction).slice(0, 100) }, cause },
   )
 }
@@ -155,7 +157,8 @@ export const addService = (binding: string): string =>
   `In its wrangler.toml, [[services]] has binding = "${binding}", service = the other Worker's name, and entrypoint = "DotdoEntrypoint", which that Worker exports.`
 
 /** A noun that clients may name. The framework's own objects are none, whatever they are exported as. @throws `NOUN_UNKNOWN` */
-export function requireAppNoun(noun: string): void {
+export function requireAppNoun(placed: string): void {
+  const { noun } = readPlacedNoun(placed)
   const namespace = namespaceOf(noun)
   if (ownClasses.test(noun) || (namespace && isOwn(noun, namespace))) throw nounUnknown(`${noun} (reserved)`, nounNames())
   placeOf(noun)
@@ -243,8 +246,9 @@ export class Links {
     return this.link(noun, name, 'inspector').root()
   }
 
-  /** The link to an object. @throws `NOUN_UNKNOWN`, `INVALID_NAME`, `JURISDICTION_UNAVAILABLE` */
-  link(noun: string, name: string, to?: 'inspector', jurisdiction?: string): Link {
+  /** The link to an object, by its noun or by `eu:Noun`. @throws `NOUN_UNKNOWN`, `INVALID_NAME`, `JURISDICTION_UNAVAILABLE` */
+  link(said: string, name: string, to?: 'inspector', asked?: string): Link {
+    const { noun, jurisdiction = asked } = readPlacedNoun(said)
     if (typeof name !== 'string' || name.length === 0 || name.length > 1024) {
       throw new DotdoError(
         'INVALID_NAME',
@@ -261,13 +265,13 @@ export class Links {
     if (known) {
       this.#links.delete(key)
     } else {
-      const place = placeOf(noun)
+      const place = placeOf(placedNoun({ noun, ...(jurisdiction !== undefined && { jurisdiction }) }))
       const stats = newLinkStats()
       // What an operator looks at is no part of what the app does.
       const trace = to ? undefined : this.#tracing?.sentTo(noun, name)
       // One that there is not is told now, and not by the first call.
-      if (jurisdiction !== undefined) place(name, jurisdiction)
-      const peer = () => meteredPeer(peerOf(place(name, jurisdiction), to), stats, trace)
+      if (jurisdiction !== undefined) place(name)
+      const peer = () => meteredPeer(peerOf(place(name), to), stats, trace)
       const at = { noun, name, ...(jurisdiction !== undefined && { jurisdiction }) }
       known = new Link(peer, this.#ports, stats, appOptions().limits?.link, at)
       if (this.#links.size >= linksPerOwner) this.#forgetOldest()

@@ -56,7 +56,21 @@ export function receivedOrigin(origin: Origin = { depth: 1 }): Origin {
   return origin.dryRun ? { ...origin, records: [] } : origin
 }
 
+/**
+ * A noun with the place where its objects have to stay: `eu:Noun`, as it stands wherever an address is a noun and a name. It is the noun itself where none is
+ * prescribed. A noun has no colon.
+ */
+export function placedNoun({ noun, jurisdiction }: { noun: string; jurisdiction?: string }): string {
+  return jurisdiction === undefined ? noun : `${jurisdiction}:${noun}`
+}
+
+/** {@link placedNoun}, taken apart. */
+export function readPlacedNoun(placed: string): { noun: string; jurisdiction?: string } {
+  const colon = placed.lastIndexOf(':')
+  return colon < 0 ? { noun: placed } : { noun: placed.slice(colon + 1), jurisdiction: placed.slice(0, colon) }
+}
+
 /** What an object is called in errors, logs and origins: `Noun/name`, and in a jurisdiction `eu:Noun/name`. A noun has no colon, so it is one object. */
-export function objectLabel({ noun, name, jurisdiction }: { noun: string; name: string; jurisdiction?: string }): string {
-  return `${jurisdiction === undefined ? '' : `${jurisdiction}:`}${noun}/${name}`
+export function objectLabel(object: { noun: string; name: string; jurisdiction?: string }): string {
+  return `${placedNoun(object)}/${object.name}`
 }

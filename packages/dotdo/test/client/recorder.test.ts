@@ -80,6 +80,19 @@ describe('one unit', () => {
     ])
   })
 
+  test('goes to the object in the jurisdiction that is named, and to no other of the name', async () => {
+    const { app, sent } = client()
+    void app.Stage('a', { jurisdiction: 'eu' }).run(1)
+    void app.Stage('a').run(2)
+    void app.Stage('a', { jurisdiction: 'eu' }).run(() => {})
+    expect((await sent()).filter((it) => !it.startsWith('?'))).toEqual([
+      'eu:Stage/a key.0: run(1)',
+      'Stage/a key.1: run(2)',
+      '1.eu:Stage("a")',
+      '4.run(["export",-1])',
+    ])
+  })
+
   test('holds its arguments as they were when it was made', async () => {
     const { app, sent } = client()
     const rows = [{ id: 1 }]

@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, test } from 'vitest'
 import { restoreBy } from '../../src/object/authority.ts'
-import { inJurisdiction, Links } from '../../src/object/nouns.ts'
+import { inJurisdiction, Links, placeOf, requireAppNoun } from '../../src/object/nouns.ts'
 import { linkPorts, macOf } from '../../src/object/platform.ts'
 import { readCapability, signCapability } from '../../src/rpc/capability-token.ts'
 
@@ -18,6 +18,16 @@ describe('where the platform has no jurisdictions', () => {
     })
     expect(() => links().user('Counter', 'home', 'eu')).toThrow(unavailable)
     expect(await (links().user('Counter', 'home') as any).size).toBe(0)
+  })
+
+  test('one is refused by whichever way it is named: by an inspector, by a client, by an address of events', () => {
+    expect(() => links().inspector('eu:Counter', 'home')).toThrow(unavailable)
+    expect(() => links().user('eu:Counter', 'home')).toThrow(unavailable)
+    expect(() => placeOf('eu:Counter')('home')).toThrow(unavailable)
+    // What there is, is the noun: a place makes no other of it, and none reachable that is not.
+    expect(() => requireAppNoun('eu:Counter')).not.toThrow()
+    for (const noun of ['eu:Nobody', 'eu:DotdoSystem'])
+      expect(() => requireAppNoun(noun)).toThrow(expect.objectContaining({ code: 'NOUN_UNKNOWN' }))
   })
 
   test('a token of one is not restored to the object of the same name', () => {

@@ -3,7 +3,7 @@ import { RpcTarget } from 'capnweb'
 import { describe, expect, test } from 'vitest'
 import { loadGraph, makeGraph, type GraphPorts } from '../../src/rpc/graph.ts'
 import { replayGraph } from '../../src/rpc/graph-replay.ts'
-import { objectLabel } from '../../src/rpc/origin.ts'
+import { objectLabel, placedNoun, readPlacedNoun } from '../../src/rpc/origin.ts'
 import { describeRef } from '../../src/rpc/ref.ts'
 import { pair } from './pair.ts'
 
@@ -28,6 +28,12 @@ function world() {
 }
 
 describe('the jurisdiction of an object', () => {
+  test('stands before its noun wherever an address is a noun and a name, and is read from there', () => {
+    for (const object of [{ noun: 'Counter' }, { noun: 'Counter', jurisdiction: 'eu' }, { noun: 'Counter', jurisdiction: 'fedramp-high' }])
+      expect(readPlacedNoun(placedNoun(object))).toEqual(object)
+    expect(placedNoun({ noun: 'Counter', jurisdiction: 'eu' })).toBe('eu:Counter')
+  })
+
   test('stands in what describes a reference, and what calls lead to', () => {
     const { home, eu } = world()
     expect(describeRef(eu)).toEqual({ noun: 'Counter', name: 'a', jurisdiction: 'eu', path: [] })
