@@ -5,7 +5,6 @@
  * user code for what they bring.
  */
 import { randomUUID, timer } from '#platform'
-import { DotdoError } from '../base/errors.ts'
 import type { EventBatch, Receipt, SubscriptionRequest, SubscriptionTarget } from '../events/batch.ts'
 import type { SentEvent } from '../events/event.ts'
 import type { EventHandler, HandlerOptions } from '../events/handlers.ts'
