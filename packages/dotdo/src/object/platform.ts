@@ -7,6 +7,7 @@ import { redactText } from '../base/redact.ts'
 import { anySecrets } from '../base/secret-texts.ts'
 import { refuseSecrets } from '../base/secrets.ts'
 import type { Mac } from '../rpc/capability-token.ts'
+import { Departures } from '../rpc/departures.ts'
 import type { LinkClientPorts } from '../rpc/link-client.ts'
 import type { LinkServerPorts } from '../rpc/link-server.ts'
 import { MapMeter } from '../rpc/map-meter.ts'
@@ -98,7 +99,7 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /** Counts what `.map`s cost in this isolate. */
-export const mapMeter = new MapMeter({ endOfTurn: (then) => void endOfTurn(then), now: () => clock.now() })
+export const mapMeter = new MapMeter({ endOfTurn, now: () => clock.now() })
 mapMeter.install()
 
 /** What the receiving end of a link needs of the platform. */
@@ -129,6 +130,7 @@ export function linkPorts(
   return {
     caller: callers(owner, host, request),
     endOfTurn,
+    departures: new Departures(),
     keepAlive,
     timer,
     bytePipe,

@@ -11,6 +11,7 @@
  */
 import { RpcSession, RpcTarget, type RpcStub } from 'capnweb'
 import { errorForWire, linkLost } from './errors.ts'
+import type { Departure } from './departures.ts'
 import { FrameTransport } from './frame-transport.ts'
 import { linkVersion, type DirectCall, type Frame, type LinkCall, type LinkPeer, type LinkReply } from './frames.ts'
 import type { LinkLimits } from './limits.ts'
@@ -24,6 +25,7 @@ import { applyNow, applyPath, type Answer, type Consumer, type Stub } from './re
 import { referredCalls } from './references.ts'
 import { ShortWays } from './shortcuts.ts'
 import type { LinkStats } from './stats.ts'
+import { step, stepsToJoin } from './steps.ts'
 
 /** What a session is made of. */
 export interface ClientSessionOptions {
@@ -45,12 +47,22 @@ export interface ClientSessionOptions {
   order: OrderSource
   /** Called when no more of this turn's calls may enter. */
   turnEnded: () => void
+  /** By what its turn waits to leave already. */
+  departure?: object
   /** Called when nothing is on its way and something may still refer to it: it wants to be swept from now on. */
   rests: () => void
   /** Called once, when it is over. */
   closed: () => void
   /** The call without a session whose answer opened this one at the far end. */
   answered?: LinkCall
+}
+
+/** Steps of promises after which a chain has been asked for its value by whoever awaits it where it is made. */
+const stepsToAwait = 4
+
+/** Whether an expression is a call on result number `id`. */
+function isCallOn(expression: unknown, id: number): boolean {
+  return Array.isArray(expression) && expression[0] === 'pipeline' && expression[1] === id
 }
 
 /** Releases a promise of this session with all copies of it: capnweb copies what a `.map` takes along, and keeps the copies for good. */
@@ -67,7 +79,7 @@ function letGo(stub: Stub): void {
 const nothing = new (class Nothing extends RpcTarget {})()
 
 /** The calling end of one session; see the head of this file for what it owns. */
-export class ClientSession implements Consumer {
+export class ClientSession implements Consumer, Departure {
   readonly main: RpcStub<Record<string, never>>
   readonly link: Link
   #id: string
@@ -84,7 +96,9 @@ export class ClientSession implements Consumer {
   #turnEnded: () => void
   #rests: () => void
   #onClosed: () => void
-  #flushScheduled = false
+  /** By what it waits to leave; and, while it does, resolves what keeps the request alive meanwhile. */
+  #departure: object
+  #leaving: (() => void) | undefined
   #seq = 0
   /** Whether the far end knows that there is more to say than what calls of it ask for. */
   #isDuplex = false
@@ -137,6 +151,7 @@ export class ClientSession implements Consumer {
     caller,
     order,
     turnEnded,
+    departure,
     rests,
     closed,
     answered,
@@ -151,6 +166,7 @@ export class ClientSession implements Consumer {
     this.#origin = caller.origin
     this.#order = order
     this.#turnEnded = turnEnded
+    this.#departure = departure ?? this
     this.#rests = rests
     this.#onClosed = closed
     this.#id = name
@@ -348,7 +364,7 @@ export class ClientSession implements Consumer {
 
   /** Whether calls are under way, or wait to leave. */
   get isBusy(): boolean {
-    return this.#awaited.size > 0 || this.#flushScheduled
+    return this.#awaited.size > 0 || this.#isLeaving
   }
 
   /**
@@ -364,19 +380,64 @@ export class ClientSession implements Consumer {
     return imports <= 1 && exports <= 1
   }
 
+  /** Whether something waits to leave. */
+  get #isLeaving(): boolean {
+    return this.#leaving !== undefined
+  }
+
   #scheduleFlush(): void {
-    if (this.#flushScheduled || this.#closed) return
-    this.#flushScheduled = true
+    if (this.#leaving || this.#closed) return
     const { promise, resolve } = Promise.withResolvers<void>()
+    this.#leaving = resolve
+    this.#ports.departures.wait(this.#departure, this)
     this.#ports.keepAlive(promise)
-    const flush = () => {
-      this.#flushScheduled = false
-      this.#flush().then(resolve, (error: unknown) => {
-        this.#fail(error)
-        resolve()
-      })
+    // What an answer has opened has said its first already.
+    if (this.#seq === 0 && this.#departure !== this) void this.#leaveSoon()
+    else this.#leaveAtEnd()
+  }
+
+  leaveNow(): void {
+    const left = this.#leaving
+    if (!left) return
+    this.#leaving = undefined
+    this.#flush().then(left, (error: unknown) => {
+      this.#fail(error)
+      left()
+    })
+  }
+
+  #leaveAtEnd(): void {
+    const left = this.#leaving
+    this.#ports.endOfTurn(() => {
+      // What waits by then may be another turn's.
+      if (left === this.#leaving) this.#ports.departures.leave(this.#departure)
+    })
+  }
+
+  /**
+   * A chain that is awaited while its turn has nothing else for the object does not wait for the end of the turn, as a call that is alone does not:
+   * what runs beside it has as long to join.
+   */
+  async #leaveSoon(): Promise<void> {
+    const left = this.#leaving
+    for (let i = 0; i < stepsToJoin; i++) {
+      await step
+      if (left !== this.#leaving) return
+      // What is not awaited by now mostly is not.
+      if (i === stepsToAwait && !this.#isOneChain()) return this.#leaveAtEnd()
     }
-    this.#ports.endOfTurn(flush)
+    if (this.#isOneChain()) this.#ports.departures.leave(this.#departure)
+    else this.#leaveAtEnd()
+  }
+
+  /** Whether the frames that wait are calls of which each is made on the one before, with the last asked for, and nothing else. */
+  #isOneChain(): boolean {
+    const frames = this.#transport.queued
+    const calls = frames.length - 1
+    const last = frames[calls]
+    if (calls < 1 || last![0] !== 'pull' || last![1] !== calls) return false
+    if (this.#targets || this.#announced || this.#session.getStats().exports > 1) return false
+    return frames.every(([kind, what], i) => i === calls || (kind === 'push' && isCallOn(what, i)))
   }
 
   async #flush(): Promise<void> {
@@ -491,8 +552,8 @@ export class ClientSession implements Consumer {
   async #afterAnswers(reply: LinkReply): Promise<void> {
     // What the answers set going (a user's continuation, a callback) runs first: it may have more to say.
     await new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))
-    if (!this.#flushScheduled) this.#justAnswered.clear()
-    if (this.#closed || this.#outstanding > 0 || this.#flushScheduled) return
+    if (!this.#isLeaving) this.#justAnswered.clear()
+    if (this.#closed || this.#outstanding > 0 || this.#isLeaving) return
     if (!reply.open) this.#close(linkLost('the object had nothing left that this reference could lead to'))
     else await this.#goOn(this.#withPulls(this.#transport.take()))
   }

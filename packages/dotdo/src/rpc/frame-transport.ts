@@ -73,6 +73,11 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
     return this.#lent.size > 0
   }
 
+  /** What waits to be carried. */
+  get queued(): readonly Frame[] {
+    return this.#outgoing
+  }
+
   /** Says otherwise what was queued last. */
   amend(change: (frame: Frame) => Frame): void {
     const frame = this.#outgoing.pop()

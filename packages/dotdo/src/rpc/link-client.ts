@@ -13,6 +13,7 @@ import { RpcStub, RpcTarget } from 'capnweb'
 import type { DotdoError } from '../base/errors.ts'
 import type { BytePipe } from './byte-stream.ts'
 import { ClientSession } from './client-session.ts'
+import type { Departure, Departures } from './departures.ts'
 import { linkVersion, sessionOfCall, type DirectCall, type LinkAnswer, type LinkCall, type LinkPeer, type LinkReply } from './frames.ts'
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
 import { meteredPeer } from './metered-peer.ts'
@@ -30,10 +31,11 @@ import { step, stepsToJoin } from './steps.ts'
 /** What the calling end needs of its surroundings. */
 export interface LinkClientPorts {
   /**
-   * Runs `then` when the code that runs now, and all promises that are ready, have run: where a turn ends and its message leaves. The result,
-   * where there is one, cancels it.
+   * Runs `then` when the code that runs now, and all promises that are ready, have run: where a turn ends and its message leaves.
    */
-  endOfTurn(then: () => void): (() => void) | void
+  endOfTurn(then: () => void): void
+  /** What of this owner waits to leave, on all of its links. */
+  departures: Departures
   /** Keeps the caller's own request alive until `work` has settled. */
   keepAlive(work: Promise<unknown>): void
   /** Runs `then` after `delayMs`; the result cancels it. */
@@ -183,7 +185,7 @@ export class Link implements Start {
     if (plain === notPlain) return bindCall(turn.session, turn.session.main, [method], args).value()
     const lone = turn.record({ method, args: plain as unknown[] })
     const value = lone.value()
-    turn.leave()
+    turn.leaveNow()
     return value
   }
 
@@ -228,8 +230,8 @@ export class Link implements Start {
           ended: () => (this.#ended.length > 0 ? { ended: this.#ended.splice(0) } : {}),
           caller: turn.caller,
           order: this.#order,
-          turnEnded: answered ? () => {} : () => turn.leave(),
-          ...(answered && { answered }),
+          turnEnded: answered ? () => {} : () => turn.leaveNow(),
+          ...(answered ? { answered } : { departure: turn }),
         }),
     )
     this.#sessions.add(opened)
@@ -332,7 +334,7 @@ interface TurnPorts {
 }
 
 /** The calls of one context on one object in one turn: such as go without a session, until one needs it; then they all have one. */
-class Turn {
+class Turn implements Departure {
   readonly caller: Caller
   #link: TurnPorts
   #recorded: LoneCall[] = []
@@ -368,8 +370,10 @@ class Turn {
   record(call: DirectCall): LoneCall {
     const lone = new LoneCall(call, this)
     this.#recorded.push(lone)
-    if (this.#recorded.length === 1) void this.#leaveSoon(lone)
-    else this.#leaveAtEnd()
+    if (this.#recorded.length === 1) {
+      this.#link.ports.departures.wait(this, this)
+      void this.#leaveSoon(lone)
+    } else this.#leaveAtEnd()
     return lone
   }
 
@@ -396,7 +400,7 @@ class Turn {
       // What is not awaited by now mostly is not: its turn ends no later than that of what is sent after it.
       if (i === stepsToAwait && !lone.isWaitedFor) this.#leaveAtEnd()
     }
-    if (lone.isWaitedFor) this.leave()
+    if (lone.isWaitedFor) this.#link.ports.departures.leave(this)
     else this.#leaveAtEnd()
   }
 
@@ -405,14 +409,15 @@ class Turn {
     const { promise, resolve } = Promise.withResolvers<unknown>()
     this.#release = resolve
     this.#link.ports.keepAlive(promise)
-    this.#link.ports.endOfTurn(() => this.leave())
+    this.#link.ports.endOfTurn(() => this.#link.ports.departures.leave(this))
   }
 
   /** The turn is over, or what it has goes ahead of it: what comes now belongs to another. */
-  leave(): void {
+  leaveNow(): void {
     if (this.#ended) return
     this.#ended = true
     this.#link.ended(this)
+    this.#link.ports.departures.left(this)
     const recorded = this.#recorded.splice(0)
     if (recorded.length === 0) return
     const answered = this.#sendAll(recorded)

@@ -1,5 +1,6 @@
 /** The links that the suite runs over in Node. Each proves after a case that nothing of it is left. */
 import { RpcStub, RpcTarget } from 'capnweb'
+import { Departures } from '../../src/rpc/departures.ts'
 import { Link, type LinkClientPorts } from '../../src/rpc/link-client.ts'
 import { LinkServer } from '../../src/rpc/link-server.ts'
 import type { LinkPeer } from '../../src/rpc/frames.ts'
@@ -104,6 +105,7 @@ export function ends(main: object, Kind: typeof Link = Link) {
   const failures: Error[] = []
   const ports: LinkClientPorts = {
     endOfTurn,
+    departures: new Departures(),
     keepAlive: () => {},
     timer: time.timer,
     bytePipe,

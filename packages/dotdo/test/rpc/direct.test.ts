@@ -3,6 +3,7 @@ import { RpcTarget, type RpcStub } from 'capnweb'
 import { describe, expect, test } from 'vitest'
 import { linkVersion } from '../../src/rpc/frames.ts'
 import { DotdoError } from '../../src/base/errors.ts'
+import { Departures } from '../../src/rpc/departures.ts'
 import { Link } from '../../src/rpc/link-client.ts'
 import { describeRef } from '../../src/rpc/ref.ts'
 import { newLinkStats } from '../../src/rpc/stats.ts'
@@ -284,6 +285,7 @@ describe('a reference', () => {
     const { peer } = pair(new Counter())
     const ports = {
       endOfTurn: () => {},
+      departures: new Departures(),
       keepAlive: () => {},
       timer: () => () => {},
       bytePipe,

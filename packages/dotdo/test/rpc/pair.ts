@@ -1,3 +1,4 @@
+import { Departures } from '../../src/rpc/departures.ts'
 import type { FrameworkMethods } from '../../src/rpc/conversation.ts'
 import type { LinkAnswer, LinkCall, LinkMessage, LinkPeer, LinkReply } from '../../src/rpc/frames.ts'
 import { Link, type LinkClientPorts } from '../../src/rpc/link-client.ts'
@@ -28,6 +29,8 @@ export function pair(
     framework?: FrameworkMethods
     /** What the object is called. */
     at?: ObjectName
+    /** What waits to leave of the same owner, where it calls several objects. */
+    departures?: Departures
   } = {},
 ) {
   const failures: Error[] = []
@@ -35,6 +38,7 @@ export function pair(
   let sessions = 0
   const clientPorts: LinkClientPorts = {
     endOfTurn: (then) => void setImmediate(then),
+    departures: options.departures ?? new Departures(),
     keepAlive: () => {},
     timer,
     bytePipe,
