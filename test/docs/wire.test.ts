@@ -111,7 +111,8 @@ describe('the messages of the page', () => {
 
   function send({ info, text }: Block): void {
     goOn()
-    const answer = info === 'message' ? server.accept(readMessage(text)) : server.called(JSON.parse(text) as unknown[])
+    const called = async () => server.called(JSON.parse(text) as unknown[])
+    const answer = info === 'message' ? server.accept(readMessage(text)) : called()
     // Looked at in the step that has the answer.
     answer.catch(() => {})
     latest = info === 'message' ? sent.message : sent.call

@@ -92,7 +92,7 @@ export const DO = {
         return this.#host.link(message)
       }
 
-      dotdoCall(...call: PackedCall): Promise<unknown> {
+      dotdoCall(...call: PackedCall): unknown {
         return this.#host.call(call)
       }
 

@@ -27,7 +27,7 @@ import { defaultDepthLimits, defaultObjectLimits } from '../rpc/limits.ts'
 import { LinkServer } from '../rpc/link-server.ts'
 import { objectLabel, type Origin } from '../rpc/origin.ts'
 import type { PackedCall } from '../rpc/packed-call.ts'
-import { methodUnknown, reachClass, type Enter } from '../rpc/reach.ts'
+import { directClass, methodUnknown, reachClass, type Enter } from '../rpc/reach.ts'
 import { StepCalls, type StepCall } from '../rpc/step-calls.ts'
 import { Scheduler } from '../schedule/scheduler.ts'
 import type { Firing } from '../schedule/firing.ts'
@@ -211,6 +211,7 @@ export class ObjectHost {
     this.issuer = new Issuer(this)
     this.sweeper = housekeepingOf(this, clock, keep)
     const Reach = reachClass(noun, shape.names)
+    const Direct = directClass(noun, shape.names)
     const limits = appOptions().limits?.link
     const serverPorts = linkServerPorts(this.linkPorts)
     const enter = this.enter.bind(this)
@@ -224,6 +225,7 @@ export class ObjectHost {
       serverPorts,
       limits,
       (conversation) => frameworkOf(this, conversation),
+      ({ origin }) => new Direct({ self: this.self, enter, origin }),
     )
     this.#inspectLink = new LinkServer(() => new Inspector(this), serverPorts, limits)
     this.#ready = ctx.blockConcurrencyWhile(() => this.#start())
@@ -278,7 +280,9 @@ export class ObjectHost {
 
   #enter(method: string, args: unknown[], work: () => unknown, origin: Origin, once: StepCall | undefined, key?: string): unknown {
     const target = { kind: 'method', name: method } as const
-    const context: CallContext = { host: this, target, args, origin, ...(once && { once }), ...(key !== undefined && { key }) }
+    const context: Writable<CallContext> = { host: this, target, args, origin }
+    if (once) context.once = once
+    if (key !== undefined) context.key = key
     const call = () => {
       const result = inContext(context, work)
       if (isThenable(result)) context.outcome = result
@@ -347,8 +351,8 @@ export class ObjectHost {
     return this.#isReady ? this.#linkTo(message).accept(message) : this.#ready.then(() => this.#linkTo(message).accept(message))
   }
 
-  /** Calls without a session, as they travel. */
-  call(call: PackedCall): Promise<unknown> {
+  /** Calls without a session, as they travel. What is there at once is given at once. */
+  call(call: PackedCall): unknown {
     const link = this.#linkTo({ to: call[5]?.to })
     return this.#isReady ? link.called(call) : this.#ready.then(() => link.called(call))
   }
@@ -533,6 +537,8 @@ export class ObjectHost {
     await this.journal.retry(attempt.runId)
   }
 }
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 /** To its schedule a run that is held is under way: its window is neither done nor free. */
 const forSchedule = (status: RunStatus): RunStatus => (status === 'held' ? 'running' : status)

@@ -189,7 +189,7 @@ function peerOf(address: ObjectAddress, to?: 'inspector'): LinkPeer {
     // Whoever were given the address would reach the object itself and not its inspector.
     address: to ? undefined : address,
     send: (message) => object.dotdoLink(to ? { ...message, to } : message),
-    call: async (call) => unpackAnswer(await object.dotdoCall(...packCall(to ? { ...call, to } : call))),
+    call: (call) => object.dotdoCall(...packCall(to ? { ...call, to } : call)).then(unpackAnswer),
   }
 }
 
@@ -258,7 +258,9 @@ export class Links {
         },
       )
     }
-    const key = `${to ?? 'object'} ${jurisdiction ?? ''} ${noun} ${name}`
+    // No key of the one kind is one of the other.
+    const key =
+      to === undefined && jurisdiction === undefined ? `=${noun} ${name}` : `${to ?? 'object'} ${jurisdiction ?? ''} ${noun} ${name}`
     let known = this.#links.get(key)
     // Which one was used longest ago is of interest only where one may have to go soon.
     if (known && this.#links.size < linksPerOwner / 2) return known

@@ -181,10 +181,11 @@ export function makeSelf(host: ObjectHost, fields: Record<string, unknown>): obj
   const nouns = new Map<string, (id: string, options?: NounOptions) => unknown>()
   const base = new Proxy(framework, {
     get(target, property, receiver) {
+      let noun = nouns.get(property as string)
+      if (noun) return noun
       if (typeof property !== 'string' || property in target || !/^[A-Z]/.test(property))
         return Reflect.get(target, property, receiver) as unknown
-      let noun = nouns.get(property)
-      if (!noun) nouns.set(property, (noun = (id, options) => host.exchange.reference(property, id, options?.jurisdiction)))
+      nouns.set(property, (noun = (id, options) => host.exchange.reference(property, id, options?.jurisdiction)))
       return noun
     },
   })

@@ -53,7 +53,7 @@ export class DotdoSystem extends DurableObject {
     return this.#link.accept(message)
   }
 
-  dotdoCall(...call: PackedCall): Promise<unknown> {
+  dotdoCall(...call: PackedCall): unknown {
     return this.#link.called(call)
   }
 

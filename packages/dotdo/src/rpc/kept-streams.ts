@@ -20,8 +20,8 @@ export function keptStream(value: unknown): unknown {
  * given back as it is.
  */
 export function withStreamsOf(args: readonly unknown[], result: unknown): unknown {
+  if (!args.some(isStream)) return result
   const streams = new Set(args.filter(isStream))
-  if (streams.size === 0) return result
   return result instanceof Promise
     ? result.then((value: unknown) => replaced(value, streams, depthLooked))
     : replaced(result, streams, depthLooked)

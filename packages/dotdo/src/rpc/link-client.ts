@@ -100,7 +100,15 @@ export class Link implements Start {
     this.#stats = stats
     this.#limits = { ...defaultLinkLimits, ...limits }
     this.#forTurns = {
-      call: (call) => this.#calling(call),
+      begin: () => {
+        const peer = this.#far()
+        this.#underWay++
+        return peer
+      },
+      end: (peer, isBroken) => {
+        this.#underWay--
+        if (isBroken) this.#broken(peer)
+      },
       open: (turn, answered) => this.#session(turn, answered),
       ended: (turn) => {
         const { context } = turn.caller
@@ -294,22 +302,17 @@ export class Link implements Start {
     return (this.#peer ??= this.#open())
   }
 
-  async #calling(call: LinkCall): Promise<LinkAnswer> {
-    this.#underWay++
-    try {
-      return await this.#use((peer) => peer.call(call))
-    } finally {
-      this.#underWay--
-    }
-  }
-
   /** One native call. Calls on one native stub arrive in their order, so one is kept until it fails: a broken one stays broken. */
   #use<T>(work: (peer: LinkPeer) => Promise<T>): Promise<T> {
     const peer = this.#far()
     return work(peer).catch((error: unknown) => {
-      if (this.#peer === peer) this.#peer = undefined
+      this.#broken(peer)
       throw error
     })
+  }
+
+  #broken(peer: LinkPeer): void {
+    if (this.#peer === peer) this.#peer = undefined
   }
 }
 
@@ -323,7 +326,10 @@ const stepsToAwait = 1
 
 /** What turns need of their link. */
 interface TurnPorts {
-  call: LinkPeer['call']
+  /** A native call begins: by whom it goes. */
+  begin(): LinkPeer
+  /** It has ended. */
+  end(peer: LinkPeer, isBroken: boolean): void
   open(turn: Turn, answered?: LinkCall): ClientSession
   ended(turn: Turn): void
   /** A message's place among those of the link. */
@@ -438,13 +444,18 @@ class Turn implements Departure {
   async #send(recorded: LoneCall[]): Promise<void> {
     const { ports, stats } = this.#link
     const calls = recorded.map((lone) => lone.leave())
-    const message: LinkCall = { version: linkVersion, ...this.#link.number(), origin: this.caller.origin, calls }
+    const { link, number } = this.#link.number()
+    const message: LinkCall = { version: linkVersion, link, number, origin: this.caller.origin, calls }
     stats.messages++
     stats.calls += calls.length
+    let peer: LinkPeer | undefined
     let answer: LinkAnswer
     try {
-      answer = await this.#link.call(message)
+      peer = this.#link.begin()
+      answer = await peer.call(message)
+      this.#link.end(peer, false)
     } catch (error) {
+      if (peer) this.#link.end(peer, true)
       const lost = whyLost(error)
       const count = recorded.filter((lone) => lone.lost(lost)).length
       if (count > 0) {

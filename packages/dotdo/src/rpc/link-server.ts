@@ -33,7 +33,7 @@ import { receivedOrigin, type Origin } from './origin.ts'
 import type { Link } from './link-client.ts'
 import { Handoffs } from './handoffs.ts'
 import { isReachable, makeCall, type Outcome } from './outcome.ts'
-import { packAnswer, unpackCall } from './packed-call.ts'
+import { packAnswer, packPlain, unpackCall } from './packed-call.ts'
 import { notPlain } from './plain.ts'
 import { ServerSession } from './server-session.ts'
 
@@ -55,6 +55,7 @@ export interface LinkServerPorts {
 export class LinkServer {
   #sessions = new Map<string, ServerSession>()
   #main: (conversation: Conversation) => object
+  #direct: (conversation: Conversation) => object
   #framework: (conversation: Conversation) => FrameworkMethods
   #ports: LinkServerPorts
   #handoffs: Handoffs
@@ -69,14 +70,17 @@ export class LinkServer {
   /**
    * @param main makes the capability that a conversation starts from
    * @param framework the framework's methods beside those of hand-off, which are here
+   * @param direct makes what a call without a session is made on: as `main`, but it never leaves this end, and so need not be a capability
    */
   constructor(
     main: (conversation: Conversation) => object,
     ports: LinkServerPorts,
     limits: Partial<LinkLimits> = {},
     framework: (conversation: Conversation) => FrameworkMethods = () => ({}),
+    direct = main,
   ) {
     this.#main = main
+    this.#direct = direct
     this.#framework = framework
     this.#handoffs = new Handoffs((delayMs, then) => ports.timer(delayMs, then))
     this.#ports = ports
@@ -111,10 +115,16 @@ export class LinkServer {
     return this.#exchange(session, message)
   }
 
-  /** Takes the arguments of a native call as they travel, and gives its result so. See {@link LinkServer.call}. */
-  async called(packed: readonly unknown[]): Promise<unknown> {
+  /**
+   * Takes the arguments of a native call as they travel, and gives its result so: at once, where it is there at once. See {@link LinkServer.call}.
+   * @throws as that does, but at once
+   */
+  called(packed: readonly unknown[]): unknown {
     const message = unpackCall(packed)
-    return packAnswer(message, await this.call(message))
+    const alone = this.#makeAlone(message)
+    // What most messages are: nothing of it waits for a promise.
+    if (alone && alone.plain !== notPlain) return packPlain(alone.plain)
+    return this.#answer(message, alone).then((answer) => packAnswer(message, answer))
   }
 
   /**
@@ -123,26 +133,39 @@ export class LinkServer {
    * @throws `LINK_VERSION`, `LINK_LOST` for calls that were delivered twice, `LINK_LIMIT`
    */
   async call(message: LinkCall): Promise<LinkAnswer> {
+    return this.#answer(message, this.#makeAlone(message))
+  }
+
+  /** Takes a message in. Makes its call, where it is one alone, is no dry run, and nobody stands before it. */
+  #makeAlone(message: LinkCall): Outcome | undefined {
     if (message?.version !== linkVersion || !Array.isArray(message.calls) || typeof message.link !== 'string') throw otherVersion(message)
-    const { link, number, calls } = message
-    const origin = receivedOrigin(message.origin)
+    const { link, number, calls, origin = { depth: 1 } } = message
     if (calls.length > this.#limits.framesPerMessage)
       throw overLimit('framesPerMessage', calls.length, this.#limits.framesPerMessage, origin.caller)
     if (!this.#made.isNew(link, number)) throw linkLost('this message was delivered twice')
+    if (calls.length !== 1 || this.#line || origin.dryRun) return undefined
+    return makeCall(this.#mainFor(calls, origin), calls[0]!, true)
+  }
+
+  /** @param alone the one call of the message, where it was made */
+  async #answer(message: LinkCall, alone: Outcome | undefined): Promise<LinkAnswer> {
+    const { calls } = message
+    const origin = receivedOrigin(message.origin)
     // Whoever came before takes effect before. Others that have waited run before the answer leaves.
-    const isAlone = calls.length === 1 && !this.#line
-    while (this.#line) await this.#line
-    const conversation: Conversation = { origin, gone: never, target: () => undefined }
-    const needsFramework = calls.some(({ method }) => typeof method === 'string' && method.startsWith(frameworkPrefix))
-    const main = (needsFramework ? this.#start(conversation) : this.#main(conversation)) as Record<string, unknown>
-    const made = calls.length === 1 ? [makeCall(main, calls[0]!, isAlone)] : await this.#makeAll(main, calls)
+    if (!alone) while (this.#line) await this.#line
+    const made = alone ? [alone] : await this.#makeAll(this.#mainFor(calls, origin), calls)
     if (made.some((outcome) => outcome.isPending)) await this.#enough(made)
-    // What most messages are.
-    if (made.length === 1 && made[0]!.plain !== notPlain && !origin.records) return { answers: [{ value: made[0]!.plain }] }
+    if (alone && alone.plain !== notPlain) return { answers: [{ value: alone.plain }] }
     const answers = made.map(({ plain }) => (plain === notPlain ? null : { value: plain }))
     const rest = made.flatMap((outcome, i) => (outcome.plain === notPlain ? [{ outcome, call: calls[i]! }] : []))
     const reply = rest.length > 0 ? await this.#answerBySession(message, rest, rest.length === made.length) : undefined
     return { ...(reply && { reply }), ...(origin.records && { records: origin.records }), answers }
+  }
+
+  /** What these calls are made on. */
+  #mainFor(calls: readonly DirectCall[], origin: Origin): Record<string, unknown> {
+    const conversation: Conversation = { origin, gone: never, target: nothing }
+    return (calls.some(isOfFramework) ? this.#start(conversation) : this.#direct(conversation)) as Record<string, unknown>
   }
 
   /** Makes calls one after the other. Each answer is taken when its call gives it: the next call may write to what it stands for. */
@@ -163,6 +186,7 @@ export class LinkServer {
 
   /** Waits until all calls have ended, or some have and everything that was ready has run. */
   async #enough(made: readonly Outcome[]): Promise<void> {
+    if (made.length === 1) return made[0]!.ended
     const ends = made.flatMap(({ ended }) => (ended ? [ended] : []))
     const all = Promise.all(ends)
     if (ends.length === made.length) await Promise.race(ends)
@@ -295,6 +319,8 @@ export class LinkServer {
 /** Sessions that are looked at where room for another is needed. */
 const mostLooked = 100
 
+const isOfFramework = ({ method }: DirectCall) => typeof method === 'string' && method.startsWith(frameworkPrefix)
+const nothing = () => undefined
 const never = new Promise<never>(() => {})
 const done = Promise.resolve()
 

@@ -34,50 +34,70 @@ export interface ReachOptions {
   origin?: Origin
 }
 
-/** Makes the class of capabilities that lead to an object with these public names. One is made for each class, one instance for each object. */
+/** Makes the class of capabilities that lead to an object with these public names. One is made for each class, one instance for each conversation. */
 export function reachClass(noun: string, names: PublicNames): new (options: ReachOptions) => RpcTarget {
   class Reach extends RpcTarget {
-    readonly #self: Record<string, unknown>
-    readonly #enter: Enter
-    readonly #origin: Origin
+    readonly #options: ReachOptions
 
-    constructor({ self, enter, origin }: ReachOptions) {
+    constructor(options: ReachOptions) {
       super()
-      this.#self = self as Record<string, unknown>
-      this.#enter = enter
-      this.#origin = origin ?? { depth: 1 }
+      this.#options = options
     }
 
-    static invoke(reach: Reach, name: string, args: unknown[]): unknown {
-      const work = () => (reach.#self[name] as (...args: unknown[]) => unknown)(...args)
-      return withStreamsOf(args, reach.#enter(name, args, work, reach.#origin))
-    }
-
-    static read(reach: Reach, name: string): unknown {
-      const value = reach.#enter(name, [], () => reach.#self[name], reach.#origin)
-      // capnweb takes a promise as the result of a call, and not as what a getter gives.
-      return value instanceof Promise ? new RpcPromise(value) : value
+    static options(reach: object): ReachOptions {
+      return (reach as Reach).#options
     }
   }
+  forward(Reach.prototype, (reach) => Reach.options(reach), noun, names)
+  return Reach
+}
 
+/**
+ * The same for what a call without a session is made on, and nobody gets: it is no capability of the platform, whose every instance costs as much as all
+ * else of such a call at the receiver.
+ */
+export function directClass(noun: string, names: PublicNames): new (options: ReachOptions) => object {
+  class Direct {
+    readonly #options: ReachOptions
+
+    constructor(options: ReachOptions) {
+      this.#options = options
+    }
+
+    static options(direct: object): ReachOptions {
+      return (direct as Direct).#options
+    }
+  }
+  forward(Direct.prototype, (direct) => Direct.options(direct), noun, names)
+  return Direct
+}
+
+/** Gives a prototype a forwarder for each public name. */
+function forward(prototype: object, optionsOf: (it: object) => ReachOptions, noun: string, names: PublicNames): void {
   for (const name of names.methods) {
-    Object.defineProperty(Reach.prototype, name, {
-      value(this: Reach, ...args: unknown[]) {
-        return Reach.invoke(this, name, args)
+    Object.defineProperty(prototype, name, {
+      value(this: object, ...args: unknown[]) {
+        const { self, enter, origin = fromWorker } = optionsOf(this)
+        const work = () => (self as Record<string, (...args: unknown[]) => unknown>)[name]!(...args)
+        return withStreamsOf(args, enter(name, args, work, origin))
       },
     })
   }
   for (const name of names.getters) {
-    Object.defineProperty(Reach.prototype, name, {
-      get(this: Reach) {
-        return Reach.read(this, name)
+    Object.defineProperty(prototype, name, {
+      get(this: object) {
+        const { self, enter, origin = fromWorker } = optionsOf(this)
+        const value = enter(name, [], () => (self as Record<string, unknown>)[name], origin)
+        // capnweb takes a promise as the result of a call, and not as what a getter gives.
+        return value instanceof Promise ? new RpcPromise(value) : value
       },
     })
   }
   // A name that does not exist answers with what does, instead of "not a function".
-  Object.setPrototypeOf(Reach.prototype, missing(noun, names))
-  return Reach
+  Object.setPrototypeOf(prototype, missing(noun, names))
 }
+
+const fromWorker: Origin = { depth: 1 }
 
 /** A prototype on which every unknown name is a method that throws `METHOD_UNKNOWN`. */
 function missing(noun: string, names: PublicNames): object {
