@@ -139,7 +139,7 @@ export class LinkServer {
   /** Takes a message in. Makes its call, where it is one alone, is no dry run, and nobody stands before it. */
   #makeAlone(message: LinkCall): Outcome | undefined {
     if (message?.version !== linkVersion || !Array.isArray(message.calls) || typeof message.link !== 'string') throw otherVersion(message)
-    const { link, number, calls, origin = { depth: 1 } } = message
+    const { link, number, calls, origin } = message
     if (calls.length > this.#limits.framesPerMessage)
       throw overLimit('framesPerMessage', calls.length, this.#limits.framesPerMessage, origin.caller)
     if (!this.#made.isNew(link, number)) throw linkLost('this message was delivered twice')

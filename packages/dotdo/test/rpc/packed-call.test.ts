@@ -82,6 +82,48 @@ describe('an answer', () => {
   })
 })
 
+describe('what is called', () => {
+  class Target extends RpcTarget {
+    now = () => 'an own property'
+    said(word: string) {
+      return word
+    }
+    async later(word: string) {
+      await Promise.resolve()
+      return word
+    }
+  }
+  const open = () => {
+    const server = new LinkServer(() => new Target(), { endOfTurn: (then) => void setImmediate(then), timer: () => () => {}, bytePipe })
+    let number = 0
+    return (...what: unknown[]) => server.called([linkVersion, 'l', number++, 1, null, null, ...what])
+  }
+
+  test('is answered at once where its answer is there at once, and else by a promise', async () => {
+    const called = open()
+    expect(called('said', 'a')).toBe('a')
+    const later = called('later', 'b')
+    expect(later).toBeInstanceOf(Promise)
+    expect(await later).toBe('b')
+  })
+  test('with others comes after those, though it is alone and they wait', async () => {
+    const called = open()
+    const both = called([
+      { method: 'later', args: ['c'] },
+      { method: 'said', args: ['d'] },
+    ])
+    const alone = called('said', 'e')
+    expect([both, alone].every((it) => it instanceof Promise)).toBe(true)
+    expect(unpackAnswer(await both)).toEqual({ answers: [{ value: 'c' }, { value: 'd' }] })
+    expect(await alone).toBe('e')
+  })
+  test('fails by its session, and what cannot be reached is not there', async () => {
+    const called = open()
+    const { reply } = unpackAnswer(await called('now'))
+    expect(JSON.stringify(reply!.frames)).toContain('instance property')
+  })
+})
+
 describe('what is no call', () => {
   const server = new LinkServer(() => new RpcTarget(), { endOfTurn: (then) => void setImmediate(then), timer: () => () => {}, bytePipe })
   test.each([

@@ -27,6 +27,8 @@ export function pair(
     mapMeter?: MapMeter
     carry?: Carry
     framework?: FrameworkMethods
+    /** What calls without a session are made on. */
+    direct?: object
     /** What the object is called. */
     at?: ObjectName
     /** What waits to leave of the same owner, where it calls several objects. */
@@ -61,6 +63,7 @@ export function pair(
     serverPorts,
     options.limits,
     () => options.framework ?? {},
+    () => options.direct ?? main,
   )
   const carry: Carry = options.carry ?? ((_, send) => send())
   const peer: LinkPeer = {

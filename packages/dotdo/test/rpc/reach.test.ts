@@ -1,6 +1,6 @@
 import { RpcTarget, type RpcStub } from 'capnweb'
 import { describe, expect, test } from 'vitest'
-import { isPublicName, reachClass, type Enter } from '../../src/rpc/reach.ts'
+import { directClass, isPublicName, reachClass, type Enter } from '../../src/rpc/reach.ts'
 import { referredCalls } from '../../src/rpc/references.ts'
 import type { Frame } from '../../src/rpc/frames.ts'
 import { pair } from './pair.ts'
@@ -20,12 +20,15 @@ const self = {
 }
 
 function reach(enter: Enter = (_, __, work) => work()) {
-  const Reach = reachClass('Counter', { methods: ['add'], getters: ['doubled'] })
-  const target = new Reach({ self: Object.create(self, { total: { value: 0, writable: true } }) as object, enter })
+  const names = { methods: ['add'], getters: ['doubled'] }
+  const options = { self: Object.create(self, { total: { value: 0, writable: true } }) as object, enter }
+  const target = new (reachClass('Counter', names))(options)
+  const direct = new (directClass('Counter', names))(options)
   return {
     target,
+    direct,
     root: () =>
-      pair(target).link.root() as unknown as RpcStub<{
+      pair(target, { direct }).link.root() as unknown as RpcStub<{
         add(n: number): number
         doubled: number
         subtract(n: number): number
@@ -73,10 +76,12 @@ describe('what can be reached of an object', () => {
   })
 
   test('the target is a capability, and has nothing of its own', () => {
-    const { target } = reach()
+    const { target, direct } = reach()
     expect(target).toBeInstanceOf(RpcTarget)
-    expect(Object.getOwnPropertyNames(target)).toEqual([])
-    expect('secret' in target).toBe(false)
+    for (const it of [target, direct]) {
+      expect(Object.getOwnPropertyNames(it)).toEqual([])
+      expect('secret' in it).toBe(false)
+    }
   })
 
   test.each(['_x', 'constructor', 'init', 'then', '__proto__', 'toString', 'dup', 'map', 'toJSON'])('%s is no public name', (name) => {
