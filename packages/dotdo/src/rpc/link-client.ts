@@ -79,6 +79,8 @@ export class Link implements Start {
   /** Sessions that are over at this end and may be kept at the other: told with the next message. */
   #ended: string[] = []
   #telling = false
+  /** What its object is called in notes and in the names of calls. */
+  #label: string | undefined
   #name: string | undefined
   #named = 0
   /** Messages without a session so far: the next one's number. */
@@ -167,7 +169,7 @@ export class Link implements Start {
   #nameOf(at: ObjectName, path: readonly string[], args: readonly unknown[]): CallName | undefined {
     const { noted, once } = this.#ports.caller()
     if (!noted && !once) return undefined
-    const label = objectLabel(at)
+    const label = (this.#label ??= objectLabel(at))
     noted?.(label, path.join('.'), args)
     return path.length === 1 ? once?.(`${label}.${path[0]}`) : undefined
   }
