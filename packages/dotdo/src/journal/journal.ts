@@ -9,6 +9,7 @@ import type { AdoptedExecution } from './execution.ts'
 import { Executions } from './executions.ts'
 import { runCancelled, runExpired, runUnderWay, storableError } from './failures.ts'
 import type { ActiveRun } from './active-run.ts'
+import { originOf, type ForkOrigin } from './fork-origin.ts'
 import { checkVersion, planFork, type ForkOptions } from './forks.ts'
 import { LineageTable } from './lineage.ts'
 import { defaultLimits, type JournalLimits, type JournalPorts } from './ports.ts'
@@ -162,6 +163,16 @@ export class Journal {
       this.#steps.take(origin.seq, row.seq, taken.before, taken.around, taken.childPrefix)
       return toRunRecord(row)
     })
+  }
+
+  /**
+   * What a rehearsed fork begins with and is compared with. Nothing is written. The version of the code is told, not refused.
+   * @throws `RUN_UNKNOWN`, `RUN_NOT_ENDED`, `STEP_UNKNOWN`, `RUN_NOT_RESUMABLE`, `INVALID_FORK`
+   */
+  rehearse(originId: string, options: ForkOptions = {}): ForkOrigin {
+    const { codeVersion } = this.#ports
+    const tables = { runs: this.#runs, steps: this.#steps, values: this.#values, lineage: this.#lineage }
+    return originOf(this.#runs.get(originId), options, tables, codeVersion)
   }
 
   /**

@@ -363,6 +363,16 @@ export class StepTable {
     )
   }
 
+  /** The steps of a run that are runs themselves, or were taken over. */
+  kindOrTaken(run: number): Pick<Step, 'stepId' | 'kind' | 'taken'>[] {
+    return this.#store
+      .sql<Pick<StepRow, 'step_id' | 'kind' | 'taken'>>(
+        `SELECT step_id, kind, taken FROM dotdo_steps WHERE run = ? AND (kind = 'run' OR taken IS NOT NULL)`,
+        run,
+      )
+      .map(({ step_id: stepId, kind, taken }) => ({ stepId, kind, taken }))
+  }
+
   /** How many steps a run has begun. */
   count(run: number): number {
     return Number(this.#store.sql('SELECT MAX(ordinal) + 1 AS n FROM dotdo_steps WHERE run = ?', run)[0]?.n ?? 0)

@@ -8,6 +8,7 @@ import type { Caller, Origin } from '../rpc/origin.ts'
 import type { StepCall } from '../rpc/step-calls.ts'
 import type { AdoptedExecution, Execution } from '../journal/execution.ts'
 import type { LineageNote } from '../journal/lineage.ts'
+import { Rehearsal } from '../journal/rehearsal.ts'
 
 /** One call of user code in one object. */
 export interface CallContext {
@@ -38,9 +39,9 @@ const storage = new AsyncLocalStorage<CallContext | undefined>()
 /** The context of the code that runs now. */
 export const currentContext = (): CallContext | undefined => storage.getStore()
 
-/** Notes what code in a context did, in its run if it is in one. What a dry run does, nobody did. */
+/** Notes what code in a context did, in its run if it is in one. What a dry run does, nobody did; a rehearsal notes what it would. */
 export const noteIn = (context: CallContext | undefined, note: LineageNote): void => {
-  if (!context?.origin?.dryRun) context?.execution?.note(note)
+  if (!context?.origin?.dryRun || context.execution instanceof Rehearsal) context?.execution?.note(note)
 }
 
 /** Runs `work` in a context. Returns what `work` returns, as it is. */

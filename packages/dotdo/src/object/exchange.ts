@@ -19,8 +19,8 @@ import { placedNoun, type Origin } from '../rpc/origin.ts'
 import { methodUnknown } from '../rpc/reach.ts'
 import { describeRef, type Stub } from '../rpc/ref.ts'
 import { notSavable } from '../rpc/saved-path.ts'
-import { currentContext, detached, inContext, type CallContext } from './context.ts'
-import { dryRunOf } from './dry-run.ts'
+import { detached, inContext, type CallContext } from './context.ts'
+import { dryRunIn } from './dry-run.ts'
 import type { ObjectHost } from './host.ts'
 import { clock, random } from './platform.ts'
 
@@ -98,7 +98,7 @@ export class Exchange {
   /** `this.Orders('eu').on.Order.paid(handler)`. */
   #subscribe(source: EventSource, pattern: string, handler: unknown, options: HandlerOptions = {}): SubscriptionHandle {
     const host = this.#host
-    const record = currentContext()?.host === host ? dryRunOf() : undefined
+    const record = dryRunIn(host)
     if (record) {
       record({ writer: 'subscription', target: `${source.noun}/${source.name} ${pattern}`, rows: 1, sample: [] })
       return { id: `dry-run-${randomUUID()}`, unsubscribe: () => undefined }

@@ -21,6 +21,7 @@ import type { AdoptedExecution, Execution } from '../journal/execution.ts'
 import type { Feed } from '../fleet/feed.ts'
 import { Journal } from '../journal/journal.ts'
 import type { RunInvocation } from '../journal/ports.ts'
+import { Rehearsal } from '../journal/rehearsal.ts'
 import { CallKeys } from '../rpc/call-keys.ts'
 import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import { defaultDepthLimits, defaultObjectLimits } from '../rpc/limits.ts'
@@ -35,20 +36,22 @@ import { Alerts } from './alerts.ts'
 import { appOptions, appRetention, deployPolicyOf } from './app.ts'
 import { bucketBindings } from './buckets.ts'
 import { CallDepth } from './call-depth.ts'
-import { currentContext, detached, inContext, type CallContext } from './context.ts'
+import { currentContext, detached, inContext, noteIn, type CallContext } from './context.ts'
 import { cloneFields, type Shape } from './definition.ts'
-import { dryRunOf } from './dry-run.ts'
+import { dryRunIn, recorderIn } from './dry-run.ts'
 import { Exchange } from './exchange.ts'
 import { feedOf, noteEvent } from './fleet-feed.ts'
 import { frameworkOf } from './framework.ts'
 import { Gate } from './gate.ts'
 import { housekeepingOf } from './housekeeping.ts'
+import { heldBack } from './held-back.ts'
 import { Inspector } from './inspector.ts'
 import { Issuer } from './issuer.ts'
 import { Live } from './live.ts'
 import { meterBuckets, meterSql } from './metering.ts'
 import { Links, linkServerPorts } from './nouns.ts'
 import { clock, codeVersionOf, linkPorts, livesByItself, random, sha256, sleep, sqlStore, zstd, type OwnerPorts } from './platform.ts'
+import { scratchOf } from './rehearse.ts'
 import { RunEvents } from './runs.ts'
 import { makeSelf } from './self.ts'
 import { openSink } from './sinks.ts'
@@ -219,7 +222,8 @@ export class ObjectHost {
       if (key !== undefined) return (method, args, work, origin) => this.#enter(method, args, work, origin, undefined, key)
       return once ? (method, args, work, origin) => this.enter(method, args, work, origin, once) : enter
     }
-    this.reachFor = (origin, once, key) => new Reach({ self: this.self, enter: enterBy(once, key), origin })
+    this.reachFor = (origin, once, key) =>
+      new Reach({ self: origin.dryRun ? scratchOf(this.self) : this.self, enter: enterBy(once, key), origin })
     this.#userLink = new LinkServer(
       ({ origin }) => this.reachFor(origin),
       serverPorts,
@@ -284,7 +288,8 @@ export class ObjectHost {
     if (once) context.once = once
     if (key !== undefined) context.key = key
     const call = () => {
-      const result = inContext(context, work)
+      const record = origin.dryRun && recorderIn(context)
+      const result = inContext(context, record ? () => heldBack(this.store, `${method}()`, record, work) : work)
       if (isThenable(result)) context.outcome = result
       return result
     }
@@ -368,6 +373,9 @@ export class ObjectHost {
   inRun<T>(begin: (execution: Execution) => Promise<T>): Promise<T> {
     const context = this.#context()
     if (context.target.kind === 'method' && context.target.name === 'init') throw outsideRun(this.label)
+    // What a dry run comes to is in no journal.
+    if (!context.execution && context.origin?.dryRun)
+      context.execution = new Rehearsal({ name: `dry run in ${this.label}`, enter: (execution, work) => this.#enterStep(execution, work) })
     if (!context.execution) {
       const { target, args, once } = context
       const key = once?.key ?? context.key
@@ -410,8 +418,9 @@ export class ObjectHost {
 
   /** `this.send`. Inside a run it is keyed by run and ordinal, so that a replay sends nothing twice. */
   send(type: string, payload: unknown, options: { key?: string } = {}): string {
-    const record = currentContext()?.host === this ? dryRunOf() : undefined
+    const record = dryRunIn(this)
     if (record) {
+      noteIn(currentContext(), { kind: 'send', target: type, input: payload })
       record({ writer: 'event', target: type, rows: 1, sample: [payload] })
       return `dry-run-${randomUUID()}`
     }
@@ -485,7 +494,7 @@ export class ObjectHost {
     // Whatever started it is over: a schedule's firing, an event's delivery and a run that is taken up again begin a trace of their own.
     const span = this.tracing?.run(this.label, run)
     const context: CallContext = { host: this, target: run.target, args: run.args, execution, ...(span && { origin: span.origin }) }
-    const work = () => inContext(context, () => this.#find(run.target)(...run.args))
+    const work = () => inContext(context, () => this.targetOf(run.target)(...run.args))
     try {
       return await (span ? this.tracing!.around(span, work, true) : work())
     } finally {
@@ -501,7 +510,12 @@ export class ObjectHost {
     return this.tracing!.around(span, () => inContext({ ...context, execution, origin: span.origin }, work), true)
   }
 
-  #find(target: RunTarget): (...args: unknown[]) => unknown {
+  /**
+   * The code that a run executes.
+   * @param self what a method has as its `this`
+   * @throws `SCHEDULE_GONE`, `HANDLER_GONE`, `METHOD_UNKNOWN`
+   */
+  targetOf(target: RunTarget, self: object = this.self): (...args: unknown[]) => unknown {
     if (target.kind === 'schedule') {
       const handler = this.scheduler.handlerOf(target.id)
       if (handler) return handler as (...args: unknown[]) => unknown
@@ -519,9 +533,9 @@ export class ObjectHost {
       })
     }
     // One that is not public has been called by an event that the object subscribed it to.
-    const method = Object.hasOwn(this.shape.shared, target.name) ? (this.self as Record<string, unknown>)[target.name] : undefined
+    const method = Object.hasOwn(this.shape.shared, target.name) ? (self as Record<string, unknown>)[target.name] : undefined
     if (typeof method !== 'function') throw methodUnknown(this.noun, target.name, this.shape.names)
-    return (...args) => (method as (...args: unknown[]) => unknown).apply(this.self, args)
+    return (...args) => (method as (...args: unknown[]) => unknown).apply(self, args)
   }
 
   /** Inside the scheduler's transaction: the run is there when the instant has moved on. */

@@ -10,8 +10,9 @@ import {
 import { ambientKey, ambientLinks, ambientProgress } from './ambient.ts'
 import { bindingOf } from './buckets.ts'
 import { catalogOf } from './catalog.ts'
-import { currentContext, noteIn } from './context.ts'
+import { currentContext, noteIn, type CallContext } from './context.ts'
 import { countRows, dryRunOf } from './dry-run.ts'
+import { unguarded, type Recorder } from './held-back.ts'
 import { writtenBy } from './lineage.ts'
 import { clock, random, zstd } from './platform.ts'
 
@@ -34,11 +35,12 @@ export class IcebergWriter {
 
   /** @throws `INVALID_SCHEMA`, `INVALID_PARTITION`, `BUCKET_UNKNOWN`, `INVALID_OPTIONS` */
   constructor(options: IcebergWriterOptions) {
-    this.#options = options
+    // Code in a dry run has its bindings guarded, and a table is no bare binding.
+    this.#options = { ...options, bucket: unguarded(options.bucket) }
     this.#table = `${options.namespace}.${options.tableName}`
     // Made once here so that a mistake in the options is an error of the line that made it.
     this.#writer()
-    this.#warehouse = options.warehouse ?? bindingOf(options.bucket)
+    this.#warehouse = options.warehouse ?? bindingOf(this.#options.bucket)
   }
 
   /**
@@ -48,21 +50,27 @@ export class IcebergWriter {
    */
   write(rows: Rows, options: { commitKey?: string } = {}): Promise<WriteReceipt> {
     const record = dryRunOf()
-    return record ? this.#recorded(rows, record) : this.#noted(this.#writer().write(rows, options))
+    return record ? this.#recorded(rows, record) : this.#noted(rows, this.#writer().write(rows, options))
   }
 
-  async #noted(written: Promise<WriteReceipt>): Promise<WriteReceipt> {
+  async #noted(rows: Rows, written: Promise<WriteReceipt>): Promise<WriteReceipt> {
     const context = currentContext()
     const receipt = await written
-    const { snapshotId, rows } = receipt
-    if (snapshotId !== null) noteIn(context, { kind: 'write', target: `${this.#warehouse}/${this.#table}`, what: String(snapshotId), rows })
+    if (receipt.snapshotId !== null) this.#note(context, rows, String(receipt.snapshotId), receipt.rows)
     return receipt
   }
 
-  async #recorded(rows: Rows, record: NonNullable<ReturnType<typeof dryRunOf>>): Promise<WriteReceipt> {
+  async #recorded(rows: Rows, record: Recorder): Promise<WriteReceipt> {
+    const context = currentContext()
     const counted = await countRows(rows)
     record({ writer: 'iceberg', target: this.#table, ...counted })
+    if (counted.rows > 0) this.#note(context, rows, '', counted.rows)
     return { snapshotId: null, files: 0, rows: counted.rows, bytes: 0, partitions: 0 }
+  }
+
+  #note(context: CallContext | undefined, rows: Rows, snapshot: string, count: number): void {
+    const target = `${this.#warehouse}/${this.#table}`
+    noteIn(context, { kind: 'write', target, what: snapshot, rows: count, ...(Array.isArray(rows) && { input: rows }) })
   }
 
   /** The table as it stands now, or `null` where it has not been made. */

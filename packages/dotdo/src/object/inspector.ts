@@ -17,6 +17,7 @@ import type {
 import { batchVersion } from '../events/batch.ts'
 import { assertOptions, type HandlerOptions } from '../events/handlers.ts'
 import { toRetryPolicy } from '../events/retry.ts'
+import type { ForkDiff } from '../journal/fork-diff.ts'
 import type { ForkOptions } from '../journal/forks.ts'
 import type { Lineage } from '../journal/lineage-view.ts'
 import type { DeadLetterFilter } from '../events/shelf.ts'
@@ -98,7 +99,12 @@ export class Inspector extends RpcTarget {
 
   /** Forks a run that has ended: gives the id of the fork, which is stored by then. @throws as {@link RunHandle.fork} */
   forkRun(runId: string, options: ForkOptions = {}): string {
-    return new RunHandle(this.#host, runId).fork(options).runId
+    return new RunHandle(this.#host, runId).fork({ ...options, dryRun: false }).runId
+  }
+
+  /** What a fork would do, and how that differs from what its run did. @throws as {@link RunHandle.fork} */
+  rehearseFork(runId: string, options: ForkOptions = {}): Promise<ForkDiff> {
+    return new RunHandle(this.#host, runId).fork({ ...options, dryRun: true })
   }
 
   /** What a run of this object and its steps called, read and wrote. @throws `RUN_UNKNOWN` */

@@ -168,7 +168,8 @@ function callerIn(owner: string, host: CallingHost, context: CallContext): Calle
   const noted = (object: string, method: string, args: readonly unknown[]): void => {
     if (!isOwnObject(object)) noteIn(context, { kind: 'call', target: object, what: method, input: args })
   }
-  if (since === undefined) return { context, origin, noted }
+  // A dry run takes no effect, so there is none to be remembered.
+  if (since === undefined || origin.dryRun) return { context, origin, noted }
   const once = (what: string): CallName | undefined =>
     // The framework's own objects have keys of their own, which hold for longer.
     isOwnObject(what) ? undefined : [shortKey(execution!.nextKey(`call:${what}`)), since, host.oldestOpenStep()]

@@ -2,12 +2,15 @@
 import { RpcTarget } from 'capnweb'
 import type { Budget, RunPrice } from '../base/price.ts'
 import type { LiveEventBody, RunView, StepView } from '../base/views.ts'
+import type { ForkDiff } from '../journal/fork-diff.ts'
 import type { ForkOptions } from '../journal/forks.ts'
 import type { Lineage } from '../journal/lineage-view.ts'
 import { methodUnknown } from '../rpc/reach.ts'
-import { currentContext } from './context.ts'
+import { currentContext, noteIn } from './context.ts'
+import { dryRunIn, notInDryRun } from './dry-run.ts'
 import type { ObjectHost } from './host.ts'
 import { lineageOfRun } from './lineage-walk.ts'
+import { rehearseFork } from './rehearse.ts'
 
 /** What {@link Runs.start} may be told. */
 export interface StartOptions {
@@ -39,7 +42,8 @@ export interface Runs {
   /** The handle of a run. @throws `RUN_UNKNOWN` */
   get(runId: string): RunHandle
   /** Forks a run: see {@link RunHandle.fork}. @throws `RUN_UNKNOWN`, and as that does */
-  fork(runId: string, options?: ForkOptions): RunHandle
+  fork(runId: string, options: ForkOptions & { dryRun: true }): Promise<ForkDiff>
+  fork(runId: string, options?: ForkOptions & { dryRun?: false }): RunHandle
   /** Runs without their steps, newest first: 50 of them, at most 500. */
   list(options?: { limit?: number; before?: string; tag?: string }): RunView[]
 }
@@ -93,9 +97,13 @@ export class RunHandle extends RpcTarget {
   /**
    * Starts a run that begins with this one's results and does the steps from `from` on itself: of what began before, nothing that is done is done again. It is
    * a run of its own, linked by `forkedFrom`, with its own idempotency keys and calls.
+   *
+   * With `dryRun: true` nothing is done: every capability that writes is a recorder, and what the fork would write is compared with what this run wrote.
    * @throws `RUN_NOT_ENDED` (retryable), `STEP_UNKNOWN`, `RUN_VERSION_CHANGED`, `RUN_NOT_RESUMABLE`, `INVALID_FORK`, `RUN_UNKNOWN`
    */
-  fork(options: ForkOptions = {}): RunHandle {
+  fork(options: ForkOptions & { dryRun: true }): Promise<ForkDiff>
+  fork(options?: ForkOptions & { dryRun?: false }): RunHandle
+  fork(options: ForkOptions & { dryRun?: boolean } = {}): RunHandle | Promise<ForkDiff> {
     return forkOf(this.#host, this.#runId, options)
   }
 
@@ -106,6 +114,7 @@ export class RunHandle extends RpcTarget {
 
   /** Ends it: what waits is aborted, no later step begins, and what can be undone is. Gives where it stands then. */
   cancel(): RunView {
+    notInDryRun('cancel() of a run')
     this.#host.journal.cancel(this.#runId)
     this.#host.wake.changed()
     return this.status()
@@ -117,23 +126,28 @@ export class RunHandle extends RpcTarget {
    * @throws `INVALID_BUDGET`
    */
   retry(options: { budget?: Budget } = {}): RunView {
+    notInDryRun('retry() of a run')
     this.#host.journal.reopen(this.#runId, options ?? {})
     return this.status()
   }
 
   /** Lets it go on with the code that runs now, where a deploy's policy has held it. Gives where it stands then. */
   accept(): RunView {
+    notInDryRun('accept() of a run')
     this.#host.journal.accept(this.#runId)
     return this.status()
   }
 }
 
 /** Forks a run of an object, and lets the fork begin. Inside a run it is keyed by run and ordinal, so that a replay forks once. */
-function forkOf(host: ObjectHost, runId: string, options: ForkOptions): RunHandle {
+function forkOf(host: ObjectHost, runId: string, options: ForkOptions & { dryRun?: boolean }): RunHandle | Promise<ForkDiff> {
+  const { dryRun = false, ...given } = options ?? {}
+  if (dryRun) return rehearseFork(host, runId, given)
+  notInDryRun('fork() of a run')
   const context = currentContext()
   const execution = context?.host === host ? context.execution : undefined
-  const key = options?.key ?? (options?.runId === undefined ? execution?.nextKey('fork') : undefined)
-  const fork = host.journal.fork(runId, key === undefined ? options : { ...options, key })
+  const key = given.key ?? (given.runId === undefined ? execution?.nextKey('fork') : undefined)
+  const fork = host.journal.fork(runId, key === undefined ? given : { ...given, key })
   host.launchSoon(fork.runId)
   return new RunHandle(host, fork.runId)
 }
@@ -150,6 +164,12 @@ export function runsOf(host: ObjectHost): Runs {
       const execution = context?.host === host ? context.execution : undefined
       const given = key ?? (runId === undefined ? execution?.nextKey('start') : undefined)
       const target = targetOf(method)
+      const record = dryRunIn(host)
+      if (record) {
+        noteIn(context, { kind: 'run', target: method, input: args })
+        record({ writer: 'run', target: method, rows: 1, sample: [...args] })
+        return new RunHandle(host, `dry-run-${crypto.randomUUID()}`)
+      }
       const run = host.journal.start({
         target,
         args: [...args],
@@ -159,7 +179,7 @@ export function runsOf(host: ObjectHost): Runs {
         ...(tags && { tags }),
         ...(budget && { budget }),
       })
-      execution?.note({ kind: 'run', target: method, input: args })
+      noteIn(context, { kind: 'run', target: method, input: args })
       host.launchSoon(run.runId)
       return new RunHandle(host, run.runId)
     },
@@ -170,7 +190,7 @@ export function runsOf(host: ObjectHost): Runs {
       host.journal.status(runId)
       return new RunHandle(host, runId)
     },
-    fork: (runId, options = {}) => forkOf(host, runId, options),
+    fork: ((runId: string, options?: ForkOptions) => forkOf(host, runId, options ?? {})) as Runs['fork'],
     list: (options) => host.journal.runs(options),
   }
 }

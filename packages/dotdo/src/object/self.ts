@@ -9,9 +9,12 @@ import type { ReceivedEvent } from '../journal/signals.ts'
 import type { StepContext, StepOptions } from '../journal/step-options.ts'
 import type { WaitOptions } from '../journal/wait-options.ts'
 import type { StoredStream } from '../journal/stored-stream.ts'
+import type { ScheduleHandle } from '../schedule/declaration.ts'
 import { createAfter, createAt, createEvery, type Every, type Finish } from '../schedule/every.ts'
 import type { ObjectAlerts } from './alerts.ts'
 import type { Env } from './env.ts'
+import { dryRunIn, notInDryRun } from './dry-run.ts'
+import { guardedCtx, guardedEnv, refused } from './held-back.ts'
 import type { ObjectHost } from './host.ts'
 import type { NounOptions } from '../rpc/remote.ts'
 import { runsOf, type Runs } from './runs.ts'
@@ -122,27 +125,37 @@ export function withLetters(
   return 1
 }
 
+/** Does what a dry run must not. @throws `DRY_RUN_REFUSED` */
+function changing<T>(what: string, work: () => T): T {
+  notInDryRun(what)
+  return work()
+}
+
 function eventsOf({ outbox, exchange }: ObjectHost): ObjectEvents {
   return {
     sent: (options) => outbox.events(options),
     get: (eventId) => outbox.event(eventId),
     deadLetters: (filter) => outbox.deadLetters(filter),
     replay: (which) =>
-      withLetters(
-        which,
-        (id) => outbox.replay(id),
-        (filter) => outbox.replayAll(filter),
+      changing('this.events.replay', () =>
+        withLetters(
+          which,
+          (id) => outbox.replay(id),
+          (filter) => outbox.replayAll(filter),
+        ),
       ),
     discard: (which) =>
-      withLetters(
-        which,
-        (id) => outbox.discard(id),
-        (filter) => outbox.discardAll(filter),
+      changing('this.events.discard', () =>
+        withLetters(
+          which,
+          (id) => outbox.discard(id),
+          (filter) => outbox.discardAll(filter),
+        ),
       ),
     subscriptions: () => outbox.subscriptions(),
     subscribed: () => exchange.subscribed.views(),
-    resume: (id) => outbox.resume(id),
-    unsubscribe: (id) => exchange.subscribed.unsubscribe(id),
+    resume: (id) => changing('this.events.resume', () => outbox.resume(id)),
+    unsubscribe: (id) => changing('this.events.unsubscribe', () => exchange.subscribed.unsubscribe(id)),
   }
 }
 
@@ -156,17 +169,38 @@ function stepOf(graph: { send(): unknown }): unknown {
   return step
 }
 
+/** What declaring a schedule gives in a dry run: there is none. */
+const noSchedule = new Proxy({} as ScheduleHandle, {
+  get: (_, name) => (name === 'id' ? 'dry-run' : () => refused(`${String(name)}() of a schedule`)),
+})
+
 /** Makes the user's `this` for one object. Nouns exist on it alone: nothing that can be reached from outside has them. */
 export function makeSelf(host: ObjectHost, fields: Record<string, unknown>): object {
-  const declare = declareSchedule((declaration, handler) => host.scheduler.declare(declaration, handler))
+  const declare = declareSchedule((declaration, handler) => {
+    const record = dryRunIn(host)
+    if (!record) return host.scheduler.declare(declaration, handler)
+    record({ writer: 'schedule', target: declaration.id ?? JSON.stringify(declaration.recurrence), rows: 1, sample: [] })
+    return noSchedule
+  })
   const framework: Omit<DotdoObject, never> = {
-    env: host.env as Env,
+    get env() {
+      const record = dryRunIn(host)
+      return (record ? guardedEnv(host.env as object, record) : host.env) as Env
+    },
     id: host.name,
-    ctx: host.ctx,
+    get ctx() {
+      const record = dryRunIn(host)
+      return record ? guardedCtx(host.ctx, host.store, record) : host.ctx
+    },
     every: createEvery(declare),
     at: createAt(declare),
     after: createAfter(declare),
-    on: createOn((pattern, fn, options) => host.outbox.subscribe(pattern, fn, options)),
+    on: createOn((pattern, fn, options) => {
+      const record = dryRunIn(host)
+      if (!record) return host.outbox.subscribe(pattern, fn, options)
+      record({ writer: 'subscription', target: pattern, rows: 1, sample: [] })
+      return { id: 'dry-run', unsubscribe: () => {} }
+    }),
     alerts: host.alerts,
     events: eventsOf(host),
     do: (fn, options) =>

@@ -8,6 +8,7 @@ import { ambientProgress } from './ambient.ts'
 import { appOptions } from './app.ts'
 import { bucketBindings, bucketNamed } from './buckets.ts'
 import { currentContext, noteIn } from './context.ts'
+import { dryRunOf } from './dry-run.ts'
 import { spendHere } from './metering.ts'
 import { revealHeaders } from './secret-headers.ts'
 
@@ -48,7 +49,13 @@ export function patchFetch(): void {
     const request = input instanceof Request ? input : undefined
     const method = init?.method ?? request?.method
     if (isRead(method)) noteRead(address)
-    else noteIn(currentContext(), { kind: 'http', target: placeOf(address), what: method!.toUpperCase(), input: textOf(init?.body) })
+    else {
+      const [what, target, input] = [method!.toUpperCase(), placeOf(address), textOf(init?.body)]
+      noteIn(currentContext(), { kind: 'http', target, what, input })
+      const record = dryRunOf()
+      record?.({ writer: 'fetch', target: `${what} ${target}`, rows: 1, sample: [input] })
+      if (record) return new Response('{}', { status: 202, headers: { 'content-type': 'application/json', 'dotdo-dry-run': 'true' } })
+    }
     if (!isBucketAddress(address)) {
       spendHere({ requests: 1 })
       return platformFetch(input, revealHeaders(input, init))

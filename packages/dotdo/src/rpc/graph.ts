@@ -25,14 +25,19 @@ export interface DryRun<T> {
 export interface IntendedWrite {
   /** The object whose code would have written, as `Noun/name`. */
   object: string
-  /** What would have written: an Iceberg table, or the outbox. */
-  writer: 'iceberg' | 'event' | 'subscription'
-  /** The table, as `namespace.table`, or the event's type. */
+  /**
+   * What would have written: an Iceberg table, the outbox, a subscription, the object's own storage, a request to the outside, a run or schedule that would have
+   * begun; or a binding of the Worker that was used as it is.
+   */
+  writer: 'iceberg' | 'event' | 'subscription' | 'storage' | 'fetch' | 'run' | 'schedule' | 'binding'
+  /** The table, as `namespace.table`; the event's type; the method or statement; method and address of a request; the member of a binding. */
   target: string
   /** How many rows, or 1 for an event. */
   rows: number
   /** The first rows, or the event's payload. */
   sample: unknown[]
+  /** It was done all the same: a bare binding cannot be held back. */
+  made?: true
 }
 
 /** What a graph would send. */
@@ -93,8 +98,8 @@ export class Graph<T = unknown, Inputs extends readonly unknown[] = []> {
   }
 
   /**
-   * Makes its calls with every writer a recorder: `IcebergWriter.write` and `this.send` of all objects that take part write down what they would
-   * have done, and nothing of it happens. What an object writes to its own storage, or by a bare binding, is not covered and does happen.
+   * Makes its calls with every writer a recorder: tables, events, requests that may write, runs and schedules of all objects that take part, and what they write to
+   * their own storage, are written down and do not happen. What is called of a bare binding does happen, and is named with `made`.
    * @throws `GRAPH_INPUTS`; it rejects with it
    */
   async dryRun(...inputs: Inputs): Promise<DryRun<T>> {
