@@ -10,7 +10,7 @@
  *    refers to nothing, said or not: a chain of calls leaves no session behind.
  */
 import { RpcSession, RpcTarget, type RpcStub } from 'capnweb'
-import { errorForWire, linkLost } from './errors.ts'
+import { errorForWire, linkEnded, linkLost, saidToNobody } from './errors.ts'
 import type { Departure } from './departures.ts'
 import { FrameTransport } from './frame-transport.ts'
 import { linkVersion, type DirectCall, type Frame, type LinkCall, type LinkPeer, type LinkReply } from './frames.ts'
@@ -171,7 +171,9 @@ export class ClientSession implements Consumer, Departure {
     this.#onClosed = closed
     this.#id = name
     this.#transport = new FrameTransport((frame) => this.#onFrame(frame), ports, limits)
-    this.#session = new RpcSession(this.#transport, nothing, { onSendError: errorForWire })
+    this.#session = new RpcSession(this.#transport, nothing, {
+      onSendError: (error) => (this.#closed ? saidToNobody : errorForWire(error)),
+    })
     passOn(this.#session)
     this.#ways = new ShortWays(this.#session, {
       linkAt: (address) => link.toAddress(address),
@@ -554,7 +556,7 @@ export class ClientSession implements Consumer, Departure {
     await new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))
     if (!this.#isLeaving) this.#justAnswered.clear()
     if (this.#closed || this.#outstanding > 0 || this.#isLeaving) return
-    if (!reply.open) this.#close(linkLost('the object had nothing left that this reference could lead to'))
+    if (!reply.open) this.#close(linkEnded('the object had nothing left that this reference could lead to'))
     else await this.#goOn(this.#withPulls(this.#transport.take()))
   }
 
@@ -595,7 +597,7 @@ export class ClientSession implements Consumer, Departure {
   /** Nothing is on its way: the session ends now if nothing can refer to it, and when it was idle for long otherwise. */
   #settle(): void {
     if (this.#closed || this.#outstanding > 0) return
-    if (this.#isUnreferred) this.#close(linkLost('its turn is over'))
+    if (this.#isUnreferred) this.#close(linkEnded('its turn is over'))
     else {
       this.#restedSweeps ??= 0
       this.#rests()

@@ -140,10 +140,13 @@ function failed(error: Error): Hook {
 /** Functions of `.map` that are being recorded by capnweb. */
 let recordings = 0
 
+/** By which capnweb's class tells that it is mended, and whether this module has seen that. */
 const mended = Symbol('mended')
+let isMended = false
 
 /** Mends capnweb's one class of values: once in an isolate, however many sessions there are. */
 function mendPayloads(): void {
+  if (isMended) return
   const sample = rawOf(new RpcStub({} as never)).hook.payload
   if (!sample)
     throw new DotdoError(
@@ -158,6 +161,7 @@ function mendPayloads(): void {
       fromAppReturn: (value: unknown) => Payload
     }
   }
+  isMended = true
   if (payloads[mended]) return
   payloads[mended] = true
   mendPaths(Object.getPrototypeOf(Object.getPrototypeOf(rawOf(new RpcStub({} as never)).hook)) as Paths)

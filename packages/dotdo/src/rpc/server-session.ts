@@ -2,7 +2,7 @@
  * One capnweb session at the receiving end of a link. Invariants 1 to 3 of `link-server.ts` are kept here.
  */
 import { RpcSession } from 'capnweb'
-import { errorForWire, linkLost } from './errors.ts'
+import { errorForWire, linkEnded, linkLost, saidToNobody } from './errors.ts'
 import { FrameGuard } from './frame-guard.ts'
 import { FrameTransport } from './frame-transport.ts'
 import type { Frame, LinkMessage, LinkReply } from './frames.ts'
@@ -77,7 +77,7 @@ export class ServerSession {
         target: (ticket) => this.#target(ticket),
       }),
       {
-        onSendError: errorForWire,
+        onSendError: (error) => (this.#closed ? saidToNobody : errorForWire(error)),
       },
     )
     passOn(this.#session)
@@ -187,10 +187,10 @@ export class ServerSession {
 
   close(): void {
     this.#closed = true
-    this.#gone.reject(linkLost('its caller is gone'))
+    this.#gone.reject(linkEnded('its caller is gone'))
     this.#hanging?.()
     for (const wake of this.#early.values()) wake()
-    this.#transport.fail(linkLost('it was closed'))
+    this.#transport.fail(linkEnded('it was closed'))
   }
 
   #target(ticket: string): unknown {
