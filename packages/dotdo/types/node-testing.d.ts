@@ -32,4 +32,4 @@ declare module 'node:crypto' {
   export function createHash(algorithm: 'sha256' | 'md5'): Digesting
 }
 declare function setImmediate(then: () => void): unknown
-declare const process: { getActiveResourcesInfo(): string[] }
+declare const process: { getActiveResourcesInfo(): string[]; readonly env: Record<string, string | undefined> }

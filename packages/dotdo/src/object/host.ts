@@ -504,7 +504,9 @@ export class ObjectHost {
 
   /** A step's function, in a context of its own. */
   #enterStep<T>(execution: Execution, work: () => T): T {
-    const context = this.#context()
+    const current = currentContext()
+    // The undo of a step runs when its run's code has ended: in the context of whoever took the run up, or in none.
+    const context = current?.host === this ? current : { host: this, target: this.journal.status(execution.runId).target, args: [] }
     const span = this.tracing?.step(execution, context.origin ?? { depth: 0 })
     if (!span) return inContext({ ...context, execution }, work)
     return this.tracing!.around(span, () => inContext({ ...context, execution, origin: span.origin }, work), true)

@@ -17,8 +17,15 @@ interface Prepared {
   writes: boolean
 }
 
+/** The statements of a database, as long as its tables are the same. */
+interface Statements {
+  byText: Map<string, Prepared>
+  /** SQLite's own number of the schema. */
+  schema: unknown
+}
+
 /** Statements are prepared once for a database, whatever incarnation asks: preparing costs more than running most of them. */
-const known = new WeakMap<DatabaseSync, Map<string, Prepared>>()
+const known = new WeakMap<DatabaseSync, Statements>()
 
 /**
  * A {@link Store} over `node:sqlite` that keeps and loses state where the platform does: everything since the last `flush()` is one open
@@ -29,7 +36,7 @@ const known = new WeakMap<DatabaseSync, Map<string, Prepared>>()
  */
 export class SqliteStore implements Store {
   #database: DatabaseSync
-  #prepared: Map<string, Prepared>
+  #statements: Statements
   #alive = true
   #open = false
   #depth = 0
@@ -43,8 +50,8 @@ export class SqliteStore implements Store {
 
   constructor(database: DatabaseSync = new DatabaseSync(':memory:')) {
     this.#database = database
-    this.#prepared = known.get(database) ?? new Map<string, Prepared>()
-    known.set(database, this.#prepared)
+    this.#statements = known.get(database) ?? { byText: new Map(), schema: undefined }
+    known.set(database, this.#statements)
   }
 
   sql<Row extends SqlRow = SqlRow>(statement: string, ...parameters: SqlValue[]): Row[] {
@@ -60,7 +67,7 @@ export class SqliteStore implements Store {
   run(statement: string, parameters: readonly SqlValue[]): SqlAnswer {
     if (!this.#alive) throw new Error('this incarnation has crashed')
     if (statement.length > 100_000) throw new Error('the statement is longer than the 100 KB that the platform takes')
-    let prepared = this.#prepared.get(statement)
+    let prepared = this.#statements.byText.get(statement)
     const places = prepared?.places ?? placesOf(statement)
     check(places, parameters)
     if (!this.#open) {
@@ -68,16 +75,21 @@ export class SqliteStore implements Store {
       this.#open = true
     }
     this.statements++
-    if (!prepared) this.#prepared.set(statement, (prepared = this.#prepare(statement, places)))
+    if (!prepared) this.#statements.byText.set(statement, (prepared = this.#prepare(statement, places)))
     if (prepared.writes) this.touch()
     const rows = prepared.statement.all(...parameters) as unknown as unknown[][]
     for (const row of rows) for (let i = 0; i < row.length; i++) if (typeof row[i] === 'bigint') row[i] = Number(row[i])
-    // What a statement's columns are may be another thing now.
-    if (changesSchema.test(statement)) {
-      this.#hasNewSchema = true
-      this.#prepared.clear()
-    }
+    if (changesSchema.test(statement)) this.#lookAtSchema()
     return { columns: prepared.columns, rows: rows as SqlValue[][] }
+  }
+
+  /** What a statement's columns are may be another thing now. */
+  #lookAtSchema(): void {
+    const { schema_version: version } = this.#database.prepare('PRAGMA schema_version').all()[0]!
+    if (version === this.#statements.schema) return
+    this.#statements.schema = version
+    this.#hasNewSchema = true
+    this.#statements.byText.clear()
   }
 
   #prepare(text: string, places: number): Prepared {
@@ -139,7 +151,7 @@ export class SqliteStore implements Store {
 
   /** Tables that were made in what is undone are gone. */
   #forgetSchema(): void {
-    if (this.#hasNewSchema) this.#prepared.clear()
+    if (this.#hasNewSchema) this.#statements.byText.clear()
     this.#hasNewSchema = false
   }
 

@@ -10,6 +10,7 @@
  * 6. Everything is drawn from the seed: the same world with the same seed goes the same way. (`trace` tells.)
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { DatabaseSync } from 'node:sqlite'
 import { plug } from '#platform'
 import { bytePipe } from './byte-pipe.ts'
 import { carry } from './carry.ts'
@@ -56,6 +57,8 @@ export interface WorldOptions {
   chance?: Chance
   /** Events happen by themselves as soon as they are ready; else only {@link World.step} makes them happen. */
   runs: boolean
+  /** An empty database for a new object. Default: one in memory. */
+  database?: (noun: string) => DatabaseSync
 }
 
 /** Code runs in the context of nobody, whoever made it ready. */
@@ -84,7 +87,11 @@ export class World {
   #running = false
   #touched = new Set<Life>()
 
-  constructor({ at, random, chance, runs }: WorldOptions) {
+  /** An empty database for a new object. */
+  readonly database: (noun: string) => DatabaseSync
+
+  constructor({ at, random, chance, runs, database = () => new DatabaseSync(':memory:') }: WorldOptions) {
+    this.database = database
     this.now = at
     this.random = random
     this.#chance = chance
