@@ -35,10 +35,11 @@ export interface RunningWorkerd {
   stop(): Promise<void>
 }
 
-const compatibilityDate = '2026-11-01'
+/** What all Workers of the benches run under. */
+export const compatibilityDate = '2026-11-01'
 
 /** esbuild and workerd are those that wrangler brings: what an app of this repository is deployed and run with. */
-const fromWrangler = createRequire(createRequire(import.meta.url).resolve('wrangler'))
+export const fromWrangler = createRequire(createRequire(import.meta.url).resolve('wrangler'))
 
 /** Bundles and starts Workers in one workerd. @throws when it does not listen within 60 s, with what it said */
 export async function startWorkerd(workers: WorkerSource[]): Promise<RunningWorkerd> {
@@ -54,7 +55,8 @@ export async function startWorkerd(workers: WorkerSource[]): Promise<RunningWork
   }
 }
 
-async function bundle(entry: string, outfile: string): Promise<void> {
+/** Bundles a Worker's sources into one module, as wrangler would. */
+export async function bundle(entry: string, outfile: string): Promise<void> {
   const { build } = fromWrangler('esbuild') as typeof import('esbuild')
   await build({
     entryPoints: [entry],
