@@ -1,5 +1,5 @@
 /**
- * `npm run bench` runs every bench, `npm run bench -- NAME` one, `--list` names them, `--json` prints a line of JSON a result.
+ * `npm run bench` runs every bench but `peers`, `npm run bench -- NAME` one, `--list` names them, `--json` prints a line of JSON a result.
  *
  * A bench is a file `packages/dotdo/bench/NAME.ts` or `bench/NAME.ts` whose default export is an async generator of results. It
  * is stopped after ten minutes, and the exit code is not zero when a bar is missed, a bench throws, or yields nothing. `ONLY=TEXT` leaves out what does
@@ -33,6 +33,8 @@ const limitMs = 10 * 60_000
 const folders = ['packages/dotdo/bench', 'bench']
 /** Benches that are asked for by one name, and run alone by their own. */
 const groups: Record<string, string[]> = { rpc: ['rpc', 'client-size', 'hostile'] }
+/** Benches that run only when they are asked for: they install what they compare with. */
+const onDemand = ['peers']
 const asked = process.argv.slice(2).filter((arg) => !arg.startsWith('--'))
 const json = process.argv.includes('--json')
 
@@ -67,7 +69,7 @@ const only = process.env['ONLY'] ?? ''
 let missed = 0
 let yielded = 0
 for (const [name, file] of files) {
-  if (names.length > 0 && !names.includes(name)) continue
+  if (names.length > 0 ? !names.includes(name) : onDemand.includes(name)) continue
   const results: BenchResult[] = []
   try {
     const { default: bench } = (await import(pathToFileURL(file).href)) as { default?: Bench }
