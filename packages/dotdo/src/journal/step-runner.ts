@@ -65,7 +65,7 @@ export class StepRunner implements StepDriver {
   }
 
   look(run: ActiveRun, plan: StepPlan): Looked {
-    const found = run.write(() => this.#steps.look(run.seq, plan.stepId))
+    const found = run.write(() => this.#steps.look(run.seq, plan.stepId, run.ahead))
     if (found) assertUnchanged(run.runId, found, { kind: kindOf(plan), version: plan.version, input: plan.input })
     return { found }
   }
@@ -201,7 +201,7 @@ export class StepRunner implements StepDriver {
   #undoable(run: ActiveRun, { stepId, undo }: Pick<Step, 'stepId' | 'undo'>, plan: StepPlan): void {
     // What another run has done is that run's to take back.
     if (run.isFork && this.takenFrom(run, stepId) !== undefined) return
-    if (undo === 0) run.write(() => this.#steps.putUndo({ run: run.seq, stepId }, 1))
+    if (undo === 0) this.#steps.putUndo(run, stepId, 1)
     if (undo >= 0) run.canUndo(plan)
   }
 

@@ -3,8 +3,10 @@ import type { ErrorRecord } from '../base/errors.ts'
 import type { SqlValue, Store } from '../base/ports.ts'
 import type { Spent } from '../base/price.ts'
 import type { Progress, StepStatus, StepView } from '../base/views.ts'
+import type { ActiveRun } from './active-run.ts'
 import { decodeAttempts, encodeAttempts, type AttemptHistory } from './attempts.ts'
 import { encodeError } from './failures.ts'
+import type { ReadAhead } from './read-ahead.ts'
 import { readError } from './runs.ts'
 import type { ValueStore } from './values.ts'
 
@@ -161,15 +163,22 @@ export class StepTable {
   /**
    * What there is of a step: `done` with what a replay needs of it, or else the step itself. A replay looks up thousands that are done, and most of a row
    * is for those that are not.
+   * @param ahead what was read of the run beyond what was asked for, and will be
    */
-  look(run: number, stepId: string): DoneStep | Step | undefined {
-    const row = this.#store.sql<Pick<StepRow, 'status' | 'result' | 'kind' | 'version' | 'input' | 'undo'>>(
-      'SELECT status, result, kind, version, input, undo FROM dotdo_steps WHERE run = ? AND step_id = ?',
+  look(run: number, stepId: string, ahead: ReadAhead): DoneStep | Step | undefined {
+    const known = ahead.take(stepId)
+    if (known) return known
+    const rows = this.#store.sql<Pick<StepRow, 'step_id' | 'status' | 'result' | 'kind' | 'version' | 'input' | 'undo'>>(
+      'SELECT step_id, status, result, kind, version, input, undo FROM dotdo_steps WHERE run = ? AND step_id >= ? ORDER BY step_id LIMIT ?',
       run,
       stepId,
-    )[0]
-    if (row?.status !== 'done') return row && this.find(run, stepId)
-    return { status: 'done', stepId, result: row.result, kind: row.kind, version: row.version, input: row.input, undo: row.undo ?? 0 }
+      ahead.next(),
+    )
+    const row = rows[0]
+    // SQLite gives other text for what is no Unicode, and finds it all the same.
+    if (row?.step_id !== stepId) return stepId.isWellFormed() ? undefined : this.find(run, stepId)
+    for (let i = 1; i < rows.length; i++) if (rows[i]!.status === 'done') ahead.put(toDone(rows[i]!))
+    return row.status === 'done' ? toDone(row) : this.find(run, stepId)
   }
 
   /** Writes a step that was done in the turn in which it began, in one statement. */
@@ -317,8 +326,9 @@ export class StepTable {
   }
 
   /** Writes whether a step can be undone, or was. */
-  putUndo(step: Pick<Step, 'run' | 'stepId'>, undo: number): void {
-    this.#store.sql('UPDATE dotdo_steps SET undo = ? WHERE run = ? AND step_id = ?', undo, step.run, step.stepId)
+  putUndo(run: ActiveRun, stepId: string, undo: number): void {
+    run.ahead.forget()
+    run.write(() => this.#store.sql('UPDATE dotdo_steps SET undo = ? WHERE run = ? AND step_id = ?', undo, run.seq, stepId))
   }
 
   /** Whether a stored stream is the result of a step of this run, its own or one that was taken over. */
@@ -406,6 +416,18 @@ export class StepTable {
       ...(step.price !== null && { price: { ...step.price } }),
       ...(step.undo !== 0 && { undo: step.undo > 0 ? ('ready' as const) : ('undone' as const) }),
     }
+  }
+}
+
+function toDone(row: Pick<StepRow, 'step_id' | 'result' | 'kind' | 'version' | 'input' | 'undo'>): DoneStep {
+  return {
+    status: 'done',
+    stepId: row.step_id,
+    result: row.result,
+    kind: row.kind,
+    version: row.version,
+    input: row.input,
+    undo: row.undo ?? 0,
   }
 }
 

@@ -68,7 +68,7 @@ export class Undoer {
       // What it failed with stands in its own row.
       return false
     }
-    run.write(() => this.#steps.putUndo(step, -step.undo))
+    this.#steps.putUndo(run, step.stepId, -step.undo)
     return true
   }
 

@@ -344,7 +344,7 @@ describe('a step that nobody awaits', () => {
   })
 })
 
-test('a run of 100,000 steps takes a fixed number of statements for each, and its replay one', { timeout: 120_000 }, async () => {
+test('a run of 100,000 steps takes one statement for each, and its replay one for many', { timeout: 120_000 }, async () => {
   const count = 100_000
   const marks: number[] = []
   const object: TestObject = new TestObject({
@@ -363,7 +363,8 @@ test('a run of 100,000 steps takes a fixed number of statements for each, and it
   object.crash()
   await Promise.all(object.journal.resumeDue())
   const steps = marks.flatMap((mark, i) => (i % 5 === 4 ? [] : [(marks[i + 1] ?? 0) - mark]))
-  // One row, written when it is done; then one look.
-  expect(steps).toEqual(Array.from({ length: 8 }, () => 25_000))
+  // One row, written when it is done; then one look for as many as come in order. Before `step-1235` come the ten that begin with `step-1234`.
+  expect(steps.slice(0, 4)).toEqual(Array.from({ length: 4 }, () => 25_000))
+  expect(steps.slice(4).reduce((sum, looks) => sum + looks)).toBeLessThan(count / 4)
   expect(object.journal.run('r').status).toBe('done')
 })
