@@ -36,16 +36,16 @@ export default async function* events(): AsyncGenerator<BenchResult> {
     yield atMost('send to a handler in another object', median, 'a native call with a flushed write', 2.5)
     const turns = 40
     const burst = (side: string) => async () => (await timed(workerd, `burst?side=${side}&count=100&turns=${turns}`)) / (turns * 100)
-    const { best } = await compare(burst('ours'), burst('native'), 9)
+    const { quiet } = await compare(burst('ours'), burst('native'), 9)
     yield {
       name: 'sends sustained, 100 a turn',
-      value: 1000 / best.ours,
+      value: 1000 / quiet.ours,
       unit: 'events/s',
       baseline: 'bare batched inserts at both ends',
-      baselineValue: 1000 / best.baseline,
-      ratio: best.baseline / best.ours,
+      baselineValue: 1000 / quiet.baseline,
+      ratio: quiet.baseline / quiet.ours,
       bar: 'at least 0.3',
-      ok: best.baseline / best.ours >= 0.3,
+      ok: quiet.baseline / quiet.ours >= 0.3,
     }
   } finally {
     await workerd.stop()

@@ -222,14 +222,15 @@ export class ObjectHost {
       if (key !== undefined) return (method, args, work, origin) => this.#enter(method, args, work, origin, undefined, key)
       return once ? (method, args, work, origin) => this.enter(method, args, work, origin, once) : enter
     }
-    this.reachFor = (origin, once, key) =>
-      new Reach({ self: origin.dryRun ? scratchOf(this.self) : this.self, enter: enterBy(once, key), origin })
+    // What a dry run writes to its object's fields is nobody's.
+    const selfFor = (origin: Origin) => (origin.dryRun ? scratchOf(this.self) : this.self)
+    this.reachFor = (origin, once, key) => new Reach({ self: selfFor(origin), enter: enterBy(once, key), origin })
     this.#userLink = new LinkServer(
       ({ origin }) => this.reachFor(origin),
       serverPorts,
       limits,
       (conversation) => frameworkOf(this, conversation),
-      ({ origin }) => new Direct({ self: this.self, enter, origin }),
+      ({ origin }) => new Direct({ self: selfFor(origin), enter, origin }),
     )
     this.#inspectLink = new LinkServer(() => new Inspector(this), serverPorts, limits)
     this.#ready = ctx.blockConcurrencyWhile(() => this.#start())

@@ -10,7 +10,8 @@
  *    refers to nothing, said or not: a chain of calls leaves no session behind.
  */
 import { RpcSession, RpcTarget, type RpcStub } from 'capnweb'
-import { errorForWire, linkEnded, linkLost, saidToNobody } from './errors.ts'
+import { errorForWire, linkLost } from './errors.ts'
+import { linkEnded, saidToNobody } from './session-end.ts'
 import type { Departure } from './departures.ts'
 import { FrameTransport } from './frame-transport.ts'
 import { linkVersion, type DirectCall, type Frame, type LinkCall, type LinkPeer, type LinkReply } from './frames.ts'

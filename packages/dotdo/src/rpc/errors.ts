@@ -59,24 +59,6 @@ export function linkLost(reason: string): DotdoError {
   )
 }
 
-/**
- * The same for an end that every session has, of which mostly nobody hears: without a stack, which would tell of nothing but the link, and costs more than
- * all else of an end.
- */
-export function linkEnded(reason: string): DotdoError {
-  const stacks = Error as { stackTraceLimit?: number }
-  const { stackTraceLimit } = stacks
-  stacks.stackTraceLimit = 0
-  try {
-    return linkLost(reason)
-  } finally {
-    if (stackTraceLimit !== undefined) stacks.stackTraceLimit = stackTraceLimit
-  }
-}
-
-/** What capnweb is given to write down when a session that is over here says so: that goes nowhere. */
-export const saidToNobody: Error = new Error('The session is over.')
-
 /** The frame that answers a call with an error, without capnweb: as it would send it. */
 export function errorFrame(id: number, error: Error): Frame {
   const { name, message, ...properties } = toErrorRecord(error)

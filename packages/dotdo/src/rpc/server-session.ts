@@ -2,7 +2,8 @@
  * One capnweb session at the receiving end of a link. Invariants 1 to 3 of `link-server.ts` are kept here.
  */
 import { RpcSession } from 'capnweb'
-import { errorForWire, linkEnded, linkLost, saidToNobody } from './errors.ts'
+import { errorForWire, linkLost } from './errors.ts'
+import { linkEnded, saidToNobody } from './session-end.ts'
 import { FrameGuard } from './frame-guard.ts'
 import { FrameTransport } from './frame-transport.ts'
 import type { Frame, LinkMessage, LinkReply } from './frames.ts'

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { linkEnded, linkLost } from '../../src/rpc/errors.ts'
+import { linkLost } from '../../src/rpc/errors.ts'
+import { linkEnded } from '../../src/rpc/session-end.ts'
 
 test('the end that every session has is told as a loss is, without a stack, and errors after it have theirs', () => {
   const ended = linkEnded('its turn is over')
