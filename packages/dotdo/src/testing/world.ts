@@ -14,7 +14,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { plug } from '#platform'
 import { bytePipe } from './byte-pipe.ts'
 import { carry } from './carry.ts'
-import type { Life } from './life.ts'
+import { connectionLost, type Life } from './life.ts'
 import { ObjectId, SimulatedObject } from './simulated-object.ts'
 import type { SeededRandom } from './random.ts'
 import { Stub } from './stub.ts'
@@ -38,8 +38,8 @@ export interface Chance {
   random: SeededRandom
   /** Whether this life dies after the turn that has just ended: with what it has not flushed, or after a flush and before anything leaves. */
   dies?(life: Life, task: Task): 'before' | 'after' | undefined
-  /** Whether a call is lost on its way there. */
-  isLost?(): boolean
+  /** Whether a call is lost on its way there, or what came of it on its way back. */
+  loses?(): 'call' | 'answer' | undefined
 }
 
 interface Timer {
@@ -401,7 +401,12 @@ export class World {
         this.post({
           lane,
           kind: `call ${method}`,
-          run: () => (this.#chance?.isLost?.() ? call.reject(new Error('Network connection lost.')) : object.receive(call)),
+          run: () => {
+            const loses = this.#chance?.loses?.()
+            const lost = () => call.reject(connectionLost())
+            if (loses === 'call') lost()
+            else object.receive(loses === 'answer' ? { ...call, resolve: lost } : call)
+          },
         })
       })
     })

@@ -3,12 +3,14 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { allCases } from '../conformance/cases/all.ts'
 import type { Far } from '../conformance/kit.ts'
 import { Driver, World as Conforming } from '../object/conformance-objects.ts'
+import { useWorld } from '../../src/testing/globals.ts'
 import { outside, worldOf } from './simulated.ts'
 
 const world = worldOf({ World: Conforming, Driver })
+useWorld(world)
 const cases = allCases.map((it) => `${it.group}: ${it.title}`)
 
-// Cases look again and again whether something was let go of: their time is the real one, the world's follows.
+// Cases wait, and look again and again whether something was let go of, in the world's time.
 const ticking = setInterval(() => world.moveTo(world.now + 50), 1)
 afterAll(() => clearInterval(ticking))
 

@@ -1,7 +1,7 @@
 /**
  * The whole runtime, whatever dies, is lost, sleeps, overtakes or is deployed. `DOTDO_SEEDS=1000000` lives as many lives, `DOTDO_SEED=1234` one of them again.
  */
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { Databases } from './databases.ts'
 import { everything } from './simulation-app.ts'
 import { Simulation, type SimulationOptions } from './simulation.ts'
@@ -15,6 +15,8 @@ let databases: Databases
 const calm = { seed: 8, crashes: 0, losses: 0, deploys: 0, ops: everything }
 
 beforeAll(async () => {
+  // What is lost is told in the log, as it should be.
+  vi.spyOn(console, 'warn').mockImplementation(() => undefined)
   databases = new Databases((await new Simulation(calm).run()).end())
 })
 

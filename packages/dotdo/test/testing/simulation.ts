@@ -77,14 +77,14 @@ export class Simulation {
     this.#options = options
     this.#random = new SeededRandom(options.seed)
     this.#policy = options.seed % 4 === 3 ? 'pin' : 'latest'
-    this.#horizon = start + (2 + (options.seed % 2)) * hourMs + 1000
+    this.#horizon = start + (1 + (options.seed % 2)) * hourMs + 1000
     const random = this.#random
     this.world = new World({
       at: start,
       random,
       runs: false,
       ...(options.databases && { database: (noun: string) => options.databases!.take(noun) }),
-      chance: { random, dies: (life) => this.#dies(life), isLost: () => this.#isLost() },
+      chance: { random, dies: (life) => this.#dies(life), loses: () => this.#loses() },
     })
     if (options.log) this.world.told = options.log
     this.world.outside = ({ url }) => {
@@ -98,10 +98,11 @@ export class Simulation {
     return this.#isStarted && this.#options.crashAt === undefined && this.world.turns < this.#chaosTurns
   }
 
-  #isLost(): boolean {
-    const isLost = this.#isChaos && this.#random.next() < this.#options.losses
-    if (isLost) this.happened.losses++
-    return isLost
+  #loses(): 'call' | 'answer' | undefined {
+    const drawn = this.#isChaos ? this.#random.next() / this.#options.losses : Infinity
+    if (drawn >= 1 || Number.isNaN(drawn)) return undefined
+    this.happened.losses++
+    return drawn < 0.5 ? 'call' : 'answer'
   }
 
   #dies(life: Life): 'before' | 'after' | undefined {
@@ -164,7 +165,11 @@ export class Simulation {
   #deploy(version: number): void {
     this.#version = version
     configureApp({ deploys: this.#policy })
-    this.world.deploy(versions[version]!, { CF_VERSION_METADATA: { id: `v${version + 1}` } })
+    const { DotdoSystem, ...app } = versions[version]!
+    // Told of by every run, the index of the fleet is most of what happens where there is one.
+    this.world.deploy(this.#options.seed % 4 === 0 ? { ...app, DotdoSystem: DotdoSystem! } : app, {
+      CF_VERSION_METADATA: { id: `v${version + 1}` },
+    })
     this.#links = new Links(linkPorts('the client', () => {}))
     // What was asked of the version before may be answered to nobody.
     for (const request of this.#requests) request.underWay = false
