@@ -16,6 +16,8 @@ export interface Comparison {
    * were 1.1 to 2.0 within minutes where these were 1.2 to 1.5.
    */
   quiet: Compared
+  /** The one best round of each side. For what takes long, in few rounds. */
+  best: Compared
   /** Medians, and the median of the rounds' ratios: what disturbed a round disturbed both of its sides. For what mostly waits. */
   median: Compared
 }
@@ -42,7 +44,9 @@ export async function compare(ours: Timed, baseline: Timed, rounds: number): Pro
     baseline: reduce(pairs.map((pair) => pair.baseline)),
   })
   const quiet = of((values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 4)]!)
+  const best = of((values) => Math.min(...values))
   return {
+    best: { ...best, ratio: best.ours / best.baseline },
     quiet: { ...quiet, ratio: quiet.ours / quiet.baseline },
     median: { ...of(median), ratio: median(pairs.map((pair) => pair.ours / pair.baseline)) },
   }
