@@ -171,7 +171,8 @@ export class Executions {
   #boundTime(run: ActiveRun, row: RunRow): void {
     const limit = budgetOf(row)?.wallMs
     if (limit === undefined || run.undoing) return
-    const left = Math.max(0, row.started_at + limit - this.#ports.clock.now())
+    // A clock that was set back makes it no longer than the budget.
+    const left = Math.min(limit, Math.max(0, row.started_at + limit - this.#ports.clock.now()))
     this.#ports.sleep(left, run.timer.signal).then(
       () => {
         const value = this.#ports.clock.now() - row.started_at

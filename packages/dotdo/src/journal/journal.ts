@@ -419,9 +419,9 @@ export class Journal {
     const { all, steps } = this.#spentBy(row)
     const budget = budgetOf(row)
     const ofSteps = steps.slice(0, stepsShown).map(({ stepId, startedAt, endedAt, spent }) => {
-      return { stepId, wallMs: (endedAt ?? now) - startedAt, ...wholePrice(spent) }
+      return { stepId, wallMs: Math.max(0, (endedAt ?? now) - startedAt), ...wholePrice(spent) }
     })
-    return { ...wholePrice(all), wallMs: (row.ended_at ?? now) - row.started_at, ...(budget && { budget }), steps: ofSteps }
+    return { ...wholePrice(all), wallMs: Math.max(0, (row.ended_at ?? now) - row.started_at), ...(budget && { budget }), steps: ofSteps }
   }
 
   /** What a run has used, in sum and by those steps that have used something: what is in memory goes before what is stored. */

@@ -6,6 +6,7 @@ import type { Clock, Random, SqlRow, SqlValue, Store } from '../base/ports.ts'
 import { redactText } from '../base/redact.ts'
 import { anySecrets } from '../base/secret-texts.ts'
 import { refuseSecrets } from '../base/secrets.ts'
+import { asStorageError } from '../base/storage-full.ts'
 import type { Mac } from '../rpc/capability-token.ts'
 import { Departures } from '../rpc/departures.ts'
 import type { LinkClientPorts } from '../rpc/link-client.ts'
@@ -32,10 +33,13 @@ export function sqlStore(storage: DurableObjectStorage): Store {
     sql: <Row extends SqlRow>(statement: string, ...parameters: SqlValue[]) => {
       // Ids, keys, types and tags are texts of the user's: what none of the rooms has looked at is looked at here.
       if (anySecrets()) for (const it of parameters) if (typeof it === 'string') refuseSecrets('A text', it)
-      const cursor = exec(statement, ...parameters)
-      const rows: Row[] = []
-      for (const row of cursor) rows.push(withBytes(row) as Row)
-      return rows
+      try {
+        const rows: Row[] = []
+        for (const row of exec(statement, ...parameters)) rows.push(withBytes(row) as Row)
+        return rows
+      } catch (thrown) {
+        throw asStorageError(thrown)
+      }
     },
     transaction: (work) => storage.transactionSync(work),
   }

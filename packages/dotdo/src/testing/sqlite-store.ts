@@ -1,4 +1,5 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { asStorageError } from '../base/storage-full.ts'
 import type { SqlRow, SqlValue, Store } from '../base/ports.ts'
 
 /** What a statement gave: rows as arrays in the order of the columns, whose names may repeat. */
@@ -38,6 +39,8 @@ export class SqliteStore implements Store {
   #database: DatabaseSync
   #statements: Statements
   #alive = true
+  /** What it has died of, where that was storage. */
+  #fault: unknown
   #open = false
   #depth = 0
   /** Statements run so far: what a bound on work is checked against. */
@@ -55,7 +58,7 @@ export class SqliteStore implements Store {
   }
 
   sql<Row extends SqlRow = SqlRow>(statement: string, ...parameters: SqlValue[]): Row[] {
-    const { columns, rows } = this.run(statement, parameters)
+    const { columns, rows } = this.#answer(statement, parameters)
     return rows.map((values) => {
       const row: SqlRow = {}
       for (let i = 0; i < columns.length; i++) row[columns[i]!] = values[i]!
@@ -63,9 +66,25 @@ export class SqliteStore implements Store {
     })
   }
 
+  #answer(statement: string, parameters: readonly SqlValue[]): SqlAnswer {
+    try {
+      return this.run(statement, parameters)
+    } catch (thrown) {
+      // SQLite may take the whole turn back when it is full. The platform's object cannot go on then, and neither can this incarnation.
+      const { isTransaction } = this.#database as { isTransaction?: boolean }
+      // As the adapter does.
+      const told = asStorageError(thrown)
+      if (this.#open && isTransaction === false) {
+        this.#open = this.#alive = false
+        this.#fault = told
+      }
+      throw told
+    }
+  }
+
   /** Runs a statement; see {@link SqlAnswer}. Integers beyond 2^53 are rounded, as the platform rounds them. */
   run(statement: string, parameters: readonly SqlValue[]): SqlAnswer {
-    if (!this.#alive) throw new Error('this incarnation has crashed')
+    if (!this.#alive) throw this.#fault ?? new Error('this incarnation has crashed')
     if (statement.length > 100_000) throw new Error('the statement is longer than the 100 KB that the platform takes')
     let prepared = this.#statements.byText.get(statement)
     const places = prepared?.places ?? placesOf(statement)
