@@ -352,6 +352,13 @@ export class World {
     this.due()
   }
 
+  /** The clock is set, forward or back. What waits for so long waits as long; what waits for an instant, for that instant. */
+  jump(ms: number): void {
+    this.now += ms
+    for (const timer of this.#timers) timer.at += ms
+    this.due()
+  }
+
   // Where objects are found.
 
   /** The object of a noun and a name. */

@@ -85,6 +85,12 @@ function definitions(version: number) {
     begin(key: string, ops: Op[]) {
       return this.runs.start('main', [key, ops], { key }).runId
     },
+    stop(runId: string) {
+      return this.runs.get(runId).cancel().status
+    },
+    again(runId: string) {
+      return this.runs.get(runId).retry().status
+    },
     goOn(id: string) {
       this.send('Item.released', { id }, { key: `go ${id}` })
     },

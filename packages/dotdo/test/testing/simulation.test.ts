@@ -6,7 +6,7 @@ import { Databases } from './databases.ts'
 import { everything } from './simulation-app.ts'
 import { Simulation, type SimulationOptions } from './simulation.ts'
 
-const seeds = Number(process.env.DOTDO_SEEDS ?? 300)
+const seeds = Number(process.env.DOTDO_SEEDS ?? 200)
 const only = process.env.DOTDO_SEED === undefined ? undefined : Number(process.env.DOTDO_SEED)
 
 let databases: Databases
@@ -44,7 +44,7 @@ async function live(options: SimulationOptions): Promise<Simulation> {
 
 describe('effects are done once, events come in order, schedules miss nothing, and every run ends', () => {
   test(`over ${seeds} seeds`, { timeout: 60_000 + seeds * 500 }, async () => {
-    const total = { crashes: 0, evictions: 0, deploys: 0, losses: 0, events: 0, requests: 0, repeated: 0 }
+    const total = { crashes: 0, evictions: 0, deploys: 0, losses: 0, jumps: 0, cancelled: 0, events: 0, requests: 0, repeated: 0 }
     const chosen = only === undefined ? Array.from({ length: seeds }, (_, i) => i + 1) : [only]
     for (const seed of chosen) {
       const { happened } = await live(troubles(seed))
