@@ -213,17 +213,33 @@ function mendPayloads(): void {
   }
   payloads.constructor.forEvaluate = function (hooks, promises) {
     const payload = Reflect.apply(forEvaluate, this, [hooks, promises])
-    // Its value is set once, when all of it has been read and its hooks are known.
-    return Object.defineProperty(payload, 'value', {
-      configurable: true,
-      enumerable: true,
-      get: () => null,
-      set: (read) => {
-        const value = hooks.length > 0 ? withStubs(read, hooks) : (read as unknown)
-        Object.defineProperty(payload, 'value', { configurable: true, enumerable: true, writable: true, value })
-      },
-    })
+    if (hooks.length > 0) {
+      withStubsWhenRead(payload, hooks)
+      return payload
+    }
+    // Most values have no capability in them, and an accessor on each would be a good part of what a call costs.
+    const { push } = hooks
+    hooks.push = (...more) => {
+      hooks.push = push
+      // A value within another may have been read already.
+      if (payload.value === null) withStubsWhenRead(payload, hooks)
+      return hooks.push(...more)
+    }
+    return payload
   }
+}
+
+/** Looks for capabilities in a value when it is there: it is set once, when all of it has been read and its hooks are known. */
+function withStubsWhenRead(payload: Payload, hooks: Hook[]): void {
+  Object.defineProperty(payload, 'value', {
+    configurable: true,
+    enumerable: true,
+    get: () => null,
+    set: (read) => {
+      const value = withStubs(read, hooks)
+      Object.defineProperty(payload, 'value', { configurable: true, enumerable: true, writable: true, value })
+    },
+  })
 }
 
 /** What follows a path from a value that is here. */
