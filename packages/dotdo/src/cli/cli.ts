@@ -13,6 +13,8 @@ import type { Command, Context, Input } from './command.ts'
 import { backfill } from './commands/backfill.ts'
 import { dev } from './commands/dev.ts'
 import { events } from './commands/events.ts'
+import { fork } from './commands/fork.ts'
+import { lineage } from './commands/lineage.ts'
 import { logs } from './commands/logs.ts'
 import { query } from './commands/query.ts'
 import { run } from './commands/run.ts'
@@ -26,7 +28,7 @@ import { findTarget } from './target.ts'
 import type { Terminal } from './terminal.ts'
 
 /** All commands, in the order of the help. */
-export const commands: readonly Command[] = [dev, runs, run, logs, trigger, schedules, backfill, events, query]
+export const commands: readonly Command[] = [dev, runs, run, fork, lineage, logs, trigger, schedules, backfill, events, query]
 
 /** What the command line needs of the machine. */
 export interface Machine {

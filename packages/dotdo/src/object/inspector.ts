@@ -104,7 +104,7 @@ export class Inspector extends RpcTarget {
 
   /** What a fork would do, and how that differs from what its run did. @throws as {@link RunHandle.fork} */
   rehearseFork(runId: string, options: ForkOptions = {}): Promise<ForkDiff> {
-    return new RunHandle(this.#host, runId).fork({ ...options, dryRun: true })
+    return new RunHandle(this.#host, runId).rehearse(options)
   }
 
   /** What a run of this object and its steps called, read and wrote. @throws `RUN_UNKNOWN` */

@@ -107,6 +107,14 @@ export class RunHandle extends RpcTarget {
     return forkOf(this.#host, this.#runId, options)
   }
 
+  /**
+   * What {@link RunHandle.fork} with `dryRun: true` does, under a name of its own: the type of a stub has one signature a method.
+   * @throws as that does
+   */
+  rehearse(options: Pick<ForkOptions, 'from'> = {}): Promise<ForkDiff> {
+    return rehearseFork(this.#host, this.#runId, options ?? {})
+  }
+
   /** What it and its steps called, read and wrote, and the runs that led to it: as data, as a graph, as OpenLineage events. */
   lineage(): Promise<Lineage> {
     return lineageOfRun(this.#host.links, this.#host.journal.lineage(this.#runId, this.#host.label))

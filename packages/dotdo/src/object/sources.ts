@@ -1,4 +1,5 @@
 /** `extract`, and the one global that is patched: `fetch` for the schemes `s3:` and `r2:`. */
+import { redactText } from '../base/redact.ts'
 import { platformFetch } from '#platform'
 import { createExtract, type AnyRow, type ExtractOptions } from '../sources/extract.ts'
 import type { Extraction } from '../sources/extraction.ts'
@@ -77,9 +78,10 @@ function noteRead(address: string): void {
 
 /** An address without what may be secret in it: its user and its query. */
 function placeOf(address: string): string {
-  return String(address)
+  const place = String(address)
     .replace(/[?#].*$/s, '')
     .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, '$1')
+  return redactText(place)
 }
 
 /** A body to be looked at, where it is a text. */

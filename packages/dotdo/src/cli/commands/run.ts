@@ -71,7 +71,7 @@ const searched = 500
  * where one run has it.
  * @throws `RUN_UNKNOWN`, `USAGE_INVALID` where several are meant
  */
-async function findRun(app: AppStub<AnyApp>, positionals: readonly string[]): Promise<{ object: ObjectName; runId: string }> {
+export async function findRun(app: AppStub<AnyApp>, positionals: readonly string[]): Promise<{ object: ObjectName; runId: string }> {
   const [first = '', second] = positionals
   if (second === undefined && isObjectName(first))
     throw usageError(`Which run of ${first}? Name it behind the object: npx dotdo runs ${first} lists them.`)
