@@ -34,7 +34,7 @@ export function asUnsendable<T>(error: T): T | DotdoError {
  * @param of what it is, as one would write it: `Stage/a.size`
  */
 export function notAValue(of: string): DotdoError {
-  return new DotdoError('NOT_A_VALUE', `No text or number can be made of ${of}: await it first, or pass it on as it is.`, { data: { of } })
+  return new DotdoError('NOT_A_VALUE', `No text or number can be made of ${of}: await it, or pass it on as it is.`, { data: { of } })
 }
 
 /** What somebody hung on an error. Accessors are not asked: a failure must be told, whatever they would do. */
@@ -51,7 +51,7 @@ function ownProperties(error: Error): Record<string, unknown> {
 export function linkLost(reason: string): DotdoError {
   return new DotdoError(
     'LINK_LOST',
-    `The session of this reference is gone: ${reason}. Take a new one, by this.Noun(id) or connect(); a call that was under way may have taken effect.`,
+    `The session of this reference is gone: ${reason}. Take a new one, by this.Noun(id) or connect(); a call under way may have taken effect.`,
     {
       retryable: true,
       data: { reason },
