@@ -11,7 +11,7 @@ useWorld(world)
 const cases = allCases.map((it) => `${it.group}: ${it.title}`)
 
 // Cases wait, and look again and again whether something was let go of, in the world's time.
-const ticking = setInterval(() => world.moveTo(world.now + 50), 1)
+const ticking = setInterval(() => world.moveTo(world.now + 10), 1)
 afterAll(() => clearInterval(ticking))
 
 describe('from one object to another', () => {
