@@ -4,6 +4,7 @@
  * Both sides take turns in short rounds. A `send` counts until its handler's write in the other object is on disk and known to be: two flushes, one
  * at each end, where the bare call has one.
  */
+import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { BenchResult } from '../../../bench/run.ts'
 import { atMost, compare } from './rpc/figures.ts'
@@ -24,10 +25,39 @@ async function timed(workerd: RunningWorkerd, path: string): Promise<number> {
   return performance.now() - begun
 }
 
+/** Turns of 100 sends until workerd is killed in the middle of one. What was answered goes into `sent`: it is owed. */
+async function sendUntilKilled(workerd: RunningWorkerd, sent: number[]): Promise<RunningWorkerd> {
+  const from = 1_000_000 + 10_000 * Math.ceil(sent.length / 1000)
+  const sending = (async () => {
+    for (let turn = 0; ; turn++) {
+      await ask(workerd, `send?from=${from + 100 * turn}&count=100`)
+      for (let i = 0; i < 100; i++) sent.push(from + 100 * turn + i)
+    }
+  })()
+  const ended = sending.catch(() => undefined)
+  const before = sent.length
+  while (sent.length < before + 1000) await wait(1)
+  const next = await workerd.killed()
+  await ended
+  return next
+}
+
+/** How many of them no handler has written, when 20 seconds have passed or all are there. */
+async function lostOf(workerd: RunningWorkerd, sent: number[]): Promise<number> {
+  let missing = sent.length
+  for (const end = Date.now() + 20_000; missing > 0 && Date.now() < end; await wait(50)) {
+    // The object that sends wakes by its alarm too; a look at it is sooner.
+    await ask(workerd, 'send?from=0&count=0')
+    const written = new Set(JSON.parse(await ask(workerd, 'written?from=1000000')) as number[])
+    missing = sent.filter((i) => !written.has(i)).length
+  }
+  return missing
+}
+
 /** One `send` after the other, and as many as go. */
 export default async function* events(): AsyncGenerator<BenchResult> {
   const entry = fileURLToPath(new URL('events/worker/worker.ts', import.meta.url))
-  const workerd = await startWorkerd([{ name: 'bench', entry, classes, vars: { DOTDO_SECRET: 'a secret of a bench, 32 characters' } }])
+  let workerd = await startWorkerd([{ name: 'bench', entry, classes, vars: { DOTDO_SECRET: 'a secret of a bench, 32 characters' } }])
   try {
     for (let tries = 0; (await ask(workerd, 'ready?side=ours')) !== 'true'; tries++) if (tries > 1000) throw new Error(workerd.log())
     // The clock of an object ticks in milliseconds; fifty of its times have a mean.
@@ -46,6 +76,19 @@ export default async function* events(): AsyncGenerator<BenchResult> {
       ratio: quiet.baseline / quiet.ours,
       bar: 'at least 0.3',
       ok: quiet.baseline / quiet.ours >= 0.3,
+    }
+    const sent: number[] = []
+    for (let kill = 0; kill < 3; kill++) workerd = await sendUntilKilled(workerd, sent)
+    const lost = await lostOf(workerd, sent)
+    yield {
+      name: `lost of ${sent.length} sends that were answered, at three SIGKILLs`,
+      value: lost,
+      unit: 'events',
+      baseline: 'sent',
+      baselineValue: sent.length,
+      ratio: lost / sent.length,
+      bar: 'none',
+      ok: lost === 0,
     }
   } finally {
     await workerd.stop()

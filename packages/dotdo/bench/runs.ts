@@ -1,7 +1,7 @@
 /**
  * Runs and steps in workerd, beside what one would write by hand in a Durable Object and beside Cloudflare Workflows in the same workerd.
  *
- * The sides take turns; each request does one piece of work, and is answered when all that it wrote is on disk. Work of many steps is compared by its best
+ * The sides take turns; each request does one piece of work, and is answered when all that it wrote is on disk. Work of many steps is compared by its quieter
  * rounds, single runs by medians. The time of an empty call on the same object is taken off single runs: the way from Node is no part of either side.
  * `ONLY=replay npm run bench -- runs` measures what has that in its name.
  */
@@ -68,12 +68,12 @@ export default async function* runs(): AsyncGenerator<BenchResult> {
     for (const { name, ours, others, rounds } of lines) {
       for (const { path, described, bar, isFaster } of wanted(name) ? others : []) {
         // A Workflow takes seconds for what takes the others milliseconds.
-        const { best } = await compare(
+        const { quiet } = await compare(
           () => call(ours),
           () => call(path),
           isFaster ? 3 : rounds,
         )
-        yield isFaster ? timesFaster(name, best, described, bar) : atMost(name, best, described, bar)
+        yield isFaster ? timesFaster(name, quiet, described, bar) : atMost(name, quiet, described, bar)
       }
     }
     if (wanted('replay of finished steps')) yield* replays(call)
@@ -82,12 +82,12 @@ export default async function* runs(): AsyncGenerator<BenchResult> {
       const name = `50 such runs at once in ${where}`
       if (!wanted(name)) continue
       const at = where === 'one object' ? 'a' : 'many*'
-      const { best } = await compare(
+      const { quiet } = await compare(
         () => call(`Runs/${at}/calls/3/50`),
         () => call(`Memo/${at}/calls/3/50`),
         15,
       )
-      const [value, baselineValue] = [50_000 / best.ours, 50_000 / best.baseline]
+      const [value, baselineValue] = [50_000 / quiet.ours, 50_000 / quiet.baseline]
       const ratio = value / baselineValue
       yield {
         name,
@@ -120,10 +120,10 @@ async function* replays(call: (path: string) => Promise<number>): AsyncGenerator
     await call(`${name}/prepare/${count}`)
     return call(`${name}/replay/${count}`)
   }
-  const { best } = await compare(replay('Runs', 10_000), replay('Memo', 10_000), 9)
-  yield atMost('replay of finished steps, 10,000', best, 'bare look-ups of the rows', 1.5)
+  const { quiet } = await compare(replay('Runs', 10_000), replay('Memo', 10_000), 9)
+  yield atMost('replay of finished steps, 10,000', quiet, 'bare look-ups of the rows', 1.5)
   const lengths = await compare(replay('Runs', 100_000), replay('Runs', 10_000), 3)
-  yield atMost('replay of finished steps, 100,000', lengths.best, 'of 10,000', 11)
+  yield atMost('replay of finished steps, 100,000', lengths.quiet, 'of 10,000', 11)
 }
 
 /** Single runs, one after the other. */

@@ -32,6 +32,8 @@ export interface RunningWorkerd {
   pid: number
   /** What it has written to its standard error so far, at most the last 20,000 characters. */
   log(): string
+  /** Kills it as it is, and starts another on the same state, at another address. */
+  killed(): Promise<RunningWorkerd>
   stop(): Promise<void>
 }
 
@@ -134,6 +136,11 @@ async function serve(folder: string, remove: () => void): Promise<RunningWorkerd
     port,
     pid: child.pid!,
     log: () => log,
+    async killed() {
+      child.kill('SIGKILL')
+      await exited
+      return serve(folder, remove)
+    },
     async stop() {
       child.kill('SIGKILL')
       await exited

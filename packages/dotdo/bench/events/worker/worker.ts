@@ -47,6 +47,12 @@ export const Receiver = DO.extend({
   async reach(count: number) {
     if (this.count < count) await new Promise<void>((resolve) => this.waiters.push({ count, resolve }))
   },
+  written(from: number) {
+    return this.ctx.storage.sql
+      .exec<{ i: number }>('SELECT i FROM ticks WHERE i >= ?', from)
+      .toArray()
+      .map(({ i }) => i)
+  },
   ready() {
     return this.events.subscribed().every(({ state }) => state === 'active')
   },
@@ -102,10 +108,14 @@ interface Ends {
   ready(): Promise<boolean>
   reach(count: number): Promise<void>
   handled(): Promise<number>
+  written(from: number): Promise<number[]>
 }
 
 export default {
-  /** `/one?side=…&count=…`, `/burst?side=…&count=…&turns=…`: does it and answers when the last event has been handled, on disk. */
+  /**
+   * `/one?side=…&count=…`, `/burst?side=…&count=…&turns=…`: does it and answers when the last event has been handled, on disk. `/send?from=…&count=…`: sends,
+   * and answers when that is on disk. `/written?from=…`: what was handled.
+   */
   async fetch(request: Request): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url)
     const isOurs = searchParams.get('side') === 'ours'
@@ -113,6 +123,9 @@ export default {
     const at = (noun: string, name: string) => own[noun]!.getByName(name) as unknown as Ends
     const [sender, receiver] = isOurs ? [at('Sender', 's'), at('Receiver', 'r')] : [at('NativeSender', 's'), at('NativeReceiver', 'r')]
     if (pathname === '/ready') return new Response(String(await receiver.ready()))
+    const from = Number(searchParams.get('from'))
+    if (pathname === '/send') await at('Sender', 's').burst(from, count)
+    if (pathname === '/written') return Response.json(await at('Receiver', 'r').written(from))
     if (pathname === '/one') return new Response(String(await sender.one(count)))
     if (pathname === '/burst') {
       const turns = Number(searchParams.get('turns'))
