@@ -422,6 +422,7 @@ describe('what is printed', () => {
       ['runs'],
       ['run', 'Pipeline/main', await newest()],
       ['schedules'],
+      ['alerts', '--state', 'all'],
       ['events', 'Pipeline/wide'],
       ['logs', '--limit', '3'],
       ['--help'],

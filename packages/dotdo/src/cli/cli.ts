@@ -12,6 +12,7 @@ import { readArguments } from './arguments.ts'
 import type { Command, Context, Input } from './command.ts'
 import { backfill } from './commands/backfill.ts'
 import { dev } from './commands/dev.ts'
+import { alerts } from './commands/alerts.ts'
 import { events } from './commands/events.ts'
 import { fork } from './commands/fork.ts'
 import { lineage } from './commands/lineage.ts'
@@ -28,7 +29,7 @@ import { findTarget } from './target.ts'
 import type { Terminal } from './terminal.ts'
 
 /** All commands, in the order of the help. */
-export const commands: readonly Command[] = [dev, runs, run, fork, lineage, logs, trigger, schedules, backfill, events, query]
+export const commands: readonly Command[] = [dev, runs, run, fork, lineage, logs, trigger, schedules, backfill, events, alerts, query]
 
 /** What the command line needs of the machine. */
 export interface Machine {
