@@ -7,10 +7,18 @@
 import {
   connect,
   type AppDescription,
+  type FleetAlert,
+  type FleetLetter,
+  type FleetPage,
+  type FleetQuery,
+  type FleetRun,
+  type FleetSchedule,
+  type FleetSummary,
   type InspectorStub,
   type LiveListener,
   type LiveSubscription,
   type ObjectDescription,
+  type PartitionView,
   type RunView,
   type ScheduleView,
   type TableOverview,
@@ -27,6 +35,17 @@ export interface ObjectApi {
   /** The page of runs before this one. */
   older(before: string): Promise<RunView[]>
   cancel(runId: string): Promise<void>
+  /** Takes up a run that failed, was cancelled or is held. */
+  retry(runId: string): Promise<void>
+  /** Forks a run that has ended, from a step on or from the beginning. Gives the id of the fork. */
+  fork(runId: string, from: string | undefined): Promise<string>
+  /** Gives a dead letter to its handler again, or throws it away. */
+  replay(letterId: string): Promise<void>
+  discard(letterId: string): Promise<void>
+  /** The windows of a schedule that end in a time, oldest first, 500 at most. */
+  partitions(scheduleId: string, from: number, to: number): Promise<PartitionView[]>
+  /** Runs those of them that are missing, failed or stale. */
+  backfill(scheduleId: string, from: number, to: number): Promise<void>
   /** Gives the id of the run. */
   trigger(scheduleId: string): Promise<string>
   pause(scheduleId: string): Promise<void>
@@ -43,7 +62,20 @@ export interface Api {
   describe(): Promise<AppDescription>
   tables(): Promise<TableOverview[]>
   object(noun: string, name: string): ObjectApi
+  fleet: FleetApi
   close(): void
+}
+
+/** What a list of all objects may be asked for. */
+export type Ask = FleetQuery & { state?: string; tag?: string }
+
+/** All objects, as they have told the index of the app. */
+export interface FleetApi {
+  summary(): Promise<FleetSummary>
+  runs(ask: Ask): Promise<FleetPage<FleetRun>>
+  schedules(ask: Ask): Promise<FleetPage<FleetSchedule>>
+  alerts(ask: Ask): Promise<FleetPage<FleetAlert>>
+  letters(ask: Ask): Promise<FleetPage<FleetLetter>>
 }
 
 /** Connects. `onEnd` is told when the app does not know the session any more. */
@@ -76,6 +108,14 @@ export function openApi(url: string, token: string, onEnd: () => void): Api {
         }),
       older: (before) => inspect((inspector) => inspector.runs({ limit: pageSize, before })),
       cancel: (runId) => inspect((inspector) => inspector.cancelRun(runId)),
+      retry: (runId) => inspect((inspector) => inspector.retryRun(runId)),
+      fork: (runId, from) => inspect((inspector) => inspector.forkRun(runId, from === undefined ? {} : { from })),
+      replay: async (id) => void (await inspect((inspector) => inspector.replay(id))),
+      discard: async (id) => void (await inspect((inspector) => inspector.discard(id))),
+      partitions: (scheduleId, from, to) =>
+        inspect(async (inspector) => (await inspector.schedule(scheduleId).partitions(from, to, { limit: 500 })).partitions),
+      backfill: async (scheduleId, from, to) =>
+        void (await inspect((inspector) => inspector.schedule(scheduleId).backfill(from, to, { concurrency: 4 }).progress())),
       trigger: (scheduleId) => inspect((inspector) => inspector.trigger(scheduleId)),
       pause: (scheduleId) => inspect((inspector) => inspector.pause(scheduleId)),
       resume: (scheduleId) => inspect((inspector) => inspector.resume(scheduleId)),
@@ -100,6 +140,14 @@ export function openApi(url: string, token: string, onEnd: () => void): Api {
     describe: () => guard(() => app.dotdo.describe()),
     tables: () => guard(() => app.dotdo.tables()),
     object,
+    fleet: {
+      summary: () => guard(() => app.dotdo.fleet.summary()),
+      // The states of a list are those that its view offers.
+      runs: (ask) => guard(() => app.dotdo.fleet.runs(ask as never)),
+      schedules: (ask) => guard(() => app.dotdo.fleet.schedules(ask as never)),
+      alerts: (ask) => guard(() => app.dotdo.fleet.alerts(ask as never)),
+      letters: (ask) => guard(() => app.dotdo.fleet.deadLetters(ask)),
+    },
     close: () => app.close(),
   }
 }

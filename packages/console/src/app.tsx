@@ -8,6 +8,7 @@ import { forgetSession, openSession, storedSession, takeOneTimeToken, thisBrowse
 import { Entry } from './views/entry.tsx'
 import { Header } from './views/header.tsx'
 import { ObjectView } from './views/object.tsx'
+import { FleetView } from './views/fleet.tsx'
 import { Empty, ErrorBox } from './views/parts.tsx'
 import { TablesView } from './views/tables.tsx'
 
@@ -102,7 +103,7 @@ function Console({ token, onEnd }: { token: string; onEnd: () => void }) {
             <code>
               serve({'{'} singletons: {'{'} Pipeline: ['main'] {'}'} {'}'})
             </code>
-            , or open one by its address: <code>#/Noun/name</code>.
+            , open one by its address: <code>#/Noun/name</code>, or look at <a href="#/fleet/runs">all that have run</a>.
           </Empty>
         )}
         <View api={api} route={route} />
@@ -114,6 +115,7 @@ function Console({ token, onEnd }: { token: string; onEnd: () => void }) {
 function View({ api, route }: { api: Api; route: Route }) {
   if (route.tab === 'home') return null
   if (route.tab === 'tables') return <TablesView api={api} />
+  if (route.tab === 'fleet') return <FleetView key={route.list} api={api} list={route.list} />
   return <ObjectView key={`${route.noun}/${route.name}`} api={api} route={route} />
 }
 
@@ -124,6 +126,12 @@ function firstObject(app: AppDescription): { noun: string; name: string } | unde
 
 function useTitle(route: Route): void {
   const title =
-    route.tab === 'home' ? 'dotdo' : route.tab === 'tables' ? 'Tables · dotdo' : `${route.noun}/${route.name} ${route.tab} · dotdo`
+    route.tab === 'home'
+      ? 'dotdo'
+      : route.tab === 'tables'
+        ? 'Tables · dotdo'
+        : route.tab === 'fleet'
+          ? `Fleet ${route.list} · dotdo`
+          : `${route.noun}/${route.name} ${route.tab} · dotdo`
   useEffect(() => void (document.title = title), [title])
 }

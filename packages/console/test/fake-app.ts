@@ -9,7 +9,8 @@ import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { newWebSocketRpcSession, nodeHttpBatchRpcResponse, RpcTarget } from 'capnweb'
 import { WebSocketServer, type WebSocket as ServerSocket } from 'ws'
-import { DotdoError, type LiveEvent, type RunView, type ScheduleView, type TableOverview } from 'dotdo/client'
+import { DotdoError, type LiveEvent, type PartitionView, type RunView, type ScheduleView, type TableOverview } from 'dotdo/client'
+import { FakeFleet } from './fake-fleet.ts'
 import { historyOf } from './fake-runs.ts'
 
 /** Where `npm run build` lays the page. */
@@ -79,6 +80,7 @@ export interface FakeApp {
   pipeline: FakeObject
   empty: FakeObject
   tables: TableOverview[]
+  fleet: FakeFleet
   /** From now on the sessions that were handed out open nothing. */
   endSessions(): void
   /** Cuts every connection, as a restart does. */
@@ -130,6 +132,28 @@ export async function startFakeApp(dist = built, now = Date.now()): Promise<Fake
       const error = { name: 'DotdoError', code: 'RUN_CANCELLED', message: 'The run was cancelled by an operator.' }
       this.#object.change({ ...this.#object.find(runId), status: 'cancelled', endedAt: Date.now(), error }, 'run.cancelled')
     }
+    retryRun(runId: string) {
+      this.#object.calls.push(`retry ${runId}`)
+      const { error: _, endedAt: __, ...rest } = this.#object.find(runId)
+      this.#object.change({ ...rest, status: 'running', attempt: rest.attempt + 1 }, 'run.started')
+    }
+    forkRun(runId: string, { from }: { from?: string } = {}) {
+      this.#object.calls.push(`fork ${runId} ${from ?? ''}`)
+      const { endedAt: _, error: __, result: ___, ...rest } = this.#object.find(runId)
+      this.#object.change({ ...rest, runId: 'forked', status: 'running', startedAt: Date.now(), forkedFrom: { runId } }, 'run.started')
+      return 'forked'
+    }
+    replay(letterId: string) {
+      this.#object.calls.push(`replay ${letterId}`)
+      return 1
+    }
+    discard(letterId: string) {
+      this.#object.calls.push(`discard ${letterId}`)
+      return 1
+    }
+    schedule(scheduleId: string) {
+      return new Schedule(this.#object, scheduleId)
+    }
     async trigger(scheduleId: string) {
       this.#object.calls.push(`trigger ${scheduleId}`)
       const at = Date.now()
@@ -155,6 +179,32 @@ export async function startFakeApp(dist = built, now = Date.now()): Promise<Fake
       this.#setPaused(scheduleId, false)
     }
   }
+  class Schedule extends RpcTarget {
+    readonly #object: FakeObject
+    readonly #id: string
+    constructor(object: FakeObject, id: string) {
+      super()
+      this.#object = object
+      this.#id = id
+    }
+    partitions(_from: number, to: number) {
+      return {
+        partitions: windowsUntil(
+          to,
+          this.#object.calls.some((call) => call.startsWith(`backfill ${this.#id}`)),
+        ),
+      }
+    }
+    backfill(from: number, to: number) {
+      this.#object.calls.push(`backfill ${this.#id} ${to - from}`)
+      return new Backfill()
+    }
+  }
+  class Backfill extends RpcTarget {
+    progress() {
+      return { status: 'running' }
+    }
+  }
   class Operator extends RpcTarget {
     describe() {
       return { nouns: ['Pipeline', 'Report'], singletons: { Pipeline: ['main'], Report: ['weekly'] } }
@@ -168,6 +218,9 @@ export async function startFakeApp(dist = built, now = Date.now()): Promise<Fake
     }
     tables() {
       return app.tables
+    }
+    get fleet() {
+      return app.fleet
     }
   }
   class UserObject extends RpcTarget {
@@ -245,6 +298,7 @@ export async function startFakeApp(dist = built, now = Date.now()): Promise<Fake
     pipeline,
     empty,
     tables,
+    fleet: new FakeFleet(now),
     link() {
       const token = `once-${oneTime.size + 1}`
       oneTime.set(token, 'good')
@@ -263,6 +317,33 @@ export async function startFakeApp(dist = built, now = Date.now()): Promise<Fake
     },
   }
   return app
+}
+
+/** Two weeks of nights: some were missed, one failed, one is stale. */
+function windowsUntil(to: number, isFilled: boolean): PartitionView[] {
+  const day = 86_400_000
+  const last = Math.floor(to / day) * day
+  const states = [
+    'done',
+    'done',
+    'missing',
+    'missing',
+    'done',
+    'failed',
+    'done',
+    'done',
+    'stale',
+    'done',
+    'done',
+    'done',
+    'done',
+    'running',
+  ] as const
+  return states.map((state, index) => {
+    const end = last - (states.length - 1 - index) * day
+    const shown = isFilled && state !== 'done' ? 'running' : state
+    return { start: end - day, end, state: shown, ...(state !== 'missing' && { runId: 'daily@done' }) }
+  })
 }
 
 /** A run as lists tell it: without its steps. */

@@ -32,6 +32,11 @@ try {
     ['line', '#/Pipeline/main/query', ask('SELECT day, COUNT(*) AS n FROM events GROUP BY day')],
     ['query-error', '#/Pipeline/main/query', ask('SELEC 1')],
     ['tables', '#/tables'],
+    ['fleet-runs', '#/fleet/runs'],
+    ['fleet-schedules', '#/fleet/schedules'],
+    ['fleet-alerts', '#/fleet/alerts'],
+    ['fleet-letters', '#/fleet/letters'],
+    ['windows', '#/Pipeline/main/schedules', () => page.getByText('Windows').first().click()],
     ['empty', '#/Report/weekly/runs'],
   ]
   for (const colorScheme of ['light', 'dark'] as const) {
@@ -52,7 +57,7 @@ try {
         await page.waitForTimeout(150)
         const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth)
         if (wide) console.error(`${name} at ${width} is wider than the page`)
-        await page.screenshot({ path: join(folder, `${name}-${colorScheme}-${width}.png`), fullPage: name !== 'runs' })
+        await page.screenshot({ path: join(folder, `${name}-${colorScheme}-${width}.png`), fullPage: !name.endsWith('runs') })
       }
     }
   }

@@ -385,7 +385,7 @@ describe.skipIf((await findChromium()) === undefined)('the page in a browser', (
     const order = await page
       .locator('a, select, button')
       .evaluateAll((all) => all.slice(0, 7).map((element) => element.getAttribute('aria-label') ?? element.textContent?.trim()))
-    expect([order[0], order[1], ...order.slice(3)]).toEqual(['Skip to the content', 'dotdo: home', 'Runs', 'Schedules', 'Query', 'Tables'])
+    expect([order[0], order[1], ...order.slice(3)]).toEqual(['Skip to the content', 'dotdo: home', 'Fleet', 'Runs', 'Schedules', 'Query'])
     // A new place has the focus at its beginning.
     expect(await page.evaluate(() => document.activeElement?.id)).toBe('main')
   })
@@ -398,7 +398,7 @@ describe.skipIf((await findChromium()) === undefined)('the page in a browser', (
     const places = ['runs', `runs/${encodeURIComponent(app.pipeline.runs[0]!.runId)}`, 'runs/daily%40failed', 'schedules', 'query'].map(
       (place) => `#/Pipeline/main/${place}`,
     )
-    for (const hash of [...places, '#/tables', '#/Report/weekly/runs']) {
+    for (const hash of [...places, '#/tables', '#/fleet/runs', '#/fleet/alerts', '#/Report/weekly/runs']) {
       await page.goto(app.url + hash)
       await page.locator('.card, .rows, .timeline, .query, .empty').first().waitFor()
       if (hash.endsWith('query')) {
@@ -411,6 +411,70 @@ describe.skipIf((await findChromium()) === undefined)('the page in a browser', (
         0,
       ])
     }
+  })
+
+  test('the fleet shows its numbers, and runs of all objects by pages and by state, each of which leads to its object', async () => {
+    await enter()
+    await page.getByRole('link', { name: 'Fleet' }).click()
+    await heading('Fleet').waitFor()
+    const figure = (label: string) => page.locator('.figures li', { hasText: label }).locator('b')
+    await expect.poll(() => figure('objects').textContent()).toBe('1,204')
+    expect(await figure('late').textContent()).toContain('!')
+    const rows = page.locator('.fleet-row')
+    await expect.poll(() => rows.count()).toBe(50)
+    await page.getByRole('button', { name: 'Show more' }).click()
+    await expect.poll(() => rows.count()).toBe(70)
+    await page.getByLabel('State').selectOption('failed')
+    await expect.poll(() => rows.count()).toBe(1)
+    expect(app.fleet.asked).toContain('runs failed')
+    await rows.getByRole('button', { name: 'Retry' }).click()
+    await expect.poll(() => app.pipeline.calls).toContain('retry daily@failed')
+    await rows.getByRole('link').first().click()
+    await heading(/schedule daily/).waitFor()
+    expect(page.url()).toBe(`${app.url}#/Pipeline/main/runs/daily%40failed`)
+    expect(complaints).toEqual([])
+  })
+
+  test('schedules, alerts and dead letters of the fleet say what is wrong, and are acted on where they stand', async () => {
+    await enter('#/fleet/schedules')
+    await seen('late since')
+    await seen('failed 3×')
+    const row = (text: string) => page.locator('.fleet-row', { hasText: text })
+    await row('Pipeline/main').getByRole('button', { name: 'Pause' }).click()
+    await expect.poll(() => app.pipeline.calls).toContain('pause daily')
+    await page.getByRole('link', { name: 'Alerts', exact: true }).click()
+    await seen('The object does not answer')
+    await seen(/due .*, within 1 h/)
+    await page.getByRole('link', { name: 'Dead letters', exact: true }).click()
+    await row('Pipeline.completed').getByRole('button', { name: 'Replay' }).click()
+    await expect.poll(() => app.pipeline.calls).toContain('replay evt_2:https')
+    // What cannot be taken back is asked for twice.
+    await row('Pipeline.completed').getByRole('button', { name: 'Discard' }).click()
+    expect(app.pipeline.calls).not.toContain('discard evt_2:https')
+    await row('Pipeline.completed').getByRole('button', { name: 'Really discard' }).click()
+    await expect.poll(() => app.pipeline.calls).toContain('discard evt_2:https')
+    expect(complaints).toEqual([])
+  })
+
+  test('windows of a schedule are shown with their states, and those that are open are filled', async () => {
+    await enter('#/Pipeline/main/schedules')
+    await page.getByText('Windows').first().click()
+    await seen('9 done · 2 missing · 1 failed · 1 stale · 1 running')
+    await page.getByRole('button', { name: 'Backfill 4' }).click()
+    await expect.poll(() => app.pipeline.calls.some((call) => call.startsWith('backfill daily'))).toBe(true)
+    await seen('9 done · 5 running')
+  })
+
+  test('a run that has ended is taken up again, and forked from one of its steps', async () => {
+    await enter('#/Pipeline/main/runs/daily%40done')
+    await page.getByLabel('Fork from').selectOption('load')
+    await page.getByRole('button', { name: 'Fork' }).click()
+    await expect.poll(() => page.url()).toBe(`${app.url}#/Pipeline/main/runs/forked`)
+    expect(app.pipeline.calls).toContain('fork daily@done load')
+    await page.goto(`${app.url}#/Pipeline/main/runs/daily%40failed`)
+    await page.getByRole('button', { name: 'Retry' }).click()
+    await seen('Cancel run')
+    expect(app.pipeline.calls).toContain('retry daily@failed')
   })
 
   test('nothing moves while a run goes on', async () => {

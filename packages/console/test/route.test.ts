@@ -6,6 +6,9 @@ test.each<[string, Route]>([
   ['', { tab: 'home' }],
   ['#/', { tab: 'home' }],
   ['#/tables', { tab: 'tables' }],
+  ['#/fleet', { tab: 'fleet', list: 'runs' }],
+  ['#/fleet/alerts', { tab: 'fleet', list: 'alerts' }],
+  ['#/fleet/nonsense', { tab: 'home' }],
   ['#/Pipeline/main', { tab: 'runs', noun: 'Pipeline', name: 'main' }],
   ['#/Pipeline/main/runs', { tab: 'runs', noun: 'Pipeline', name: 'main' }],
   ['#/Pipeline/main/runs/', { tab: 'runs', noun: 'Pipeline', name: 'main' }],
@@ -29,6 +32,10 @@ test('every place is found again by its address, whatever names it holds', () =>
     fc.record({ tab: fc.constantFrom('schedules' as const, 'query' as const), noun, name }),
     fc.record({ tab: fc.constant('runs' as const), noun, name }),
     fc.constant<Route>({ tab: 'tables' }),
+    fc.record({
+      tab: fc.constant('fleet' as const),
+      list: fc.constantFrom('runs' as const, 'schedules' as const, 'alerts' as const, 'letters' as const),
+    }),
   )
   fc.assert(
     fc.property(route, (place) => {

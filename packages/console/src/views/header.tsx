@@ -4,6 +4,7 @@ import { hrefOf, type Route, type Tab } from '../route.ts'
 import { Logo } from './parts.tsx'
 
 const tabs: { tab: Tab; label: string }[] = [
+  { tab: 'fleet', label: 'Fleet' },
   { tab: 'runs', label: 'Runs' },
   { tab: 'schedules', label: 'Schedules' },
   { tab: 'query', label: 'Query' },
@@ -46,8 +47,9 @@ export function Header({ app, route }: { app: AppDescription | undefined; route:
       )}
       <nav aria-label="Sections">
         {tabs.map(({ tab, label }) => {
-          if (tab !== 'tables' && !shown) return null
-          const href = tab === 'tables' ? hrefOf({ tab }) : hrefOf({ tab, ...shown! })
+          const ofApp = tab === 'tables' || tab === 'fleet'
+          if (!ofApp && !shown) return null
+          const href = tab === 'tables' ? hrefOf({ tab }) : tab === 'fleet' ? hrefOf({ tab, list: 'runs' }) : hrefOf({ tab, ...shown! })
           return (
             <a key={tab} href={href} aria-current={route.tab === tab ? 'page' : undefined}>
               {label}

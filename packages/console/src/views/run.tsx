@@ -46,7 +46,7 @@ function RunDetails({ live, run }: { live: LiveObject; run: Run }) {
           <Status status={run.status} />
         </span>
         <LinkState link={live.link} />
-        {run.status === 'running' && <CancelRun live={live} runId={run.runId} />}
+        {run.status === 'running' ? <CancelRun live={live} runId={run.runId} /> : <Again live={live} run={run} />}
       </div>
       <dl class="facts run-facts">
         <div>
@@ -110,6 +110,48 @@ function stepsInWords({ steps = [] }: Run): string {
   const parts = [`${of('done')} of ${steps.length} done`]
   for (const status of ['running', 'waiting', 'failed']) if (of(status) > 0) parts.push(`${of(status)} ${status}`)
   return parts.join(' · ')
+}
+
+/** Takes a run up again, or forks it: a run of its own, which takes over what was done before one of the steps. */
+function Again({ live, run }: { live: LiveObject; run: Run }) {
+  const action = useAction()
+  const [from, setFrom] = useState('')
+  const { runId, status, steps = [] } = run
+  const fork = async () => {
+    const forked = await live.api.fork(runId, from === '' ? undefined : from)
+    location.hash = location.hash.replace(/[^/]+$/, encodeURIComponent(forked))
+  }
+  return (
+    <span class="actions">
+      {status !== 'done' && (
+        <button
+          class="primary"
+          disabled={action.busy !== undefined}
+          onClick={() => action.run('retry', async () => (await live.api.retry(runId), live.refresh()))}
+        >
+          {status === 'held' ? 'Go on' : 'Retry'}
+        </button>
+      )}
+      {status !== 'held' && (
+        <>
+          <select aria-label="Fork from" value={from} onChange={(event) => setFrom(event.currentTarget.value)}>
+            <option value="">from the beginning</option>
+            {steps
+              .filter(({ kind }) => kind !== 'undo')
+              .map(({ stepId }) => (
+                <option key={stepId} value={stepId}>
+                  from {stepId}
+                </option>
+              ))}
+          </select>
+          <button disabled={action.busy !== undefined} onClick={() => action.run('fork', fork)}>
+            Fork
+          </button>
+        </>
+      )}
+      {action.error !== undefined && <ErrorBox title="That did not work" error={action.error} />}
+    </span>
+  )
 }
 
 /** Ends a run, in two presses: it cannot be taken back. */

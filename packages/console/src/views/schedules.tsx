@@ -5,6 +5,7 @@ import { dayTime, relative, took, zoneName } from '../format.ts'
 import { useAction, useNow, type LiveObject } from '../hooks.ts'
 import { hrefOf, type ObjectRoute } from '../route.ts'
 import { Empty, ErrorBox, Instant, LinkState } from './parts.tsx'
+import { Windows } from './windows.tsx'
 
 /** How many instants are shown of each schedule. */
 const instantsShown = 5
@@ -110,6 +111,7 @@ function ScheduleCard({ live, route, schedule }: { live: LiveObject; route: Obje
         )}
       </dl>
       {action.error !== undefined && <ErrorBox title="That did not work" error={action.error} />}
+      <Windows live={live} route={route} scheduleId={scheduleId} />
       <h3>Next {next[0] !== undefined && !paused && <span class="note">your time, {zoneName(next[0])}</span>}</h3>
       {paused ? (
         <p class="note">Paused: it fires again after Resume.</p>

@@ -1,0 +1,185 @@
+/** All objects together: numbers, and lists of what ran, what comes, what is wrong and what nobody took. */
+import type { ComponentChildren } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
+import type { FleetSummary } from 'dotdo/client'
+import type { Api, Ask } from '../api.ts'
+import { count } from '../format.ts'
+import { useAction } from '../hooks.ts'
+import { hrefOf, type FleetList } from '../route.ts'
+import { AlertRow, LetterRow, RunRow, ScheduleRow } from './fleet-rows.tsx'
+import { Empty, ErrorBox } from './parts.tsx'
+
+/** How often the index is asked again while the page is looked at. It tells nobody by itself: that would keep it awake. */
+const askEveryMs = 10_000
+const pageSize = 50
+
+/** Each list with its words, the states that it can be narrowed to, and its rows. */
+const lists = {
+  runs: { label: 'Runs', states: ['running', 'failed', 'held', 'done', 'cancelled'], read: (api: Api, ask: Ask) => api.fleet.runs(ask) },
+  schedules: { label: 'Schedules', states: ['late', 'failing', 'paused'], read: (api: Api, ask: Ask) => api.fleet.schedules(ask) },
+  alerts: { label: 'Alerts', states: ['open', 'closed'], read: (api: Api, ask: Ask) => api.fleet.alerts(ask) },
+  letters: { label: 'Dead letters', states: [], read: (api: Api, ask: Ask) => api.fleet.letters(ask) },
+} as const
+
+type Item = Awaited<ReturnType<(typeof lists)[FleetList]['read']>>['items'][number]
+
+/** One list of the fleet, with its numbers above. */
+export function FleetView({ api, list }: { api: Api; list: FleetList }) {
+  const { label, states, read } = lists[list]
+  const [state, setState] = useState('')
+  const [noun, setNoun] = useState('')
+  const [nouns, setNouns] = useState<string[]>([])
+  const [summary, setSummary] = useState<FleetSummary>()
+  const [items, setItems] = useState<Item[]>()
+  const [next, setNext] = useState<string>()
+  const [error, setError] = useState<unknown>()
+  const older = useAction()
+  const ask: Ask = { limit: pageSize, ...(state !== '' && { state }), ...(noun !== '' && { noun }) }
+  const [wish, setWish] = useState(0)
+  const refresh = () => setWish((before) => before + 1)
+
+  useEffect(() => void api.describe().then(({ nouns }) => setNouns(nouns), setError), [api])
+  useEffect(() => {
+    let gone = false
+    const look = async () => {
+      try {
+        const [page, numbers] = await Promise.all([read(api, ask), api.fleet.summary()])
+        if (gone) return
+        // Whoever has gone further back keeps that: only the first page is read anew.
+        setItems(page.items)
+        setNext(page.next)
+        setSummary(numbers)
+        setError(undefined)
+      } catch (failure) {
+        if (!gone) setError(failure)
+      }
+    }
+    void look()
+    const timer = setInterval(() => document.visibilityState === 'visible' && items && items.length <= pageSize && void look(), askEveryMs)
+    return () => {
+      gone = true
+      clearInterval(timer)
+    }
+  }, [api, list, state, noun, wish, (items?.length ?? 0) > pageSize])
+
+  const more = async () => {
+    const page = await read(api, { ...ask, after: next! })
+    setItems([...(items ?? []), ...page.items])
+    setNext(page.next)
+  }
+  return (
+    <>
+      <div class="heading">
+        <h1>Fleet</h1>
+        <button onClick={refresh}>Read again</button>
+      </div>
+      {summary && <Numbers summary={summary} />}
+      <nav class="lists" aria-label="Lists of the fleet">
+        {(Object.keys(lists) as FleetList[]).map((name) => (
+          <a key={name} href={hrefOf({ tab: 'fleet', list: name })} aria-current={name === list ? 'page' : undefined}>
+            {lists[name].label}
+          </a>
+        ))}
+      </nav>
+      <div class="inline filters">
+        {states.length > 0 && (
+          <select aria-label="State" value={state} onChange={(event) => setState(event.currentTarget.value)}>
+            <option value="">any state</option>
+            {states.map((word) => (
+              <option key={word}>{word}</option>
+            ))}
+          </select>
+        )}
+        {nouns.length > 1 && (
+          <select aria-label="Noun" value={noun} onChange={(event) => setNoun(event.currentTarget.value)}>
+            <option value="">any noun</option>
+            {nouns.map((word) => (
+              <option key={word}>{word}</option>
+            ))}
+          </select>
+        )}
+      </div>
+      {error !== undefined && (
+        <ErrorBox
+          title={items ? 'What is shown may be old: it could not be read again' : 'The fleet could not be read'}
+          error={error}
+          onRetry={refresh}
+        />
+      )}
+      {!items && error === undefined && <p class="note">Reading…</p>}
+      {items?.length === 0 && <Empty title={`No ${label.toLowerCase()}`}>{emptyWords[list]}</Empty>}
+      {items && items.length > 0 && (
+        <ul class="rows" aria-label={label}>
+          {items.map((item) => (
+            <FleetRow key={keyOf(list, item)} api={api} list={list} item={item} onChange={refresh} />
+          ))}
+        </ul>
+      )}
+      {older.error !== undefined && <ErrorBox title="More could not be read" error={older.error} />}
+      {next !== undefined && (
+        <p>
+          <button disabled={older.busy !== undefined} onClick={() => older.run('more', more)}>
+            Show more
+          </button>
+        </p>
+      )}
+    </>
+  )
+}
+
+/** The list says which kind of entry it has. */
+function FleetRow({ api, list, item, onChange }: { api: Api; list: FleetList; item: Item; onChange: () => void }) {
+  if (list === 'runs' && 'run' in item) return <RunRow api={api} item={item} onChange={onChange} />
+  if (list === 'schedules' && 'schedule' in item) return <ScheduleRow api={api} item={item} onChange={onChange} />
+  if (list === 'alerts' && 'alertId' in item) return <AlertRow item={item} />
+  return 'letter' in item ? <LetterRow api={api} item={item} onChange={onChange} /> : null
+}
+
+function keyOf(list: FleetList, item: Item): string {
+  if ('run' in item) return `${list} ${item.object} ${item.run.runId}`
+  if ('schedule' in item) return `${list} ${item.object} ${item.schedule.scheduleId}`
+  return 'letter' in item ? `${list} ${item.object} ${item.letter.id}` : `${list} ${item.object} ${item.alertId}`
+}
+
+const emptyWords: Record<FleetList, ComponentChildren> = {
+  runs: 'Objects tell of their runs within half a second. None has, that would be shown here.',
+  schedules: (
+    <>
+      An object declares them in <code>init()</code>: <code>this.every.day.at('2am')(() =&gt; …)</code>.
+    </>
+  ),
+  alerts: 'What fails, and what is not done by its deadline, stands here until it is well again.',
+  letters: 'Every event was taken by its handlers.',
+}
+
+/** The whole in numbers. Those that want somebody are marked by a sign and not by colour alone. */
+function Numbers({ summary }: { summary: FleetSummary }) {
+  const { objects, running, held, failed, schedules, late, letters, alerts } = summary
+  const figures: [label: string, value: number, list: FleetList, isWrong: boolean][] = [
+    ['running', running, 'runs', false],
+    ['failed today', failed, 'runs', failed > 0],
+    ['held', held, 'runs', held > 0],
+    ['schedules', schedules, 'schedules', false],
+    ['late', late, 'schedules', late > 0],
+    ['open alerts', alerts, 'alerts', alerts > 0],
+    ['dead letters', letters, 'letters', letters > 0],
+  ]
+  return (
+    <ul class="figures" aria-label={`${count(objects)} objects`}>
+      <li>
+        <b class="num">{count(objects)}</b> <span>objects</span>
+      </li>
+      {figures.map(([label, value, list, isWrong]) => (
+        <li key={label} class={isWrong ? 'wrong' : undefined}>
+          <a href={hrefOf({ tab: 'fleet', list })}>
+            <b class="num">
+              {isWrong && <span aria-hidden="true">! </span>}
+              {count(value)}
+            </b>{' '}
+            <span>{label}</span>
+          </a>
+        </li>
+      ))}
+    </ul>
+  )
+}

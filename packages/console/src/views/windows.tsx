@@ -1,0 +1,94 @@
+/** The windows of a schedule: which stretches of time its runs have covered, and running those that they have not. */
+import { useState } from 'preact/hooks'
+import type { PartitionView } from 'dotdo/client'
+import { count, dateTime } from '../format.ts'
+import { useAction, type LiveObject } from '../hooks.ts'
+import { hrefOf, type ObjectRoute } from '../route.ts'
+import { ErrorBox } from './parts.tsx'
+
+const dayMs = 86_400_000
+/** How far back one look goes. */
+const looks = [
+  { label: '2 days', ms: 2 * dayMs },
+  { label: '2 weeks', ms: 14 * dayMs },
+  { label: '3 months', ms: 92 * dayMs },
+]
+const takes = new Set(['missing', 'failed', 'stale'])
+
+/** Read on demand: most who look at schedules do not ask for it. */
+export function Windows({ live, route, scheduleId }: { live: LiveObject; route: ObjectRoute; scheduleId: string }) {
+  const [look, setLook] = useState(1)
+  const [windows, setWindows] = useState<PartitionView[]>()
+  const [span, setSpan] = useState<{ from: number; to: number }>()
+  const action = useAction()
+  const read = async (which: number) => {
+    const to = Date.now() + live.state.clockAheadMs
+    const from = to - looks[which]!.ms
+    setWindows(await live.api.partitions(scheduleId, from, to))
+    setSpan({ from, to })
+  }
+  const open = windows?.filter(({ state }) => takes.has(state)).length ?? 0
+  const fill = async () => {
+    await live.api.backfill(scheduleId, span!.from, span!.to)
+    await read(look)
+  }
+  return (
+    <details class="windows" onToggle={(event) => event.currentTarget.open && !windows && action.run('read', () => read(look))}>
+      <summary>Windows</summary>
+      <div class="inline">
+        <select
+          aria-label={`Windows of ${scheduleId} that are shown`}
+          value={String(look)}
+          onChange={(event) => {
+            const which = Number(event.currentTarget.value)
+            setLook(which)
+            action.run('read', () => read(which))
+          }}
+        >
+          {looks.map(({ label }, index) => (
+            <option key={label} value={String(index)}>
+              the last {label}
+            </option>
+          ))}
+        </select>
+        <button disabled={action.busy !== undefined} onClick={() => action.run('read', () => read(look))}>
+          Read again
+        </button>
+        {open > 0 && (
+          <button class="primary" disabled={action.busy !== undefined} onClick={() => action.run('fill', fill)}>
+            {action.busy === 'fill' ? 'Starting…' : `Backfill ${count(open)}`}
+          </button>
+        )}
+      </div>
+      {action.error !== undefined && <ErrorBox title="That did not work" error={action.error} />}
+      {windows?.length === 0 && <p class="note">No window has ended in that time.</p>}
+      {windows && windows.length > 0 && (
+        <>
+          <p class="note">{summaryOf(windows)}</p>
+          <ol class="strip" aria-label="Windows, oldest first">
+            {windows.map(({ start, end, state, runId }) => {
+              const title = `${state}: ${dateTime(start)} to ${dateTime(end)}`
+              return (
+                <li key={end} class={state} title={title}>
+                  {runId === undefined ? (
+                    <span class="hidden">{title}</span>
+                  ) : (
+                    <a href={hrefOf({ tab: 'runs', noun: route.noun, name: route.name, runId })}>
+                      <span class="hidden">{title}</span>
+                    </a>
+                  )}
+                </li>
+              )
+            })}
+          </ol>
+        </>
+      )}
+    </details>
+  )
+}
+
+function summaryOf(windows: readonly PartitionView[]): string {
+  const counts = new Map<string, number>()
+  for (const { state } of windows) counts.set(state, (counts.get(state) ?? 0) + 1)
+  return [...counts].map(([state, n]) => `${count(n)} ${state}`).join(' · ')
+}
