@@ -206,6 +206,24 @@ test('a year of nights leaves what a few weeks leave, in every table that there 
   const endless = object.journal.runs({ limit: 500 }).filter(({ runId }) => runId.startsWith('endless'))
   expect(endless.map(({ status, error }) => error?.code ?? status)).toEqual([...Array(6).fill('running'), ...Array(3).fill('RUN_EXPIRED')])
   expect(slices).toBeLessThan(365 * 4)
+  // From here on nobody calls: the object is woken for what is over, and then no more.
+  let wakes = 0
+  for (let at = sweeper.nextWakeMs(); at !== null && wakes < 1000; at = sweeper.nextWakeMs(), wakes++) {
+    clock.ms = Math.max(clock.ms, at)
+    sweeper.run()
+  }
+  expect(sweeper.nextWakeMs()).toBeNull()
+  for (const table of [
+    'dotdo_grants',
+    'dotdo_step_calls',
+    'dotdo_calls',
+    'dotdo_dead_letters',
+    'dotdo_inbox_events',
+    'dotdo_backfills',
+    'dotdo_runs',
+    'dotdo_steps',
+  ])
+    expect(store.sql(`SELECT count(*) AS n FROM ${table}`)[0], table).toEqual({ n: 0 })
   expect(most).toBeLessThan(2500)
 })
 
