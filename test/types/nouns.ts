@@ -103,11 +103,11 @@ export const Caller = DO.extend({
     claim<Same<typeof unknown, unknown>>(true)
     const never = this.Stage('a').fail()
     claim<Same<typeof never, Pending<never>>>(true)
-    // A list that is not there yet has no elements and no length.
+    // A list that is not there yet has elements by their places, and no length.
     // @ts-expect-error await it first
     void this.Stage('a').names().length
-    // @ts-expect-error await it first
-    void this.Stage('a').names()[0]
+    const first = await this.Stage('a').names()[0]
+    claim<Same<typeof first, string>>(true)
   },
 
   async capabilities() {

@@ -10,6 +10,8 @@ const open = () => new Links(linkPorts('test', () => {}))
 // Stubs are as free as JSON here: the types of remote objects have tests of their own.
 // oxlint-disable-next-line typescript/no-explicit-any
 const stub = (noun: string, name: string): any => open().user(noun, name)
+// oxlint-disable-next-line typescript/no-explicit-any
+const inspector = (noun: string, name: string): any => open().inspector(noun, name)
 const failure = (promise: PromiseLike<unknown>) =>
   Promise.resolve(promise).then(
     (value) => ({ value }),
@@ -60,10 +62,10 @@ describe('a fork that is rehearsed', () => {
   const state = async (name: string) => ({
     etl: (await stub('Etl', name).own()) as unknown,
     depot: (await stub('Depot', name).notes()) as unknown,
-    runs: ((await open().inspector('Etl', name).runs()) as { runId: string }[]).map(({ runId }) => runId),
-    depotRuns: ((await open().inspector('Depot', name).runs()) as { runId: string }[]).length,
-    events: ((await open().inspector('Etl', name).events()) as unknown[]).length,
-    schedules: ((await open().inspector('Etl', name).schedules()) as unknown[]).length,
+    runs: ((await inspector('Etl', name).runs()) as { runId: string }[]).map(({ runId }) => runId),
+    depotRuns: ((await inspector('Depot', name).runs()) as { runId: string }[]).length,
+    events: ((await inspector('Etl', name).events()) as unknown[]).length,
+    schedules: ((await inspector('Etl', name).schedules()) as unknown[]).length,
     snapshot: ((await stub('Etl', name).comesFrom()) as Lineage).snapshot!.snapshotId,
   })
   const ended = async (name: string, method: string, args: unknown[] = []) => {
