@@ -18,7 +18,7 @@ export function readHolder(written: unknown): Holder | undefined {
   const { secret, object, ...rest } = (typeof written === 'object' && written !== null ? written : {}) as Record<string, unknown>
   const isOne = Object.keys(rest).length === 0 && (secret === undefined) !== (object === undefined)
   if (isOne && typeof secret === 'string' && secret.length >= minSecret && secret.length <= maxSecret) return { secret }
-  if (isOne && typeof object === 'string' && /^[A-Z]\w*\/./s.test(object) && object.length <= maxSecret + 256) return { object }
+  if (isOne && typeof object === 'string' && /^(?:[a-z]+:)?[A-Z]\w*\/./s.test(object) && object.length <= maxSecret + 256) return { object }
   throw invalid('holder', `must be { secret } with a text of ${minSecret} to ${maxSecret} characters, or { object: 'Noun/name' }`)
 }
 

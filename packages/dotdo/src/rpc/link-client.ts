@@ -9,7 +9,7 @@
  * 2. A session is entered only in the turn that opened it, except through what its calls have given.
  * 3. What goes natively and what goes by a session is accepted, refused and ordered alike: nobody can tell which it was.
  */
-import { RpcStub, RpcTarget } from 'capnweb'
+import { RpcStub } from 'capnweb'
 import type { DotdoError } from '../base/errors.ts'
 import type { BytePipe } from './byte-stream.ts'
 import { ClientSession } from './client-session.ts'
@@ -17,7 +17,6 @@ import type { Departure, Departures } from './departures.ts'
 import { linkVersion, sessionOfCall, type DirectCall, type LinkAnswer, type LinkCall, type LinkPeer, type LinkReply } from './frames.ts'
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
 import { meteredPeer } from './metered-peer.ts'
-import { leadsTo } from './shortcuts.ts'
 import { LoneCall } from './lone-call.ts'
 import { unawaitedLoss, whyLost } from './lost.ts'
 import { OrderSource } from './order.ts'
@@ -25,6 +24,7 @@ import { objectLabel, type Caller, type CallName } from './origin.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix, onceMethod } from './conversation.ts'
 import { bindCall, isMapping, mappedOn, rootRef, type Answer, type CameBy, type ObjectName, type Start } from './ref.ts'
+import { Forwarder, leadsTo } from './shortcuts.ts'
 import type { LinkStats } from './stats.ts'
 import { step, stepsToJoin } from './steps.ts'
 
@@ -320,8 +320,6 @@ export class Link implements Start {
 
 /** How many ends of sessions are told of together; the far end forgets older ones by itself. */
 const mostEnded = 5_000
-
-class Forwarder extends RpcTarget {}
 
 /** After so many steps of promises a call has been asked for its value by whoever awaits it where it is made. */
 const stepsToAwait = 1

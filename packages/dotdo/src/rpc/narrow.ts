@@ -12,7 +12,8 @@ import { RpcStub, RpcTarget } from 'capnweb'
 import { isThenable } from '../base/thenable.ts'
 import { guardOf, readCaveats, type Guard, type ReadCaveats, type UseCounter } from './caveats.ts'
 import { invalid } from './patterns.ts'
-import { isPublicName } from './reach.ts'
+import { isPublicName, isReachable } from './reach.ts'
+import { capabilityBehindStub } from './shortcuts.ts'
 
 /** What narrowing needs of its surroundings. */
 export interface NarrowPorts {
@@ -46,8 +47,11 @@ export function countedHere(uses: number): UseCounter {
  * @throws `INVALID_CAVEAT` for what is no capability, and for a function with caveats that speak of names
  */
 export function restrict(cap: unknown, guard: Guard, ports: NarrowPorts, owned = false): RpcTarget | ((...args: unknown[]) => unknown) {
-  if (cap instanceof Restricted) return Restricted.more(cap, guard, owned)
-  if (cap instanceof RpcTarget || isStub(cap)) return new Restricted(cap, [guard], ports, owned)
+  // What is here is called as it is, and not by its stub: what a call of it gives is seen here, and ends with the narrowed one (invariant 3).
+  const target = capabilityBehindStub(cap) ?? cap
+  const held = owned ? (cap as Partial<Disposable>) : undefined
+  if (target instanceof Restricted) return Restricted.more(target, guard, held)
+  if (target instanceof RpcTarget || isStub(target)) return new Restricted(target, [guard], ports, held)
   if (typeof cap === 'function') return restrictFunction(cap as (...args: unknown[]) => unknown, guard, ports)
   throw invalid(
     'what is narrowed',
@@ -79,28 +83,32 @@ class Restricted extends RpcTarget {
   readonly #target: object
   readonly #guards: readonly Guard[]
   readonly #ports: NarrowPorts
-  readonly #owned: boolean
+  /** What ends with this one. */
+  readonly #held: Partial<Disposable> | undefined
 
-  constructor(target: object, guards: readonly Guard[], ports: NarrowPorts, owned: boolean) {
+  constructor(target: object, guards: readonly Guard[], ports: NarrowPorts, held: Partial<Disposable> | undefined) {
     super()
     this.#target = target
     this.#guards = guards
     this.#ports = ports
-    this.#owned = owned
+    this.#held = held
   }
 
   /** Guards of one capability are kept in one list: invariant 1 holds for all of them together. */
-  static more(cap: Restricted, guard: Guard, owned: boolean): Restricted {
-    return new Restricted(cap.#target, [...cap.#guards, guard], cap.#ports, owned && cap.#owned)
+  static more(cap: Restricted, guard: Guard, held: Partial<Disposable> | undefined): Restricted {
+    return new Restricted(cap.#target, [...cap.#guards, guard], cap.#ports, held)
   }
 
   /** What a peer gets of a name: capnweb asks once for each call or read. */
   static member(cap: Restricted, name: string): unknown {
     if (name === narrowName)
       return (caveats: unknown, key?: unknown) =>
-        Restricted.more(cap, readGuard(caveats, cap.#ports, typeof key === 'string' ? key : undefined), false)
+        Restricted.more(cap, readGuard(caveats, cap.#ports, typeof key === 'string' ? key : undefined), undefined)
     const target = cap.#target as Record<string, unknown>
-    const isMethod = isStub(target) ? cap.#guards.some((guard) => guard.looksAt(name)) : !isGetter(target, name)
+    if (!isStub(target) && !isReachable(target, name)) return undefined
+    const isMethod = isStub(target)
+      ? cap.#guards.some((guard) => guard.looksAt(name))
+      : !isGetter(target, name) && typeof target[name] === 'function'
     // Of a stub nobody can tell a method from a getter; where arguments do not matter, both are asked for in the same way.
     if (!isMethod) return cap.#admit(name, isStub(target) ? undefined : [], () => target[name])
     return (...args: unknown[]) => cap.#admit(name, args, () => (target[name] as (...args: unknown[]) => unknown)(...args))
@@ -115,7 +123,7 @@ class Restricted extends RpcTarget {
   }
 
   [Symbol.dispose](): void {
-    if (this.#owned) (this.#target as Partial<Disposable>)[Symbol.dispose]?.()
+    this.#held?.[Symbol.dispose]?.()
   }
 }
 

@@ -4,6 +4,7 @@ import { isThenable } from '../base/thenable.ts'
 import type { MadeCall } from './conversation.ts'
 import type { DirectCall } from './frames.ts'
 import { copyPlain, notPlain } from './plain.ts'
+import { isReachable } from './reach.ts'
 
 /** One call that was made, or that cannot be. Its value is known at once, or when it has ended. */
 export class Outcome {
@@ -74,9 +75,4 @@ function failed(error: unknown): Promise<never> {
   const failure: Promise<never> = Promise.reject(error as Error)
   failure.catch(() => {})
   return failure
-}
-
-/** Whether capnweb would let a session come to this member: one of the prototype, that is no member of every object. */
-export function isReachable(main: object, name: string): boolean {
-  return !(name in Object.prototype || Object.hasOwn(main, name))
 }

@@ -2,13 +2,14 @@
  * References that begin with a method of the framework: a restored capability, an object that is narrowed. They never wear out: each turn that
  * uses one asks for it anew, in the same message, so that one trip is enough and what was revoked in between is seen.
  */
-import { RpcStub, RpcTarget } from 'capnweb'
+import { RpcStub } from 'capnweb'
 import type { ClientSession } from './client-session.ts'
 import { frameworkPrefix } from './conversation.ts'
 import type { Link } from './link-client.ts'
 import type { Caller } from './origin.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { applyPath, bindCall, isMapping, mappedOn, rootRef, type Answer, type CameBy, type Start, type Step, type Stub } from './ref.ts'
+import { Forwarder } from './shortcuts.ts'
 
 /** What a framework method of an object, or of what another such method gave, answers with. */
 export class Reached implements Start {
@@ -81,5 +82,3 @@ export class Reached implements Start {
     return new RpcStub(target) as unknown as Stub
   }
 }
-
-class Forwarder extends RpcTarget {}

@@ -8,7 +8,7 @@ import { DotdoError } from '../base/errors.ts'
 import { encodeValue } from '../base/codec.ts'
 import { redactText } from '../base/redact.ts'
 import type { ReadCaveats } from './caveats.ts'
-import { isPublicName } from './reach.ts'
+import { isPublicName, isReachable } from './reach.ts'
 
 /** One step as a reference records it: a name, and the arguments where it was called. Names with a colon are the framework's. */
 export type RecordedStep = readonly [name: string, args?: readonly unknown[]]
@@ -53,7 +53,7 @@ export async function follow(from: unknown, step: Extract<SavedStep, { call: str
   const at = from as Record<string, unknown>
   const name = 'call' in step ? step.call : step.read
   const reachable =
-    from instanceof RpcStub || (from instanceof RpcTarget ? !Object.hasOwn(from, name) : isData(from) && Object.hasOwn(from, name))
+    from instanceof RpcStub || (from instanceof RpcTarget ? isReachable(from, name) : isData(from) && Object.hasOwn(from, name))
   let value: unknown
   if ('read' in step) value = reachable ? at[name] : undefined
   else if (reachable && typeof at[name] === 'function') value = (at[name] as (...args: unknown[]) => unknown)(...step.args)

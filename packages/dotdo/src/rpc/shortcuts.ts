@@ -7,7 +7,7 @@
  * 1. The giver tells no address while calls of its own on that object are under way: the receiver's could come before them.
  * 2. The receiver takes the long way for a result that it has called before it was there: those calls go through the giver.
  */
-import { RpcStub, type RpcSession } from 'capnweb'
+import { RpcStub, RpcTarget, type RpcSession } from 'capnweb'
 import type { Frame } from './frames.ts'
 import type { Link } from './link-client.ts'
 import { insideOf, rawOf, type Hook } from './passing-on.ts'
@@ -25,18 +25,37 @@ export interface ToldObject {
   exports: number[]
 }
 
+/** What stands in this isolate for something elsewhere: each call on it leads there. */
+export class Forwarder extends RpcTarget {}
+
 /** The link of a stub that stands for a whole object; `undefined` for every other stub, and for what is none. */
 export function linkBehindStub(value: unknown): Link | undefined {
+  const target = targetBehindStub(value)
+  return target && (Reflect.get(target, leadsTo) as Link | undefined)
+}
+
+/** The capability of this isolate that a stub is of; `undefined` for one of what is elsewhere or not there yet, and for what is no stub. */
+export function capabilityBehindStub(value: unknown): RpcTarget | undefined {
+  const target = targetBehindStub(value)
+  return target instanceof RpcTarget && !(target instanceof Forwarder) ? target : undefined
+}
+
+function targetBehindStub(value: unknown): object | undefined {
   if (!(value instanceof RpcStub)) return undefined
   const { hook, pathIfPromise } = Reflect.get(value, insideOfStub) as { hook: Hook; pathIfPromise?: unknown }
-  return pathIfPromise ? undefined : linkBehind(hook)
+  return pathIfPromise ? undefined : targetBehind(hook)
+}
+
+function linkBehind(hook: Hook): Link | undefined {
+  const target = targetBehind(hook)
+  return target && (Reflect.get(target, leadsTo) as Link | undefined)
 }
 
 /** Answers that have come are looked through: what they hold is what they are. */
-function linkBehind(hook: Hook): Link | undefined {
+function targetBehind(hook: Hook): object | undefined {
   let at: Hook | undefined = hook
   for (let steps = 0; at && steps < mostSteps; steps++) {
-    if (at.target) return Reflect.get(at.target, leadsTo) as Link | undefined
+    if (at.target) return at.target
     const value = at.payload?.value
     if (value instanceof RpcStub) {
       const inner: { hook: Hook; pathIfPromise?: unknown[] } = rawOf(value)

@@ -125,6 +125,13 @@ describe('a saved capability', () => {
     expect(await codeOfFailure(() => world().grants.issue({ path: [], ...request }))).toBe('INVALID_CAVEAT')
   })
 
+  test.each(['Auditor/eve', 'eu:Auditor/eve'])('is bound to an object by its name, wherever it lives: %s', async (object) => {
+    const from = world()
+    const token = from.grants.issue({ path: [], holder: { object } })
+    expect((await restored(from, token, undefined, object)).read(1)).toBe('root 1')
+    await expect(restored(from, token, undefined, 'us:Auditor/eve')).rejects.toMatchObject({ code: 'HOLDER_REFUSED' })
+  })
+
   test('takes an instant as a number, a Date, a text, or a time from now', async () => {
     for (const until of [
       (now: number) => now + day,

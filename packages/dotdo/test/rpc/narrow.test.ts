@@ -5,7 +5,7 @@ import { linkVersion } from '../../src/rpc/frames.ts'
 import { codeOf } from '../../src/base/errors.ts'
 import { guardOf } from '../../src/rpc/caveats.ts'
 import { countedHere, isCapability, readGuard, restrict, type NarrowPorts } from '../../src/rpc/narrow.ts'
-import { frameworkOn } from '../../src/rpc/ref.ts'
+import { frameworkOn, narrowedRef } from '../../src/rpc/ref.ts'
 import { reachClass } from '../../src/rpc/reach.ts'
 import { pair, turns } from './pair.ts'
 import { Thing } from './grants-world.ts'
@@ -266,4 +266,99 @@ describe('limits of one capability', () => {
       )
     },
   )
+})
+
+describe('what is reached of a capability', () => {
+  class Inner extends RpcTarget {
+    get() {
+      return 'inner'
+    }
+    child() {
+      return new Inner()
+    }
+  }
+  class Base extends RpcTarget {
+    inherited() {
+      return 'inherited'
+    }
+  }
+  class Whole extends Base {
+    arrow = () => 'an instance property'
+    field = { secret: 1 }
+    inner = new Inner()
+    static made = () => 'of the class'
+    get size() {
+      return 3
+    }
+    read() {
+      return 'read'
+    }
+    _own() {
+      return 'private by its name'
+    }
+    child() {
+      return new Inner()
+    }
+    whole() {
+      return new Whole()
+    }
+  }
+  const names = [
+    'arrow',
+    'field',
+    'inner',
+    'made',
+    'size',
+    'read',
+    'inherited',
+    'child',
+    'whole',
+    'toString',
+    'constructor',
+    'hasOwnProperty',
+    '__proto__',
+    'isPrototypeOf',
+    'nothing',
+  ]
+  const tried = async (cap: any, name: string) => {
+    const say = async (work: () => PromiseLike<unknown>) => {
+      try {
+        const value = await work()
+        return typeof value === 'object' || typeof value === 'function' ? 'a capability or data' : String(value)
+      } catch {
+        return 'refused'
+      }
+    }
+    const read = await say(() => Promise.resolve(cap[name]))
+    // Raw, capnweb refuses to read an instance property, and narrowed it is not there.
+    return [read === 'undefined' ? 'refused' : read, await say(() => cap[name]())]
+  }
+  const ways: [string, (cap: RpcTarget) => any][] = [
+    ['narrowed', (cap) => pair(narrowed(cap, { until: 5000 }) as object).link.root()],
+    ['narrowed twice', (cap) => pair(narrowed(narrowed(cap, { until: 5000 }), { uses: 100 }) as object).link.root()],
+    ['narrowed by its stub', (cap) => pair(narrowed(new RpcStub(cap), { until: 5000 }) as object).link.root()],
+  ]
+
+  test.each(ways)('is no more when it is %s', async (_, way) => {
+    const raw = pair(new Whole()).link.root() as any
+    for (const name of names) expect([name, ...(await tried(way(new Whole()), name))]).toEqual([name, ...(await tried(raw, name))])
+    expect(await codeOfFailure(way(new Whole())._own())).not.toEqual({ value: 'private by its name' })
+  })
+
+  test.each(ways)('is no more of what it gives, when it is %s', async (_, way) => {
+    const [raw, less] = [pair(new Whole()).link.root() as any, way(new Whole())]
+    for (const name of names) expect([name, ...(await tried(less.whole(), name))]).toEqual([name, ...(await tried(raw.whole(), name))])
+  })
+
+  test('ends with it where it is what a call gave', async () => {
+    const { guard, off } = switched()
+    const framework = { framework: { narrowed: (cap: any) => restrict(cap.dup(), guard, ports, true) } } as any
+    const { link } = pair(new Whole(), framework)
+    const whole = narrowedRef((link.root() as any).whole(), [{}]) as any
+    const child = await whole.child()
+    const further = await child.child()
+    expect(await further.get()).toBe('inner')
+    off()
+    for (const cap of [whole.child(), child, further, child.child()]) expect(await codeOfFailure(cap.get())).toBe('OFF')
+  })
 })
