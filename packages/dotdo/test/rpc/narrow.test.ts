@@ -324,14 +324,14 @@ describe('what is reached of a capability', () => {
     const say = async (work: () => PromiseLike<unknown>) => {
       try {
         const value = await work()
-        return typeof value === 'object' || typeof value === 'function' ? 'a capability or data' : String(value)
+        return typeof value === 'object' || typeof value === 'function' ? 'a capability or data' : JSON.stringify(value)
       } catch {
         return 'refused'
       }
     }
     const read = await say(() => Promise.resolve(cap[name]))
     // Raw, capnweb refuses to read an instance property, and narrowed it is not there.
-    return [read === 'undefined' ? 'refused' : read, await say(() => cap[name]())]
+    return [read ?? 'refused', await say(() => cap[name]())]
   }
   const ways: [string, (cap: RpcTarget) => any][] = [
     ['narrowed', (cap) => pair(narrowed(cap, { until: 5000 }) as object).link.root()],
