@@ -2,7 +2,7 @@
 import { DotdoError } from '../base/errors.ts'
 import { invalid } from './patterns.ts'
 
-/** `secret`: whoever restores presents it, 16 characters or more. `object`: only this one may restore, as `Noun/name`. */
+/** `secret`: whoever restores presents it, 16 characters or more. `object`: only this one may restore, as `Noun/name`, or `eu:Noun/name`. */
 export type Holder = { secret: string } | { object: string }
 
 /** A holder as it is stored: of a secret only the SHA-256, salted by the grant's id. */
@@ -18,8 +18,12 @@ export function readHolder(written: unknown): Holder | undefined {
   const { secret, object, ...rest } = (typeof written === 'object' && written !== null ? written : {}) as Record<string, unknown>
   const isOne = Object.keys(rest).length === 0 && (secret === undefined) !== (object === undefined)
   if (isOne && typeof secret === 'string' && secret.length >= minSecret && secret.length <= maxSecret) return { secret }
-  if (isOne && typeof object === 'string' && /^(?:[a-z]+:)?[A-Z]\w*\/./s.test(object) && object.length <= maxSecret + 256) return { object }
-  throw invalid('holder', `must be { secret } with a text of ${minSecret} to ${maxSecret} characters, or { object: 'Noun/name' }`)
+  if (isOne && typeof object === 'string' && /^(?:[a-z-]+:)?[A-Z]\w*\/./s.test(object) && object.length <= maxSecret + 256)
+    return { object }
+  throw invalid(
+    'holder',
+    `must be { secret } with a text of ${minSecret} to ${maxSecret} characters, or { object: 'Noun/name' }, with the jurisdiction before it where the object has one: 'eu:Noun/name'`,
+  )
 }
 
 /** What is stored of a holder. */

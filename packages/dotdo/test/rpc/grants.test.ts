@@ -3,6 +3,7 @@ import { codeOf } from '../../src/base/errors.ts'
 import { signCapability, type CapabilityClaims } from '../../src/rpc/capability-token.ts'
 import { grantMigrations, Grants, maxGenerations, maxGrants } from '../../src/rpc/grants.ts'
 import { narrowName } from '../../src/rpc/narrow.ts'
+import { objectLabel } from '../../src/rpc/origin.ts'
 import type { Thing } from './grants-world.ts'
 import { macOf, sha256, world } from './grants-world.ts'
 
@@ -249,6 +250,17 @@ describe('a holder', () => {
     expect((await restored(from, token, undefined, 'Report/daily')).read(1)).toBe('root 1')
     expect(await codeOfFailure(() => restored(from, token, { object: 'Report/daily' }))).toBe('HOLDER_REFUSED')
     expect(await codeOfFailure(() => restored(from, token, { object: 'Report/daily' }, 'Report/weekly'))).toBe('HOLDER_REFUSED')
+  })
+
+  test('that is an object may have to stay in a jurisdiction: it is called there as it calls itself, and not its namesake elsewhere', async () => {
+    const from = world()
+    const object = objectLabel({ noun: 'Auditor', name: 'eve', jurisdiction: 'eu' })
+    const token = from.grants.issue({ path: [], holder: { object } })
+    expect((await restored(from, token, undefined, object)).read(1)).toBe('root 1')
+    for (const other of ['Auditor/eve', 'fedramp:Auditor/eve'])
+      expect(await codeOfFailure(() => restored(from, token, undefined, other))).toBe('HOLDER_REFUSED')
+    for (const wrong of ['eu:/eve', 'eu:auditor/eve', ':Auditor/eve', 'eu:us:Auditor/eve', 'eu:Auditor/'])
+      expect(await codeOfFailure(() => from.grants.issue({ path: [], holder: { object: wrong } })), wrong).toBe('INVALID_CAVEAT')
   })
 
   test('is the holder of what is made from it, too', async () => {
