@@ -15,6 +15,7 @@ import type { Outbox } from '../events/outbox.ts'
 import { Subscribed, type EventSource, type SubscriptionHandle } from '../events/subscribed.ts'
 import { invalidSubscription } from '../events/subscriptions.ts'
 import { restoreName } from '../rpc/grants.ts'
+import { callMember } from '../rpc/members.ts'
 import { placedNoun, type Origin } from '../rpc/origin.ts'
 import { methodUnknown } from '../rpc/reach.ts'
 import { describeRef, type Stub } from '../rpc/ref.ts'
@@ -158,10 +159,7 @@ export class Exchange {
       issuer.grants.restore(token, this.#host.reachFor(origin, undefined, key), undefined, caller)
     // A batch that is refused as a whole is refused before anything of it is done.
     await restore()
-    return async (event, key) => {
-      const capability = (await restore(key)) as Record<string, (...args: unknown[]) => unknown>
-      return await capability[method]!(event.payload, event)
-    }
+    return async (event, key) => await callMember(await restore(key), method, [event.payload, event])
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Conversation, FrameworkMethods } from '../rpc/conversation.ts'
 import { invalidCall } from '../rpc/chain.ts'
 import type { Origin } from '../rpc/origin.ts'
+import { callMember } from '../rpc/members.ts'
 import { isPublicName } from '../rpc/reach.ts'
 import type { ObjectHost } from './host.ts'
 import { fleetMethods } from './fleet-feed.ts'
@@ -28,7 +29,6 @@ function onceCalls(host: ObjectHost, origin: Origin) {
     if (typeof key !== 'string' || typeof since !== 'number' || typeof oldest !== 'number' || caller === undefined)
       throw invalidCall('it has no name of a step')
     if (typeof method !== 'string' || !isPublicName(method) || !Array.isArray(args)) throw invalidCall('it names no method')
-    const reach = host.reachFor(origin, { key, since, oldest, caller }) as unknown as Record<string, (...args: unknown[]) => unknown>
-    return reach[method]!(...(args as unknown[]))
+    return callMember(host.reachFor(origin, { key, since, oldest, caller }), method, args)
   }
 }

@@ -32,8 +32,8 @@ import { OrderGates } from './order.ts'
 import { receivedOrigin, type Origin } from './origin.ts'
 import type { Link } from './link-client.ts'
 import { Handoffs } from './handoffs.ts'
+import { callMember, isReachable } from './members.ts'
 import { makeCall, type Outcome } from './outcome.ts'
-import { isReachable } from './reach.ts'
 import { packAnswer, packPlain, unpackCall } from './packed-call.ts'
 import { notPlain } from './plain.ts'
 import { ServerSession } from './server-session.ts'
@@ -274,12 +274,7 @@ export class LinkServer {
 
   #inOrder(conversation: Conversation, number: number, name: string, args: unknown[] | null): unknown {
     const main = this.#start(conversation) as Record<string, unknown>
-    const make = () => {
-      const member = isReachable(main, name) ? main[name] : undefined
-      if (!args) return member
-      if (typeof member !== 'function') throw new TypeError(`'${name}' is not a function.`)
-      return Reflect.apply(member, main, args) as unknown
-    }
+    const make = () => (args ? callMember(main, name, args) : isReachable(main, name) ? main[name] : undefined)
     return this.#gates.inTurn(conversation.gate?.(), number, make)
   }
 

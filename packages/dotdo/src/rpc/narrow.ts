@@ -11,8 +11,9 @@
 import { RpcStub, RpcTarget } from 'capnweb'
 import { isThenable } from '../base/thenable.ts'
 import { guardOf, readCaveats, type Guard, type ReadCaveats, type UseCounter } from './caveats.ts'
+import { callMember, isGetter, isReachable } from './members.ts'
 import { invalid } from './patterns.ts'
-import { isPublicName, isReachable } from './reach.ts'
+import { isPublicName } from './reach.ts'
 import { capabilityBehindStub } from './shortcuts.ts'
 
 /** What narrowing needs of its surroundings. */
@@ -111,7 +112,7 @@ class Restricted extends RpcTarget {
       : !isGetter(target, name) && typeof target[name] === 'function'
     // Of a stub nobody can tell a method from a getter; where arguments do not matter, both are asked for in the same way.
     if (!isMethod) return cap.#admit(name, isStub(target) ? undefined : [], () => target[name])
-    return (...args: unknown[]) => cap.#admit(name, args, () => (target[name] as (...args: unknown[]) => unknown)(...args))
+    return (...args: unknown[]) => cap.#admit(name, args, () => callMember(target, name, args))
   }
 
   #admit(name: string, args: readonly unknown[] | undefined, work: () => unknown): unknown {
@@ -154,14 +155,6 @@ const members = new Proxy(Object.create(RpcTarget.prototype) as object, {
   },
 })
 Object.setPrototypeOf(Restricted.prototype, members)
-
-function isGetter(target: object, name: string): boolean {
-  for (let at: object | null = target; at !== null; at = Object.getPrototypeOf(at) as object | null) {
-    const found = Object.getOwnPropertyDescriptor(at, name)
-    if (found) return found.get !== undefined
-  }
-  return false
-}
 
 /** A guard that admits everything for as long as these do. */
 function mortal(guards: readonly Guard[]): Guard {

@@ -3,8 +3,8 @@ import { RpcPromise } from 'capnweb'
 import { isThenable } from '../base/thenable.ts'
 import type { MadeCall } from './conversation.ts'
 import type { DirectCall } from './frames.ts'
+import { isReachable } from './members.ts'
 import { copyPlain, notPlain } from './plain.ts'
-import { isReachable } from './reach.ts'
 
 /** One call that was made, or that cannot be. Its value is known at once, or when it has ended. */
 export class Outcome {

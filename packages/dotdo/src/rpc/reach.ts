@@ -25,11 +25,6 @@ export function isPublicName(name: string): boolean {
   return !unreachable.test(name)
 }
 
-/** Whether capnweb lets a peer come to this member of a capability: one of the prototype, that is no member of every object. */
-export function isReachable(capability: object, name: string): boolean {
-  return !(name in Object.prototype || Object.hasOwn(capability, name))
-}
-
 /** What one capability of an object is made of. */
 export interface ReachOptions {
   /** The user's object. */

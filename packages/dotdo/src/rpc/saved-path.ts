@@ -3,12 +3,13 @@
  *
  * The calls are therefore such that only look things up: what one of them does besides is done at each restore.
  */
-import { RpcPromise, RpcStub, RpcTarget } from 'capnweb'
+import { RpcPromise } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import { encodeValue } from '../base/codec.ts'
 import { redactText } from '../base/redact.ts'
 import type { ReadCaveats } from './caveats.ts'
-import { isPublicName, isReachable } from './reach.ts'
+import { leadsOn } from './members.ts'
+import { isPublicName } from './reach.ts'
 
 /** One step as a reference records it: a name, and the arguments where it was called. Names with a colon are the framework's. */
 export type RecordedStep = readonly [name: string, args?: readonly unknown[]]
@@ -52,19 +53,13 @@ export function saveStep([name, args]: RecordedStep): SavedStep {
 export async function follow(from: unknown, step: Extract<SavedStep, { call: string } | { read: string }>): Promise<{ value: unknown }> {
   const at = from as Record<string, unknown>
   const name = 'call' in step ? step.call : step.read
-  const reachable =
-    from instanceof RpcStub || (from instanceof RpcTarget ? isReachable(from, name) : isData(from) && Object.hasOwn(from, name))
+  const reachable = leadsOn(from, name)
   let value: unknown
   if ('read' in step) value = reachable ? at[name] : undefined
   else if (reachable && typeof at[name] === 'function') value = (at[name] as (...args: unknown[]) => unknown)(...step.args)
   else throw notSavable(`the object has nothing named ${JSON.stringify(name)} on its way any more`)
   // In a box, because a promise that is answered with a promise becomes what that one resolves to.
   return { value: value instanceof RpcPromise ? value : await value }
-}
-
-/** Asked anew at each step: a getter is read as often as capnweb reads it. */
-function isData(value: unknown): value is object {
-  return Array.isArray(value) || (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype)
 }
 
 /** A path for people: `getThing(1).parts`, cut, without tokens. */
