@@ -8,7 +8,7 @@
  *    A stub of another object that is narrowed, or stands in such an answer, is checked at each call made on it; what that object answers
  *    with is its own.
  */
-import { RpcStub, RpcTarget } from 'capnweb'
+import { RpcPromise, RpcStub, RpcTarget } from 'capnweb'
 import { isThenable } from '../base/thenable.ts'
 import { guardOf, readCaveats, type Guard, type ReadCaveats, type UseCounter } from './caveats.ts'
 import { callMember, isGetter, isReachable } from './members.ts'
@@ -53,7 +53,7 @@ export function restrict(cap: unknown, guard: Guard, ports: NarrowPorts, owned =
   const held = owned ? (cap as Partial<Disposable>) : undefined
   if (target instanceof Restricted) return Restricted.more(target, guard, held)
   if (target instanceof RpcTarget || isStub(target)) return new Restricted(target, [guard], ports, held)
-  if (typeof cap === 'function') return restrictFunction(cap as (...args: unknown[]) => unknown, guard, ports)
+  if (typeof target === 'function') return restrictFunction(target as (...args: unknown[]) => unknown, guard, ports, held)
   throw invalid(
     'what is narrowed',
     `is no capability but ${cap === null ? 'null' : `a ${typeof cap}`}: an RpcTarget, a stub or a function can be`,
@@ -69,14 +69,20 @@ function isStub(value: unknown): value is object {
   return value instanceof RpcStub
 }
 
-function restrictFunction(fn: (...args: unknown[]) => unknown, guard: Guard, ports: NarrowPorts): (...args: unknown[]) => unknown {
+function restrictFunction(
+  fn: (...args: unknown[]) => unknown,
+  guard: Guard,
+  ports: NarrowPorts,
+  held: Partial<Disposable> | undefined,
+): (...args: unknown[]) => unknown {
   if (guard.named) throw invalid('only and where', 'speak of methods, and what is narrowed is a function: until and uses hold for one')
-  return (...args) => {
+  const restricted = (...args: unknown[]): unknown => {
     guard.check('', args)
     guard.take()
     const result = during([guard], () => fn(...args))
     return guard.ends ? through(result, mortal([guard]), ports) : result
   }
+  return held ? Object.assign(restricted, { [Symbol.dispose]: () => held[Symbol.dispose]?.() }) : restricted
 }
 
 /** The capability of invariants 1 to 3. */
@@ -111,7 +117,12 @@ class Restricted extends RpcTarget {
       ? cap.#guards.some((guard) => guard.looksAt(name))
       : !isGetter(target, name) && typeof target[name] === 'function'
     // Of a stub nobody can tell a method from a getter; where arguments do not matter, both are asked for in the same way.
-    if (!isMethod) return cap.#admit(name, isStub(target) ? undefined : [], () => target[name])
+    if (!isMethod) {
+      let read: unknown
+      const given = cap.#admit(name, isStub(target) ? undefined : [], () => (read = target[name]))
+      // capnweb takes promises of its own alone as what a getter gives.
+      return read instanceof RpcPromise && given instanceof Promise ? new RpcPromise(given) : given
+    }
     return (...args: unknown[]) => cap.#admit(name, args, () => callMember(target, name, args))
   }
 

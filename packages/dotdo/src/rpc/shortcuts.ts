@@ -34,10 +34,10 @@ export function linkBehindStub(value: unknown): Link | undefined {
   return target && (Reflect.get(target, leadsTo) as Link | undefined)
 }
 
-/** The capability of this isolate that a stub is of; `undefined` for one of what is elsewhere or not there yet, and for what is no stub. */
-export function capabilityBehindStub(value: unknown): RpcTarget | undefined {
+/** The capability of this isolate, a function too, that a stub is of; `undefined` for one of what is elsewhere or not there yet, and for what is no stub. */
+export function capabilityBehindStub(value: unknown): object | undefined {
   const target = targetBehindStub(value)
-  return target instanceof RpcTarget && !(target instanceof Forwarder) ? target : undefined
+  return (target instanceof RpcTarget && !(target instanceof Forwarder)) || target instanceof Function ? target : undefined
 }
 
 function targetBehindStub(value: unknown): object | undefined {
