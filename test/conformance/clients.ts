@@ -58,10 +58,10 @@ export const clients: Record<string, (at: Address) => Client> = {
   'an unmodified capnweb by a WebSocket': ({ url, token }) => {
     const door = newWebSocketRpcSession(`${url.replace(/^http/, 'ws')}rpc`) as Far
     const open = async () => (await door.authenticate(token).World(nameOfWorld())) as Far
-    return { kit: { traits: traits(capnwebs), settle, open }, close: () => door[Symbol.dispose]() }
+    return { kit: { traits: { ...traits(capnwebs), isBare: true }, settle, open }, close: () => door[Symbol.dispose]() }
   },
   'an unmodified capnweb by batches': ({ url, token }) => ({
-    kit: { traits: traits(batched(inWords)), settle, open: async () => worldOfBatches(`${url}rpc`, token) },
+    kit: { traits: { ...traits(batched(inWords)), isBare: true }, settle, open: async () => worldOfBatches(`${url}rpc`, token) },
     close: () => {},
   }),
 }

@@ -25,7 +25,7 @@ export type AnyStub = { readonly [member: string | symbol]: AnyStub } & ((...arg
 
 /** A call on an object, from when it leaves until it is answered. */
 export interface KeyedCall {
-  readonly answer: Promise<unknown>
+  readonly settle: PromiseWithResolvers<unknown>
   /** The promise of the session that it left by last: what later calls can be made on. */
   readonly stub: AnyStub
 }
@@ -36,9 +36,8 @@ interface OpenCall extends KeyedCall {
   key: string | null
   chain: ChainLink[]
   chars: number
-  settle: PromiseWithResolvers<unknown>
   stub: AnyStub
-  session?: Session | undefined
+  session?: Session
   issuedAt: number
   /** When it may have left for the first time; epoch milliseconds. */
   firstSentAt?: number
@@ -105,10 +104,9 @@ export class Connection {
    * @throws `OFFLINE_QUEUE_FULL`, `LINK_LOST`; synchronously, and what capnweb throws for values that it cannot send
    */
   call(noun: string, name: string, chain: ChainLink[], isRead: boolean, chars: number): KeyedCall {
-    const settle = Promise.withResolvers<unknown>()
     const key = isRead ? null : `${this.#keys}.${this.#nextKey++}`
-    const issuedAt = this.#ports.now()
-    const call = { noun, name, key, chain, chars, settle, answer: settle.promise, issuedAt, sends: 0 } as unknown as OpenCall
+    const made = { noun, name, key, chain, chars, settle: Promise.withResolvers(), issuedAt: this.#ports.now(), sends: 0 }
+    const call = made as unknown as OpenCall
     this.#send(call)
     this.#unanswered.add(call)
     return call
@@ -222,7 +220,7 @@ export class Connection {
     stub.then(
       (value) => this.#end(call).resolve(value),
       // Of a session that broke: the call is on its way again, or was told already.
-      (error: unknown) => call.session === session && this.#end(call).reject(asCoded(error)),
+      (error: unknown) => call.session === session && this.#end(call).reject(error),
     )
   }
 
@@ -241,7 +239,6 @@ export class Connection {
 
   #end(call: OpenCall): PromiseWithResolvers<unknown> {
     this.#unanswered.delete(call)
-    call.session = undefined
     return call.settle
   }
 
@@ -284,7 +281,7 @@ const closed = (): DotdoError => linkLost('close() was called on this connection
  * What an error of capnweb's own words means to the call that it ends: a connection that was lost, or a value that cannot be sent. Others are as they are.
  */
 export function asCoded(error: unknown): unknown {
-  const words = error instanceof Error ? error.message : ''
+  const words = reasonOf(error)
   // The last is what capnweb ends a stream with whose session is over.
   return codeOf(error) === undefined && /^(?:RPC session was|bad RPC message|WritableStream RPC)/.test(words)
     ? linkLost(words)

@@ -15,6 +15,7 @@
  */
 import { RpcPromise } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
+import { named } from '../rpc/errors.ts'
 import { chainLinks, type ChainLink } from '../rpc/chain.ts'
 import { recordable } from '../rpc/mapper.ts'
 import { asCoded, type AnyStub, type Connection } from './connection.ts'
@@ -258,7 +259,7 @@ export class Recorder {
     this.#try(made, () => {
       const call = this.#connection.call(noun, name, links, isRead, chars)
       made.stub = () => call.stub
-      this.#settle(made, call.answer)
+      this.#settle(made, call.settle.promise)
     })
     for (const between of chain) if (between !== made && between.args) leave(between, gone(between.name!))
   }
@@ -313,13 +314,13 @@ export class Recorder {
     made.answer.promise.catch(() => {})
     outcome.then(
       (came) => {
-        const value = withStreams(came)
+        const value = received(came)
         made.outcome = { value }
         made.answer!.resolve(value)
         if (made.isDisposed) made.stub!()[Symbol.dispose]?.()
       },
       (error: unknown) => {
-        const reason = asCoded(error)
+        const reason = received(asCoded(error))
         made.outcome = { error: reason }
         if (!made.isAwaited) this.#onFailure?.(reason)
         made.answer!.reject(reason)
@@ -328,8 +329,10 @@ export class Recorder {
   }
 }
 
-/** A result whose streams, cut off by a connection that breaks, end with a code: capnweb ends them in words of its own. */
-function withStreams(value: unknown): unknown {
+/**
+ * What came, with the names of its errors. Its streams, cut off by a connection that breaks, end with a code: capnweb ends them in words of its own.
+ */
+function received(value: unknown): unknown {
   if (value instanceof ReadableStream) {
     const source = value as ReadableStream<unknown>
     // Taken when somebody reads: a result that is let go of unread ends its stream.
@@ -339,15 +342,17 @@ function withStreams(value: unknown): unknown {
         pull: (to) =>
           (reader ??= source.getReader()).read().then(
             ({ done, value }) => (done ? to.close() : to.enqueue(value)),
-            (error) => to.error(asCoded(error)),
+            (error) => to.error(received(asCoded(error))),
           ),
         cancel: (reason) => (reader ?? source).cancel(reason),
       },
       { highWaterMark: 0 },
     )
   }
-  const parts = value as Record<string, unknown> | undefined
-  if (Array.isArray(parts) || parts?.constructor === Object) for (const name in parts) parts[name] = withStreams(parts[name])
+  const parts = value as Record<string, unknown>
+  if (Array.isArray(parts) || (parts as object | undefined)?.constructor === Object || named(parts) instanceof Error)
+    // The errors that another gathers are not enumerable.
+    for (const name of Object.getOwnPropertyNames(parts)) parts[name] = received(parts[name])
   return value
 }
 

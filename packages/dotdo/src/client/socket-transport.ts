@@ -4,16 +4,14 @@
  *
  * Owns the socket, the timer until the next attempt, and the messages that wait in either direction. Invariants: (1) messages leave and are
  * handed over in the order they came; (2) a socket that has been open is the only one: when it breaks, so does the session; (3) after the
- * first failure nothing is sent, and every `receive` rejects with that failure.
+ * first failure nothing is sent, every `receive` rejects with that failure, and there is no socket: nothing that one still tells is heard.
  */
 import { linkLost } from '../rpc/errors.ts'
 import { backoffMs, type ClientPorts } from './ports.ts'
 import type { ClientTransport, Tell } from './transport.ts'
 
-/** How long one attempt to open a socket may take. */
+/** How long one attempt to open a socket may take, and the longest wait between two. */
 const attemptMs = 10_000
-/** The longest wait between two attempts. */
-const longestRetryMs = 10_000
 /** Close codes by which the server says that it will not take these messages: the same again would fare no better. */
 const refusals = new Set([1002, 1003, 1007, 1008, 1009])
 
@@ -33,7 +31,8 @@ export class SocketTransport implements ClientTransport {
   #cancel: (() => void) | undefined
   #waiting: string[] = []
   #received: string[] = []
-  #reader: PromiseWithResolvers<string> | undefined
+  /** Something has come, or nothing more will. */
+  #wake: (() => void) | undefined
   #failure: unknown
 
   /** Begins to dial after `delayMs`, and gives up `giveUpMs` later. */
@@ -58,11 +57,12 @@ export class SocketTransport implements ClientTransport {
 
   /** Called by the session, one at a time. */
   async receive(): Promise<string> {
-    const message = this.#received.shift()
-    if (message !== undefined) return message
-    if (this.#failure !== undefined) throw this.#failure
-    this.#reader = Promise.withResolvers()
-    return this.#reader.promise
+    for (;;) {
+      const message = this.#received.shift()
+      if (message !== undefined) return message
+      if (this.#failure !== undefined) throw this.#failure
+      await new Promise<void>((resolve) => (this.#wake = resolve))
+    }
   }
 
   /** Called by the session when it ends: on an error of either side, and when nobody holds it any more. */
@@ -85,13 +85,13 @@ export class SocketTransport implements ClientTransport {
     this.#cancel = this.#ports.timer(attemptMs, () => broken(`it did not open within ${attemptMs} ms`))
     const broken = (reason: string) => {
       // A socket tells its end twice, by `error` and by `close`.
-      if (this.#socket !== socket || this.#failure !== undefined) return
+      if (this.#socket !== socket) return
       this.#cancel?.()
       if (this.isOpen) this.lose(reason)
       else this.#dialAgain(reason)
     }
     socket.addEventListener('open', () => {
-      if (this.#socket !== socket || this.#failure !== undefined) return socket.close()
+      if (this.#socket !== socket) return socket.close()
       this.#cancel?.()
       this.isOpen = true
       this.openedAt = this.heardAt = this.#ports.now()
@@ -100,10 +100,11 @@ export class SocketTransport implements ClientTransport {
       this.#tell('open')
     })
     socket.addEventListener('message', ({ data }) => {
-      if (this.#failure !== undefined) return
+      if (this.#socket !== socket) return
       this.heardAt = this.#ports.now()
-      if (typeof data === 'string') this.#take(data)
-      else broken('the server sent bytes')
+      if (typeof data !== 'string') return broken('the server sent bytes')
+      this.#received.push(data)
+      this.#wake?.()
     })
     socket.addEventListener('close', ({ code, reason }) => {
       if (refusals.has(code)) this.mayResend = false
@@ -116,10 +117,10 @@ export class SocketTransport implements ClientTransport {
 
   #dialAgain(reason: string): void {
     this.#close()
-    const retryMs = backoffMs(this.#attempt++, this.#ports.random(), longestRetryMs)
+    const retryMs = backoffMs(this.#attempt++, this.#ports.random(), attemptMs)
     if (this.#ports.now() + retryMs > this.#giveUpAt) {
       this.mayResend = false
-      this.lose(`${reason}, ${this.#attempt} ${this.#attempt === 1 ? 'time' : 'times'}`)
+      this.lose(`${reason}; attempts: ${this.#attempt}`)
       return
     }
     this.#tell('lost', { reason, retryMs })
@@ -139,19 +140,9 @@ export class SocketTransport implements ClientTransport {
     if (socket && socket.readyState !== 0) socket.close()
   }
 
-  #take(message: string): void {
-    if (!this.#reader) {
-      this.#received.push(message)
-      return
-    }
-    this.#reader.resolve(message)
-    this.#reader = undefined
-  }
-
   #fail(reason: unknown): void {
     this.#failure ??= reason
     this.#waiting = []
-    this.#reader?.reject(this.#failure)
-    this.#reader = undefined
+    this.#wake?.()
   }
 }

@@ -8,8 +8,7 @@
  * 2. The user's stream is let go with its last byte, or with the reason for which nobody reads it.
  */
 import { PieceReader } from './byte-stream.ts'
-import { linkLost } from './errors.ts'
-import { thrown } from './lost.ts'
+import { linkLost, thrown } from './errors.ts'
 
 /** What a lane of bytes says to the far end. */
 export interface ByteLanePorts {

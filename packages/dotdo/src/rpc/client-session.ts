@@ -10,7 +10,7 @@
  *    refers to nothing, said or not: a chain of calls leaves no session behind.
  */
 import { RpcSession, RpcTarget, type RpcStub } from 'capnweb'
-import { errorForWire, linkLost } from './errors.ts'
+import { errorForWire, linkLost, thrown } from './errors.ts'
 import { linkEnded, saidToNobody } from './session-end.ts'
 import type { Departure } from './departures.ts'
 import { FrameTransport } from './frame-transport.ts'
@@ -589,7 +589,7 @@ export class ClientSession implements Consumer, Departure {
       this.#justAnswered.add(id as number)
       if (this.#pulledHere.delete(id as number) && kind === 'reject') {
         this.#stats.unawaitedFailures++
-        this.#ports.unawaitedFailure(unawaited(value))
+        this.#ports.unawaitedFailure(unawaited(thrown(value)))
       }
     }
     this.#transport.deliver(reply.frames, reply.streams)

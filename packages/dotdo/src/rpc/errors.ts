@@ -1,6 +1,16 @@
-import { DotdoError, toErrorRecord } from '../base/errors.ts'
+import { DotdoError, fromErrorRecord, toErrorRecord } from '../base/errors.ts'
 import { redactData } from '../base/redact.ts'
 import type { Frame } from './frames.ts'
+
+/**
+ * The property by which the name of an error travels. capnweb sends the name, and makes an error of a class that JavaScript has of it: of any other name
+ * an `Error`, and it takes no property that is called `name`. So those travel beside it too, and an end of dotdo gives them back ({@link named}); capnweb
+ * alone shows the property as it is.
+ */
+export const nameKey = 'dotdo:name'
+
+/** The names that capnweb keeps by itself. */
+const capnwebs = /^(?:Eval|Range|Reference|Syntax|Type|URI|Aggregate)?Error$/
 
 /**
  * What of an error crosses a link: name, message, `code`, `retryable`, `data`, its own properties, and the errors that it gathers. Stacks
@@ -10,9 +20,37 @@ export function errorForWire(thrown: Error): Error {
   const error = asUnsendable(thrown)
   const record = toErrorRecord(error)
   const sent = new Error(record.message)
-  Object.assign(sent, redactData(ownProperties(error)), record)
+  Object.assign(sent, redactData(ownProperties(error)), record, nameBeside(record.name))
   delete sent.stack
   return sent
+}
+
+/** The property for a name that capnweb would lose; none for another. Longer ones are cut where they leave, and are none where they come. */
+const nameBeside = (name: string): object => (capnwebs.test(name) ? {} : { [nameKey]: name.slice(0, 100) })
+
+/**
+ * An error that came over capnweb, with the name that it left with; any other value as it is. Whoever sent it may have put anything in the property's
+ * place: only a short text is a name.
+ */
+export function named<T>(error: T): T {
+  if (error instanceof Error) {
+    const it = error as Error & { [nameKey]?: unknown }
+    const name = it[nameKey]
+    delete it[nameKey]
+    if (typeof name === 'string' && name.length <= 100) it.name = name
+  }
+  return error
+}
+
+/**
+ * Writes the name of an error beside it in an expression that is about to be read, `['error', name, message, stack?, properties?]`: capnweb's own clients
+ * do not.
+ */
+export function keepName(expression: unknown[]): void {
+  const [, name, , , properties] = expression
+  if (typeof name !== 'string' || capnwebs.test(name) || !(properties === undefined || isPlain(properties))) return
+  expression[3] ??= null
+  expression[4] = { ...nameBeside(name), ...properties }
 }
 
 /** How capnweb says that a value is of no kind that it carries (`[object Map]`; an instance of a class is an `Object`), or goes round in circles. */
@@ -61,13 +99,36 @@ export function linkLost(reason: string): DotdoError {
 
 /** The frame that answers a call with an error, without capnweb: as it would send it. */
 export function errorFrame(id: number, error: Error): Frame {
-  const { name, message, ...properties } = toErrorRecord(error)
-  return ['reject', id, ['error', name, message, null, encoded(properties)]]
+  return ['reject', id, errorExpression(error)]
 }
 
-/** Plain data as capnweb writes it at every level of encoding: a list stands in a list of its own. */
+/** Whatever was thrown as capnweb's frames tell an error: `['error', name, message, stack, properties]`. {@link thrown} reads it. */
+export function errorExpression(error: unknown): unknown[] {
+  const { name, message, ...properties } = toErrorRecord(error)
+  return ['error', name, message, null, encoded({ ...properties, ...nameBeside(name) })]
+}
+
+/** A reason as the wire tells it, to be thrown here without a session: an error, or any other plain value. */
+export function thrown(expression: unknown): unknown {
+  if (!Array.isArray(expression) || expression[0] !== 'error') return typeof expression === 'object' ? undefined : expression
+  const [, name, message, , properties] = expression as [string, string, string, unknown?, object?]
+  return fromErrorRecord({ ...(decoded(properties) as object | undefined), name, message })
+}
+
+/** Plain data as capnweb writes it at every level of encoding: a list stands in a list of its own. What is none is left out. */
 function encoded(value: unknown): unknown {
   if (Array.isArray(value)) return [value.map(encoded)]
-  if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, encoded(part)]))
+  if (isPlain(value)) return mapped(value, encoded)
+  return Object(value) === value || typeof value === 'symbol' ? undefined : value
 }
+
+/** What {@link encoded} was made of. */
+function decoded(value: unknown): unknown {
+  if (Array.isArray(value)) return Array.isArray(value[0]) ? value[0].map(decoded) : undefined
+  return isPlain(value) ? mapped(value, decoded) : value
+}
+
+const isPlain = (value: unknown): value is object => Object(value) === value && Object.getPrototypeOf(value) === Object.prototype
+
+const mapped = (object: object, change: (part: unknown) => unknown): object =>
+  Object.fromEntries(Object.entries(object).map(([key, part]) => [key, change(part)]))

@@ -6,10 +6,11 @@
  * 2. Its answer is there for everybody who asks, whenever they ask; a failure that nobody had asked for when it came is told.
  * 3. What was called on it while it was under way is called before anybody gets the answer, and so before what is called on that.
  */
-import { codeOf, DotdoError } from '../base/errors.ts'
+import type { DotdoError } from '../base/errors.ts'
 import type { ClientSession } from './client-session.ts'
 import { onceMethod } from './conversation.ts'
 import type { DirectCall } from './frames.ts'
+import { unawaited } from './lost.ts'
 import { bindCall, captured, here, wrapped, type Answer, type Objects, type Stub } from './ref.ts'
 import { step } from './steps.ts'
 
@@ -120,10 +121,7 @@ export class LoneCall implements Answer {
   }
 
   #fail(error: unknown): void {
-    if (!this.#isAwaited)
-      this.#ports.unawaited(
-        new DotdoError(codeOf(error) ?? 'CALL_FAILED', error instanceof Error ? `${error.name}: ${error.message}` : String(error)),
-      )
+    if (!this.#isAwaited) this.#ports.unawaited(unawaited(error))
     this.#reject(error)
   }
 

@@ -1,18 +1,9 @@
 /** What a failure of the carrier means to the calls that it carried. */
-import { codeOf, DotdoError, fromErrorRecord, toErrorRecord, type ErrorRecord } from '../base/errors.ts'
+import { codeOf, DotdoError, toErrorRecord, type ErrorRecord } from '../base/errors.ts'
 
-/** A failure as the wire tells it: `['error', name, message, stack?, properties?]`. */
-export function unawaited(value: unknown): DotdoError {
-  const [, name, message, , properties] = Array.isArray(value) ? (value as [string, string, string, unknown, { code?: unknown }?]) : []
-  const code = properties?.code
-  return new DotdoError(typeof code === 'string' ? code : 'CALL_FAILED', `${name ?? 'Error'}: ${message ?? 'no reason was given'}`)
-}
-
-/** A reason as the wire tells it, to be thrown here: an error, or any other plain value. */
-export function thrown(expression: unknown): unknown {
-  if (!Array.isArray(expression) || expression[0] !== 'error') return typeof expression === 'object' ? undefined : expression
-  const [, name, message, , properties] = expression as [string, string, string, unknown?, { code?: string; retryable?: boolean }?]
-  return fromErrorRecord({ ...properties, name, message })
+/** What is told of a call that nobody had awaited when it failed. */
+export function unawaited(error: unknown): DotdoError {
+  return new DotdoError(codeOf(error) ?? 'CALL_FAILED', error instanceof Error ? `${error.name}: ${error.message}` : String(error))
 }
 
 /** What is told of calls that nobody had awaited when their message was lost. */

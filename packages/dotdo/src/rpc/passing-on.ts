@@ -14,9 +14,11 @@
  * 7. A value whose parts stand in so many places that no message can hold them is refused. capnweb writes them all down.
  * 8. An element of a list is found by its place. In capnweb it is `undefined`, silently.
  * 9. What a method gives is what it was then. capnweb looks at it later, when others may have written to it.
+ * 10. An error has the name that it left with. capnweb keeps those of JavaScript's own classes.
  */
 import { RpcPromise, RpcStub, type RpcSession } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
+import { named } from './errors.ts'
 import { insideOfStub } from './inside-of-stub.ts'
 import { asGiven } from './own-bytes.ts'
 import { refuseOverweight } from './shared-parts.ts'
@@ -213,33 +215,21 @@ function mendPayloads(): void {
   }
   payloads.constructor.forEvaluate = function (hooks, promises) {
     const payload = Reflect.apply(forEvaluate, this, [hooks, promises])
-    if (hooks.length > 0) {
-      withStubsWhenRead(payload, hooks)
-      return payload
-    }
-    // Most values have no capability in them, and an accessor on each would be a good part of what a call costs.
-    const { push } = hooks
-    hooks.push = (...more) => {
-      hooks.push = push
-      // A value within another may have been read already.
-      if (payload.value === null) withStubsWhenRead(payload, hooks)
-      return hooks.push(...more)
-    }
-    return payload
+    return Object.defineProperty(payload, 'value', valueThatIsRead)
   }
 }
 
-/** Looks for capabilities in a value when it is there: it is set once, when all of it has been read and its hooks are known. */
-function withStubsWhenRead(payload: Payload, hooks: Hook[]): void {
-  Object.defineProperty(payload, 'value', {
-    configurable: true,
-    enumerable: true,
-    get: () => null,
-    set: (read) => {
-      const value = withStubs(read, hooks)
-      Object.defineProperty(payload, 'value', { configurable: true, enumerable: true, writable: true, value })
-    },
-  })
+/**
+ * The value of a payload that is being read: it is set once, when all of it is there and its hooks are known. One for all, because each message has many.
+ */
+const valueThatIsRead: PropertyDescriptor & ThisType<Payload> = {
+  configurable: true,
+  enumerable: true,
+  get: () => null,
+  set(read: unknown) {
+    const value = visit(read, this.hooks.length > 0 ? asStub(this.hooks) : same)
+    Object.defineProperty(this, 'value', { configurable: true, enumerable: true, writable: true, value })
+  },
 }
 
 /** What follows a path from a value that is here. */
@@ -299,23 +289,32 @@ function takeWritable(payload: Payload): Hook | undefined {
 }
 
 /** Capabilities that came home, as the stubs that they are: promises stand in another list than `hooks`. */
-function withStubs(value: unknown, hooks: Hook[]): unknown {
-  return visit(value, (stub) => {
-    const { hook, pathIfPromise } = rawOf(stub)
-    return pathIfPromise?.length === 0 && hooks.includes(hook) ? new RpcStub(hook as never) : stub
-  })
+const asStub = (hooks: Hook[]) => (stub: object) => {
+  const { hook, pathIfPromise } = rawOf(stub)
+  return pathIfPromise?.length === 0 && hooks.includes(hook) ? new RpcStub(hook as never) : stub
 }
 
-/** Puts what `at` gives in the place of each stub and promise of a value that was read from a frame: it has no circles, and its parts are its own. */
+const same = (stub: object): unknown => stub
+
+/**
+ * Puts what `at` gives in the place of each stub and promise of a value that was read from a frame, and gives its errors their names. It has no circles, and
+ * its parts are its own.
+ */
 function visit(value: unknown, at: (stub: object) => unknown): unknown {
   if (typeof value === 'function') return value instanceof RpcStub ? at(value) : value
   if (typeof value !== 'object' || value === null) return value
   const prototype = Object.getPrototypeOf(value) as unknown
-  if (prototype !== Object.prototype && prototype !== Array.prototype) return value
+  if (prototype !== Object.prototype && prototype !== Array.prototype && !(named(value) instanceof Error)) return value
   const parts = value as Record<string, unknown>
-  for (const key in parts) {
-    const part = visit(parts[key], at)
-    if (part !== parts[key]) parts[key] = part
-  }
+  for (const key in parts) visitPart(parts, key, at)
+  // Not one of those that are listed.
+  if (value instanceof AggregateError) visitPart(parts, 'errors', at)
   return value
+}
+
+function visitPart(parts: Record<string, unknown>, key: string, at: (stub: object) => unknown): void {
+  const part = parts[key]
+  if (typeof part !== 'object' && typeof part !== 'function') return
+  const visited = visit(part, at)
+  if (visited !== part) parts[key] = visited
 }

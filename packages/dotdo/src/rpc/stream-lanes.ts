@@ -20,11 +20,11 @@
  * 2. Each lane ends once: by `lane-end`, or with its session.
  * 3. Until then both ends keep the session: {@link StreamLanes.open} counts.
  */
-import { DotdoError, toErrorRecord } from '../base/errors.ts'
+import { DotdoError } from '../base/errors.ts'
 import { ByteLane } from './byte-lane.ts'
 import type { BytePipe } from './byte-stream.ts'
 import type { Frame, StreamsOfFrames } from './frames.ts'
-import { linkLost } from './errors.ts'
+import { errorExpression, linkLost } from './errors.ts'
 import type { LinkLimits } from './limits.ts'
 import { LaneReader, type Fed } from './lane-reader.ts'
 import { LaneWriter } from './lane-writer.ts'
@@ -209,7 +209,7 @@ export class StreamLanes {
     try {
       lane = new ByteLane(source, () => (pipe = this.#ports.bytePipe()).writable, {
         fail: (reason) => this.#toWire(['lane-fail', wireTarget, reason]),
-        describe,
+        describe: errorExpression,
       })
     } catch {
       // It is no stream of bytes, or somebody reads it already: then nothing would ever be written, and the far end is told.
@@ -240,7 +240,7 @@ export class StreamLanes {
       answer: (number, failure) =>
         this.#ports.toSession(failure === undefined ? ['resolve', number, undefined] : ['reject', number, failure]),
       sendChunk: (chunk) => this.#toWire(['lane-chunk', wireTarget, chunk], chunk),
-      describe,
+      describe: errorExpression,
       mostBytes: this.#ports.limits.streamChunkBytes,
     })
     const writing: Writing = { writer, target, name }
@@ -276,7 +276,7 @@ export class StreamLanes {
       this.#ports.toSession([
         'reject',
         writing.name,
-        failure === undefined ? describe(linkLost('the stream has ended')) : structuredClone(failure),
+        failure === undefined ? errorExpression(linkLost('the stream has ended')) : structuredClone(failure),
       ])
   }
 
@@ -285,7 +285,7 @@ export class StreamLanes {
   #openReading(wireTarget: number, isBytes: boolean, stream: ReadableStream<Uint8Array> | undefined): void {
     const target = this.#peer.toSession(wireTarget)
     if (!stream) {
-      this.#ports.toWire(['lane-end', wireTarget, describe(linkLost('a stream was announced and did not come'))])
+      this.#ports.toWire(['lane-end', wireTarget, errorExpression(linkLost('a stream was announced and did not come'))])
       this.#ports.toSession(['release', target, 1])
       return
     }
@@ -295,7 +295,7 @@ export class StreamLanes {
       reader: new LaneReader(stream, isBytes, {
         feed: (method, argument, answered) => this.#feed(target, method, argument, answered),
         nextChunk: () => this.#nextChunk(reading),
-        describe,
+        describe: errorExpression,
         ended: (failure) => this.#readingEnded(wireTarget, target, failure),
         mostBytes: this.#ports.limits.streamChunkBytes,
         stallMs: this.#ports.limits.streamStallMs,
@@ -361,17 +361,4 @@ function readAlready(): DotdoError {
     'NOT_SENDABLE',
     'A stream that somebody reads already cannot be passed on: it is locked. Pass it before it is read, or pass one half of stream.tee().',
   )
-}
-
-/** An error as capnweb's frames tell it. */
-function describe(error: unknown): unknown {
-  const { name, message, code, retryable, data } = toErrorRecord(error)
-  const flat = Object.entries(data ?? {}).filter(([, value]) => typeof value !== 'object')
-  return [
-    'error',
-    name,
-    message,
-    null,
-    { ...(code !== undefined && { code, retryable: retryable === true, data: Object.fromEntries(flat) }) },
-  ]
 }

@@ -6,6 +6,7 @@
  * Owns the count of the other end's capabilities. Invariant: one is held from the value that gave it until this end releases it.
  */
 import { DotdoError } from '../base/errors.ts'
+import { keepName } from './errors.ts'
 import { overLimit, type SessionLimits } from './limits.ts'
 import { MapBudget, type MapMeter, type MapSpent } from './map-meter.ts'
 import { frameworkPrefix } from './conversation.ts'
@@ -132,6 +133,7 @@ export class ValueGuard {
       case 'headers':
         return
       default:
+        if (kind === 'error') keepName(value)
         for (let i = 1; i < value.length; i++) this.look(value[i], cost, depth + 1)
     }
   }

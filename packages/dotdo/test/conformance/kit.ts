@@ -38,6 +38,8 @@ export interface Traits {
    * How values travel: copied in one heap by capnweb (`memory`), as structured clones (`clone`), or as JSON text (`json`, where -0 is 0).
    */
   wire: 'memory' | 'clone' | 'json'
+  /** Whether this end is capnweb alone, which leaves the names of errors in the property that they travel by. */
+  isBare?: boolean
 }
 
 /** One behaviour. */

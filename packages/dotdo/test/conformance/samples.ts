@@ -1,4 +1,6 @@
 /** Values that a link must carry, by name: both ends have this table, so either can send one that the other knows. */
+import { DotdoError } from '../../src/base/errors.ts'
+import { nameKey } from '../../src/rpc/errors.ts'
 import type { Far } from './kit.ts'
 
 /** What a sample is made by; made anew for each use, so that nobody sees what another did to it. */
@@ -139,4 +141,9 @@ export const failures = {
   undefined: () => undefined,
   object: () => ({ reason: 'an object' }),
   named: () => Object.assign(new Error('of a class'), { name: 'PaymentError' }),
+  dotdos: () => new DotdoError('DECLINED', 'declined', { data: { card: 4 }, retryable: true }),
+  gatheredNamed: () => new AggregateError([failures.named(), new TypeError('b')], 'gathered'),
+  namedAtLength: () => Object.assign(new Error('long'), { name: 'x'.repeat(100_000) }),
+  // Whoever speaks capnweb without dotdo may send anything by the property of the name.
+  misnamed: () => Object.assign(new TypeError('odd'), { [nameKey]: { toString: 'no text' } }),
 } as const

@@ -203,6 +203,7 @@ const definition = {
   },
   unsendable: () => ({ rows: new Map([[1, 2]]) }),
   errors: () => [new TypeError('one'), Object.assign(new Error('two'), { code: 'TWO' })],
+  namedErrors: () => ({ list: [failures.named(), 1], deep: { error: failures.named() } }),
 
   // Lists
   numbers: (count: number) => Array.from({ length: count }, (_, i) => i),

@@ -1,5 +1,6 @@
 /** What of a failure crosses a link, and what stays at home. */
-import { eventually, grouped, must, refused, same, type Case, type Far } from '../kit.ts'
+import { nameKey } from '../../../src/rpc/errors.ts'
+import { eventually, grouped, must, refused, same, type Case, type Far, type Traits } from '../kit.ts'
 import { failures } from '../samples.ts'
 
 export const errorCases: Case[] = []
@@ -17,6 +18,14 @@ const thrownBy = async (call: Far): Promise<Far> => {
   }
   throw new Error('did not throw')
 }
+
+/** An error as a log has it, by the name that has arrived. */
+const told =
+  ({ isBare }: Traits) =>
+  (error: Far): string => {
+    must(isBare === true || !(nameKey in error), 'the property of the name is gone')
+    return `${(isBare && error[nameKey]) || error.name}: ${error.message}`
+  }
 
 errors('keep their message', async ({ open }) => {
   const world = await open()
@@ -65,9 +74,32 @@ errors('that gather others arrive', async ({ open }) => {
   const { message, errors: parts } = await thrownBy(world.fail('gathered'))
   same([message, ...parts.map((it: Error) => it.message)], ['gathered', 'a', 'b'])
 })
-errors('of a user’s class keep their message', async ({ open }) => {
+errors('of a user’s class keep their name', async ({ open, traits }) => {
   const world = await open()
-  same((await thrownBy(world.fail('named'))).message, 'of a class')
+  const errors = await Promise.all([thrownBy(world.fail('named')), thrownBy(world.failLater('dotdos'))])
+  same(errors.map(told(traits)), ['PaymentError: of a class', 'DotdoError: declined'])
+  same(errors[1].code, 'DECLINED')
+})
+errors('that gather others keep the names of those', async ({ open, traits }) => {
+  const world = await open()
+  const { errors: parts } = await thrownBy(world.fail('gatheredNamed'))
+  same(parts.map(told(traits)), ['PaymentError: of a class', 'TypeError: b'])
+})
+errors('as values keep their name, wherever they stand', async ({ open, traits }) => {
+  const world = await open()
+  const { list, deep } = await world.namedErrors()
+  same([told(traits)(list[0]), list[1], told(traits)(deep.error)], ['PaymentError: of a class', 1, 'PaymentError: of a class'])
+})
+errors('keep their name in an argument', async ({ open }) => {
+  const world = await open()
+  same(await world.shown([failures.named()]), '[PaymentError("of a class")]')
+})
+errors('keep no name that is too long, and none that is no text', ['remote'], async ({ open, traits }) => {
+  const world = await open()
+  const [long, odd] = [await thrownBy(world.fail('namedAtLength')), await thrownBy(world.fail('misnamed'))]
+  same(told(traits)(long), `${'x'.repeat(100)}: long`)
+  same([odd.name, odd.message, odd instanceof TypeError], ['TypeError', 'odd', true])
+  must(traits.isBare === true || !Object.keys(odd).some((key) => key.includes('name')), 'nothing is left of it')
 })
 for (const kind of ['text', 'null', 'undefined', 'object'] as const) {
   errors(`that are no errors (${kind}) arrive as what they are`, async ({ open }) => {
@@ -115,6 +147,11 @@ errors('of a callback reach the one who called it', ['callbacks'], async ({ open
     /of mine/,
   )
   same(error.code, 'MINE')
+})
+errors('of a callback have their name there', ['callbacks'], async ({ open, traits }) => {
+  const world = await open()
+  const error = await refused(() => world.call(() => Promise.reject(failures.named())), /of a class/)
+  same(told(traits)(error), 'PaymentError: of a class')
 })
 
 const broken = grouped(errorCases, 'onRpcBroken')
