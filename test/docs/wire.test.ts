@@ -33,6 +33,9 @@ class Stage extends RpcTarget {
   fail() {
     throw Object.assign(new Error('no rows'), { code: 'EMPTY' })
   }
+  charge() {
+    throw Object.assign(new Error('declined'), { name: 'PaymentError', code: 'DECLINED' })
+  }
   async slow(value: number) {
     await new Promise<void>((resolve) => (goOn = resolve))
     return value

@@ -15,6 +15,8 @@ const failure = (promise: PromiseLike<unknown>): Promise<Error & { code?: string
     (error: unknown) => error as Error,
   )
 
+const dry = { name: 'DotdoError', code: 'SOURCE_DRY', data: { id: 'dry' }, retryable: true }
+
 describe.each(Object.entries(layouts))('%s', (layout, workers) => {
   let counted: CountedApp
   let pipeline: any
@@ -50,7 +52,7 @@ describe.each(Object.entries(layouts))('%s', (layout, workers) => {
 
   test('a result that several objects consume is made once, and a failure of its maker is theirs', async () => {
     expect(await pipeline.consumed(50)).toEqual({ counts: [50, 50, 50], extracted: 1 })
-    expect(await failure(pipeline.handedFailure())).toMatchObject({ code: 'SOURCE_DRY', data: { id: 'dry' }, retryable: true })
+    expect(await failure(pipeline.handedFailure())).toMatchObject(dry)
   })
 
   test('a map over a result', async () => {
@@ -59,6 +61,11 @@ describe.each(Object.entries(layouts))('%s', (layout, workers) => {
     expect(await pipeline.mappedOver(2)).toEqual([
       [0, 1],
       [2, 2],
+    ])
+    expect(await pipeline.mappedThrough(3)).toEqual([
+      [0, 1],
+      [3, 3],
+      [6, 5],
     ])
   })
 
@@ -99,8 +106,8 @@ describe.each(Object.entries(layouts))('%s', (layout, workers) => {
     expect(await failure(pipeline.rateBroken())).toMatchObject({ code: 'RATES_CLOSED' })
   })
 
-  test('errors arrive with their code, their data, and whether trying again helps', async () => {
-    expect(await failure(pipeline.fail())).toMatchObject({ code: 'SOURCE_DRY', data: { id: 'dry' }, retryable: true })
+  test('errors arrive with their name, their code, their data, and whether trying again helps', async () => {
+    expect(await failure(pipeline.fail())).toMatchObject(dry)
     expect(await failure(pipeline.missing())).toMatchObject({ code: 'METHOD_UNKNOWN', data: { noun: 'Source', method: 'nothing' } })
   })
 

@@ -108,6 +108,14 @@ export const Pipeline = DO.extend({
       .list(length)
       .map((n: number) => [other.double(n), own.add(n, 1)])
   },
+  /** The same with an object of either Worker that is given what an object of the other has made of the element, both ways round. */
+  async mappedThrough(length: number) {
+    const pan = this.Stage('pan')
+    const pot = this.Pipeline('pot')
+    return await this.Stage('mapped')
+      .list(length)
+      .map((n: number) => [pot.add(pan.double(n), n), pan.add(pot.add(n, 1), n)])
+  },
   /** Rows that go from one object to another, and are only named here. */
   async handed(count: number) {
     return await this.Stage('handed').count(this.Source('handed').extract(count))

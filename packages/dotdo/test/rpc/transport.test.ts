@@ -2,7 +2,7 @@
 import { RpcTarget } from 'capnweb'
 import { describe, expect, test } from 'vitest'
 import { DotdoError } from '../../src/base/errors.ts'
-import { errorForWire, linkLost } from '../../src/rpc/errors.ts'
+import { errorExpression, errorForWire, keepName, linkLost, named, nameKey, thrown } from '../../src/rpc/errors.ts'
 import { FrameTransport } from '../../src/rpc/frame-transport.ts'
 import { linkVersion, type Frame, type LinkMessage } from '../../src/rpc/frames.ts'
 import { LinkServer } from '../../src/rpc/link-server.ts'
@@ -73,6 +73,8 @@ describe('errors on the wire', () => {
       retryable: false,
       data: { n: 1 },
       status: 404,
+      // capnweb keeps no name but those of JavaScript's own classes.
+      'dotdo:name': 'DotdoError',
     })
     expect(sent.stack).toBeUndefined()
     expect(sent.cause).toBeUndefined()
@@ -93,6 +95,50 @@ describe('errors on the wire', () => {
   })
   test('of others keep their name', () => {
     expect(errorForWire(new RangeError('too far'))).toMatchObject({ name: 'RangeError', message: 'too far' })
+  })
+  test('come back from what was written without a session, with lists, and without what is no data', () => {
+    const data = { list: [1, [2], { three: [] }], text: 'x', none: null, at: new Date(0), call: () => {}, mark: Symbol('x') }
+    const expression = errorExpression(Object.assign(new DotdoError('X', 'x failed', { data }), { name: 'PaymentError' }))
+    expect(structuredClone(expression)).toEqual(expression)
+    const error = thrown(structuredClone(expression))
+    expect(error).toMatchObject({ name: 'PaymentError', message: 'x failed', code: 'X', retryable: false })
+    expect((error as DotdoError).data).toEqual({ list: [1, [2], { three: [] }], text: 'x', none: null })
+    expect(thrown(errorExpression(new RangeError('far')))).toMatchObject({ name: 'RangeError', message: 'far' })
+    expect(['a text', 7, undefined, null, ['export', -1]].map((it) => thrown(it))).toEqual(['a text', 7, undefined, undefined, undefined])
+  })
+  test('have a name that is no more than a short text, whoever sent it', () => {
+    const sent = (name: unknown) => named(Object.assign(new RangeError('x'), { [nameKey]: name }))
+    for (const name of ['PaymentError', 'x'.repeat(100), '__proto__', 'constructor']) expect(sent(name).name).toBe(name)
+    for (const name of ['x'.repeat(101), 7, null, undefined, {}, ['PaymentError']]) expect(sent(name).name).toBe('RangeError')
+    for (const name of ['PaymentError', 7]) expect(sent(name)).not.toHaveProperty(nameKey)
+    expect(Object.getPrototypeOf(sent('__proto__'))).toBe(RangeError.prototype)
+    // What is no error is nobody's to change.
+    expect(named({ [nameKey]: 'x' })).toEqual({ [nameKey]: 'x' })
+  })
+  test.each<[unknown[], unknown[]]>([
+    [
+      ['error', 'PaymentError', 'x'],
+      ['error', 'PaymentError', 'x', null, { 'dotdo:name': 'PaymentError' }],
+    ],
+    [
+      ['error', 'PaymentError', 'x', 'at a', { code: 'X' }],
+      ['error', 'PaymentError', 'x', 'at a', { 'dotdo:name': 'PaymentError', code: 'X' }],
+    ],
+    [
+      ['error', 'TypeError', 'x'],
+      ['error', 'TypeError', 'x'],
+    ],
+    [
+      ['error', 7, 'x'],
+      ['error', 7, 'x'],
+    ],
+    [
+      ['error', 'PaymentError', 'x', null, ['no', 'properties']],
+      ['error', 'PaymentError', 'x', null, ['no', 'properties']],
+    ],
+  ])('of capnweb alone are read with their name: %j', (expression, read) => {
+    keepName(expression)
+    expect(expression).toEqual(read)
   })
   test('of values that capnweb does not carry have a code, and say what it was and what to pass', () => {
     const value = (shown: string) => (errorForWire(new TypeError(`Cannot serialize value: ${shown}`)) as { data?: unknown }).data
