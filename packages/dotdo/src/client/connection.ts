@@ -15,7 +15,7 @@ import type { ChainLink } from '../rpc/chain.ts'
 import { asUnsendable, linkLost } from '../rpc/errors.ts'
 import { BatchTransport } from './batch-transport.ts'
 import { rpcAddress } from './address.ts'
-import type { ConnectionStatus, ConnectOptions, StatusDetail } from './options.ts'
+import type { ConnectOptions } from './options.ts'
 import { backoffMs, reasonOf, type ClientPorts } from './ports.ts'
 import { SocketTransport } from './socket-transport.ts'
 import type { ClientTransport, Tell } from './transport.ts'
@@ -150,7 +150,7 @@ export class Connection {
 
   /** What was recorded in this turn has been sent. */
   endOfTurn(): void {
-    if (this.#session?.transport.endOfTurn()) this.#session = undefined
+    if (this.#session?.transport.endOfTurn?.()) this.#session = undefined
   }
 
   /** @throws nothing; a second one does nothing */
@@ -164,7 +164,11 @@ export class Connection {
     this.#tell('closed')
   }
 
-  #tell(status: ConnectionStatus, detail: StatusDetail = {}): void {
+  #tell: Tell = (status, detail = {}) => {
+    if (status === 'open') {
+      this.#waiting = this.#losses = 0
+      this.#downSince = undefined
+    }
     this.#options.onStatus?.(status, detail)
   }
 
@@ -188,19 +192,11 @@ export class Connection {
 
   #open(delayMs: number): Session {
     this.#waiting = 0
-    const tell: Tell = (status, detail) => {
-      if (status === 'open') {
-        this.#waiting = 0
-        this.#losses = 0
-        this.#downSince = undefined
-      }
-      this.#tell(status, detail)
-    }
     const resent = this.#unanswered.size > 0
     const transport =
       this.#options.transport === 'batch'
-        ? new BatchTransport(this.#address, this.#ports, tell, delayMs)
-        : new SocketTransport(this.#address, this.#ports, tell, delayMs, resent ? Math.min(this.#giveUpMs, resendMs) : this.#giveUpMs)
+        ? new BatchTransport(this.#address, this.#ports, this.#tell, delayMs)
+        : new SocketTransport(this.#address, this.#ports, this.#tell, delayMs, resent ? Math.min(this.#giveUpMs, resendMs) : this.#giveUpMs)
     const door = new RpcSession(transport).getRemoteMain() as unknown as RpcStub<Record<string, never>>
     const app = this.#enter(door as unknown as AnyStub)
     const session: Session = { transport, door, app, roots: new Map(), due: 0 }

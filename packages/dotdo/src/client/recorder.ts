@@ -350,7 +350,7 @@ function received(value: unknown): unknown {
     )
   }
   const parts = value as Record<string, unknown>
-  if (Array.isArray(parts) || (parts as object | undefined)?.constructor === Object || named(parts) instanceof Error)
+  if (Array.isArray(parts) || (parts as object | undefined)?.constructor === Object || (value instanceof Error && named(value)))
     // The errors that another gathers are not enumerable.
     for (const name of Object.getOwnPropertyNames(parts)) parts[name] = received(parts[name])
   return value

@@ -12,8 +12,6 @@ import type { ClientTransport, Tell } from './transport.ts'
 
 /** How long one attempt to open a socket may take, and the longest wait between two. */
 const attemptMs = 10_000
-/** Close codes by which the server says that it will not take these messages: the same again would fare no better. */
-const refusals = new Set([1002, 1003, 1007, 1008, 1009])
 
 /** The socket of one session. */
 export class SocketTransport implements ClientTransport {
@@ -74,10 +72,6 @@ export class SocketTransport implements ClientTransport {
     this.#close()
   }
 
-  endOfTurn(): boolean {
-    return false
-  }
-
   #dial(): void {
     this.#tell('connecting')
     const socket = this.#ports.socket(this.#address)
@@ -87,8 +81,15 @@ export class SocketTransport implements ClientTransport {
       // A socket tells its end twice, by `error` and by `close`.
       if (this.#socket !== socket) return
       this.#cancel?.()
-      if (this.isOpen) this.lose(reason)
-      else this.#dialAgain(reason)
+      if (this.isOpen) return this.lose(reason)
+      this.#close()
+      const retryMs = backoffMs(this.#attempt++, this.#ports.random(), attemptMs)
+      if (this.#ports.now() + retryMs > this.#giveUpAt) {
+        this.mayResend = false
+        return this.lose(`${reason}; attempts: ${this.#attempt}`)
+      }
+      this.#tell('lost', { reason, retryMs })
+      this.#cancel = this.#ports.timer(retryMs, () => this.#dial())
     }
     socket.addEventListener('open', () => {
       if (this.#socket !== socket) return socket.close()
@@ -107,24 +108,13 @@ export class SocketTransport implements ClientTransport {
       this.#wake?.()
     })
     socket.addEventListener('close', ({ code, reason }) => {
-      if (refusals.has(code)) this.mayResend = false
+      // The server will not take these messages: the same again would fare no better.
+      if (/100[23789]/.test(`${code}`)) this.mayResend = false
       broken(reason || `the connection was closed (${code})`)
     })
     socket.addEventListener('error', () =>
       broken(`the connection to ${new URL(this.#address).host} ${this.isOpen ? 'broke' : 'could not be opened'}`),
     )
-  }
-
-  #dialAgain(reason: string): void {
-    this.#close()
-    const retryMs = backoffMs(this.#attempt++, this.#ports.random(), attemptMs)
-    if (this.#ports.now() + retryMs > this.#giveUpAt) {
-      this.mayResend = false
-      this.lose(`${reason}; attempts: ${this.#attempt}`)
-      return
-    }
-    this.#tell('lost', { reason, retryMs })
-    this.#cancel = this.#ports.timer(retryMs, () => this.#dial())
   }
 
   lose(reason: string): void {

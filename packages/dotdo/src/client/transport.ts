@@ -19,8 +19,8 @@ export interface ClientTransport extends RpcTransport {
   readonly waitingChars: number
   /** Whether it has come to its end, and nothing is lost by it: that of a batch is the end of its turn. */
   readonly isOver?: boolean
-  /** The turn has ended. `true` where the next turn needs a session of its own. */
-  endOfTurn(): boolean
+  /** The turn has ended. `true` where the next turn needs a session of its own, as one does that goes by a batch. */
+  endOfTurn?(): boolean
 }
 
 /** What a connection is told: `connecting`, `open`, and `lost` where it could not be opened and is tried again after `retryMs`. */

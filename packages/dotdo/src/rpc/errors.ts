@@ -29,16 +29,13 @@ export function errorForWire(thrown: Error): Error {
 const nameBeside = (name: string): object => (capnwebs.test(name) ? {} : { [nameKey]: name.slice(0, 100) })
 
 /**
- * An error that came over capnweb, with the name that it left with; any other value as it is. Whoever sent it may have put anything in the property's
- * place: only a short text is a name.
+ * Gives an error that came over capnweb the name that it left with, and answers with it. Whoever sent it may have put anything in the property's place: only a
+ * short text is a name.
  */
-export function named<T>(error: T): T {
-  if (error instanceof Error) {
-    const it = error as Error & { [nameKey]?: unknown }
-    const name = it[nameKey]
-    delete it[nameKey]
-    if (typeof name === 'string' && name.length <= 100) it.name = name
-  }
+export function named(error: Error & { [nameKey]?: unknown }): Error {
+  const name = error[nameKey]
+  delete error[nameKey]
+  if (typeof name === 'string' && name.length <= 100) error.name = name
   return error
 }
 

@@ -304,7 +304,7 @@ function visit(value: unknown, at: (stub: object) => unknown): unknown {
   if (typeof value === 'function') return value instanceof RpcStub ? at(value) : value
   if (typeof value !== 'object' || value === null) return value
   const prototype = Object.getPrototypeOf(value) as unknown
-  if (prototype !== Object.prototype && prototype !== Array.prototype && !(named(value) instanceof Error)) return value
+  if (prototype !== Object.prototype && prototype !== Array.prototype && !(value instanceof Error && named(value))) return value
   const parts = value as Record<string, unknown>
   for (const key in parts) visitPart(parts, key, at)
   // Not one of those that are listed.
