@@ -223,7 +223,7 @@ export class ClientSession implements Consumer, Departure {
   handOff(answer: Answer, path: readonly string[]): Stub | undefined {
     // What is here already is carried from here.
     if (answer.isHere) return undefined
-    const key = path.join('.')
+    const key = JSON.stringify(path)
     let taken = this.#handedOff.get(answer)
     const known = taken?.get(key)
     if (known) {

@@ -37,6 +37,8 @@ export interface Hook {
   payload?: Payload
   /** Of a capability that is here. */
   target?: object
+  /** Of an element of a list whose `.map` is being recorded, and of what is made of it: what it is written down with. */
+  mapper?: Recording
 }
 
 /** A value of capnweb's with what it holds. One that came over a session, or was copied, owns that. */
@@ -106,8 +108,8 @@ export function passOn(session: RpcSession, { refuseStreams, later }: PassingOn 
   }
   inside.sendMap = (id, path, captures, instructions) => {
     const sent = Reflect.apply(sendMap, inside, [id, path, captures, instructions])
-    // What a recording takes along is the program's; what goes on was copied for this.
-    if (recordings === 0) for (const capture of captures) if (capture.entry?.session === inside) capture.dispose()
+    // Whatever is taken along was copied for this; what is of no such number was given away.
+    for (const capture of captures) if (capture.entry?.session === inside) capture.dispose()
     return sent
   }
   if (later) {
@@ -138,9 +140,6 @@ function failed(error: Error): Hook {
   rejected.catch(() => {})
   return rawOf(new RpcPromise(rejected as Promise<never>)).hook
 }
-
-/** Functions of `.map` that are being recorded by capnweb. */
-let recordings = 0
 
 /** By which capnweb's class tells that it is mended, and whether this module has seen that. */
 const mended = Symbol('mended')
@@ -250,18 +249,63 @@ function isPlace(name: string | number): boolean {
   return typeof name === 'string' && name.length < 16 && /^(?:0|[1-9]\d*)$/.test(name)
 }
 
-/** Tells recordings from what is replayed. */
+/**
+ * Mends what a recording takes along from outside of its function: whoever goes over the list lets go of that afterwards, and what the function returns is
+ * let go of when it is written down. Both are the program's own in capnweb, and gone for it then. Here they are copies.
+ */
 function mendMaps(): void {
-  const stubs = RpcStub.prototype as unknown as { map: (this: unknown, mapper: unknown) => unknown }
+  const stubs = RpcStub.prototype as unknown as { map: (this: unknown, mapper: (value: unknown) => unknown) => unknown }
   const { map } = stubs
+  let builders: Recording | undefined
+  let recordings = 0
   stubs.map = function (mapper) {
-    recordings++
+    const record = (value: unknown) => {
+      const { mapper: recording } = rawOf(value).hook
+      if (!recording) return mapper(value)
+      if (!builders) mendRecordings((builders = Object.getPrototypeOf(recording) as Recording))
+      return copied(mapper(value))
+    }
+    // The list of a recording within another is taken along as well.
+    const list = recordings++ > 0 ? copyOf(this as object) : this
     try {
-      return Reflect.apply(map, this, [mapper])
+      return Reflect.apply(map, list, [record])
     } finally {
       recordings--
     }
   }
+}
+
+/** What capnweb writes the function of a `.map` down with. */
+interface Recording {
+  captureMap: Map<Hook, number>
+  capture: (hook: Hook) => number
+  getImport: (this: Recording, hook: Hook) => number
+}
+
+function mendRecordings(recordings: Recording): void {
+  // Asked for what stands in a value. What a call is made on is copied by capnweb itself.
+  recordings.getImport = function (hook) {
+    if (hook.mapper) return this.capture(hook)
+    let number = this.captureMap.get(hook)
+    if (number === undefined) this.captureMap.set(hook, (number = this.capture(hook.dup())))
+    return number
+  }
+}
+
+/** A result with each capability in it that is the program's as a copy. */
+function copied(value: unknown): unknown {
+  // A property of a promise is never let go of.
+  if (value instanceof RpcStub) return rawOf(value).pathIfPromise?.length ? value : copyOf(value)
+  const isList = Array.isArray(value)
+  if (!isList && (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype)) return value
+  return isList ? value.map(copied) : Object.fromEntries(Object.entries(value).map(([key, part]) => [key, copied(part)]))
+}
+
+/** A stub or promise of the same thing, which can be let go of by itself. What the recording has made is there once. */
+function copyOf(stub: object): object {
+  const { hook, pathIfPromise } = rawOf(stub)
+  if (hook.mapper) return stub
+  return pathIfPromise ? Reflect.construct(RpcPromise, [hook.dup(), pathIfPromise]) : new RpcStub(hook.dup() as never)
 }
 
 /** Makes a hook for something in `payload` as if it were a value of the program's own. */

@@ -1,0 +1,147 @@
+/** What the function of a `.map` takes along from outside of it is the program's, before and after. */
+import { RpcTarget } from 'capnweb'
+import { describe, expect, test } from 'vitest'
+import { Link } from '../../src/rpc/link-client.ts'
+import { pair, turns } from './pair.ts'
+
+class Maker extends RpcTarget {
+  num(n: number) {
+    return n
+  }
+  list(n: number) {
+    return Array.from({ length: n }, (_, i) => i + 1)
+  }
+  async slow(n: number) {
+    await turns(3)
+    return n
+  }
+  part() {
+    return new Part()
+  }
+  both(a: unknown, b: unknown) {
+    return [a, b]
+  }
+  record() {
+    return { 'a.b': 'dotted', a: { b: 'nested' } }
+  }
+}
+class Part extends RpcTarget {
+  get(n: number) {
+    return n * 10
+  }
+}
+
+/** Two objects over links of their own. */
+function two() {
+  return [0, 1].map((i) => {
+    const made = pair(new Maker())
+    return new Link(() => made.peer, made.ports, made.stats, {}, { noun: 'Maker', name: String(i) }).root() as any
+  })
+}
+const all = (...calls: PromiseLike<unknown>[]) => Promise.all(calls.map((it) => Promise.resolve(it)))
+
+describe('a result of before that the function of a map returns', () => {
+  test.each([0, 1])('is there for each element, and after it: of object %i', async (which) => {
+    const of = two()
+    const other = of[0].num(7)
+    const before = of[which].num(4)
+    const mapped = of[0].list(2).map((n: unknown) => [n, before])
+    expect(await all(other, before, mapped)).toEqual([
+      7,
+      4,
+      [
+        [1, 4],
+        [2, 4],
+      ],
+    ])
+  })
+
+  test('may be returned alone, twice, as a part, and by two maps', async () => {
+    const [a] = two()
+    const before = a.num(4)
+    const record = a.record()
+    const list = a.list(2)
+    const alone = list.map(() => before)
+    const twice = list.map(() => [before, { again: before }])
+    const part = list.map((n: unknown) => [n, record.a.b])
+    expect(await all(alone, twice, part, before, record)).toEqual([
+      [4, 4],
+      [
+        [4, { again: 4 }],
+        [4, { again: 4 }],
+      ],
+      [
+        [1, 'nested'],
+        [2, 'nested'],
+      ],
+      4,
+      { 'a.b': 'dotted', a: { b: 'nested' } },
+    ])
+  })
+
+  test('may come out of a map within the map', async () => {
+    const [a] = two()
+    const before = a.num(4)
+    const lists = a.list(2)
+    const mapped = lists.map((n: unknown) => lists.map((k: unknown) => [n, k, before]))
+    expect(await all(mapped, before)).toEqual([
+      [
+        [
+          [1, 1, 4],
+          [1, 2, 4],
+        ],
+        [
+          [2, 1, 4],
+          [2, 2, 4],
+        ],
+      ],
+      4,
+    ])
+  })
+
+  test('may be a capability, which is called after that', async () => {
+    const [a] = two()
+    const part = a.part()
+    const mapped = a.list(2).map((n: unknown) => [part.get(n), n])
+    expect(await all(mapped, part.get(3))).toEqual([
+      [
+        [10, 1],
+        [20, 2],
+      ],
+      30,
+    ])
+  })
+})
+
+describe('a map over a list that is here', () => {
+  test('leaves a result on its way that it takes along', async () => {
+    const [a, b] = two()
+    const list = a.list(2)
+    await list
+    const before = b.slow(5)
+    const mapped = list.map(() => b.num(before))
+    expect(await all(mapped, before, b.num(before))).toEqual([[5, 5], 5, 5])
+  })
+
+  test('does so twice', async () => {
+    const [a, b] = two()
+    const list = a.list(2)
+    await list
+    const before = b.slow(5)
+    expect(
+      await all(
+        list.map(() => a.num(before)),
+        list.map(() => b.num(before)),
+      ),
+    ).toEqual([
+      [5, 5],
+      [5, 5],
+    ])
+  })
+})
+
+test('parts of one result go to another object by their own names, with dots in them or without', async () => {
+  const [a, b] = two()
+  const record = a.record()
+  expect(await b.both(record['a.b'], record.a.b)).toEqual(['dotted', 'nested'])
+})
