@@ -48,4 +48,14 @@ describe('a graph in an object', () => {
     expect(load.sample[0]).toEqual({ type: 'event', entityId: 'e0', payload: { i: 0 }, ts: Date.UTC(2026, 0, 2) })
     expect(await stub('Pipeline', 'rehearsed').table()).toBeNull()
   })
+
+  test('is rehearsed on a copy of the fields of its objects, whichever way a call comes', async () => {
+    await stub('Counter', 'scratched').add(7)
+    const [one, several, given, size] = (await stub('Pipeline', 'main').rehearseFields('scratched')) as unknown[]
+    expect(one).toBe(2)
+    expect(several).toHaveLength(3)
+    expect(given).toBeGreaterThan(1)
+    expect(size).toBe(1)
+    expect(await stub('Counter', 'scratched').size).toBe(1)
+  })
 })

@@ -159,6 +159,13 @@ export const Pipeline = DO.extend({
   async rehearse(count: number) {
     return await graph(() => [this.Pipeline('rehearsed').load(count), this.Pipeline('rehearsed').flaky()]).dryRun()
   },
+  /** Rehearses calls that write to the fields of a counter: one alone, a chain's, and several of one turn. */
+  async rehearseFields(name: string) {
+    const one = await graph(() => this.Counter(name).add(1)).dryRun()
+    const several = await graph(() => [this.Counter(name).add(2), this.Counter(name).add(3), this.Counter(name).size]).dryRun()
+    const given = await graph(() => this.Counter(name).add(this.Counter(name).size)).dryRun()
+    return [one.result, several.result, given.result, await this.Counter(name).size]
+  },
   flaky() {
     return this.send('Order.flaky')
   },
