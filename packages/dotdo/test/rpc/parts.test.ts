@@ -32,7 +32,7 @@ class Maker extends RpcTarget {
     return this.#state
   }
   async stateLater() {
-    await null
+    await turns(1)
     return this.#state
   }
   bump() {
