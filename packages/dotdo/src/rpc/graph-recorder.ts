@@ -125,8 +125,7 @@ class GraphRecorder implements Recorder {
 }
 
 function clonedData(value: object): unknown {
-  const isData =
-    value instanceof Date || value instanceof Map || value instanceof Set || ArrayBuffer.isView(value) || value instanceof ArrayBuffer
+  const isData = value instanceof Date || ArrayBuffer.isView(value) || value instanceof ArrayBuffer
   if (!isData) throw notData(`a ${value.constructor?.name || 'value of a class'}`)
   return structuredClone(value)
 }

@@ -54,6 +54,19 @@ describe('what never ends in a batch', () => {
     expect(await open().root().square(late)).toBe(25)
   })
 
+  test('a promise of the program is waited for, wherever it stands, and fails the call where it fails', async () => {
+    const root = open().root()
+    const late = <T>(value: T) => new Promise<T>((resolve) => setImmediate(() => resolve(value)))
+    expect(await root.square(late(5))).toBe(25)
+    expect(await root.square((async () => 6)())).toBe(36)
+    const failing = Promise.reject(Object.assign(new Error('no'), { code: 'NO' }))
+    await expect(Promise.resolve(root.square(failing))).rejects.toMatchObject({ code: 'NO' })
+    // Left as they were.
+    const given = { at: [late(1), { deep: late(2) }] }
+    expect(await root.echo(given)).toEqual({ at: [1, { deep: 2 }] })
+    expect(given.at[0]).toBeInstanceOf(Promise)
+  })
+
   test('a Blob is an argument like another', async () => {
     expect(
       await open()
