@@ -22,7 +22,7 @@ import { numbered, type CallOrder, type OrderSource } from './order.ts'
 import { handOffFailure, unawaited, unawaitedLoss, whyLost } from './lost.ts'
 import { insideOf, passOn, rawOf } from './passing-on.ts'
 import { frameworkPrefix } from './conversation.ts'
-import { applyNow, applyPath, type Answer, type Consumer, type Stub } from './ref.ts'
+import { applyNow, applyPath, pathKey, type Answer, type Consumer, type Stub } from './ref.ts'
 import { referredCalls } from './references.ts'
 import { ShortWays } from './shortcuts.ts'
 import type { LinkStats } from './stats.ts'
@@ -223,7 +223,7 @@ export class ClientSession implements Consumer, Departure {
   handOff(answer: Answer, path: readonly string[]): Stub | undefined {
     // What is here already is carried from here.
     if (answer.isHere) return undefined
-    const key = JSON.stringify(path)
+    const key = pathKey(path)
     let taken = this.#handedOff.get(answer)
     const known = taken?.get(key)
     if (known) {

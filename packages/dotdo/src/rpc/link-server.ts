@@ -267,9 +267,15 @@ export class LinkServer {
   }
 
   #accept(ticket: string, conversation: Conversation): unknown {
-    const result = this.#handoffs.accept(ticket, conversation.gone)
-    if (isThenable(result)) result.then(undefined, () => this.#gates.failed(ticket))
-    return result
+    const failed = (): void => this.#gates.failed(ticket)
+    try {
+      const result = this.#handoffs.accept(ticket, conversation.gone)
+      if (isThenable(result)) result.then(undefined, failed)
+      return result
+    } catch (error) {
+      failed()
+      throw error
+    }
   }
 
   #inOrder(conversation: Conversation, number: number, name: string, args: unknown[] | null): unknown {

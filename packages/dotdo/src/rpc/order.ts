@@ -5,7 +5,6 @@
  * caller that gives a promise numbers its calls from then on, until nothing is on its way any more; the receiver makes numbered calls in
  * the order of their numbers. Calls without a number are made before any of them, because native calls arrive in order.
  */
-import { RpcPromise } from 'capnweb'
 import type { Frame } from './frames.ts'
 import { orderedMethod } from './conversation.ts'
 
@@ -124,7 +123,8 @@ export class OrderGates {
         if (gate !== undefined) this.#forget(gate)
       }
     }
-    return turn ? new RpcPromise(turn.then(made) as Promise<never>) : made()
+    // No promise of capnweb's, which would let go of the arguments before the call is made.
+    return turn ? turn.then(made) : made()
   }
 
   /** See {@link OrderGate.failed}. */

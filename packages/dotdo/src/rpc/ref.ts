@@ -52,8 +52,13 @@ export interface Consumer {
   introduce(link: Link): Stub | undefined
 }
 
-/** Other objects that stand in a value: by path, names joined by a line break. */
+/** Other objects that stand in a value, by the key of their paths. */
 export type Objects = Map<string, Root>
+
+/** A key for each path: names may hold whatever could stand between them. */
+export function pathKey(path: readonly string[]): string {
+  return JSON.stringify(path)
+}
 
 /** Where in which result something stood. */
 export type CameBy = Core
@@ -349,7 +354,7 @@ function wrappedDeep(session: ClientSession, value: unknown, from: Answer, path:
 function objectIn(link: Link, from: Answer, path: readonly string[]): Stub {
   link.cameBy ??= { answer: from, path: [...path] }
   const root = new Root(link, link.caller())
-  ;(from.objects ??= new Map()).set(path.join('\n'), root)
+  ;(from.objects ??= new Map()).set(pathKey(path), root)
   return refOf({ answer: root, path: [] })
 }
 
@@ -369,7 +374,7 @@ function shortest(core: Core): Core {
   const { answer, path } = core
   if (answer instanceof Root || !answer.objects) return core
   for (let length = 0; length <= path.length; length++) {
-    const root = answer.objects.get(path.slice(0, length).join('\n'))
+    const root = answer.objects.get(pathKey(path.slice(0, length)))
     if (root) return { answer: root, path: path.slice(length) }
   }
   return core
@@ -578,7 +583,8 @@ const members: Readonly<Record<string, (core: Core) => unknown>> = {
     if (mappers === 0) mapping = session
     mappers++
     try {
-      const result = stub.map(recordable(mapper))
+      // What the function gives goes to where the list is as well.
+      const result = consumedBy(mapping, () => stub.map(recordable(mapper)))
       return session ? refOf({ answer: new Bound(session, result, true), path: [] }) : result
     } finally {
       mappers--

@@ -201,6 +201,126 @@ describe('the function of a .map', () => {
   })
 })
 
+describe('what the function of a .map takes along', () => {
+  const all = (values: PromiseLike<unknown>[]) =>
+    Promise.all(
+      values.map((value) =>
+        Promise.resolve(value).then(
+          (it) => it,
+          (error: Error) => error.message,
+        ),
+      ),
+    )
+  test('goes to the list’s object where the function gives it, and never through the caller', async () => {
+    const { root, at } = world()
+    const four = root('pan').sum(4)
+    expect(
+      await root('oven')
+        .nums(2)
+        .map((n: number) => [n, four]),
+    ).toEqual([
+      [1, 4],
+      [2, 4],
+    ])
+    expect(at('oven').reached.join('')).toContain('dotdo:accept')
+    expect(at('oven').server.openHandoffs).toBe(0)
+  })
+  test('may be a part of what one within another gives', async () => {
+    const { root } = world()
+    const oven = root('oven')
+    const [four, list] = [oven.sum(4), oven.nums(2)]
+    const deep = list.map(() => [list.map((m: number) => [m, four]), list.map(() => list.map(() => four)), four])
+    const once = [
+      [
+        [1, 4],
+        [2, 4],
+      ],
+      [
+        [4, 4],
+        [4, 4],
+      ],
+      4,
+    ]
+    expect(await all([four, list, deep])).toEqual([4, [1, 2], [once, once]])
+  })
+  test('may be a capability that came before, which works afterwards', async () => {
+    const { root } = world()
+    const oven = root('oven')
+    using tally = await oven.tallied()
+    const tallies = await oven.nums(2).map((n: number) => [n, tally])
+    expect([await tally.add(1), await tallies[1][1].add(1)]).toEqual([1, 2])
+  })
+  test.each(['oven', 'pan'])('is on its way still, and the list is here: a result of %s is nobody’s but its own', async (whose) => {
+    const { root } = world()
+    const oven = root('oven')
+    const list = oven.nums(2)
+    await list
+    const five = root(whose).sum(5)
+    const [one, two] = [list.map(() => oven.times(five)), list.map((n: number) => [n, root('pan').times(five), five])]
+    const within = list.map(() => list.map(() => oven.sum(five, 1)))
+    expect(await all([one, two, within, five, root('pot').times(five)])).toEqual([
+      [5, 5],
+      [
+        [1, 10, 5],
+        [2, 10, 5],
+      ],
+      [
+        [6, 6],
+        [6, 6],
+      ],
+      5,
+      50,
+    ])
+  })
+  test('fails by its own error where the list is here', async () => {
+    const { root } = world()
+    const oven = root('oven')
+    const list = oven.nums(2)
+    await list
+    const failed = root('pan').fail(3)
+    expect(await all([list.map(() => oven.times(failed)), list.map((n: number) => [n, failed]), failed])).toEqual(['no 3', 'no 3', 'no 3'])
+  })
+  test('is let go of when the function throws', async () => {
+    const { root, at } = world()
+    const oven = root('oven')
+    const [four, list] = [oven.sum(4), oven.nums(2)]
+    expect(() =>
+      list.map(() => {
+        oven.times(four)
+        throw new Error('no function')
+      }),
+    ).toThrow('no function')
+    four[Symbol.dispose]()
+    list[Symbol.dispose]()
+    await turns(20)
+    expect(at('oven').link.stats).toMatchObject({ openSessions: 0, openExports: 0 })
+  })
+  test('is the same in a graph', async () => {
+    const { root } = world()
+    const graph = makeGraph(
+      () => {
+        const [four, other] = [root('oven').sum(4), root('pan').sum(5)]
+        return [
+          root('oven')
+            .nums(2)
+            .map((n: number) => [n, four, other]),
+          four,
+          root('pan').times(other),
+        ]
+      },
+      { send: (data, inputs) => replayGraph(data, (_, name) => root(name), inputs), dryRun: () => Promise.reject(new Error('not here')) },
+    )
+    expect(await graph.send()).toEqual([
+      [
+        [1, 4, 5],
+        [2, 4, 5],
+      ],
+      4,
+      10,
+    ])
+  })
+})
+
 describe('a mapper from afar', () => {
   const frames = (instructions: unknown[], captures: unknown[] = [['import', 0]]): LinkMessage => ({
     version: linkVersion,

@@ -20,11 +20,28 @@ class Source extends RpcTarget {
   }
 }
 
+class Box extends RpcTarget {
+  readonly #n: number
+  constructor(n: number) {
+    super()
+    this.#n = n
+  }
+  get() {
+    return this.#n
+  }
+}
+
 class Log extends RpcTarget {
   entries: unknown[] = []
   note(value: unknown) {
     this.entries.push(value)
     return value
+  }
+  boxes() {
+    return [new Box(0), new Box(1)]
+  }
+  keep(box: RpcStub<Box>) {
+    return box.dup()
   }
   async later(ms: number, value: unknown) {
     await turns(ms)
@@ -36,7 +53,7 @@ function open(carry?: Carry) {
   const log = new Log()
   const source = pair(new Source(), carry ? { carry } : {})
   const sink = pair(log, carry ? { carry } : {})
-  const L = sink.link.root() as unknown as RpcStub<Log> & { later(ms: number, value: unknown): never }
+  const L = sink.link.root() as unknown as RpcStub<Log> & { later(ms: number, value: unknown): never; keep(box: unknown): RpcStub<Box> }
   const S = source.link.root() as unknown as {
     slow(ms: number, value: unknown): never
     now(value: unknown): never
@@ -52,6 +69,13 @@ describe('calls on one reference', () => {
     expect(await Promise.all(all)).toEqual(['before', 'late', 'after'])
     expect(log.entries).toEqual(['before', 'late', 'after'])
     expect(sink.stats.messages - sink.stats.polls).toBe(1)
+  })
+  test('have their arguments’ capabilities still when it is their turn', async () => {
+    const { L } = open()
+    const [boxes, waits] = [L.boxes(), L.note(L.later(5, 'late'))]
+    const kept = L.keep(boxes[1]!)
+    expect(await kept.get()).toBe(1)
+    expect(await waits).toBe('late')
   })
   test('keep their places behind one that waits for the same object', async () => {
     const { L, log } = open()
