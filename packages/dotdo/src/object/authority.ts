@@ -138,6 +138,11 @@ export function checked(token: unknown, isOurs: (noun: string) => boolean): Capa
  * @throws `GRANT_UNKNOWN`, `TOKEN_INVALID`, `OUTSIDE_OBJECT`
  */
 export async function revoke(grant: string | GrantView): Promise<boolean> {
+  if (typeof grant !== 'string' && typeof (grant as GrantView | undefined)?.id !== 'string')
+    throw new DotdoError(
+      'GRANT_UNKNOWN',
+      'What is to be revoked is no grant. Pass the token that save() gave, the id of a grant, or an entry of the list that grants() gives.',
+    )
   if (typeof grant !== 'string') return (await call(grant, 'revoke', [grant.id])) as boolean
   if (grant.startsWith('dotdo1.')) return (await call(checkedForRevoke(grant), 'revoke', [grant])) as boolean
   return requireHost('revoke').issuer.grants.revoke(grant)

@@ -591,6 +591,10 @@ const members: Readonly<Record<string, (core: Core) => unknown>> = {
       mapping = before
     }
   },
+  // `JSON.stringify` asks for it by name, and leaves out what gives nothing.
+  toJSON: (core: Core) => () => {
+    throw notAValue(shown(core))
+  },
   toString: (core: Core) => () => (isPromise(core) ? '[object RpcPromise]' : '[object RpcStub]'),
 }
 

@@ -135,6 +135,8 @@ describe('revoking', () => {
   test('outside of an object there is none that an id could mean', async () => {
     const { grants, revoke } = await import('../../src/index.ts')
     await expect(revoke('grant_1')).rejects.toMatchObject({ code: 'OUTSIDE_OBJECT' })
+    for (const none of [undefined, null, 5, {}, stub('Shelf', 'no grant')])
+      await expect(revoke(none as never)).rejects.toMatchObject({ code: 'GRANT_UNKNOWN' })
     await expect(grants()).rejects.toMatchObject({ code: 'OUTSIDE_OBJECT' })
   })
 })

@@ -147,6 +147,7 @@ describe('what is not there yet', () => {
     expect(() => `${world}`).toThrow(refusal('a reference'))
     // oxlint-disable-next-line typescript/restrict-template-expressions
     expect(() => `${world.counter(1).plus(2).value}`).toThrow(refusal('a reference.counter().plus().value'))
+    expect(() => JSON.stringify({ counter: world.counter(1) })).toThrow(refusal('a reference.counter()'))
     // Asked for by name it is what it is with capnweb.
     expect([String(world.toString()), world.square(1).toString()]).toEqual(['[object RpcStub]', '[object RpcPromise]'])
     // What is passed on is the value.
