@@ -145,8 +145,8 @@ function failed(error: Error): Hook {
 const mended = Symbol('mended')
 let isMended = false
 
-/** Mends capnweb's one class of values: once in an isolate, however many sessions there are. */
-function mendPayloads(): void {
+/** Mends capnweb's classes of values and recordings: once in an isolate, however many sessions there are, and before the first `.map`. */
+export function mendPayloads(): void {
   if (isMended) return
   const sample = rawOf(new RpcStub({} as never)).hook.payload
   if (!sample)

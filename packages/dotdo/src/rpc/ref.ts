@@ -12,6 +12,7 @@ import type { Link } from './link-client.ts'
 import { kept } from './handoffs.ts'
 import { insideOfStub } from './inside-of-stub.ts'
 import { recordable } from './mapper.ts'
+import { mendPayloads } from './passing-on.ts'
 import type { Caller } from './origin.ts'
 import { ownParts } from './own-bytes.ts'
 import { copyPlain, notPlain } from './plain.ts'
@@ -575,6 +576,7 @@ const members: Readonly<Record<string, (core: Core) => unknown>> = {
   onRpcBroken: (core) => (callback: (error: unknown) => void) => stubOf(core).onRpcBroken(callback),
   map: (core: Core) => (mapper: (value: unknown) => unknown) => {
     if (recorder) return refOf({ answer: recorder.map(placeOf(core), core.path, mapper), path: [] })
+    mendPayloads()
     const stub = stubOf(core) as unknown as { map(mapper: (value: unknown) => unknown): Stub }
     const list = core.answer instanceof Root ? answerOf(core) : core.answer
     // One that is here is gone over here, and one of a function that runs, where that one's list is.

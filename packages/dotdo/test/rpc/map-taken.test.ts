@@ -40,6 +40,20 @@ function two() {
 }
 const all = (...calls: PromiseLike<unknown>[]) => Promise.all(calls.map((it) => Promise.resolve(it)))
 
+// The first of this file: there has been no session in this isolate, and no map.
+test('the first map of an isolate over a list that is here leaves what it takes along', async () => {
+  const [a, b] = two()
+  const list = a.list(2)
+  await list
+  const before = b.num(5)
+  expect(
+    await all(
+      before,
+      list.map(() => a.num(before)),
+    ),
+  ).toEqual([5, [5, 5]])
+})
+
 describe('a result of before that the function of a map returns', () => {
   test.each([0, 1])('is there for each element, and after it: of object %i', async (which) => {
     const of = two()
