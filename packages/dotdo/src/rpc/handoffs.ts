@@ -5,7 +5,8 @@
  * cannot come, the caller says so (`refuse`). Owns what is here of either half. Invariants:
  * 1. A ticket is used once: what came is given to the one who asked, and forgotten.
  * 2. What came and is not asked for within the lease is dropped; whoever asks for it later gets `HANDOFF_LOST`.
- * 3. At most `waiting` results wait here; more are refused to their providers.
+ * 3. What comes for somebody who is gone is dropped.
+ * 4. At most `waiting` results wait here; more are refused to their providers.
  */
 import { RpcStub } from 'capnweb'
 import { DotdoError, fromErrorRecord, type ErrorRecord } from '../base/errors.ts'
@@ -32,7 +33,7 @@ export class Handoffs {
   #limits: HandoffLimits
   #here = new Map<string, { outcome: Outcome; cancel: () => void }>()
   #asked = new Map<string, (outcome: Outcome) => void>()
-  /** Tickets whose result was dropped, newest last. */
+  /** Tickets whose result was dropped, or will be when it comes, newest last. */
   #dropped = new Set<string>()
 
   /** @param timer runs its second argument after so many milliseconds; its result cancels that */
@@ -63,17 +64,21 @@ export class Handoffs {
     this.#asked.set(ticket, resolve)
     return Promise.race([promise, gone])
       .then(resultOf)
-      .finally(() => this.#asked.delete(ticket))
+      .finally(() => {
+        // Still listed: nothing came, and whoever asked is gone.
+        if (this.#asked.delete(ticket)) this.#forget(ticket)
+      })
   }
 
   /** The provider brings the result. @throws `LINK_LIMIT` when too many wait here */
   deliver(ticket: string, value: unknown): void {
-    this.#settle(ticket, { value: kept(value) })
+    if (this.#dropped.has(ticket)) cancelStreams(value, handOffLost('whoever asked for it is gone.'))
+    else this.#settle(ticket, { value: kept(value) })
   }
 
   /** The caller says that it will not come, and why. */
   refuse(ticket: string, error: ErrorRecord): void {
-    this.#settle(ticket, { error: fromErrorRecord(error) })
+    if (!this.#dropped.has(ticket)) this.#settle(ticket, { error: fromErrorRecord(error) })
   }
 
   #settle(ticket: string, outcome: Outcome): void {
@@ -95,6 +100,10 @@ export class Handoffs {
     const { outcome } = this.#here.get(ticket) ?? {}
     if (outcome && 'value' in outcome) cancelStreams(outcome.value, handOffLost('it waited for too long and was dropped.'))
     this.#here.delete(ticket)
+    this.#forget(ticket)
+  }
+
+  #forget(ticket: string): void {
     this.#dropped.add(ticket)
     if (this.#dropped.size > this.#limits.handoffs) this.#dropped.delete(this.#dropped.values().next().value!)
   }

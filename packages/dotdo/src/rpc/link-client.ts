@@ -23,7 +23,7 @@ import { OrderSource } from './order.ts'
 import { objectLabel, type Caller, type CallName } from './origin.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix, onceMethod } from './conversation.ts'
-import { bindCall, isMapping, mappedOn, rootRef, type Answer, type CameBy, type ObjectName, type Start } from './ref.ts'
+import { bindCall, isMapping, mappedOn, rootRef, withWhatIsHere, type Answer, type CameBy, type ObjectName, type Start } from './ref.ts'
 import { Forwarder, leadsTo } from './shortcuts.ts'
 import type { LinkStats } from './stats.ts'
 import { step, stepsToJoin } from './steps.ts'
@@ -178,7 +178,11 @@ export class Link implements Start {
     if (isMapping()) return mappedOn(this, path, args, caller)
     const turn = this.#turn(caller)
     if (path.length === 1 && !turn.hasSession && !this.#order.isOpen) {
-      const plain = args && copyPlain(args, true)
+      let plain = args && copyPlain(args, true)
+      if (args && plain === notPlain) {
+        const settled = withWhatIsHere(args)
+        if (settled !== args) plain = copyPlain((args = settled), true)
+      }
       if (plain !== notPlain) return turn.record(plain ? { method: path[0]!, args: plain as unknown[] } : { method: path[0]! })
     }
     return bindCall(turn.session, turn.session.main, path, args)

@@ -34,6 +34,7 @@ import type { Link } from './link-client.ts'
 import { Handoffs } from './handoffs.ts'
 import { callMember, isReachable } from './members.ts'
 import { makeCall, type Outcome } from './outcome.ts'
+import { neverMade } from './passing-on.ts'
 import { packAnswer, packPlain, unpackCall } from './packed-call.ts'
 import { notPlain } from './plain.ts'
 import { ServerSession } from './server-session.ts'
@@ -254,7 +255,11 @@ export class LinkServer {
       /** The result that `ticket` stands for, when its provider has brought it. */
       accept: (ticket: string) => this.#accept(ticket, conversation),
       /** A call that has its turn among its caller's others; `args` are those of a call, `null` for a read. */
-      ordered: (number: number, name: string, args: unknown[] | null) => this.#inOrder(conversation, number, name, args),
+      ordered: Object.assign(
+        (number: number, name: string, args: unknown[] | null) => this.#inOrder(conversation, number, name, args),
+        // Another argument than a hand-off has failed: those behind it wait for no call.
+        { [neverMade]: ([number]: [number]) => this.#gates.passed(conversation.gate?.(), number) },
+      ),
       /** Brings a result of this object to whoever the caller has named for `ticket`. */
       provide: (value: unknown, ticket: string) => this.#provide(conversation.target(ticket), value, ticket),
       /** A provider brings what `ticket` stands for. */

@@ -42,7 +42,8 @@ export class LoneCall implements Answer {
   #objects: Objects | undefined
   #isAwaited = false
   #isDisposed = false
-  #isHere = false
+  /** Its value, once that is here. */
+  #came: { value: unknown } | undefined
   #hasFailed = false
 
   constructor(call: DirectCall, ports: LoneCallPorts) {
@@ -73,8 +74,8 @@ export class LoneCall implements Answer {
 
   /** Its plain value has come. */
   answered(value: unknown): void {
-    this.#isHere = true
-    this.#settle(disposable(value))
+    this.#came = { value: disposable(value) }
+    this.#settle(value)
   }
 
   /** It is a call of the session that the answer has opened. */
@@ -84,10 +85,10 @@ export class LoneCall implements Answer {
     if (this.#isDisposed) stub[Symbol.dispose]()
     value.then(
       (it) => {
-        this.#isHere = true
+        this.#came = { value: wrapped(session, it, this) }
         // Nobody has asked for it, and nobody will.
         if (this.#isDisposed && !this.#isAwaited) (it as Partial<Disposable> | undefined)?.[Symbol.dispose]?.()
-        this.#settle(wrapped(session, it, this))
+        this.#settle(this.#came.value)
       },
       (error: unknown) => this.#fail(error),
     )
@@ -143,7 +144,11 @@ export class LoneCall implements Answer {
   }
 
   get isHere(): boolean {
-    return this.#joined ? this.#joined.isHere : this.#isHere
+    return this.#joined ? this.#joined.isHere : this.#came !== undefined
+  }
+
+  get came(): { value: unknown } | undefined {
+    return this.#joined ? this.#joined.came : this.#came
   }
 
   /** Whether it has been asked for its value, and nothing has become of it yet. */
@@ -169,13 +174,13 @@ export class LoneCall implements Answer {
 
   #waitFor(): Stub {
     // What has come already, or never will, is what it is.
-    const answer = this.#isHere || this.#hasFailed ? this.#settled : (this.#arrived = Promise.withResolvers())
+    const answer = this.#came || this.#hasFailed ? this.#settled : (this.#arrived = Promise.withResolvers())
     return here(answer.promise)
   }
 
   carry(): Stub {
     if (this.#joined) return this.#joined.carry()
-    return this.#isHere ? here(this.#settled.promise) : this.stub()
+    return this.#came ? here(this.#settled.promise) : this.stub()
   }
 
   dispose(): void {

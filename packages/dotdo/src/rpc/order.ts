@@ -127,6 +127,13 @@ export class OrderGates {
     return turn ? turn.then(made) : made()
   }
 
+  /** A call will not be made. */
+  passed(gate: string | undefined, number: number): void {
+    if (gate === undefined) return
+    this.#gates.get(gate)?.passed(number)
+    this.#forget(gate)
+  }
+
   /** See {@link OrderGate.failed}. */
   failed(ticket: string): void {
     for (const [name, gate] of this.#gates) {

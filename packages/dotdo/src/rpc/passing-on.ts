@@ -13,7 +13,8 @@
  * 6. What a `.map` takes along that goes on to where it came from is let go of. capnweb keeps the copy for good.
  * 7. A value whose parts stand in so many places that no message can hold them is refused. capnweb writes them all down.
  * 8. An element of a list is found by its place. In capnweb it is `undefined`, silently.
- * 9. What a method gives is what it was then. capnweb looks at it later, when others may have written to it.
+ * 9. A method is told of a call of it whose arguments failed, where it asks for that. In capnweb only the caller hears of it.
+ * 10. What a method gives is what it was then. capnweb looks at it later, when others may have written to it.
  * 10. An error has the name that it left with. capnweb keeps those of JavaScript's own classes.
  */
 import { RpcPromise, RpcStub, type RpcSession } from 'capnweb'
@@ -141,6 +142,9 @@ function failed(error: Error): Hook {
   return rawOf(new RpcPromise(rejected as Promise<never>)).hook
 }
 
+/** What a method has under this name is told of its calls that cannot be made because an argument failed: by what else was given. */
+export const neverMade: unique symbol = Symbol('never made')
+
 /** By which capnweb's class tells that it is mended, and whether this module has seen that. */
 const mended = Symbol('mended')
 let isMended = false
@@ -198,10 +202,19 @@ export function mendPayloads(): void {
   }
   const { deliverCall } = payloads
   payloads.deliverCall = function (method, on) {
+    let isMade = false
     const made = function (this: unknown, ...args: unknown[]): unknown {
+      isMade = true
       return asGiven(Reflect.apply(method, this, args))
     }
-    return Reflect.apply(deliverCall, this, [made, on])
+    const { [neverMade]: never } = method as { [neverMade]?: (args: unknown) => void }
+    if (!never) return Reflect.apply(deliverCall, this, [made, on])
+    const { value } = this
+    const delivered = Reflect.apply(deliverCall, this, [made, on])
+    delivered.catch(() => {
+      if (!isMade) never(value)
+    })
+    return delivered
   }
   const { forEvaluate, fromAppParams, fromAppReturn } = payloads.constructor
   payloads.constructor.fromAppParams = function (args) {
@@ -249,15 +262,25 @@ function isPlace(name: string | number): boolean {
   return typeof name === 'string' && name.length < 16 && /^(?:0|[1-9]\d*)$/.test(name)
 }
 
+let mapsAreMended = false
+/** Functions of `.map` that run now, one within the other. */
+let recordings = 0
+
+/** Whether the function of a `.map` runs, whoever's: what is called meanwhile is written down, and made for each element. */
+export function isRecordingMap(): boolean {
+  return recordings > 0
+}
+
 /**
  * Mends what a recording takes along from outside of its function: whoever goes over the list lets go of that afterwards, and what the function returns is
  * let go of when it is written down. Both are the program's own in capnweb, and gone for it then. Here they are copies.
  */
-function mendMaps(): void {
+export function mendMaps(): void {
+  if (mapsAreMended) return
+  mapsAreMended = true
   const stubs = RpcStub.prototype as unknown as { map: (this: unknown, mapper: (value: unknown) => unknown) => unknown }
   const { map } = stubs
   let builders: Recording | undefined
-  let recordings = 0
   stubs.map = function (mapper) {
     const record = (value: unknown) => {
       const { mapper: recording } = rawOf(value).hook

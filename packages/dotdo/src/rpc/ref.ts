@@ -17,6 +17,8 @@ import type { Caller } from './origin.ts'
 import { ownParts } from './own-bytes.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
+import { isRecordingMap, mendMaps, rawOf } from './passing-on.ts'
+import { comeBy, settledArgs, type Come } from './settled-args.ts'
 import { linkBehindStub } from './shortcuts.ts'
 
 /** A stub or a promise of capnweb, of anything. */
@@ -38,6 +40,8 @@ export interface Answer {
   readonly session: ClientSession | undefined
   /** Whether its value has come: the far end has forgotten its number by then. */
   readonly isHere: boolean
+  /** Its value, where that is here and was no failure. */
+  readonly came?: { value: unknown } | undefined
   /** The value, asked for once however often it is awaited. */
   value(): Promise<unknown>
   /** The stub to call on. */
@@ -144,6 +148,10 @@ class Bound implements Answer {
   get isHere(): boolean {
     return this.isPromise && isAnswered(this.#stub)
   }
+  get came(): { value: unknown } | undefined {
+    const came = this.isPromise ? comeBy(this.#stub) : undefined
+    return came && { value: wrapped(this.session, came.value, this) }
+  }
   value(): Promise<unknown> {
     return (this.#value ??= (this.#stub as unknown as Promise<unknown>).then((it) => wrapped(this.session, it, this)))
   }
@@ -168,7 +176,7 @@ export function here(value: Promise<unknown>): Stub {
  * and capnweb would name it.
  */
 export function captured(promise: Stub): Stub {
-  if (mappers === 0) return promise
+  if (!isMapping()) return promise
   const { hook } = Reflect.get(promise, insideOfStub) as { hook: { entry?: { resolution?: { payload?: { value: unknown } } } } }
   const value = hook.entry?.resolution?.payload?.value
   return value instanceof RpcStub ? (value as unknown as Stub) : promise
@@ -221,12 +229,10 @@ function placeOf(core: Core): Place {
 
 let consumer: Consumer | undefined
 let mapping: ClientSession | undefined
-/** Functions of `.map` that run now, one within the other. */
-let mappers = 0
 
 /** Whether the function of a `.map` runs: what is called meanwhile is written down, and made for each element. */
 export function isMapping(): boolean {
-  return mappers > 0
+  return isRecordingMap()
 }
 
 /** A call (`args` given) or a read on the object that a link leads to, as an instruction of the `.map` whose function runs. */
@@ -263,14 +269,33 @@ export function rootRef(link: Start, caller: Caller): Stub {
  * @param isMade it was called before now: it is no part of a `.map` whose function runs
  */
 export function bindCall(session: ClientSession, stub: Stub, path: readonly string[], args: unknown[] | undefined, isMade = false): Answer {
-  if (mappers > 0 && !isMade) return mapped(stub, path, args)
+  if (isMapping() && !isMade) return mapped(stub, path, args)
   const isOnObject = stub === session.main && path.length === 1
-  const plain = args && (isMade ? args : snapshot(args))
+  let plain = args && (isMade ? args : snapshot(args))
+  if (args && plain === notPlain) {
+    const settled = withWhatIsHere(args)
+    if (settled !== args) plain = snapshot((args = settled))
+  }
   const given = plain === notPlain ? (withPromises(args) as unknown[]) : (plain as unknown[] | undefined)
   const call = () => session.make(() => applyNow(stub, path, given), args !== undefined, isOnObject)
   const answer = new Bound(session, consumedBy(session, call), true)
   if (plain !== notPlain) answer.sent = plain
   return answer
+}
+
+/** Arguments with the values of references whose values are here; `args` itself where there are none. */
+export function withWhatIsHere(args: unknown[]): unknown[] {
+  return settledArgs(args, (value) => {
+    const given = coreOf(value)
+    if (!given) return value instanceof RpcPromise ? comeOf(comeBy(value), rawOf(value).pathIfPromise as string[]) : undefined
+    const { answer, path } = shortest(given)
+    if (answer instanceof Root) return path.length === 0 ? null : undefined
+    return comeOf(answer.came, path)
+  })
+}
+
+function comeOf(came: { value: unknown } | undefined, path: readonly string[]): Come | undefined {
+  return came && { value: came.value, path }
 }
 
 /** Arguments with each promise of the program's own as one of capnweb's, which travels. A copy where there is one; accessors are left to capnweb. */
@@ -300,7 +325,7 @@ export function applyPath(stub: Stub, path: readonly string[], args: unknown[] |
 
 /** The same as a call of the session, whether or not the function of a `.map` runs. @param stub is no part of that function */
 export function applyNow(stub: Stub, path: readonly string[], args: unknown[] | undefined): Stub {
-  return mappers > 0 ? applyOutside(stub, path, args) : applyPath(stub, path, args)
+  return isMapping() ? applyOutside(stub, path, args) : applyPath(stub, path, args)
 }
 
 /** Past capnweb, which writes down every call of a stub while the function of a `.map` runs. */
@@ -580,16 +605,15 @@ const members: Readonly<Record<string, (core: Core) => unknown>> = {
     const stub = stubOf(core) as unknown as { map(mapper: (value: unknown) => unknown): Stub }
     const list = core.answer instanceof Root ? answerOf(core) : core.answer
     // One that is here is gone over here, and one of a function that runs, where that one's list is.
-    const session = list.isHere || mappers > 0 ? undefined : list.session
+    const session = list.isHere || isMapping() ? undefined : list.session
     const before = mapping
-    if (mappers === 0) mapping = session
-    mappers++
+    if (!isMapping()) mapping = session
+    mendMaps()
     try {
       // What the function gives goes to where the list is as well.
       const result = consumedBy(mapping, () => stub.map(recordable(mapper)))
       return session ? refOf({ answer: new Bound(session, result, true), path: [] }) : result
     } finally {
-      mappers--
       mapping = before
     }
   },
@@ -615,7 +639,7 @@ function call(core: Core, args: unknown[]): Answer {
     return answer.link.record([...path], args, answer.caller)
   }
   const stub = answer.stub()
-  if (mappers > 0) return mapped(stub, path, args)
+  if (isMapping()) return mapped(stub, path, args)
   // A result that came natively is called where it is.
   if (answer.session) return bindCall(answer.session, stub, path, args)
   const own = ownParts(args)
@@ -631,7 +655,7 @@ function answerOf(core: Core): Answer {
   if (core.read) return core.read
   const read = reading(core)
   // What the function of a `.map` reads is an instruction of that one, and nothing to anybody after it.
-  if (mappers === 0) core.read = read
+  if (!isMapping()) core.read = read
   return read
 }
 
@@ -685,6 +709,10 @@ class Local implements Answer {
   readonly isHere = true
   readonly session = undefined
   #stub: Stub
+
+  get came(): { value: unknown } | undefined {
+    return comeBy(this.#stub)
+  }
 
   constructor(stub: Stub) {
     this.#stub = stub

@@ -243,6 +243,10 @@ describe('results that wait', () => {
     const asked = handoffs.accept('a', gone.promise) as Promise<unknown>
     gone.reject(new Error('the caller is gone'))
     await expect(asked).rejects.toThrow('gone')
+    // What comes after that is nobody's, whether it is a result or the news that there is none.
+    handoffs.deliver('a', 1)
+    handoffs.refuse('a', { code: 'LATE', message: 'late' } as never)
+    expect(handoffs.open).toBe(0)
     expect(handoffs.open).toBe(0)
   })
 })

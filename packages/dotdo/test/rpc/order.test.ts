@@ -70,6 +70,16 @@ describe('calls on one reference', () => {
     expect(log.entries).toEqual(['before', 'late', 'after'])
     expect(sink.stats.messages - sink.stats.polls).toBe(1)
   })
+  test('are made behind one whose argument fails here, while another of its arguments is handed off', async () => {
+    const { L, S, leaks } = open()
+    const failed = Promise.reject(new Error('not here'))
+    failed.catch(() => {})
+    const [bad, after] = [L.note([failed, S.slow(1, 'handed')]), L.note('after')]
+    await expect(Promise.resolve(bad)).rejects.toThrow('not here')
+    expect(await after).toBe('after')
+    await turns(20)
+    expect(leaks()).toBe(0)
+  })
   test('have their arguments’ capabilities still when it is their turn', async () => {
     const { L } = open()
     const [boxes, waits] = [L.boxes(), L.note(L.later(5, 'late'))]
