@@ -424,6 +424,9 @@ describe.skipIf((await findChromium()) === undefined)('the page in a browser', (
     await expect.poll(() => rows.count()).toBe(50)
     await page.getByRole('button', { name: 'Show more' }).click()
     await expect.poll(() => rows.count()).toBe(70)
+    // They stay: nothing that is read meanwhile takes them back.
+    await page.waitForTimeout(300)
+    expect(await rows.count()).toBe(70)
     await page.getByLabel('State').selectOption('failed')
     await expect.poll(() => rows.count()).toBe(1)
     expect(app.fleet.asked).toContain('runs failed')

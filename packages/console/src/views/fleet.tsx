@@ -1,6 +1,6 @@
 /** All objects together: numbers, and lists of what ran, what comes, what is wrong and what nobody took. */
 import type { ComponentChildren } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import type { FleetSummary } from 'dotdo/client'
 import type { Api, Ask } from '../api.ts'
 import { count } from '../format.ts'
@@ -37,33 +37,37 @@ export function FleetView({ api, list }: { api: Api; list: FleetList }) {
   const ask: Ask = { limit: pageSize, ...(state !== '' && { state }), ...(noun !== '' && { noun }) }
   const [wish, setWish] = useState(0)
   const refresh = () => setWish((before) => before + 1)
+  // Whoever has gone further back keeps that: only the first page is read anew, and no answer that was under way takes it back.
+  const isFurther = useRef(false)
 
   useEffect(() => void api.describe().then(({ nouns }) => setNouns(nouns), setError), [api])
   useEffect(() => {
     let gone = false
+    isFurther.current = false
     const look = async () => {
       try {
         const [page, numbers] = await Promise.all([read(api, ask), api.fleet.summary()])
         if (gone) return
-        // Whoever has gone further back keeps that: only the first page is read anew.
-        setItems(page.items)
-        setNext(page.next)
         setSummary(numbers)
         setError(undefined)
+        if (isFurther.current) return
+        setItems(page.items)
+        setNext(page.next)
       } catch (failure) {
         if (!gone) setError(failure)
       }
     }
     void look()
-    const timer = setInterval(() => document.visibilityState === 'visible' && items && items.length <= pageSize && void look(), askEveryMs)
+    const timer = setInterval(() => document.visibilityState === 'visible' && !isFurther.current && void look(), askEveryMs)
     return () => {
       gone = true
       clearInterval(timer)
     }
-  }, [api, list, state, noun, wish, (items?.length ?? 0) > pageSize])
+  }, [api, list, state, noun, wish])
 
   const more = async () => {
     const page = await read(api, { ...ask, after: next! })
+    isFurther.current = true
     setItems([...(items ?? []), ...page.items])
     setNext(page.next)
   }
