@@ -149,8 +149,8 @@ export const neverMade: unique symbol = Symbol('never made')
 const mended = Symbol('mended')
 let isMended = false
 
-/** Mends capnweb's classes of values and recordings: once in an isolate, however many sessions there are, and before the first `.map`. */
-export function mendPayloads(): void {
+/** Mends capnweb's one class of values: once in an isolate, however many sessions there are. */
+function mendPayloads(): void {
   if (isMended) return
   const sample = rawOf(new RpcStub({} as never)).hook.payload
   if (!sample)
@@ -267,12 +267,12 @@ let mapsAreMended = false
 let recordings = 0
 
 /** Whether the function of a `.map` runs, whoever's: what is called meanwhile is written down, and made for each element. */
-export function isRecordingMap(): boolean {
+export function isMapping(): boolean {
   return recordings > 0
 }
 
 /**
- * Mends what a recording takes along from outside of its function: whoever goes over the list lets go of that afterwards, and what the function returns is
+ * Mends, before the first `.map` of an isolate, what a recording takes along from outside of its function: whoever goes over the list lets go of that afterwards, and what the function returns is
  * let go of when it is written down. Both are the program's own in capnweb, and gone for it then. Here they are copies.
  */
 export function mendMaps(): void {

@@ -7,8 +7,9 @@ import type { ClientSession } from './client-session.ts'
 import { frameworkPrefix } from './conversation.ts'
 import type { Link } from './link-client.ts'
 import type { Caller } from './origin.ts'
+import { isMapping } from './passing-on.ts'
 import { copyPlain, notPlain } from './plain.ts'
-import { applyPath, bindCall, isMapping, mappedOn, rootRef, type Answer, type CameBy, type Start, type Step, type Stub } from './ref.ts'
+import { applyPath, bindCall, mappedOn, rootRef, type Answer, type CameBy, type Start, type Step, type Stub } from './ref.ts'
 import { Forwarder } from './shortcuts.ts'
 
 /** What a framework method of an object, or of what another such method gave, answers with. */

@@ -12,12 +12,11 @@ import type { Link } from './link-client.ts'
 import { kept } from './handoffs.ts'
 import { insideOfStub } from './inside-of-stub.ts'
 import { recordable } from './mapper.ts'
-import { mendPayloads } from './passing-on.ts'
 import type { Caller } from './origin.ts'
 import { ownParts } from './own-bytes.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
-import { isRecordingMap, mendMaps, rawOf } from './passing-on.ts'
+import { isMapping, mendMaps, rawOf } from './passing-on.ts'
 import { comeBy, settledArgs, type Come } from './settled-args.ts'
 import { linkBehindStub } from './shortcuts.ts'
 
@@ -229,11 +228,6 @@ function placeOf(core: Core): Place {
 
 let consumer: Consumer | undefined
 let mapping: ClientSession | undefined
-
-/** Whether the function of a `.map` runs: what is called meanwhile is written down, and made for each element. */
-export function isMapping(): boolean {
-  return isRecordingMap()
-}
 
 /** A call (`args` given) or a read on the object that a link leads to, as an instruction of the `.map` whose function runs. */
 export function mappedOn(link: Start, path: readonly string[], args: unknown[] | undefined, caller?: Caller): Answer {
@@ -601,7 +595,6 @@ const members: Readonly<Record<string, (core: Core) => unknown>> = {
   onRpcBroken: (core) => (callback: (error: unknown) => void) => stubOf(core).onRpcBroken(callback),
   map: (core: Core) => (mapper: (value: unknown) => unknown) => {
     if (recorder) return refOf({ answer: recorder.map(placeOf(core), core.path, mapper), path: [] })
-    mendPayloads()
     const stub = stubOf(core) as unknown as { map(mapper: (value: unknown) => unknown): Stub }
     const list = core.answer instanceof Root ? answerOf(core) : core.answer
     // One that is here is gone over here, and one of a function that runs, where that one's list is.
