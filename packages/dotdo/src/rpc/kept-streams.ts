@@ -3,6 +3,8 @@
  * it: whoever keeps one, or passes it on as a result, would be left with one that ends at once and looks empty.
  */
 
+import { withParts } from './changed-parts.ts'
+
 /** How deep streams are looked for. What a method gives back lies on top or beside a label. */
 const depthLooked = 3
 
@@ -29,12 +31,7 @@ export function withStreamsOf(args: readonly unknown[], result: unknown): unknow
 
 function replaced(value: unknown, streams: Set<unknown>, depth: number): unknown {
   if (streams.has(value)) return keptStream(value)
-  if (depth === 0 || typeof value !== 'object' || value === null) return value
-  if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype) return value
-  const entries = Object.entries(value).map(([key, part]): [string, unknown] => [key, replaced(part, streams, depth - 1)])
-  // What has none of the streams is the user's own, and stays that.
-  if (entries.every(([key, part]) => part === (value as Record<string, unknown>)[key])) return value
-  return Array.isArray(value) ? entries.map(([, part]) => part) : Object.fromEntries(entries)
+  return depth === 0 ? value : withParts(value, (part) => replaced(part, streams, depth - 1))
 }
 
 /** Lets the streams in a value go that nobody reads: their sources learn that nobody will. */

@@ -11,6 +11,7 @@
 import { RpcPromise, RpcStub, RpcTarget } from 'capnweb'
 import { isThenable } from '../base/thenable.ts'
 import { guardOf, readCaveats, type Guard, type ReadCaveats, type UseCounter } from './caveats.ts'
+import { withParts } from './changed-parts.ts'
 import { callMember, isGetter, isReachable } from './members.ts'
 import { invalid } from './patterns.ts'
 import { isPublicName } from './reach.ts'
@@ -180,17 +181,9 @@ function through(value: unknown, guard: Guard, ports: NarrowPorts, seen = new Ma
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return value
   if (isThenable(value)) return value.then((it) => through(it, guard, ports))
   if (isCapability(value)) return restrict(value, guard, ports, true)
-  const isList = Array.isArray(value)
-  if (!isList && Object.getPrototypeOf(value) !== Object.prototype) return value
   if (seen.has(value)) return seen.get(value)
   seen.set(value, value)
-  let copy: Record<string, unknown> | unknown[] | undefined
-  for (const [key, member] of isList ? value.entries() : Object.entries(value)) {
-    const changed = through(member, guard, ports, seen)
-    if (changed === member) continue
-    copy ??= isList ? [...(value as unknown[])] : { ...value }
-    ;(copy as Record<string | number, unknown>)[key] = changed
-  }
-  if (copy) seen.set(value, copy)
-  return copy ?? value
+  const changed = withParts(value, (part) => through(part, guard, ports, seen))
+  seen.set(value, changed)
+  return changed
 }

@@ -19,6 +19,7 @@
  */
 import { RpcPromise, RpcStub, type RpcSession } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
+import { withParts } from './changed-parts.ts'
 import { named } from './errors.ts'
 import { insideOfStub } from './inside-of-stub.ts'
 import { asGiven } from './own-bytes.ts'
@@ -319,9 +320,7 @@ function mendRecordings(recordings: Recording): void {
 function copied(value: unknown): unknown {
   // A property of a promise is never let go of.
   if (value instanceof RpcStub) return rawOf(value).pathIfPromise?.length ? value : copyOf(value)
-  const isList = Array.isArray(value)
-  if (!isList && (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype)) return value
-  return isList ? value.map(copied) : Object.fromEntries(Object.entries(value).map(([key, part]) => [key, copied(part)]))
+  return withParts(value, copied)
 }
 
 /** A stub or promise of the same thing, which can be let go of by itself. What the recording has made is there once. */

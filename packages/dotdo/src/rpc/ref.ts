@@ -270,14 +270,14 @@ export function bindCall(session: ClientSession, stub: Stub, path: readonly stri
     const settled = withWhatIsHere(args)
     if (settled !== args) plain = snapshot((args = settled))
   }
-  const given = plain === notPlain ? (withPromises(args) as unknown[]) : (plain as unknown[] | undefined)
+  const given = plain === notPlain ? args : (plain as unknown[] | undefined)
   const call = () => session.make(() => applyNow(stub, path, given), args !== undefined, isOnObject)
   const answer = new Bound(session, consumedBy(session, call), true)
   if (plain !== notPlain) answer.sent = plain
   return answer
 }
 
-/** Arguments with the values of references whose values are here; `args` itself where there are none. */
+/** Arguments with the values of references whose values are here, and promises as ones that travel; `args` itself where there are none. */
 export function withWhatIsHere(args: unknown[]): unknown[] {
   return settledArgs(args, (value) => {
     const given = coreOf(value)
@@ -291,24 +291,6 @@ export function withWhatIsHere(args: unknown[]): unknown[] {
 function comeOf(came: { value: unknown } | undefined, path: readonly string[]): Come | undefined {
   return came && { value: came.value, path }
 }
-
-/** Arguments with each promise of the program's own as one of capnweb's, which travels. A copy where there is one; accessors are left to capnweb. */
-function withPromises(value: unknown, depth = 0): unknown {
-  if (value instanceof Promise) return new RpcPromise(value as Promise<never>)
-  if (typeof value !== 'object' || value === null || depth > deepest) return value
-  const prototype = Object.getPrototypeOf(value) as unknown
-  if (prototype !== Object.prototype && prototype !== Array.prototype) return value
-  let copy: Record<string, unknown> | undefined
-  for (const [key, { value: part }] of Object.entries(Object.getOwnPropertyDescriptors(value as Record<string, unknown>))) {
-    const changed = withPromises(part, depth + 1)
-    if (changed !== part)
-      (copy ??= (Array.isArray(value) ? [...(value as unknown[])] : { ...value }) as Record<string, unknown>)[key] = changed
-  }
-  return copy ?? value
-}
-
-/** As deep as capnweb copies. */
-const deepest = 64
 
 /** Follows a path from a stub, and calls what is there where `args` are given. */
 export function applyPath(stub: Stub, path: readonly string[], args: unknown[] | undefined): Stub {

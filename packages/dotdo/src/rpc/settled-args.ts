@@ -1,10 +1,11 @@
 /**
- * Arguments that are here already, in the place of the references that stand for them.
+ * Arguments that are here already, in the place of the references that stand for them; and promises of the program's own as capnweb's, which travel.
  *
  * capnweb makes a promise of every reference to a result, and a call that is given a promise is made when that is kept: after calls that were written
  * later. What has come is given as what it is, so that its call keeps its place.
  */
 import { RpcPromise, RpcStub } from 'capnweb'
+import { hasParts, withParts } from './changed-parts.ts'
 import { rawOf, type Hook } from './passing-on.ts'
 
 /** What a reference stands for, where that is here: at the end of this path from this value. */
@@ -21,7 +22,7 @@ export function comeBy(promise: unknown): { value: unknown } | undefined {
 }
 
 /**
- * The same arguments with values in the places of references. What is not here, or holds anything that is more than data and capabilities, stays as it is.
+ * The same arguments with values in the places of references, and promises of capnweb's in those of JavaScript's. What is not here, or holds anything that is more than data and capabilities, stays as it is.
  * @param look what one of dotdo's references stands for: `undefined` where that is not here, `null` for what is none or leads to an object
  * @returns `args` itself where nothing is replaced
  */
@@ -40,15 +41,8 @@ function replaced(value: unknown, look: Look, depth: number): unknown {
     const found = come ? followed(come) : undefined
     return found && isSendable(found.value, look, depth) ? replaced(found.value, look, depth + 1) : value
   }
-  if (typeof value !== 'object' || value === null || depth > deepest) return value
-  if (!isList(value) && !isRecord(value)) return value
-  let copy: Record<string, unknown> | undefined
-  for (const key in value) {
-    const part = (value as Record<string, unknown>)[key]
-    const put = replaced(part, look, depth + 1)
-    if (put !== part) (copy ??= (isList(value) ? [...value] : { ...value }) as Record<string, unknown>)[key] = put
-  }
-  return copy ?? value
+  if (value instanceof Promise) return new RpcPromise(value as Promise<never>)
+  return depth > deepest ? value : withParts(value, (part) => replaced(part, look, depth + 1))
 }
 
 /** Whether a value that came is data and capabilities that are still held, through and through. */
@@ -63,7 +57,7 @@ function isSendable(value: unknown, look: Look, depth: number): boolean {
   }
   if (typeof value !== 'object' || value === null) return typeof value !== 'symbol'
   if (depth > deepest) return false
-  if (isList(value) || isRecord(value)) return Object.values(value).every((part) => isSendable(part, look, depth + 1))
+  if (hasParts(value)) return Object.values(value).every((part) => isSendable(part, look, depth + 1))
   return (
     value instanceof Date || ArrayBuffer.isView(value) || value instanceof ArrayBuffer || value instanceof Error || value instanceof URL
   )
@@ -73,7 +67,7 @@ function isSendable(value: unknown, look: Look, depth: number): boolean {
 function followed({ value, path }: Come): { value: unknown } | undefined {
   for (const name of path) {
     if (typeof value !== 'object' || value === null || name in Object.prototype) return undefined
-    const isThere = isList(value) ? /^(?:0|[1-9]\d{0,14})$/.test(String(name)) : isRecord(value) && Object.hasOwn(value, name)
+    const isThere = hasParts(value) && (Array.isArray(value) ? /^(?:0|[1-9]\d{0,14})$/.test(String(name)) : Object.hasOwn(value, name))
     if (!isThere) return undefined
     value = (value as Record<string, unknown>)[name]
   }
@@ -85,6 +79,3 @@ function isHeld(stub: unknown): boolean {
   const { entry, target, payload } = rawOf(stub).hook
   return entry !== undefined || target !== undefined || payload !== undefined
 }
-
-const isList = (value: object): value is unknown[] => Object.getPrototypeOf(value) === Array.prototype
-const isRecord = (value: object): boolean => Object.getPrototypeOf(value) === Object.prototype
