@@ -3,7 +3,18 @@ import { DotdoError } from './errors.ts'
 /** A length of time: milliseconds, or text such as `'250ms'`, `'10s'`, `'15m'`, `'2h'`, `'7d'`, `'10 minutes'`. */
 export type Duration = number | string
 
-const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
+/** Milliseconds of 24 hours. */
+export const dayMs = 86_400_000
+
+const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: dayMs, w: 7 * dayMs }
+
+/** Units of lengths of time as people read them, the largest first, with their milliseconds. */
+export const shownUnits = [
+  ['d', dayMs],
+  ['h', 3_600_000],
+  ['min', 60_000],
+  ['s', 1000],
+] as const
 
 const unitNames: Record<string, string> = {
   ms: 'ms',

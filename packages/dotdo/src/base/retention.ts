@@ -2,10 +2,8 @@
  * How long everything is kept that dotdo stores: one list of rules, and for each table the rule by which its rows go. What has no rule here must not be
  * stored: a test holds the list to the tables of the source, and a year of nights to a bounded size.
  */
-import { toMs, type Duration } from './durations.ts'
+import { dayMs, toMs, type Duration } from './durations.ts'
 import { DotdoError } from './errors.ts'
-
-const dayMs = 86_400_000
 
 /** How long what is over is kept, in milliseconds, by the names that `serve({ keep })` takes. */
 export interface Retention {

@@ -6,6 +6,7 @@
  * 2. A slice takes a bounded number of rows of each kind; where there is more, the next one follows at once.
  * 3. An object that keeps nothing is not woken.
  */
+import { dayMs } from './durations.ts'
 import type { Clock } from './ports.ts'
 
 /** One kind of things that are kept, in the room that keeps it. */
@@ -19,7 +20,7 @@ export interface Sweep {
 /** However much is over a little later than the rest: an object is woken for it no more often. */
 const leastMs = 6 * 3_600_000
 /** Where something was kept and it is not known for how long, it is looked at after this. */
-const lookMs = 86_400_000
+const lookMs = dayMs
 
 /** The housekeeping of one object; see the head of this file. */
 export class Sweeper {

@@ -3,6 +3,7 @@
  *
  * What an app says is shown to a person, so it goes through {@link plain} first: an error's message must not be able to move the cursor.
  */
+import { shownUnits } from '../base/durations.ts'
 
 /** Characters that a terminal obeys instead of showing: controls, and those that turn the direction of writing. */
 const controls = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
@@ -65,17 +66,10 @@ export function wrap(text: string, columns: number): string[] {
   return line === '' && lines.length > 0 ? lines : [...lines, line]
 }
 
-const units = [
-  ['d', 86_400_000],
-  ['h', 3_600_000],
-  ['min', 60_000],
-  ['s', 1000],
-] as const
-
 /** How far an instant is from now, in its largest unit: `4 min ago`, `in 3 h`, `now`. */
 export function relative(at: number, now: number): string {
   const distance = Math.abs(at - now)
-  const unit = units.find(([, ms]) => distance >= ms)
+  const unit = shownUnits.find(([, ms]) => distance >= ms)
   if (!unit) return 'now'
   const amount = `${Math.floor(distance / unit[1])} ${unit[0]}`
   return at < now ? `${amount} ago` : `in ${amount}`

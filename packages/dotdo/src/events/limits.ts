@@ -1,3 +1,5 @@
+import { dayMs } from '../base/durations.ts'
+
 /** The bounds of one object's outbox. Each can be overridden by name. */
 export interface OutboxLimits {
   /** Largest payload, in bytes of its stored form. Far below the 2 MB that SQLite takes as one value, because 64 of them may be in memory at once. */
@@ -43,8 +45,6 @@ export interface OutboxLimits {
   /** How long a suspended subscription is kept. Then it ends, and what waits for it becomes dead letters. */
   keepSuspendedMs: number
 }
-
-const dayMs = 86_400_000
 
 /** 1 MiB a payload, 100,000 waiting deliveries, 64 at once; events are kept for a day, keys for 7, dead letters for 30. */
 export const defaultLimits: OutboxLimits = {

@@ -12,6 +12,7 @@
  * A receiver is a handler of the same object, which takes one event at a time in a run ({@link Lanes}), or somewhere else, a subscription or a sink,
  * which takes batches ({@link Courier}). Tables, attempts and dead letters know all of them by an id alone.
  */
+import { dayMs } from '../base/durations.ts'
 import { DotdoError } from '../base/errors.ts'
 import { newId } from '../base/ids.ts'
 import type { Store } from '../base/ports.ts'
@@ -420,7 +421,7 @@ export class Outbox {
     if (id === undefined) return handlerGone(lane, this.#handlers.ids())
     return new DotdoError(
       'SUBSCRIPTION_ENDED',
-      `An event waited for the subscription ${id}, which is over: its receiver knows nothing of it any more, or it was suspended for ${this.#limits.keepSuspendedMs / 86_400_000} days.`,
+      `An event waited for the subscription ${id}, which is over: its receiver knows nothing of it any more, or it was suspended for ${this.#limits.keepSuspendedMs / dayMs} days.`,
       { data: { subscriptionId: id } },
     )
   }

@@ -9,6 +9,7 @@
  * W3. A subscription ends here when its source knows that it has ended, or has not been reached for a week.
  */
 import { decodeValue, encodeValue } from '../base/codec.ts'
+import { dayMs } from '../base/durations.ts'
 import { codeOf, DotdoError, isRetryable, type ErrorRecord } from '../base/errors.ts'
 import { newId } from '../base/ids.ts'
 import type { Clock, Random } from '../base/ports.ts'
@@ -67,7 +68,7 @@ type Row = {
 const asking: RetryPolicy = { limit: 0, delayMs: 500, backoff: 'exponential' }
 /** How long an answer of a source holds. `due_at` of an active subscription is when it came. */
 const confirmMs = 10 * 60_000
-const giveUpEndingMs = 7 * 86_400_000
+const giveUpEndingMs = 7 * dayMs
 /** How many sources are asked at once. */
 const atOnce = 16
 

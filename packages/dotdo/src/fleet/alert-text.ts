@@ -1,4 +1,5 @@
 /** Alerts as sentences, for chats and for those who read mail. */
+import { shownUnits } from '../base/durations.ts'
 import type { AlertSubject } from '../base/fleet-views.ts'
 
 interface Told {
@@ -29,15 +30,9 @@ function nameOf({ kind, id }: AlertSubject): string {
 
 /** A length of time by its two largest units. */
 function lengthOf(ms: number): string {
-  const units = [
-    ['d', 86_400_000],
-    ['h', 3_600_000],
-    ['min', 60_000],
-    ['s', 1000],
-  ] as const
   let left = Math.max(0, Math.round(ms / 1000) * 1000)
   const parts: string[] = []
-  for (const [unit, size] of units) {
+  for (const [unit, size] of shownUnits) {
     const count = Math.floor(left / size)
     left -= count * size
     if (count > 0) parts.push(`${count} ${unit}`)

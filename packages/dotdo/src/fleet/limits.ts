@@ -1,3 +1,5 @@
+import { dayMs } from '../base/durations.ts'
+
 /** The bounds of the fleet's index. Each can be overridden by name. */
 export interface FleetLimits {
   /** Facts of one message, of an object to its shard. */
@@ -25,8 +27,6 @@ export interface FleetLimits {
   /** An alert that stays open is told again after so long, when it is seen again. Milliseconds. */
   remindMs: number
 }
-
-const dayMs = 86_400_000
 
 /** 256 facts a message, gathered for half a second; runs and alerts for 30 days; 100,000 runs, schedules and 10,000 alerts a shard. */
 export const defaultFleetLimits: FleetLimits = {

@@ -1,4 +1,5 @@
 /** Lists of one shard, by pages, and the one list that pages of all shards are. Owns nothing. */
+import { dayMs } from '../base/durations.ts'
 import { DotdoError } from '../base/errors.ts'
 import type { SqlRow, SqlValue, Store } from '../base/ports.ts'
 import type {
@@ -34,7 +35,6 @@ export type Place = readonly [at: number, object: string, id: string]
 export type Listed<Item> = { place: Place; item: Item }[]
 
 const mostListed = 500
-const dayMs = 86_400_000
 
 interface ListSpec {
   table: string

@@ -1,5 +1,5 @@
 /** Who is told of what: rules as data, because the object that declared one may be what has failed. */
-import { toMs, type Duration } from '../base/durations.ts'
+import { dayMs, toMs, type Duration } from '../base/durations.ts'
 import { DotdoError } from '../base/errors.ts'
 import type { AlertSubject } from '../base/fleet-views.ts'
 
@@ -37,7 +37,7 @@ export interface AppAlertRule {
 /** The rules of one object, or of an app, at most. */
 export const mostRules = 100
 /** The longest deadline: 366 days. */
-const longestDeadlineMs = 366 * 86_400_000
+const longestDeadlineMs = 366 * dayMs
 
 const names = ['on', 'to', 'deadline', 'schedule', 'noun']
 

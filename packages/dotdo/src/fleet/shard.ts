@@ -7,6 +7,7 @@
  *     crash. What an object has not told anew when it is through with it is no more.
  * S4. Rows are bounded: runs and alerts go 30 days after their end, and the oldest before that where there are too many.
  */
+import { dayMs } from '../base/durations.ts'
 import { DotdoError } from '../base/errors.ts'
 import { migrate } from '../base/migrations.ts'
 import type { Clock, Store } from '../base/ports.ts'
@@ -36,8 +37,6 @@ export interface ShardPorts {
   /** The next instant of {@link Shard.nextWakeMs} may have changed. */
   wake(): void
 }
-
-const dayMs = 86_400_000
 
 /** One shard of the fleet's index; see the head of this file. */
 export class Shard {

@@ -1,6 +1,6 @@
 import { encodeValue } from '../base/codec.ts'
 import { codeOf, DotdoError, fromErrorRecord, toErrorRecord, type ErrorRecord } from '../base/errors.ts'
-import { formatMs } from '../base/durations.ts'
+import { dayMs, formatMs } from '../base/durations.ts'
 
 /** A stored error keeps this many characters of its message. */
 const messageChars = 8 * 1024
@@ -75,7 +75,7 @@ export function runCancelled(runId: string): DotdoError {
 export function runExpired(runId: string, startedAt: number, waitingMs: number): DotdoError {
   return new DotdoError(
     'RUN_EXPIRED',
-    `Run '${runId}' began ${new Date(startedAt).toISOString()}, and waited for longer than ${Math.round(waitingMs / 86_400_000)} days for an event that has no timeout, or for somebody to accept a version. Give a wait a timeout, or keep such runs longer: serve({ keep: { waitingRuns } }).`,
+    `Run '${runId}' began ${new Date(startedAt).toISOString()}, and waited for longer than ${Math.round(waitingMs / dayMs)} days for an event that has no timeout, or for somebody to accept a version. Give a wait a timeout, or keep such runs longer: serve({ keep: { waitingRuns } }).`,
     { data: { runId, startedAt, waitingMs } },
   )
 }

@@ -1,3 +1,4 @@
+import { dayMs } from '../base/durations.ts'
 import type { Clock, Random, Store } from '../base/ports.ts'
 import type { LiveEventBody, RunTarget } from '../base/views.ts'
 import type { Execution } from './execution.ts'
@@ -106,7 +107,7 @@ export const defaultLimits: JournalLimits = {
   progressMs: 250,
   parkAfterMs: 10_000,
   parkedInMemory: 1000,
-  signalWindowMs: 86_400_000,
+  signalWindowMs: dayMs,
   signalsKept: 1000,
   heldLookMs: 3_600_000,
   runsUnderWay: 1000,

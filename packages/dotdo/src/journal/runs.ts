@@ -355,17 +355,11 @@ export class RunTable {
 
   view(row: RunRow): RunView {
     return {
-      runId: row.run_id,
-      target: readTarget(row),
-      status: statusOf(row),
-      attempt: Math.max(1, row.attempt),
-      startedAt: row.started_at,
-      ...(row.ended_at !== null && { endedAt: row.ended_at }),
+      ...timesOf(row),
       input: this.#values.preview(row.args),
       ...(row.result !== null && { result: this.#values.preview(row.result) }),
       ...(row.error !== null && { error: readError(row.error) }),
-      ...(row.tags !== null && { tags: JSON.parse(row.tags) as string[] }),
-      ...(row.version !== null && { version: row.version }),
+      ...labelsOf(row),
       ...(row.status === 'parked' && { parked: row.wake_at === null ? {} : { until: row.wake_at } }),
       ...(row.status === 'undoing' && { undoing: true as const }),
       ...(row.budget !== null && { budget: budgetOf(row)! }),
@@ -406,9 +400,8 @@ export function endingOf(row: RunRow): Ending | undefined {
   return row.ending === null ? undefined : (decodeValue(row.ending) as Ending)
 }
 
-/** A row as lists of many objects tell of it. */
-function headOf(row: RunRow): RunHead {
-  const error = row.error === null ? undefined : readError(row.error)
+/** What a run is, how it stands, and since when. */
+function timesOf(row: RunRow): Pick<RunView, 'runId' | 'target' | 'status' | 'attempt' | 'startedAt' | 'endedAt'> {
   return {
     runId: row.run_id,
     target: readTarget(row),
@@ -416,11 +409,26 @@ function headOf(row: RunRow): RunHead {
     attempt: Math.max(1, row.attempt),
     startedAt: row.started_at,
     ...(row.ended_at !== null && { endedAt: row.ended_at }),
+  }
+}
+
+/** By what a run is found, and the code that it began on. */
+function labelsOf(row: RunRow): Pick<RunView, 'tags' | 'version'> {
+  return {
+    ...(row.tags !== null && { tags: JSON.parse(row.tags) as string[] }),
+    ...(row.version !== null && { version: row.version }),
+  }
+}
+
+/** A row as lists of many objects tell of it. */
+function headOf(row: RunRow): RunHead {
+  const error = row.error === null ? undefined : readError(row.error)
+  return {
+    ...timesOf(row),
     ...(error && {
       error: { name: error.name, message: error.message.slice(0, 500), ...(error.code !== undefined && { code: error.code }) },
     }),
-    ...(row.tags !== null && { tags: JSON.parse(row.tags) as string[] }),
-    ...(row.version !== null && { version: row.version }),
+    ...labelsOf(row),
   }
 }
 

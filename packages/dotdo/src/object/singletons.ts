@@ -3,6 +3,7 @@
  * trigger asks a registry, an object of the framework's, which of them need that; the others sleep on.
  */
 import { RpcTarget } from 'capnweb'
+import { dayMs } from '../base/durations.ts'
 import { codeOf } from '../base/errors.ts'
 import { migrate, type Migrations } from '../base/migrations.ts'
 import type { Clock, Store } from '../base/ports.ts'
@@ -17,7 +18,7 @@ export const overdueMs = 5 * 60_000
 export const unversionedMs = 3_600_000
 
 /** How long one is known that nobody wakes. Forgotten too early, it is woken once too often. */
-const keepMs = 400 * 86_400_000
+const keepMs = 400 * dayMs
 
 const tables: Migrations = [
   [
