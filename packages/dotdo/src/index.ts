@@ -66,7 +66,7 @@ export type {
 } from './base/views.ts'
 export type { Duration } from './base/durations.ts'
 export type { Budget, Price, RunPrice } from './base/price.ts'
-export type { ElsewhereWrite, ForkDiff, ForkedStep } from './journal/fork-diff.ts'
+export type { ElsewhereWrite, ForkDiff, ForkedStep } from './base/fork-views.ts'
 export type { ForkOptions } from './journal/forks.ts'
 export { NonRetryableError } from './journal/step-options.ts'
 export type { Checkpoint, ConcurrencyLimit, RateLimit, RetryOptions, StepContext, StepOptions } from './journal/step-options.ts'

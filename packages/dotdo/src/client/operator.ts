@@ -14,6 +14,7 @@ import type {
   FleetScheduleQuery,
   FleetSummary,
 } from '../base/fleet-views.ts'
+import type { ForkDiff } from '../base/fork-views.ts'
 import type {
   AppDescription,
   BackfillView,
@@ -76,27 +77,6 @@ export interface LetterFilter {
   type?: string
 }
 
-/** What a fork would do, as a client sees it: steps and the uses of capabilities in them. */
-export interface ForkDiffView {
-  forkedFrom: { runId: string; stepId?: string }
-  outcome: 'done' | 'failed' | 'stopped'
-  error?: string
-  result: { before?: string; after?: string }
-  steps: {
-    stepId?: string
-    state: 'taken' | 'done' | 'failed' | 'gone'
-    added: LineageEdge[]
-    removed: LineageEdge[]
-    changed: { before: LineageEdge; after: LineageEdge }[]
-    same: number
-    elsewhere: { object: string; writer: string; target: string; rows: number; sample: unknown[] }[]
-    error?: string
-  }[]
-  differs: boolean
-  warnings: string[]
-  text: string
-}
-
 /** Lineage, as a client sees it. */
 export interface LineageView {
   runs: RunLineage[]
@@ -124,7 +104,7 @@ export interface InspectorStub {
   /** Where a run comes from, and what its steps called, read and wrote. */
   lineage(runId: string): Pending<LineageView>
   /** What a fork would write, against what the run wrote. */
-  rehearseFork(runId: string, options?: { from?: string }): Pending<ForkDiffView>
+  rehearseFork(runId: string, options?: { from?: string }): Pending<ForkDiff>
   /** Gives the fork's id. */
   forkRun(runId: string, options?: { from?: string; runId?: string; accept?: boolean; tags?: readonly string[] }): Pending<string>
   schedules(): Pending<ScheduleView[]>

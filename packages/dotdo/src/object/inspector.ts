@@ -17,7 +17,7 @@ import type {
 import { batchVersion } from '../events/batch.ts'
 import { assertOptions, type HandlerOptions } from '../events/handlers.ts'
 import { toRetryPolicy } from '../events/retry.ts'
-import type { ForkDiff } from '../journal/fork-diff.ts'
+import type { ForkDiff } from '../base/fork-views.ts'
 import type { ForkOptions } from '../journal/forks.ts'
 import type { Lineage } from '../journal/lineage-view.ts'
 import type { DeadLetterFilter } from '../events/shelf.ts'

@@ -1,6 +1,7 @@
 /** A fork that is rehearsed: the object's own code, with every capability that writes a recorder, and nothing of it stays. */
 import type { ForkOptions } from '../journal/forks.ts'
-import { diffFork, type ForkDiff } from '../journal/fork-diff.ts'
+import type { ForkDiff } from '../base/fork-views.ts'
+import { diffFork } from '../journal/fork-diff.ts'
 import type { Execution } from '../journal/execution.ts'
 import { Rehearsal } from '../journal/rehearsal.ts'
 import type { RunTarget } from '../base/views.ts'

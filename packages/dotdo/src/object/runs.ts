@@ -2,7 +2,7 @@
 import { RpcTarget } from 'capnweb'
 import type { Budget, RunPrice } from '../base/price.ts'
 import type { LiveEventBody, RunView, StepView } from '../base/views.ts'
-import type { ForkDiff } from '../journal/fork-diff.ts'
+import type { ForkDiff } from '../base/fork-views.ts'
 import type { ForkOptions } from '../journal/forks.ts'
 import type { Lineage } from '../journal/lineage-view.ts'
 import { methodUnknown } from '../rpc/reach.ts'

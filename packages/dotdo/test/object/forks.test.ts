@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import type { Lineage } from '../../src/journal/lineage-view.ts'
 import { Links } from '../../src/object/nouns.ts'
 import { linkPorts } from '../../src/object/platform.ts'
-import type { ForkDiff, ForkedStep } from '../../src/journal/fork-diff.ts'
+import type { ForkDiff, ForkedStep } from '../../src/base/fork-views.ts'
 import { code } from './forks-app.ts'
 
 const open = () => new Links(linkPorts('test', () => {}))
