@@ -21,7 +21,6 @@ import type {
   DeadLetter,
   EventView,
   GrantView,
-  LineageEdge,
   ObjectDescription,
   PartitionPage,
   PartitionState,
