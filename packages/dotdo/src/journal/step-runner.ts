@@ -248,6 +248,8 @@ export class StepRunner implements StepDriver {
     step.nextAttemptAt = null
     step.progress = null
     step.error = null
+    // What an attempt that failed has done, this one does again; calls have the same keys.
+    if (step.attempt > 1) run.notes?.take(step.stepId)
     run.write(() => {
       // An execution that nothing came before is on disk as a whole or not at all, so a row that is written later in the same turn is as good.
       if (isNew && run.fresh && isPlain(step)) return void run.unwritten.add(step)

@@ -112,7 +112,7 @@ export class LinkServer {
     let session = this.#sessions.get(message.session)
     if (!session) {
       if (message.seq !== 0) throw linkLost('the object was restarted, or the session was idle for too long')
-      session = this.#open(message.session, message.origin, (conversation) => this.#start(conversation))
+      session = this.#open(message.session, receivedOrigin(message.origin), (conversation) => this.#start(conversation))
     }
     return this.#exchange(session, message)
   }
@@ -160,8 +160,8 @@ export class LinkServer {
     if (alone && alone.plain !== notPlain) return { answers: [{ value: alone.plain }] }
     const answers = made.map(({ plain }) => (plain === notPlain ? null : { value: plain }))
     const rest = made.flatMap((outcome, i) => (outcome.plain === notPlain ? [{ outcome, call: calls[i]! }] : []))
-    const reply = rest.length > 0 ? await this.#answerBySession(message, rest, rest.length === made.length) : undefined
-    return { ...(reply && { reply }), ...(origin.records && { records: origin.records }), answers }
+    const reply = rest.length > 0 ? await this.#answerBySession(message, origin, rest, rest.length === made.length) : undefined
+    return { ...(reply && { reply }), ...(origin.records && { records: origin.records.splice(0) }), answers }
   }
 
   /** What these calls are made on. */
@@ -195,10 +195,16 @@ export class LinkServer {
     if (made.some(({ isPending }) => isPending)) await Promise.race([all, new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))])
   }
 
-  #answerBySession(answered: LinkCall, rest: readonly { outcome: Outcome; call: DirectCall }[], mayWait: boolean): Promise<LinkReply> {
+  #answerBySession(
+    answered: LinkCall,
+    origin: Origin,
+    rest: readonly { outcome: Outcome; call: DirectCall }[],
+    mayWait: boolean,
+  ): Promise<LinkReply> {
     const made = rest.flatMap(({ outcome, call }) => outcome.asMade(call))
     const session = sessionOfCall(answered)
-    const opened = this.#open(session, answered.origin, (conversation) => this.#start(conversation, made))
+    // The same origin: what the calls of a dry run record from now on is the session's to bring.
+    const opened = this.#open(session, origin, (conversation) => this.#start(conversation, made))
     const frames = rest.flatMap(({ call }, i): Frame[] => {
       const path = ['pipeline', 0, [call.method]]
       // Either it has been made, or it cannot be: its arguments make no difference.
@@ -210,22 +216,22 @@ export class LinkServer {
     return this.#exchange(opened, { version: linkVersion, session, seq: 0, frames }, mayWait, true)
   }
 
-  #open(id: string, sent: Origin | undefined, main: (conversation: Conversation) => object): ServerSession {
-    if (this.#sessions.size >= this.#limits.sessionsPerObject) this.#makeRoom(sent)
-    const session = new ServerSession(main, receivedOrigin(sent), this.#ports, this.#limits, (order) => this.#gates.expect(order))
+  #open(id: string, origin: Origin, main: (conversation: Conversation) => object): ServerSession {
+    if (this.#sessions.size >= this.#limits.sessionsPerObject) this.#makeRoom(origin)
+    const session = new ServerSession(main, origin, this.#ports, this.#limits, (order) => this.#gates.expect(order))
     this.#sessions.set(id, session)
     return session
   }
 
   /** Ends the oldest session that nothing refers to. Only some are looked at: whoever opens many must not have each new one look at them all. */
-  #makeRoom(sent: Origin | undefined): void {
+  #makeRoom(origin: Origin): void {
     let looked = 0
     for (const [id, session] of this.#sessions) {
       if (!session.isRetained) return this.#drop(id)
       if (++looked === mostLooked) break
     }
     const { sessionsPerObject } = this.#limits
-    throw overLimit('sessionsPerObject', this.#sessions.size + 1, sessionsPerObject, receivedOrigin(sent).caller)
+    throw overLimit('sessionsPerObject', this.#sessions.size + 1, sessionsPerObject, origin.caller)
   }
 
   async #exchange(session: ServerSession, message: LinkMessage, mayWait = true, sparesTold = false): Promise<LinkReply> {

@@ -73,6 +73,24 @@ describe('what steps did', () => {
     expect(edges(object.journal.lineage('r', 'P/x'))).toEqual({ s: ['Stage/a 1'] })
   })
 
+  test('of an attempt that failed gives way to that of the next', async () => {
+    let attempts = 0
+    const object = new TestObject({
+      main: (run) =>
+        run.step(
+          () => {
+            object.here.note(called(`Stage/${attempts === 0 ? 'lost' : 'kept'}`))
+            if (++attempts < 3) throw new Error('again')
+          },
+          { stepId: 's', retries: { delay: 0 } },
+        ),
+    })
+    const run = object.call('main', [], 'r')
+    await object.advance(10)
+    await run
+    expect(edges(object.journal.lineage('r', 'P/x'))).toEqual({ s: ['Stage/kept 1'] })
+  })
+
   test('is bounded: what goes beyond is counted', () => {
     const notes = new Notes()
     for (let i = 0; i < edgesOfStep + 20; i++) notes.add('s', called(`Stage/${i}`))

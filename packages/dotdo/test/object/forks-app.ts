@@ -27,6 +27,12 @@ export const Depot = DO.extend({
     this.ctx.storage.sql.exec('INSERT INTO notes VALUES (?)', text)
     return this.stored
   },
+  /** Sends when its caller has the answers of faster calls already. */
+  async slow() {
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    this.send('Depot.slow')
+    return 'slow'
+  },
   notes() {
     return { rows: this.ctx.storage.sql.exec('SELECT text FROM notes').toArray().length, stored: this.stored }
   },
@@ -74,6 +80,9 @@ export const Etl = DO.extend({
     this.send('Etl.loaded', { n })
     return { noted, seen: this.seen.length }
   },
+  async together() {
+    return await this.do(() => Promise.all([this.Depot(this.id).note('fast'), this.Depot(this.id).slow()]), { stepId: 'both' })
+  },
   async waits() {
     await this.do(() => 1, { stepId: 'first' })
     const event = await this.waitFor<{ n: number }>('Etl.go', { stepId: 'go' })
@@ -89,7 +98,7 @@ export const Etl = DO.extend({
   own() {
     return { rows: this.ctx.storage.sql.exec('SELECT n FROM own').toArray().length, seen: [...this.seen] }
   },
-  begin(method: 'load' | 'nightly' | 'waits' | 'refuses', args: unknown[]) {
+  begin(method: 'load' | 'nightly' | 'together' | 'waits' | 'refuses', args: unknown[]) {
     return this.runs.start(method, args)
   },
   comesFrom(snapshotId?: number) {

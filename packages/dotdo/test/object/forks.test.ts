@@ -71,6 +71,7 @@ describe('a fork that is rehearsed', () => {
   const ended = async (name: string, method: string, args: unknown[] = []) => {
     const run = await stub('Etl', name).begin(method, args)
     await failure(run.result())
+    if (method !== 'refuses') expect(await run.status()).toMatchObject({ status: 'done' })
     return run
   }
   const step = (diff: ForkDiff, id?: string): ForkedStep => diff.steps.find(({ stepId }) => stepId === id)!
@@ -112,6 +113,13 @@ describe('a fork that is rehearsed', () => {
     expect(diff.warnings).toEqual(['Etl/other used env.R2_BUCKET.put: a bare binding, which is not held back'])
     expect(diff.text).toContain('    + requested POST https://nowhere.invalid/hook "hi"')
     expect(await state('other')).toEqual(before)
+  })
+
+  test('hears of what the slower of two calls in one message would have written', async () => {
+    const run = await ended('together', 'together')
+    const diff = (await run.rehearse()) as ForkDiff
+    expect(diff).toMatchObject({ outcome: 'done', differs: false })
+    expect(step(diff, 'both').elsewhere.map(({ writer, target }) => `${writer} ${target}`)).toEqual(['storage note()', 'event Depot.slow'])
   })
 
   test('stops where it would have to wait for what never came, and passes where it came', async () => {
