@@ -140,8 +140,8 @@ export class Journal {
 
   /**
    * Starts a run that begins with what another has come to: the results of the steps that began before `from` and are done, and its target and arguments.
-   * It is a run of its own, with its own keys, but for what the code sends before it comes to the first own step: that has the origin's. Idempotent by id
-   * and by key, as {@link start} is.
+   * It is a run of its own, with its own keys, but for what the code sends before it comes to the first own step: that has the origin's. A wait that it does
+   * anew takes what came since the origin began and none of the origin's waits has taken. Idempotent by id and by key, as {@link start} is.
    *
    * @throws `RUN_UNKNOWN` for a run that there is not any more, too; `RUN_NOT_ENDED` (retryable), `STEP_UNKNOWN`, `RUN_VERSION_CHANGED`,
    *   `RUN_NOT_RESUMABLE`, `INVALID_FORK`, `INVALID_RUN_ID`, `INVALID_RUN_TAGS`
@@ -157,7 +157,14 @@ export class Journal {
     if (known) return toRunRecord(known)
     checkVersion(origin, accept, this.#ports.codeVersion, this.#ports.deployPolicy ?? 'latest')
     const id = runId ?? newId('run', this.#ports.clock, this.#ports.random)
-    const run = this.#newRun({ runId: id, key, tags, target: readTarget(origin), forked: { seq: origin.seq, from } })
+    const run = this.#newRun({
+      runId: id,
+      key,
+      tags,
+      target: readTarget(origin),
+      signalsFrom: origin.signals_from,
+      forked: { seq: origin.seq, from },
+    })
     return this.#ports.store.transaction(() => {
       const row = this.#runs.insert(run, { text: origin.args, valueId: null }, this.#ports.clock.now())
       this.#steps.take(origin.seq, row.seq, taken.before, taken.around, taken.childPrefix)
@@ -249,14 +256,14 @@ export class Journal {
   }
 
   /**
-   * Takes in an event that the object has received: waits for it end, and it is kept for those that begin later. An event is taken in once, by its id. To be
-   * called in the transaction that receives it.
+   * Takes in an event that the object has received: waits for it end, and it is kept for those that begin later, those of runs that failed or were cancelled
+   * and are retried or forked among them. An event is taken in once, by its id. To be called in the transaction that receives it.
    *
    * @throws `NOT_STORABLE`, `RESULT_TOO_LARGE`
    */
   signal(event: ReceivedEvent): void {
-    // Nobody can wait for what came before it began.
-    if (!this.#runs.anyOpen() || this.#signals.has(event.id)) return
+    // Nobody can wait for what came before it began; and a run that is done waits for nothing more.
+    if (!this.#runs.anyMayWait() || this.#signals.has(event.id)) return
     const goOn: { seq: number; stepId: string }[] = []
     try {
       this.#ports.store.transaction(() => {

@@ -223,12 +223,13 @@ export class RunTable {
     return this.#store.sql<RunRow>(`SELECT ${columns} FROM dotdo_runs WHERE seq = ?`, seq)[0]
   }
 
-  /** Whether any run has not ended: only then can a wait be for what is received now. */
-  anyOpen(): boolean {
+  /** Whether any run can come to a wait still: one that has not ended, or that may be retried. Only then can a wait be for what is received now. */
+  anyMayWait(): boolean {
     return (
       this.#store.sql(
         `SELECT 1 WHERE EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'running') OR EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'parked')
-          OR EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'held')`,
+          OR EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'held') OR EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'undoing')
+          OR EXISTS (SELECT 1 FROM dotdo_runs WHERE status IN ('failed', 'cancelled'))`,
       ).length > 0
     )
   }

@@ -69,15 +69,17 @@ export class SignalTable {
     this.#last = undefined
   }
 
-  /** The first event that a wait of a run may take: of its type, behind `after`, kept, and not taken by another wait of that run. */
+  /** The first event that a wait of a run may take: of its type, behind `after`, kept, and not taken by another wait of that run, or of those that it was forked from. */
   find(run: number, type: string, after: number, match: unknown, now: number): ReceivedEvent | undefined {
     const rows = this.#store.sql<SignalRow>(
-      `SELECT seq, id, event FROM dotdo_signals WHERE type = ? AND seq > ? AND at >= ?
-        AND NOT EXISTS (SELECT 1 FROM dotdo_steps WHERE run = ? AND signal = dotdo_signals.id) ORDER BY seq`,
+      `WITH RECURSIVE line (seq) AS
+          (SELECT ? UNION ALL SELECT forked_from FROM dotdo_runs JOIN line USING (seq) WHERE forked_from IS NOT NULL)
+        SELECT seq, id, event FROM dotdo_signals WHERE type = ? AND seq > ? AND at >= ?
+        AND NOT EXISTS (SELECT 1 FROM line JOIN dotdo_steps ON run = line.seq WHERE signal = dotdo_signals.id) ORDER BY seq`,
+      run,
       type,
       after,
       now - this.#limits.signalWindowMs,
-      run,
     )
     for (const row of rows) {
       // This room put an event there.

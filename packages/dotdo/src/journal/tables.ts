@@ -20,6 +20,8 @@ import type { Migrations } from '../base/migrations.ts'
  * that did a step in the place of this one.
  *
  * Since version 5: `budget` is what a run may use at most, and `price` what it (outside of its steps) or a step has used: JSON by name, null for nothing.
+ *
+ * Since version 6: what may be retried is found by an index, because what is received then is kept for it.
  */
 export const journalMigrations: Migrations = [
   [
@@ -107,4 +109,5 @@ export const journalMigrations: Migrations = [
     `ALTER TABLE dotdo_runs ADD COLUMN price TEXT`,
     `ALTER TABLE dotdo_steps ADD COLUMN price TEXT`,
   ],
+  [`CREATE INDEX dotdo_runs_retryable ON dotdo_runs (ended_at) WHERE status IN ('failed', 'cancelled')`],
 ]

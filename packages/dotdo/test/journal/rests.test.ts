@@ -287,7 +287,65 @@ describe('a wait', () => {
     await expect(object.journal.launch('r')).rejects.toMatchObject({ code: 'STEP_CHANGED', message: expect.stringContaining('{"id":2}') })
   })
 
-  test('keeps no event while no run is open, and at most the newest', async () => {
+  test('of a run that is retried finds what came while it had ended, also where no other run was there', async () => {
+    for (const end of ['cancelled', 'failed', 'undoing'] as const) {
+      let broken = true
+      const object: TestObject = new TestObject({
+        main: async (run) => {
+          if (end === 'undoing') await run.step(() => 1, { stepId: 'pay', undo: () => run.sleep('1m', { stepId: 'u' }).catch(() => {}) })
+          const work = run.waitFor<string>('Order.approved', { stepId: 'w', match: { id: 7 } })
+          if (broken && end === 'failed') throw new Error('broken')
+          return (await work)?.payload
+        },
+      })
+      unheard(object.call('main', [], 'r'))
+      await settle()
+      if (end !== 'failed') object.journal.cancel('r')
+      if (end === 'undoing') object.receive('Order.approved', { id: 7 })
+      await settle()
+      if (end === 'failed') await object.advance(0)
+      object.evict()
+      object.receive('Order.approved', { id: 8 })
+      if (end !== 'undoing') object.receive('Order.approved', { id: 7 })
+      broken = false
+      const retried = object.journal.retry('r')
+      unheard(retried)
+      await settle()
+      expect([end, object.journal.status('r').status, await retried]).toEqual([end, 'done', { id: 7 }])
+    }
+  })
+
+  test('of a fork takes what came since its origin began and no wait of that one took', async () => {
+    const object = new TestObject({
+      main: async (run) => {
+        const first = await run.waitFor<number>('A.b', { stepId: 'x' })
+        await run.step(() => 1, { stepId: 'between' })
+        return [first?.payload, (await run.waitFor<number>('A.b', { stepId: 'y' }))?.payload]
+      },
+    })
+    unheard(object.call('main', [], 'r'))
+    await settle()
+    object.receive('A.b', 1)
+    await settle()
+    object.journal.cancel('r')
+    object.receive('A.b', 2)
+    const { runId } = object.journal.fork('r', { from: 'between' })
+    expect(await object.journal.launch(runId)).toEqual([1, 2])
+    // It takes the second as the first, and waits for another one.
+    const whole = object.journal.fork('r').runId
+    unheard(object.journal.launch(whole))
+    await settle()
+    expect(object.journal.run(whole).steps?.map(({ stepId, status }) => [stepId, status])).toEqual([
+      ['x', 'done'],
+      ['between', 'done'],
+      ['y', 'waiting'],
+    ])
+    object.receive('A.b', 3)
+    await settle()
+    expect(object.journal.result(whole)).toEqual([2, 3])
+  })
+
+  test('keeps no event while no run can come to wait for it, and at most the newest', async () => {
     const object = new TestObject({ open: never }, { signalsKept: 5 })
     object.receive('A.b', 1)
     expect(object.store.sql('SELECT * FROM dotdo_signals')).toEqual([])
