@@ -1,6 +1,5 @@
 /** The geometry of a run's picture: where each step's bar begins and ends, in hundredths of the whole width. Pure. */
-import type { RunView, StepView } from 'dotdo/client'
-import { formatDuration } from './format.ts'
+import { formatMs, type RunView, type StepView } from 'dotdo/client'
 
 /** A stretch of the time axis: both in hundredths of its width. */
 export interface Stretch {
@@ -63,7 +62,7 @@ export function layOutTimeline(run: RunView, now: number): Timeline {
     label:
       index === 0
         ? '0'
-        : formatDuration(index * tick)
+        : formatMs(index * tick)
             .replace('.0 s', ' s')
             .replace(/ 0 (s|min|h)$/, ''),
   }))

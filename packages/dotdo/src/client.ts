@@ -31,12 +31,14 @@ export type {
   DeadLetter,
   EventView,
   GrantView,
+  LineageEdge,
   LiveEvent,
   ObjectDescription,
   PartitionPage,
   PartitionState,
   PartitionView,
   Progress,
+  RunLineage,
   RunStatus,
   RunTarget,
   RunView,
@@ -46,5 +48,17 @@ export type {
   TableOverview,
   ValuePreview,
 } from './base/views.ts'
+export type { ElsewhereWrite, ForkDiff, ForkedStep } from './base/fork-views.ts'
+export { edgeInWords } from './base/lineage-views.ts'
+export type {
+  Lineage,
+  LineageLink,
+  LineageNode,
+  OpenLineageDataset,
+  OpenLineageEvent,
+  SnapshotLineage,
+  WrittenBy,
+} from './base/lineage-views.ts'
 export { formatMs } from './base/durations.ts'
+export { counted, formatBytes, formatCount, formatRelative, priceInWords, targetInWords } from './base/words.ts'
 export type { Argument, Element, Pending, Received, Remote, Stub } from './rpc/remote.ts'

@@ -1,7 +1,8 @@
 /** A chart of a query's rows, where they can be drawn. The table below it says the same in full. */
+import { formatCount } from 'dotdo/client'
 import { useState } from 'preact/hooks'
 import { barChart, labelOf, lineChart, mostBars, mostPoints, suggestChart, type Column, type Row } from '../chart.ts'
-import { count } from '../format.ts'
+
 import { useWidth } from '../hooks.ts'
 
 /** Draws what `suggestChart` proposes, of the columns that the reader chose; nothing where a chart would say nothing. */
@@ -86,7 +87,7 @@ function Bars({ rows, x, y, width }: DrawingProps) {
           ))}
           {bars.map((bar, index) => (
             <g key={index}>
-              <title>{`${bar.label}: ${count(bar.value)}`}</title>
+              <title>{`${bar.label}: ${formatCount(bar.value)}`}</title>
               <text class="label" x={-8} y={bar.y + bar.height / 2} text-anchor="end" dominant-baseline="central">
                 {bar.label.length > letters ? `${bar.label.slice(0, Math.max(1, letters - 1))}…` : bar.label}
               </text>
@@ -101,7 +102,7 @@ function Bars({ rows, x, y, width }: DrawingProps) {
       </svg>
       {rows.length > mostBars && (
         <p class="note">
-          The first {mostBars} of {count(rows.length)} rows are drawn.
+          The first {mostBars} of {formatCount(rows.length)} rows are drawn.
         </p>
       )}
     </>
@@ -146,14 +147,14 @@ function Line({ rows, x, y, width }: DrawingProps) {
           {points.length <= 200 &&
             points.map((point, index) => (
               <circle key={index} class="mark" cx={point.x} cy={point.y} r="3">
-                <title>{`${point.label}: ${count(point.value)}`}</title>
+                <title>{`${point.label}: ${formatCount(point.value)}`}</title>
               </circle>
             ))}
         </g>
       </svg>
       {rows.length > mostPoints && (
         <p class="note">
-          {mostPoints} of {count(rows.length)} rows are drawn.
+          {mostPoints} of {formatCount(rows.length)} rows are drawn.
         </p>
       )}
     </>

@@ -1,9 +1,18 @@
 /** The entries of the fleet's lists, with what can be done about each. */
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
-import type { AlertSubject, FleetAlert, FleetLetter, FleetRun, FleetSchedule } from 'dotdo/client'
+import {
+  formatMs,
+  formatRelative,
+  targetInWords,
+  type AlertSubject,
+  type FleetAlert,
+  type FleetLetter,
+  type FleetRun,
+  type FleetSchedule,
+} from 'dotdo/client'
 import type { Api, ObjectApi } from '../api.ts'
-import { dateTime, formatDuration, relative, targetInWords, took } from '../format.ts'
+import { dateTime, took } from '../format.ts'
 import { useAction, useNow } from '../hooks.ts'
 import { hrefOf } from '../route.ts'
 import { ErrorBox, Instant, Status } from './parts.tsx'
@@ -80,7 +89,7 @@ export function ScheduleRow({ api, item: { object, schedule, lateSince }, onChan
         )}
         {lastFiredAt !== undefined && lastRunId !== undefined && (
           <a class="note" href={runHref(object, lastRunId)}>
-            last {relative(lastFiredAt, now)}
+            last {formatRelative(lastFiredAt, now)}
           </a>
         )}
       </span>
@@ -130,7 +139,7 @@ export function AlertRow({ item }: { item: FleetAlert }) {
         {count > 1 && <span class="chip">{count}×</span>}
         {scheduledAt !== undefined && deadlineMs !== undefined && (
           <span class="note">
-            due {dateTime(scheduledAt)}, within {formatDuration(deadlineMs)}
+            due {dateTime(scheduledAt)}, within {formatMs(deadlineMs)}
           </span>
         )}
         {error && <span class="note clip">{`${error.code === undefined ? '' : `${error.code}: `}${error.message}`}</span>}

@@ -1,9 +1,9 @@
 /** All objects together: numbers, and lists of what ran, what comes, what is wrong and what nobody took. */
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { FleetSummary } from 'dotdo/client'
+import { formatCount, type FleetSummary } from 'dotdo/client'
 import type { Api, Ask } from '../api.ts'
-import { count } from '../format.ts'
+
 import { useAction } from '../hooks.ts'
 import { hrefOf, type FleetList } from '../route.ts'
 import { AlertRow, LetterRow, RunRow, ScheduleRow } from './fleet-rows.tsx'
@@ -169,16 +169,16 @@ function Numbers({ summary }: { summary: FleetSummary }) {
     ['dead letters', letters, 'letters', letters > 0],
   ]
   return (
-    <ul class="figures" aria-label={`${count(objects)} objects`}>
+    <ul class="figures" aria-label={`${formatCount(objects)} objects`}>
       <li>
-        <b class="num">{count(objects)}</b> <span>objects</span>
+        <b class="num">{formatCount(objects)}</b> <span>objects</span>
       </li>
       {figures.map(([label, value, list, isWrong]) => (
         <li key={label} class={isWrong ? 'wrong' : undefined}>
           <a href={hrefOf({ tab: 'fleet', list })}>
             <b class="num">
               {isWrong && <span aria-hidden="true">! </span>}
-              {count(value)}
+              {formatCount(value)}
             </b>{' '}
             <span>{label}</span>
           </a>

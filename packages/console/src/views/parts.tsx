@@ -1,7 +1,7 @@
 /** Small pieces that several views are made of. */
 import type { ComponentChildren } from 'preact'
-import type { RunStatus, StepStatus, ValuePreview } from 'dotdo/client'
-import { bytes, counted, dateTime, relative } from '../format.ts'
+import { counted, formatBytes, formatRelative, type RunStatus, type StepStatus, type ValuePreview } from 'dotdo/client'
+import { dateTime } from '../format.ts'
 import type { Link } from '../hooks.ts'
 
 /** The mark of the project: three steps in time. */
@@ -60,7 +60,7 @@ export function LinkState({ link }: { link: Link }) {
 export function Instant({ at, now }: { at: number; now: number }) {
   return (
     <time dateTime={new Date(at).toISOString()} title={dateTime(at)}>
-      {relative(at, now)}
+      {formatRelative(at, now)}
     </time>
   )
 }
@@ -136,7 +136,7 @@ export function Preview({ value, label }: { value: ValuePreview; label: string }
         <span class="note">
           {[
             value.rows === undefined ? undefined : counted(value.rows, 'row'),
-            bytes(value.sizeBytes),
+            formatBytes(value.sizeBytes),
             shown.whole ? undefined : 'beginning shown',
           ]
             .filter(Boolean)

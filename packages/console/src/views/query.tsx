@@ -1,8 +1,8 @@
 /** The query box: SQL in, a table and a chart out. */
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { ObjectDescription } from 'dotdo/client'
+import { formatMs, type ObjectDescription } from 'dotdo/client'
 import { columnsOf, type Row } from '../chart.ts'
-import { formatDuration } from '../format.ts'
+
 import type { LiveObject } from '../hooks.ts'
 import type { ObjectRoute } from '../route.ts'
 import { Empty, ErrorBox } from './parts.tsx'
@@ -100,7 +100,7 @@ function QueryBox({ live, description }: { live: LiveObject; description: Object
 }
 
 function Answer({ rows, tookMs }: { rows: Row[]; tookMs: number }) {
-  const time = formatDuration(tookMs)
+  const time = formatMs(tookMs)
   if (rows.length === 0) return <Empty title="No rows">The query is right, and nothing matches it ({time}).</Empty>
   const columns = columnsOf(rows)
   return (

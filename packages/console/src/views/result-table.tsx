@@ -1,13 +1,14 @@
 /** The rows of a query. */
+import { counted, formatCount } from 'dotdo/client'
 import { labelOf, type Column, type Row } from '../chart.ts'
-import { count, counted } from '../format.ts'
 
 /** Rows that are put on the page: more would make it slow, and nobody reads them. */
 export const mostRows = 1000
 
 /** The rows as a table that scrolls by itself, and how many there are. `time` is how long the answer took, in words. */
 export function ResultTable({ rows, columns, time }: { rows: Row[]; columns: Column[]; time: string }) {
-  const caption = rows.length > mostRows ? `The first ${count(mostRows)} of ${counted(rows.length, 'row')}` : counted(rows.length, 'row')
+  const caption =
+    rows.length > mostRows ? `The first ${formatCount(mostRows)} of ${counted(rows.length, 'row')}` : counted(rows.length, 'row')
   return (
     <section aria-label="Result">
       <p class="note" role="status">

@@ -1,7 +1,7 @@
 /** One run: its steps as a live picture, what went in, and what came out. */
 import { useState } from 'preact/hooks'
-import type { RunView as Run } from 'dotdo/client'
-import { dateTime, targetInWords, took } from '../format.ts'
+import { targetInWords, type RunView as Run } from 'dotdo/client'
+import { dateTime, took } from '../format.ts'
 import { useAction, useNow, type LiveObject } from '../hooks.ts'
 import { hrefOf, type ObjectRoute } from '../route.ts'
 import { Empty, ErrorBox, Instant, LinkState, Preview, Status } from './parts.tsx'

@@ -1,5 +1,6 @@
 /** The list of runs, newest first. */
-import { dateTime, relative, targetInWords, took } from '../format.ts'
+import { formatRelative, targetInWords } from 'dotdo/client'
+import { dateTime, took } from '../format.ts'
 import { useAction, useNow, type LiveObject } from '../hooks.ts'
 import { hrefOf, type ObjectRoute } from '../route.ts'
 import { Empty, ErrorBox, LinkState, Status } from './parts.tsx'
@@ -45,7 +46,7 @@ export function RunsView({ live, route }: { live: LiveObject; route: ObjectRoute
                     )}
                   </span>
                   <time dateTime={new Date(run.startedAt).toISOString()} title={dateTime(run.startedAt)}>
-                    {relative(run.startedAt, now)}
+                    {formatRelative(run.startedAt, now)}
                   </time>
                   <span class="num">{took(run.startedAt, run.endedAt ?? now)}</span>
                 </a>

@@ -1,7 +1,7 @@
 /** The schedules of an object: when they fire next, what they did last, and Run now. */
 import { useEffect, useRef } from 'preact/hooks'
-import type { ScheduleView as Schedule } from 'dotdo/client'
-import { dayTime, relative, took, zoneName } from '../format.ts'
+import { formatRelative, type ScheduleView as Schedule } from 'dotdo/client'
+import { dayTime, took, zoneName } from '../format.ts'
 import { useAction, useNow, type LiveObject } from '../hooks.ts'
 import { hrefOf, type ObjectRoute } from '../route.ts'
 import { Empty, ErrorBox, Instant, LinkState } from './parts.tsx'
@@ -121,7 +121,7 @@ function ScheduleCard({ live, route, schedule }: { live: LiveObject; route: Obje
         <ol class="instants">
           {next.slice(0, instantsShown).map((at) => (
             <li key={at}>
-              <time dateTime={new Date(at).toISOString()}>{dayTime(at)}</time> <span class="note num">{relative(at, now)}</span>
+              <time dateTime={new Date(at).toISOString()}>{dayTime(at)}</time> <span class="note num">{formatRelative(at, now)}</span>
             </li>
           ))}
         </ol>

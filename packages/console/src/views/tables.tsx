@@ -1,9 +1,9 @@
 /** The tables of the app's catalog with their current snapshots. */
 import type { ComponentChildren } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
-import type { TableOverview } from 'dotdo/client'
+import { formatBytes, formatCount, type TableOverview } from 'dotdo/client'
 import type { Api } from '../api.ts'
-import { bytes, count, dateTime } from '../format.ts'
+import { dateTime } from '../format.ts'
 import { useNow } from '../hooks.ts'
 import { Empty, ErrorBox, Instant } from './parts.tsx'
 
@@ -53,9 +53,9 @@ function TableCard({ table }: { table: TableOverview }) {
         <code>{name}</code>
       </h2>
       <dl class="facts">
-        <Fact label="Rows">{count(rows)}</Fact>
-        <Fact label="Files">{count(files)}</Fact>
-        <Fact label="Size">{bytes(size)}</Fact>
+        <Fact label="Rows">{formatCount(rows)}</Fact>
+        <Fact label="Files">{formatCount(files)}</Fact>
+        <Fact label="Size">{formatBytes(size)}</Fact>
         <Fact label="Committed">
           {committedAt === undefined ? (
             'never'

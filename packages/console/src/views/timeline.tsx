@@ -1,7 +1,7 @@
 /** The steps of a run over time: what ran beside what, how long, and how far it is. */
 import { useState } from 'preact/hooks'
-import type { RunView } from 'dotdo/client'
-import { progressInWords, relative, took } from '../format.ts'
+import { formatRelative, type RunView } from 'dotdo/client'
+import { progressInWords, took } from '../format.ts'
 import { layOutTimeline, type Timeline, type TimelineRow } from '../timeline.ts'
 import { ErrorBox, Preview, Status } from './parts.tsx'
 
@@ -91,7 +91,9 @@ function StepRow({ row, timeline, now, open, onToggle }: StepRowProps) {
         <span class="step-meta">
           <span class="num">{took(0, elapsedMs)}</span>
           <span class="note clip">
-            {step.status === 'waiting' && step.nextAttemptAt !== undefined ? `next attempt ${relative(step.nextAttemptAt, now)}` : progress}
+            {step.status === 'waiting' && step.nextAttemptAt !== undefined
+              ? `next attempt ${formatRelative(step.nextAttemptAt, now)}`
+              : progress}
           </span>
         </span>
       </button>

@@ -1,7 +1,7 @@
 /** The windows of a schedule: which stretches of time its runs have covered, and running those that they have not. */
 import { useState } from 'preact/hooks'
-import type { PartitionView } from 'dotdo/client'
-import { count, dateTime } from '../format.ts'
+import { formatCount, type PartitionView } from 'dotdo/client'
+import { dateTime } from '../format.ts'
 import { useAction, type LiveObject } from '../hooks.ts'
 import { hrefOf, type ObjectRoute } from '../route.ts'
 import { ErrorBox } from './parts.tsx'
@@ -56,7 +56,7 @@ export function Windows({ live, route, scheduleId }: { live: LiveObject; route: 
         </button>
         {open > 0 && (
           <button class="primary" disabled={action.busy !== undefined} onClick={() => action.run('fill', fill)}>
-            {action.busy === 'fill' ? 'Starting…' : `Backfill ${count(open)}`}
+            {action.busy === 'fill' ? 'Starting…' : `Backfill ${formatCount(open)}`}
           </button>
         )}
       </div>
@@ -90,5 +90,5 @@ export function Windows({ live, route, scheduleId }: { live: LiveObject; route: 
 function summaryOf(windows: readonly PartitionView[]): string {
   const counts = new Map<string, number>()
   for (const { state } of windows) counts.set(state, (counts.get(state) ?? 0) + 1)
-  return [...counts].map(([state, n]) => `${count(n)} ${state}`).join(' · ')
+  return [...counts].map(([state, n]) => `${formatCount(n)} ${state}`).join(' · ')
 }

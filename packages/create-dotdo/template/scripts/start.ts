@@ -9,10 +9,10 @@
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { codeOf, formatMs, type LiveEvent, type RunView } from 'dotdo/client'
+import { codeOf, formatBytes, formatCount, formatMs, type LiveEvent, type RunView } from 'dotdo/client'
 import { endInOrder } from 'dotdo/local'
 import { startDemo } from './local.ts'
-import { bold, bytes, count, cyan, dim, green, LiveSteps, red, table } from './terminal.ts'
+import { bold, cyan, dim, green, LiveSteps, red, table } from './terminal.ts'
 
 const sql =
   'SELECT originState, COUNT(*) AS flights, AVG(delay) AS meanDelay FROM flights GROUP BY originState ORDER BY flights DESC LIMIT 10'
@@ -179,7 +179,7 @@ async function showAnswers(app: App): Promise<void> {
   console.log(`\n${bold('Query')} ${sql}\n${table(rows)}\n  ${dim(`over 4 objects in ${formatMs(performance.now() - started)}`)}`)
   if (status)
     console.log(
-      `\n${bold('Table')} ${status.table}  snapshot ${status.snapshotId}  ${count(status.files)} files  ${count(status.rows)} rows  ${bytes(status.bytes)}`,
+      `\n${bold('Table')} ${status.table}  snapshot ${status.snapshotId}  ${formatCount(status.files)} files  ${formatCount(status.rows)} rows  ${formatBytes(status.bytes)}`,
     )
 }
 

@@ -1,5 +1,5 @@
 /** What `npm start` prints: the steps of a run as they happen, and tables. */
-import { formatMs, type RunView, type StepView } from 'dotdo/client'
+import { formatBytes, formatCount, formatMs, type RunView, type StepView } from 'dotdo/client'
 
 const color = process.stdout.isTTY && !process.env['NO_COLOR']
 const paint = (code: number) => (text: string) => (color ? `\x1b[${code}m${text}\x1b[0m` : text)
@@ -9,16 +9,6 @@ export const red = paint(31)
 export const green = paint(32)
 export const yellow = paint(33)
 export const cyan = paint(36)
-
-const number = new Intl.NumberFormat('en-US')
-export const count = (value: number): string => number.format(value)
-
-/** Bytes for people: `1.2 MB`. */
-export function bytes(value: number): string {
-  if (value < 1000) return `${value} B`
-  if (value < 1_000_000) return `${(value / 1000).toFixed(0)} kB`
-  return `${(value / 1_000_000).toFixed(1)} MB`
-}
 
 /** The steps of one run, redrawn in place on a terminal, and printed as they end anywhere else. */
 export class LiveSteps {
@@ -83,8 +73,8 @@ function line(step: StepView): string {
   const { rows, bytes: size } = step.progress ?? {}
   const total = rows ?? step.result?.rows
   const facts = [
-    total === undefined ? '' : `${count(total)} rows`,
-    size === undefined ? '' : bytes(size),
+    total === undefined ? '' : `${formatCount(total)} rows`,
+    size === undefined ? '' : formatBytes(size),
     total === undefined && step.result
       ? step.result.text.includes('"duplicate":true')
         ? 'in the table already'
@@ -103,7 +93,7 @@ export function table(rows: Record<string, unknown>[]): string {
   if (rows.length === 0) return '  (no rows)'
   const names = Object.keys(rows[0]!)
   const text = (value: unknown): string => {
-    if (typeof value === 'number') return Number.isInteger(value) ? count(value) : value.toFixed(2)
+    if (typeof value === 'number') return Number.isInteger(value) ? formatCount(value) : value.toFixed(2)
     return typeof value === 'string' ? value : JSON.stringify(value)
   }
   const widths = names.map((name) => Math.max(name.length, ...rows.map((row) => text(row[name]).length)))

@@ -62,11 +62,15 @@ export function toMs(duration: Duration): number {
   )
 }
 
-/** Milliseconds in words for people: `'850 ms'`, `'12.3 s'`, `'4 min 5 s'`. */
+/** Milliseconds in words for people: `'850 ms'`, `'12.3 s'`, `'4 min 5 s'`, `'3 h 20 min'`, `'2 d 4 h'`. */
 export function formatMs(ms: number): string {
   // Bounds are where rounding reaches the next unit: nothing is ever '60.0 s' or '1 min 60 s'.
   if (ms < 999.5) return `${ms.toFixed()} ms`
   if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`
   const seconds = Math.round(ms / 1000)
-  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  const minutes = Math.round(ms / 60_000)
+  if (minutes < 24 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+  const hours = Math.round(ms / 3_600_000)
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`
 }

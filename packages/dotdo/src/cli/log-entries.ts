@@ -3,11 +3,12 @@
  *
  * The form is what `--json` prints. Its fields are stable: more may come, none changes its meaning.
  */
+import { targetInWords } from '../base/words.ts'
 import type { ErrorRecord } from '../base/errors.ts'
 import { formatMs } from '../base/durations.ts'
 import type { LiveEvent, RunView, StepView } from '../base/views.ts'
 import type { Color } from './paint.ts'
-import { errorInWords, markOf, stepFacts, targetText } from './run-view.ts'
+import { errorInWords, markOf, stepFacts } from './run-view.ts'
 import type { Look } from './table.ts'
 import { cut, plain, timeOfDay, width } from './text.ts'
 
@@ -62,7 +63,7 @@ export function entryOf(object: string, event: LiveEvent): LogEntry {
 /** What is stored of a run as the entries that its events would have been, in the order of time. Attempts that failed before the last are not stored. */
 export function entriesOf(object: string, run: RunView): LogEntry[] {
   const entry = (at: number, type: string, part: Partial<LogEntry>): LogEntry => ({ at, object, type, ...part })
-  const started = entry(run.startedAt, 'run.started', { runId: run.runId, startedBy: targetText(run.target), attempt: 1 })
+  const started = entry(run.startedAt, 'run.started', { runId: run.runId, startedBy: targetInWords(run.target), attempt: 1 })
   const steps = (run.steps ?? []).flatMap((step) => [
     entry(step.startedAt, 'step.started', { runId: run.runId, stepId: step.stepId, attempt: 1 }),
     ...(step.endedAt === undefined ? [] : [entry(step.endedAt, `step.${step.status}`, { runId: run.runId, ...stepPart(step) })]),
@@ -122,7 +123,7 @@ function runPart(run: RunView): Partial<LogEntry> {
   return {
     runId: run.runId,
     attempt: run.attempt,
-    startedBy: targetText(run.target),
+    startedBy: targetInWords(run.target),
     ...(run.endedAt !== undefined && { tookMs: run.endedAt - run.startedAt }),
     ...(run.error && { error: run.error }),
   }

@@ -1,12 +1,12 @@
 /** Runs as people read them: one in a list, and one with its steps as a tree. Pure. */
+import { formatBytes, formatCount, formatRelative, priceInWords, targetInWords } from '../base/words.ts'
 import { formatMs } from '../base/durations.ts'
 import type { ErrorRecord } from '../base/errors.ts'
-import { priceNames, type Price, type Spent } from '../base/price.ts'
-import type { AttemptView, RunTarget, RunView, StepView, ValuePreview } from '../base/views.ts'
+import type { AttemptView, RunView, StepView, ValuePreview } from '../base/views.ts'
 import type { Color } from './paint.ts'
 import type { Cell, Look } from './table.ts'
 import { table } from './table.ts'
-import { bytes, count, cut, instant, pad, plain, relative, width, wrap } from './text.ts'
+import { cut, instant, pad, plain, width, wrap } from './text.ts'
 
 /** How each state of a run or a step is marked. An app may be newer than this command: a state that it does not know is shown as it is called. */
 const marks: Readonly<Record<string, readonly [mark: string, color: Color]>> = {
@@ -40,12 +40,6 @@ export function stateOf({ status, undoing, parked }: RunView): string {
   return undoing ? 'undoing' : parked ? 'parked' : status
 }
 
-/** What started a run, in words. */
-export function targetText(target: RunTarget): string {
-  if (target.kind === 'schedule') return `schedule ${target.id}`
-  return target.kind === 'event' ? `event ${target.type}` : `${target.name}()`
-}
-
 /** An error in one line. */
 export function errorInWords({ code, name, message }: ErrorRecord): string {
   return plain(`${code ?? name}: ${message}`)
@@ -75,8 +69,8 @@ export function runTable(runs: readonly RunOf[], now: number, look: Look): strin
       // Said once is enough where all are of one.
       objects.size > 1 ? object : '',
       run.runId,
-      targetText(run.target),
-      relative(run.startedAt, now),
+      targetInWords(run.target),
+      formatRelative(run.startedAt, now),
       formatMs(Math.max(0, (run.endedAt ?? now) - run.startedAt)),
       run.error ? { text: errorInWords(run.error), color: 'red' } : '',
     ]),
@@ -106,7 +100,7 @@ export function runTree({ object, run }: RunOf, now: number, look: Look): string
     // Whole, in as many lines as it takes: it is what other commands are given.
     ...wrapped(run.runId, '', 'bold', look),
     ...wrapped(
-      `${object}, ${targetText(run.target)}, started ${instant(run.startedAt)}, ${relative(run.startedAt, now)}${parentText(run)}`,
+      `${object}, ${targetInWords(run.target)}, started ${instant(run.startedAt)}, ${formatRelative(run.startedAt, now)}${parentText(run)}`,
       '',
       'dim',
       look,
@@ -133,12 +127,12 @@ export function runTree({ object, run }: RunOf, now: number, look: Look): string
     for (const { attempt, error } of pastAttempts(step))
       lines.push(...wrapped(`attempt ${attempt}: ${error ? errorInWords(error) : 'was cut short'}`, under, 'yellow', look))
     if (step.error && step.status !== 'done') {
-      const next = step.nextAttemptAt === undefined ? '' : ` Tried again ${relative(step.nextAttemptAt, now)}.`
+      const next = step.nextAttemptAt === undefined ? '' : ` Tried again ${formatRelative(step.nextAttemptAt, now)}.`
       lines.push(...wrapped(errorInWords(step.error) + next, under, 'red', look))
     }
   }
   if (run.error) lines.push(...wrapped(errorInWords(run.error), '', 'red', look))
-  if (run.price) lines.push(...wrapped(`used ${priceText(run.price)}`, '', 'dim', look))
+  if (run.price) lines.push(...wrapped(`used ${priceInWords(run.price)}`, '', 'dim', look))
   if (run.result) lines.push(...wrapped(`result ${previewText(run.result)}`, '', undefined, look))
   return lines
 }
@@ -183,37 +177,17 @@ export function stepFacts({ attempt, progress, result, status, kind, waitsFor, u
     kind === 'sleep' && status === 'waiting' ? 'asleep' : '',
     waitsFor === undefined ? '' : `${status === 'waiting' ? 'waits for' : 'waited for'} ${plain(waitsFor)}`,
     undo === 'undone' ? 'undone' : '',
-    rows === undefined ? '' : `${count(rows)} ${rows === 1 ? 'row' : 'rows'}`,
-    progress?.bytes === undefined ? '' : bytes(progress.bytes),
+    rows === undefined ? '' : `${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'}`,
+    progress?.bytes === undefined ? '' : formatBytes(progress.bytes),
     status === 'running' && progress?.at !== undefined ? plain(progress.at) : '',
     rows === undefined && result && result.text !== 'undefined' ? previewText(result) : '',
   ].filter(Boolean)
 }
 
-const pricedWords: Readonly<Record<keyof Price, string>> = {
-  requests: 'requests',
-  calls: 'calls',
-  messages: 'messages',
-  bytes: '',
-  rowsRead: 'rows read',
-  rowsWritten: 'rows written',
-  r2: 'bucket operations',
-}
-
-/** What was used, in words: `3 requests, 2 calls, 1 messages, 1.2 kB, 20 rows read`. */
-export function priceText(spent: Spent): string {
-  return priceNames
-    .flatMap((name) => {
-      const value = spent[name]
-      return value === undefined ? [] : [name === 'bytes' ? bytes(value) : `${count(value)} ${pricedWords[name]}`]
-    })
-    .join(', ')
-}
-
 /** A value that was cut where it was stored says how large it is. */
 function previewText({ text, sizeBytes }: ValuePreview): string {
   const shown = plain(text)
-  return sizeBytes > Buffer.byteLength(text) ? `${shown}… (${bytes(sizeBytes)})` : shown
+  return sizeBytes > Buffer.byteLength(text) ? `${shown}… (${formatBytes(sizeBytes)})` : shown
 }
 
 /** A text in lines below each other, each behind the same beginning. */

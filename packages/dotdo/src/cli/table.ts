@@ -1,6 +1,7 @@
 /** Tables that fit into a terminal. Pure. */
+import { formatCount } from '../base/words.ts'
 import type { Color, Paint } from './paint.ts'
-import { count, cut, pad, plain, width } from './text.ts'
+import { cut, pad, plain, width } from './text.ts'
 
 /** One column. */
 export interface Column {
@@ -100,7 +101,7 @@ export function valueTable(rows: readonly Record<string, unknown>[], look: Look)
 /** One value of a row in words. */
 export function valueText(value: unknown): string {
   if (value === null || value === undefined) return 'NULL'
-  if (typeof value === 'number') return Number.isInteger(value) ? count(value) : String(Number(value.toFixed(4)))
+  if (typeof value === 'number') return Number.isInteger(value) ? formatCount(value) : String(Number(value.toFixed(4)))
   if (typeof value === 'bigint') return String(value)
   if (typeof value === 'string') return value
   if (value instanceof Date) return value.toISOString()

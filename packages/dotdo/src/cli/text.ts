@@ -1,10 +1,8 @@
 /**
- * Texts as a terminal shows them: how wide they are, cut and padded, and instants, lengths of time and sizes in words. Pure.
+ * Texts as a terminal shows them: how wide they are, cut and padded, and instants on a clock. Pure.
  *
  * What an app says is shown to a person, so it goes through {@link plain} first: an error's message must not be able to move the cursor.
  */
-import { shownUnits } from '../base/durations.ts'
-
 /** Characters that a terminal obeys instead of showing: controls, and those that turn the direction of writing. */
 const controls = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 
@@ -66,15 +64,6 @@ export function wrap(text: string, columns: number): string[] {
   return line === '' && lines.length > 0 ? lines : [...lines, line]
 }
 
-/** How far an instant is from now, in its largest unit: `4 min ago`, `in 3 h`, `now`. */
-export function relative(at: number, now: number): string {
-  const distance = Math.abs(at - now)
-  const unit = shownUnits.find(([, ms]) => distance >= ms)
-  if (!unit) return 'now'
-  const amount = `${Math.floor(distance / unit[1])} ${unit[0]}`
-  return at < now ? `${amount} ago` : `in ${amount}`
-}
-
 /** An instant on the clock of a zone: `2026-11-23 02:00:00`. In UTC, with a `Z` behind it, where no zone is said. */
 export function instant(at: number, timeZone?: string): string {
   if (timeZone === undefined) return `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')}Z`
@@ -85,18 +74,4 @@ export function instant(at: number, timeZone?: string): string {
 /** The time of day of an instant in UTC, to the millisecond: `02:00:00.123`. */
 export function timeOfDay(at: number): string {
   return new Date(at).toISOString().slice(11, 23)
-}
-
-const grouped = new Intl.NumberFormat('en-US')
-
-/** A number with its thousands apart. */
-export function count(value: number): string {
-  return grouped.format(value)
-}
-
-/** Bytes for people: `1.2 MB`. */
-export function bytes(value: number): string {
-  if (value < 1000) return `${value} B`
-  if (value < 1_000_000) return `${(value / 1000).toFixed(0)} kB`
-  return value < 1_000_000_000 ? `${(value / 1_000_000).toFixed(1)} MB` : `${(value / 1_000_000_000).toFixed(1)} GB`
 }

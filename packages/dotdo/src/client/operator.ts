@@ -15,6 +15,7 @@ import type {
   FleetSummary,
 } from '../base/fleet-views.ts'
 import type { ForkDiff } from '../base/fork-views.ts'
+import type { Lineage } from '../base/lineage-views.ts'
 import type {
   AppDescription,
   BackfillView,
@@ -24,7 +25,6 @@ import type {
   ObjectDescription,
   PartitionPage,
   PartitionState,
-  RunLineage,
   RunView,
   ScheduleView,
   SubscribedView,
@@ -48,7 +48,7 @@ export interface OperatorStub {
   watch(noun: string, name: string): Pending<string>
   tables(): Pending<TableOverview[]>
   /** Where a snapshot of a table comes from. */
-  lineage(snapshot: { table: string; snapshotId?: number; warehouse?: string }): Pending<LineageView>
+  lineage(snapshot: { table: string; snapshotId?: number; warehouse?: string }): Pending<Lineage>
   /** The same app for calls within a trace of the caller's: https://www.w3.org/TR/trace-context/ */
   traced(traceparent: string, tracestate?: string): unknown
 }
@@ -76,18 +76,6 @@ export interface LetterFilter {
   type?: string
 }
 
-/** Lineage, as a client sees it. */
-export interface LineageView {
-  runs: RunLineage[]
-  graph: { nodes: { id: string; kind: string; label: string }[]; edges: { from: string; to: string; kind: string; label: string }[] }
-  /** A flowchart in Mermaid's language. */
-  drawing: string
-  text: string
-  /** Events of https://openlineage.io. */
-  openLineage: unknown[]
-  missing: string[]
-}
-
 /** One object, as an operator sees it. */
 export interface InspectorStub {
   describe(): Pending<ObjectDescription>
@@ -101,7 +89,7 @@ export interface InspectorStub {
   price(runId: string): Pending<RunPrice>
   acceptRun(runId: string): Pending<void>
   /** Where a run comes from, and what its steps called, read and wrote. */
-  lineage(runId: string): Pending<LineageView>
+  lineage(runId: string): Pending<Lineage>
   /** What a fork would write, against what the run wrote. */
   rehearseFork(runId: string, options?: { from?: string }): Pending<ForkDiff>
   /** Gives the fork's id. */

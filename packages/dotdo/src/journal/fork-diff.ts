@@ -1,8 +1,8 @@
 /** What a rehearsed fork would do, against what its origin did. Pure. */
 import { codeOf } from '../base/errors.ts'
 import type { ElsewhereWrite, ForkDiff, ForkedStep } from '../base/fork-views.ts'
+import { edgeInWords } from '../base/lineage-views.ts'
 import type { LineageEdge, ValuePreview } from '../base/views.ts'
-import { edgeText } from './lineage-view.ts'
 import { printBounded } from './previews.ts'
 import type { RehearsedStep } from './rehearsal.ts'
 
@@ -123,6 +123,6 @@ function textOf({ forkedFrom, outcome, error, result, steps, differs, warnings }
 }
 
 const shown = (edge: LineageEdge): string =>
-  `${edgeText(edge)}${edge.input === undefined || edge.kind === 'write' ? '' : ` ${short(edge.input)}`}`
+  `${edgeInWords(edge)}${edge.input === undefined || edge.kind === 'write' ? '' : ` ${short(edge.input)}`}`
 
 const short = (text: string): string => (text.length > 120 ? `${text.slice(0, 119)}…` : text)

@@ -2,36 +2,13 @@
  * Lineage as events of OpenLineage: https://openlineage.io/docs/spec/. A run is a job's run, a step that read or wrote is a run of a job of its own below it,
  * and what was read or written are datasets. Pure.
  */
+import type { Facet, OpenLineageDataset, OpenLineageEvent } from '../base/lineage-views.ts'
 import type { LineageEdge, RunLineage, RunStatus, RunTarget, StepStatus } from '../base/views.ts'
 
 /** What the events need of their surroundings. */
 export interface OpenLineagePorts {
   /** At least 32 hexadecimal digits that stand for a text: the ids of OpenLineage's runs are UUIDs. */
   digest(text: string): string
-}
-
-/** A table or source, as an event names it. */
-export interface OpenLineageDataset {
-  namespace: string
-  name: string
-  facets?: Record<string, Facet>
-  outputFacets?: Record<string, Facet>
-}
-
-/** A facet: who made it, by which schema, and what it says. */
-export type Facet = { _producer: string; _schemaURL: string } & Record<string, unknown>
-
-/** A `RunEvent` of the specification. */
-export interface OpenLineageEvent {
-  eventType: 'START' | 'COMPLETE' | 'ABORT' | 'FAIL' | 'OTHER'
-  /** ISO 8601, UTC. */
-  eventTime: string
-  run: { runId: string; facets?: Record<string, Facet> }
-  job: { namespace: string; name: string }
-  inputs: OpenLineageDataset[]
-  outputs: OpenLineageDataset[]
-  producer: string
-  schemaURL: string
 }
 
 const producer = 'https://www.npmjs.com/package/dotdo'

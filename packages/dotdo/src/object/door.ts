@@ -5,7 +5,7 @@
 import { RpcTarget, type RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import type { AppDescription, TableOverview } from '../base/views.ts'
-import type { Lineage } from '../journal/lineage-view.ts'
+import type { Lineage } from '../base/lineage-views.ts'
 import type { Stub } from '../rpc/ref.ts'
 import { appOptions } from './app.ts'
 import { checked, restoreBy } from './authority.ts'

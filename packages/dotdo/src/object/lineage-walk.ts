@@ -1,9 +1,10 @@
 /** Goes back from a table's snapshot, or a run, to what led to it: across all objects of the app. */
 import { codeOf, DotdoError } from '../base/errors.ts'
 import { redactText } from '../base/redact.ts'
+import type { Lineage, SnapshotLineage, WrittenBy } from '../base/lineage-views.ts'
 import type { RunLineage } from '../base/views.ts'
 import { COMMIT_KEY, WRITTEN_BY, type Snapshot } from '../iceberg/types.ts'
-import { viewLineage, type Lineage, type SnapshotLineage, type WrittenBy } from '../journal/lineage-view.ts'
+import { viewLineage } from '../journal/lineage-view.ts'
 import { bucketBindings } from './buckets.ts'
 import { catalogOf } from './catalog.ts'
 import type { Links } from './nouns.ts'

@@ -1,7 +1,7 @@
 /** Where a table's snapshot comes from, and what of that a snapshot says itself. */
 import { redactText } from '../base/redact.ts'
 import { callerOf } from '../journal/lineage.ts'
-import type { Lineage, WrittenBy } from '../journal/lineage-view.ts'
+import type { Lineage, WrittenBy } from '../base/lineage-views.ts'
 import { ambientLinks } from './ambient.ts'
 import { currentContext } from './context.ts'
 import { lineageBy, type SnapshotName } from './lineage-walk.ts'

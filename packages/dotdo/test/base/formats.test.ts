@@ -176,7 +176,10 @@ describe('durations', () => {
     [59_900, '59.9 s'],
     [60_000, '1 min 0 s'],
     [3_599_499, '59 min 59 s'],
-    [7_200_000, '120 min 0 s'],
+    [3_599_501, '1 h 0 min'],
+    [2 * 3_600_000 + 5 * 60_000, '2 h 5 min'],
+    [86_369_999, '23 h 59 min'],
+    [52 * 3_600_000, '2 d 4 h'],
   ])('%d ms are printed as %s', (ms, text) => {
     expect(formatMs(ms)).toBe(text)
   })

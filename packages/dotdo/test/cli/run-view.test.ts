@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { RunView } from '../../src/base/views.ts'
-import { markOf, runTable, runTree, stateOf, stepFacts, targetText, timeBar } from '../../src/cli/run-view.ts'
+import { markOf, runTable, runTree, stateOf, stepFacts, timeBar } from '../../src/cli/run-view.ts'
 import { width } from '../../src/cli/text.ts'
 import { look, noon, run, step } from './machine.ts'
 
@@ -172,11 +172,6 @@ test('a list of runs names the object only where there are several', () => {
 
 test('facts of a step are its attempt, its rows and bytes, or what it gave', () => {
   expect(stepFacts(step('x', 0, 1, { result: { text: '[1]', sizeBytes: 3, rows: 1 } }))).toEqual(['1 row'])
-  expect(stepFacts(step('x', 0, 1, { result: { text: '{"a":', sizeBytes: 5000 } }))).toEqual(['{"a":… (5 kB)'])
+  expect(stepFacts(step('x', 0, 1, { result: { text: '{"a":', sizeBytes: 5000 } }))).toEqual(['{"a":… (5.0 kB)'])
   expect(stepFacts(step('x', 0, 1, { result: { text: 'undefined', sizeBytes: 0 } }))).toEqual([])
-})
-
-test('what started a run is said in words', () => {
-  expect(targetText({ kind: 'event', type: 'Order.paid', handler: 'ship' })).toBe('event Order.paid')
-  expect(targetText({ kind: 'method', name: 'load' })).toBe('load()')
 })

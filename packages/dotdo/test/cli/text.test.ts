@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { bytes, count, cut, instant, pad, plain, relative, timeOfDay, width, wrap } from '../../src/cli/text.ts'
+import { cut, instant, pad, plain, timeOfDay, width, wrap } from '../../src/cli/text.ts'
 import { noon } from './machine.ts'
 
 const anyText = fc.string({ unit: 'binary' })
@@ -55,33 +55,9 @@ describe('a text of an app', () => {
   })
 })
 
-test.each([
-  [0, 'now'],
-  [-999, 'now'],
-  [-1000, '1 s ago'],
-  [-59_999, '59 s ago'],
-  [-60_000, '1 min ago'],
-  [-3_600_000, '1 h ago'],
-  [-86_400_000 * 40, '40 d ago'],
-  [90_000, 'in 1 min'],
-  [86_400_000 * 2 + 1, 'in 2 d'],
-])('%i ms from now is %s', (distance, words) => {
-  expect(relative(noon + distance, noon)).toBe(words)
-})
-
 test('an instant is told on the clock of its zone, over its change of time', () => {
   expect(instant(noon)).toBe('2026-11-23 12:00:00Z')
   expect(instant(noon, 'Europe/Zurich')).toBe('2026-11-23 13:00:00')
   expect(instant(Date.UTC(2026, 2, 29, 1), 'Europe/Zurich')).toBe('2026-03-29 03:00:00')
   expect(timeOfDay(noon + 7)).toBe('12:00:00.007')
-})
-
-test('counts and sizes are told for people', () => {
-  expect([count(1234567), bytes(999), bytes(1000), bytes(1_250_000), bytes(2_500_000_000)]).toEqual([
-    '1,234,567',
-    '999 B',
-    '1 kB',
-    '1.3 MB',
-    '2.5 GB',
-  ])
 })

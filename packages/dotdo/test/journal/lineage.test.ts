@@ -4,7 +4,8 @@ import { drawFlowchart } from '../../src/base/flowchart.ts'
 import type { LineageEdge, RunLineage } from '../../src/base/views.ts'
 import { callerOf, edgesOfStep, Notes, type LineageNote } from '../../src/journal/lineage.ts'
 import { viewLineage } from '../../src/journal/lineage-view.ts'
-import { openLineage, type OpenLineageEvent } from '../../src/journal/open-lineage.ts'
+import type { OpenLineageEvent } from '../../src/base/lineage-views.ts'
+import { openLineage } from '../../src/journal/open-lineage.ts'
 import { TestObject } from './harness.ts'
 
 const ports = { digest: (text: string) => createHash('sha256').update(text).digest('hex') }

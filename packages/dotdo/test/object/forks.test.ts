@@ -1,6 +1,6 @@
 /** Lineage and rehearsed forks in real objects. */
 import { afterEach, describe, expect, test } from 'vitest'
-import type { Lineage } from '../../src/journal/lineage-view.ts'
+import type { Lineage } from '../../src/base/lineage-views.ts'
 import { Links } from '../../src/object/nouns.ts'
 import { linkPorts } from '../../src/object/platform.ts'
 import type { ForkDiff, ForkedStep } from '../../src/base/fork-views.ts'

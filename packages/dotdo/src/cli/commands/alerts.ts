@@ -1,11 +1,12 @@
 /** `dotdo alerts`: what went wrong in all objects, and is still, or was. */
+import { formatRelative } from '../../base/words.ts'
 import type { FleetAlert, FleetAlertQuery } from '../../base/fleet-views.ts'
 import { readNumber, readWord } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { exit } from '../failure.ts'
 import { pages } from '../objects.ts'
 import { table, type Look } from '../table.ts'
-import { instant, relative } from '../text.ts'
+import { instant } from '../text.ts'
 
 const states = ['open', 'closed', 'all'] as const
 
@@ -57,9 +58,9 @@ function alertTable(items: readonly FleetAlert[], now: number, look: Look): stri
       { text: `${kind === 'late' ? '◷' : '✗'} ${kind}`, color: closedAt === undefined ? (kind === 'late' ? 'yellow' : 'red') : undefined },
       object,
       `${subject.kind === 'event' ? 'handler' : subject.kind} ${subject.id}`,
-      relative(openedAt, now),
+      formatRelative(openedAt, now),
       String(count),
-      closedAt === undefined ? '' : relative(closedAt, now),
+      closedAt === undefined ? '' : formatRelative(closedAt, now),
       [
         scheduledAt === undefined ? '' : `due ${instant(scheduledAt)}.`,
         error?.code === undefined ? '' : `${error.code}:`,

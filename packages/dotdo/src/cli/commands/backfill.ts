@@ -1,4 +1,5 @@
 /** `dotdo backfill`: runs windows of a schedule that were missed, failed, or are out of date. */
+import { formatCount, formatRelative } from '../../base/words.ts'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { AnyApp, AppStub } from '../../client/connect.ts'
 import type { BackfillView, PartitionState, PartitionView } from '../../base/views.ts'
@@ -8,7 +9,7 @@ import { exit, usageError } from '../failure.ts'
 import { inspect, nameOf } from '../objects.ts'
 import { statusCell } from '../run-view.ts'
 import { table, type Look } from '../table.ts'
-import { count, cut, instant, plain, relative } from '../text.ts'
+import { cut, instant, plain } from '../text.ts'
 
 /** States of windows that a backfill can be told to take. What runs is left alone. */
 const takeable = ['missing', 'failed', 'stale', 'done'] as const satisfies readonly PartitionState[]
@@ -109,7 +110,7 @@ async function windowsOf(app: AppStub<AnyApp>, object: ObjectName, scheduleId: s
         .partitions(next, to, { limit: page })
       windows.push(...found.partitions)
       if (windows.length > mostWindows)
-        throw usageError(`There are more than ${count(mostWindows)} windows in that time. Look at less of it.`)
+        throw usageError(`There are more than ${formatCount(mostWindows)} windows in that time. Look at less of it.`)
       next = found.next
     }
     return windows
@@ -132,17 +133,17 @@ export function backfillLines(view: BackfillView, now: number, look: Look): stri
     status === 'running' ? (windows === undefined ? (view.upTo - from) / Math.max(1, to - from) : looked / Math.max(1, windows)) : 1
   const filled = Math.round(Math.min(1, Math.max(0, share)) * barColumns)
   const words = [
-    `${count(looked)}${windows === undefined ? '' : ` of ${count(windows)}`} windows`,
-    `${count(done)} done`,
-    failed > 0 ? `${count(failed)} failed` : '',
-    cancelled > 0 ? `${count(cancelled)} cancelled` : '',
-    passed > 0 ? `${count(passed)} left as they were` : '',
-    running > 0 ? `${count(running)} running` : '',
+    `${formatCount(looked)}${windows === undefined ? '' : ` of ${formatCount(windows)}`} windows`,
+    `${formatCount(done)} done`,
+    failed > 0 ? `${formatCount(failed)} failed` : '',
+    cancelled > 0 ? `${formatCount(cancelled)} cancelled` : '',
+    passed > 0 ? `${formatCount(passed)} left as they were` : '',
+    running > 0 ? `${formatCount(running)} running` : '',
   ].filter(Boolean)
   const color = failed > 0 ? 'red' : status === 'running' ? 'cyan' : status === 'done' ? 'green' : 'yellow'
   return [
     look.paint('bold', cut(plain(`${view.backfillId} of ${view.scheduleId}`), look.columns)),
-    look.paint('dim', cut(`${instant(from)} to ${instant(to)}, begun ${relative(view.startedAt, now)}`, look.columns)),
+    look.paint('dim', cut(`${instant(from)} to ${instant(to)}, begun ${formatRelative(view.startedAt, now)}`, look.columns)),
     look.paint(color, cut(`${'█'.repeat(filled)}${'░'.repeat(barColumns - filled)}  ${status}  ${words.join(', ')}`, look.columns)),
   ]
 }
@@ -163,9 +164,9 @@ function backfillTable(list: readonly BackfillView[], now: number, look: Look): 
       view.backfillId,
       instant(view.from),
       instant(view.to),
-      count(view.done),
-      view.failed > 0 ? { text: count(view.failed), color: 'red' } : '0',
-      relative(view.startedAt, now),
+      formatCount(view.done),
+      view.failed > 0 ? { text: formatCount(view.failed), color: 'red' } : '0',
+      formatRelative(view.startedAt, now),
     ]),
     look,
   )

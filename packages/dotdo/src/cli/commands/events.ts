@@ -1,4 +1,5 @@
 /** `dotdo events`: what an object has sent, what nobody took of it or of all objects, and giving that to its handlers again. */
+import { formatRelative } from '../../base/words.ts'
 import type { FleetLetter } from '../../base/fleet-views.ts'
 import type { EventView } from '../../base/views.ts'
 import { readNumber, readObject } from '../arguments.ts'
@@ -7,7 +8,6 @@ import { exit, usageError } from '../failure.ts'
 import { inspect, nameOf, pages } from '../objects.ts'
 import { errorInWords } from '../run-view.ts'
 import { table, type Look } from '../table.ts'
-import { relative } from '../text.ts'
 
 /** So many letters one `--replay all` gives back, at most. */
 const mostReplayed = 500
@@ -95,7 +95,7 @@ function eventTable(sent: readonly EventView[], now: number, look: Look): string
     sent.map(({ eventId, eventType, sentAt, waiting, dead, payload }) => [
       eventId,
       eventType,
-      relative(sentAt, now),
+      formatRelative(sentAt, now),
       waiting > 0 ? { text: String(waiting), color: 'yellow' } : '0',
       dead > 0 ? { text: String(dead), color: 'red' } : '0',
       payload.text,
@@ -121,7 +121,7 @@ function deadTable(dead: readonly FleetLetter[], now: number, look: Look): strin
       id,
       eventType,
       String(attempts),
-      relative(diedAt, now),
+      formatRelative(diedAt, now),
       { text: errorInWords(error), color: 'red' },
     ]),
     look,

@@ -1,6 +1,6 @@
 /** `dotdo lineage`: where a run or a snapshot of a table comes from. */
+import type { Lineage } from '../../base/lineage-views.ts'
 import type { AnyApp, AppStub } from '../../client/connect.ts'
-import type { LineageView } from '../../client/operator.ts'
 import type { Command, Input } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
 import { inspect } from '../objects.ts'
@@ -41,7 +41,7 @@ export const lineage: Command = {
   },
 }
 
-async function find(app: AppStub<AnyApp>, { positionals, text }: Input): Promise<LineageView> {
+async function find(app: AppStub<AnyApp>, { positionals, text }: Input): Promise<Lineage> {
   const [table, snapshot, warehouse] = [text('table'), text('snapshot'), text('warehouse')]
   if (table === undefined) {
     if (positionals.length === 0) throw usageError('Of which run, or of which table? Name a run, or give --table.')

@@ -1,4 +1,5 @@
 /** `dotdo schedules`: the schedules of objects, and when they fire next. */
+import { formatRelative } from '../../base/words.ts'
 import type { FleetSchedule, FleetScheduleQuery } from '../../base/fleet-views.ts'
 import type { ScheduleView } from '../../base/views.ts'
 import type { AnyApp, AppStub } from '../../client/connect.ts'
@@ -8,7 +9,7 @@ import { exit, usageError } from '../failure.ts'
 import { inspect, nameOf, pages } from '../objects.ts'
 import { markOf } from '../run-view.ts'
 import { table, type Cell, type Look } from '../table.ts'
-import { instant, relative } from '../text.ts'
+import { instant } from '../text.ts'
 
 const states = ['late', 'failing', 'paused'] as const
 /** Schedules that one look at all objects shows. */
@@ -75,7 +76,7 @@ async function fleetSchedules(app: AppStub<AnyApp>, state: FleetScheduleQuery['s
 /** When it fired last, how that run ended, and how many have failed in a row. */
 function lastCell({ lastFiredAt, lastStatus, failures }: ScheduleView, now: number): Cell {
   if (lastFiredAt === undefined) return ''
-  const when = relative(lastFiredAt, now)
+  const when = formatRelative(lastFiredAt, now)
   if (lastStatus === undefined) return when
   const { mark, color } = markOf(lastStatus)
   return { text: `${mark} ${when}${failures !== undefined && failures > 1 ? `, ${failures} failed in a row` : ''}`, color }
@@ -91,7 +92,7 @@ export function scheduleTable(
   const objects = new Set(all.map(({ object }) => object))
   const rows = all.flatMap(({ object, schedule }): Cell[][] => {
     const { scheduleId, pattern, timeZone, paused, next, lastRunId } = schedule
-    const times = next.slice(0, instants).map((at) => [instant(at, timeZone), relative(at, now)])
+    const times = next.slice(0, instants).map((at) => [instant(at, timeZone), formatRelative(at, now)])
     const [first = [paused ? '' : 'never', '']] = times
     const last = lastCell(schedule, now)
     return [

@@ -1,0 +1,64 @@
+/** Numbers, sizes, distances in time and targets as people read them: on the page, in a terminal, in what an app prints. Pure. */
+import { shownUnits } from './durations.ts'
+import { priceNames, type Price, type Spent } from './price.ts'
+import type { RunTarget } from './views.ts'
+
+const grouped = new Intl.NumberFormat('en-US', { maximumFractionDigits: 6 })
+
+/** A number with its thousands apart: `1,234,567`. */
+export function formatCount(value: number | bigint): string {
+  return grouped.format(value)
+}
+
+/** A number of things: `1 row`, `1,200 rows`. */
+export function counted(value: number, one: string, many = `${one}s`): string {
+  return `${formatCount(value)} ${value === 1 ? one : many}`
+}
+
+const sizes = ['B', 'kB', 'MB', 'GB', 'TB']
+
+/** Bytes by powers of 1,000: `999 B`, `12.3 kB`, `4.0 MB`. */
+export function formatBytes(value: number): string {
+  let scaled = value
+  let unit = 0
+  // The bound is where rounding reaches the next unit: nothing is ever '1000.0 kB'.
+  while (scaled >= (unit === 0 ? 1000 : 999.95) && unit < sizes.length - 1) {
+    scaled /= 1000
+    unit++
+  }
+  return unit === 0 ? `${value} B` : `${scaled.toFixed(1)} ${sizes[unit]}`
+}
+
+/** How far an instant is from now, in its largest unit, cut off: `4 min ago`, `in 3 h`, `now`. Both in epoch milliseconds. */
+export function formatRelative(at: number, now: number): string {
+  const distance = Math.abs(at - now)
+  const unit = shownUnits.find(([, ms]) => distance >= ms)
+  if (!unit) return 'now'
+  const amount = `${Math.floor(distance / unit[1])} ${unit[0]}`
+  return at < now ? `${amount} ago` : `in ${amount}`
+}
+
+/** What started a run: `load()`, `schedule daily`, `event Order.paid`. */
+export function targetInWords(target: RunTarget): string {
+  if (target.kind === 'schedule') return `schedule ${target.id}`
+  return target.kind === 'event' ? `event ${target.type}` : `${target.name}()`
+}
+
+const priced: Readonly<Record<Exclude<keyof Price, 'bytes'>, readonly [one: string, many: string]>> = {
+  requests: ['request', 'requests'],
+  calls: ['call', 'calls'],
+  messages: ['message', 'messages'],
+  rowsRead: ['row read', 'rows read'],
+  rowsWritten: ['row written', 'rows written'],
+  r2: ['bucket operation', 'bucket operations'],
+}
+
+/** What was used: `3 requests, 2 calls, 1 message, 1.2 kB, 20 rows read`. Empty where that is nothing. */
+export function priceInWords(spent: Spent): string {
+  return priceNames
+    .flatMap((name) => {
+      const value = spent[name]
+      return value === undefined ? [] : [name === 'bytes' ? formatBytes(value) : counted(value, ...priced[name])]
+    })
+    .join(', ')
+}
