@@ -53,10 +53,11 @@ async function assault({ kind, url, token }: Attack): Promise<void> {
     send(['push', ['pipeline', 0, ['authenticate'], [token]]], ['push', ['pipeline', 1, ['Target'], ['attacked']]])
     const next = attacks[kind]!(answered)
     while (open) {
-      const isFull = socket.bufferedAmount >= mostOnItsWay
-      if (!isFull) send(...next())
-      // While the socket is full, the processor is left to those who are attacked: what waits is more than a millisecond's.
-      await new Promise((resolve) => (isFull ? setTimeout(resolve, 1) : setImmediate(resolve)))
+      const frames = socket.bufferedAmount < mostOnItsWay ? next() : []
+      send(...frames)
+      // Where there is nothing to send, or the socket is full, the processor is left to those who are attacked: to spin would be an attack on the
+      // machine that is measured, and not on the Worker.
+      await new Promise((resolve) => (frames.length === 0 ? setTimeout(resolve, 1) : setImmediate(resolve)))
     }
   }
 }
