@@ -78,7 +78,6 @@ export class Executions {
       values,
       rests: this.rests,
       restRunner: this.restRunner,
-      lineage,
       runIdOf: (seq) => runs.findBySeq(seq)?.run_id,
     })
     this.#undoer = new Undoer(ports, limits, steps, values, this.#runner)

@@ -70,8 +70,8 @@ function notesOf(row: RunRow, tables: OriginTables, isLeftOut: (stepId: string) 
     const by = step.taken === null ? row : runs.findBySeq(step.taken)
     if (!by) continue
     if (step.taken !== null && step.kind !== 'run') {
-      const edges = lineage.read(by.seq).get(step.stepId)
-      if (edges) found.set(prefix + step.stepId, edges)
+      const edges = lineage.ofStep(by.seq, step.stepId)
+      if (edges.length > 0) found.set(prefix + step.stepId, edges)
     }
     const child = step.kind === 'run' ? runs.find(idempotencyKey(by.run_id, step.stepId)) : undefined
     if (child) for (const [id, edges] of notesOf(child, tables, () => false, `${prefix}${step.stepId}/`)) found.set(id, edges)

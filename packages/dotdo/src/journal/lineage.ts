@@ -1,20 +1,23 @@
 /**
  * What the steps of runs called, read and wrote: noted where it happens, stored with what the step comes to.
  *
- * Owns the table `dotdo_lineage`. Invariants: 1. A note is of a call that was made, or of a write that has its receipt: nothing is guessed from code.
- * 2. The notes of a step are written in the turn that writes its result, those of a run's own code with its end: they cost no flush. 3. Doing a step again
- * replaces its notes. 4. A step that notes nothing costs nothing. 5. There are at most {@link edgesOfStep} rows a step and {@link edgesOfRun} a run; what goes
- * beyond is counted in one row of kind `more`. They go with their run.
+ * Owns the columns `lineage` of `dotdo_runs` and `dotdo_steps`. Invariants: 1. A note is of a call that was made, or of a write that has its receipt: nothing
+ * is guessed from code. 2. The notes of a step are written by the statement that writes its result, those of a run's own code with its end: they cost neither a
+ * flush nor a row. 3. Doing a step again replaces its notes. 4. A step that notes nothing costs nothing. 5. There are at most {@link edgesOfStep} edges a step
+ * and {@link edgesOfRun} an execution of a run, of names up to {@link nameChars}; what goes beyond is counted in one of kind `more`. They go with their run.
  */
 import type { Store } from '../base/ports.ts'
 import { redactText } from '../base/redact.ts'
 import type { LineageEdge, LineageKind } from '../base/views.ts'
 import { printBounded } from './previews.ts'
 
-/** Rows that are kept of one step. */
+/** Edges that are kept of one step. */
 export const edgesOfStep = 100
-/** Rows that are kept of one run. */
+/** Edges that are kept of one execution of a run. */
 export const edgesOfRun = 10_000
+
+/** Characters of a target's or a method's name: all edges of a step fit in a row. */
+export const nameChars = 2048
 
 /** Characters of what went into a call that are kept to be looked at. */
 const inputChars = 256
@@ -39,8 +42,8 @@ export class Notes {
   /** @param stepId `''` for the run's own code */
   add(stepId: string, { kind, input, rows, ...note }: LineageNote): void {
     // The address of a hook may be a secret.
-    const target = redactText(note.target)
-    const what = redactText(note.what ?? '')
+    const target = redactText(note.target).slice(0, nameChars)
+    const what = redactText(note.what ?? '').slice(0, nameChars)
     let edges = this.#byStep.get(stepId)
     if (!edges) this.#byStep.set(stepId, (edges = new Map()))
     const isFull = edges.size >= edgesOfStep || this.#edges >= edgesOfRun
@@ -75,18 +78,35 @@ export class Notes {
   }
 }
 
-type LineageRow = {
-  step: string
-  kind: LineageKind
-  target: string
-  what: string
-  n: number
-  print: number
-  input: string | null
-  rows: number | null
+/** How an edge is stored: its parts in this order, the last two null where there are none. */
+type StoredEdge = [kind: LineageKind, target: string, what: string, n: number, print: number, input: string | null, rows: number | null]
+
+/** Edges as a column takes them; null for none. */
+export function encodeEdges(edges: readonly LineageEdge[]): string | null {
+  if (edges.length === 0) return null
+  const stored = edges.map(({ kind, target, what, n, print, input = null, rows = null }): StoredEdge => [
+    kind,
+    target,
+    what,
+    n,
+    print,
+    input,
+    rows,
+  ])
+  return JSON.stringify(stored)
 }
 
-/** Reads and writes `dotdo_lineage`. */
+/** Reads a column. This room wrote it, and migrations guard its version. */
+function decodeEdges(text: string | null | undefined): LineageEdge[] {
+  const stored = text ? (JSON.parse(text) as StoredEdge[]) : []
+  return stored.map(([kind, target, what, n, print, input, rows]) => {
+    return { kind, target, what, n, print, ...(input !== null && { input }), ...(rows !== null && { rows }) }
+  })
+}
+
+type LineageRow = { step_id: string; lineage: string | null }
+
+/** Reads and writes the columns `lineage` of `dotdo_runs` and `dotdo_steps`; that of a step that is done is written with its result. */
 export class LineageTable {
   readonly #store: Store
 
@@ -94,56 +114,43 @@ export class LineageTable {
     this.#store = store
   }
 
-  /** Writes what a step has noted. */
+  /** Writes what a step that is not done, or the run's own code (`stepId` is `''`), has noted. */
   put(run: number, stepId: string, edges: readonly LineageEdge[]): void {
-    for (const { kind, target, what, n, print, input, rows } of edges) {
-      this.#store.sql(
-        'INSERT OR REPLACE INTO dotdo_lineage (run, step, kind, target, what, n, print, input, rows) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
-        run,
-        stepId,
-        kind,
-        target,
-        what,
-        n,
-        print,
-        input ?? null,
-        rows ?? null,
-      )
+    if (stepId !== '') {
+      this.#store.sql('UPDATE dotdo_steps SET lineage = ? WHERE run = ? AND step_id = ?', encodeEdges(edges), run, stepId)
+      return
     }
+    // Who called is noted by the call that began the run, and by no execution that takes it up.
+    const by = edges.some(({ kind }) => kind === 'by') ? [] : this.#ofRun(run).filter(({ kind }) => kind === 'by')
+    this.#store.sql('UPDATE dotdo_runs SET lineage = ? WHERE seq = ?', encodeEdges([...edges, ...by]), run)
   }
 
   /** What is stored of a run, by step. */
   read(run: number): Map<string, LineageEdge[]> {
     const steps = new Map<string, LineageEdge[]>()
-    const rows = this.#store.sql<LineageRow>('SELECT step, kind, target, what, n, print, input, rows FROM dotdo_lineage WHERE run = ?', run)
-    for (const { step, input, rows: count, ...row } of rows) {
-      const edge: LineageEdge = { ...row, ...(input !== null && { input }), ...(count !== null && { rows: count }) }
-      const edges = steps.get(step)
-      if (edges) edges.push(edge)
-      else steps.set(step, [edge])
-    }
+    const own = this.#ofRun(run)
+    if (own.length > 0) steps.set('', own)
+    const rows = this.#store.sql<LineageRow>('SELECT step_id, lineage FROM dotdo_steps WHERE run = ? AND lineage IS NOT NULL', run)
+    for (const { step_id: stepId, lineage } of rows) steps.set(stepId, decodeEdges(lineage))
     return steps
+  }
+
+  /** What is stored of one step of a run. */
+  ofStep(run: number, stepId: string): LineageEdge[] {
+    return decodeEdges(
+      this.#store.sql<LineageRow>('SELECT lineage FROM dotdo_steps WHERE run = ? AND step_id = ?', run, stepId)[0]?.lineage,
+    )
+  }
+
+  #ofRun(run: number): LineageEdge[] {
+    return decodeEdges(this.#store.sql<LineageRow>('SELECT lineage FROM dotdo_runs WHERE seq = ?', run)[0]?.lineage)
   }
 
   /** The step of another object's run that called, and so began a run. */
   calledBy(run: number): { object: string; runId: string; stepId: string } | undefined {
-    const row = this.#store.sql<LineageRow>(
-      `SELECT target, what FROM dotdo_lineage WHERE run = ? AND step = '' AND kind = 'by' LIMIT 1`,
-      run,
-    )[0]
-    const caller = row && callerOf(row.what)
-    return row && caller && { object: row.target, ...caller }
-  }
-
-  /** Removes up to `limit` rows of a run; returns how many there were. */
-  remove(run: number, limit: number): number {
-    return this.#store.sql(
-      `DELETE FROM dotdo_lineage WHERE run = ? AND (step, kind, target, what) IN
-        (SELECT step, kind, target, what FROM dotdo_lineage WHERE run = ? LIMIT ?) RETURNING 1`,
-      run,
-      run,
-      limit,
-    ).length
+    const edge = this.#ofRun(run).find(({ kind }) => kind === 'by')
+    const caller = edge && callerOf(edge.what)
+    return edge && caller && { object: edge.target, ...caller }
   }
 }
 

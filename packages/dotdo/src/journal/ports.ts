@@ -47,6 +47,9 @@ export interface JournalPorts {
 
   /** Tells whoever watches, in memory and best effort: nothing depends on it. Must not throw. */
   observe(event: LiveEventBody): void
+
+  /** Whether anybody wants to be told of steps: what nobody looks at is not made. Absent: somebody always does. */
+  isObserved?(): boolean
 }
 
 /**

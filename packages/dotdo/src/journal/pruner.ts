@@ -1,5 +1,4 @@
 import type { Store } from '../base/ports.ts'
-import { LineageTable } from './lineage.ts'
 import { Rates } from './limiter.ts'
 import type { SignalTable } from './signals.ts'
 import type { ValueStore } from './values.ts'
@@ -15,12 +14,10 @@ const biteRuns = 100
 export class Pruner {
   readonly #store: Store
   readonly #values: ValueStore
-  readonly #lineage: LineageTable
 
   constructor(store: Store, values: ValueStore) {
     this.#store = store
     this.#values = values
-    this.#lineage = new LineageTable(store)
   }
 
   /** @returns how many runs are gone, and whether there is more to do */
@@ -73,8 +70,7 @@ export class Pruner {
 
   /** Removes what a run owns, at most `budget` rows of it; returns how many. Fewer than `budget`: all of it is gone. */
   #removeRun(run: number, values: (number | null)[], budget: number): number {
-    let used = this.#lineage.remove(run, budget)
-    if (used >= budget) return used
+    let used = 0
     for (const valueId of values) {
       if (valueId !== null) used += this.#values.remove(valueId, budget - used)
       if (used >= budget) return used

@@ -163,7 +163,7 @@ export class RestRunner {
   }
 
   #tell(type: 'step.started' | 'step.done' | 'step.failed', run: ActiveRun, step: Step): void {
-    this.#ports.observe({ type, runId: run.runId, step: this.#steps.view(step) })
+    if (this.#ports.isObserved?.() ?? true) this.#ports.observe({ type, runId: run.runId, step: this.#steps.view(step) })
   }
 }
 

@@ -8,7 +8,7 @@ import type { ActiveRun } from './active-run.ts'
 import { withAttempt } from './attempts.ts'
 import { Cancellation } from './cancellation.ts'
 import { rebuiltError, runEnded, stepCrashed, stepTimeout, storableError } from './failures.ts'
-import type { LineageTable } from './lineage.ts'
+import { encodeEdges } from './lineage.ts'
 import { Places, Rates } from './limiter.ts'
 import type { JournalLimits, JournalPorts } from './ports.ts'
 import type { RestRunner } from './rest-runner.ts'
@@ -26,7 +26,6 @@ export interface StepRooms {
   values: ValueStore
   rests: Rests
   restRunner: RestRunner
-  lineage: LineageTable
   /** The id of a run. */
   runIdOf: (seq: number) => string | undefined
 }
@@ -47,13 +46,11 @@ export class StepRunner implements StepDriver {
   readonly #values: ValueStore
   readonly #rests: Rests
   readonly #restRunner: RestRunner
-  readonly #lineage: LineageTable
   readonly #places = new Places()
   readonly #rates: Rates
   readonly runIdOf: (seq: number) => string | undefined
 
-  constructor(ports: JournalPorts, limits: JournalLimits, { steps, values, rests, restRunner, lineage, runIdOf }: StepRooms) {
-    this.#lineage = lineage
+  constructor(ports: JournalPorts, limits: JournalLimits, { steps, values, rests, restRunner, runIdOf }: StepRooms) {
     this.runIdOf = runIdOf
     this.#ports = ports
     this.#limits = limits
@@ -364,10 +361,10 @@ export class StepRunner implements StepDriver {
       valueId: stored.valueId,
       error: null,
     }
-    if (run.notes) this.#lineage.put(run.seq, step.stepId, run.notes.take(step.stepId))
+    const lineage = run.notes ? encodeEdges(run.notes.take(step.stepId)) : null
     // A write that fails leaves it among those that have no row, whose failure is written then.
-    if (run.unwritten.has(step)) this.#steps.insertDone(row)
-    else this.#steps.finish(row)
+    if (run.unwritten.has(step)) this.#steps.insertDone(row, lineage)
+    else this.#steps.finish(row, lineage)
     run.unwritten.delete(step)
     Object.assign(step, row)
   }
@@ -420,7 +417,7 @@ export class StepRunner implements StepDriver {
   }
 
   #tell(type: 'step.started' | 'step.progress' | 'step.retrying' | 'step.done' | 'step.failed', run: ActiveRun, step: Step): void {
-    this.#ports.observe({ type, runId: run.runId, step: this.#steps.view(step) })
+    if (this.#ports.isObserved?.() ?? true) this.#ports.observe({ type, runId: run.runId, step: this.#steps.view(step) })
   }
 }
 

@@ -181,17 +181,19 @@ export class StepTable {
     return row.status === 'done' ? toDone(row) : this.find(run, stepId)
   }
 
-  /** Writes a step that was done in the turn in which it began, in one statement. */
-  insertDone(step: Step): void {
-    this.#insert({
+  /** Writes a step that was done in the turn in which it began, in one statement. @param lineage see {@link finish} */
+  insertDone(step: Step, lineage: string | null): void {
+    const row: Record<string, SqlValue> = {
       ...firstOf({ ...step, status: 'done' }),
       ended_at: step.endedAt,
       progress: step.progress && encodeValue(step.progress, 'progress'),
       result: step.result,
       value_id: step.valueId,
       within: step.within,
-    })
-    if (step.price) this.putPrice(step)
+    }
+    if (step.price) row.price = JSON.stringify(step.price)
+    if (lineage !== null) row.lineage = lineage
+    this.#insert(row)
   }
 
   /** Writes a step's first row. Most state nothing beside their id, and pay for no more columns. */
@@ -239,18 +241,22 @@ export class StepTable {
     )
   }
 
-  /** Writes the end of a step that is done: the few columns that its last attempt has changed. */
-  finish(step: Step): void {
+  /**
+   * Writes the end of a step that is done: the few columns that its last attempt has changed, in one statement.
+   * @param lineage what it has noted, as `lineage.ts` writes it; null for nothing
+   */
+  finish(step: Step, lineage: string | null): void {
     this.#store.sql(
-      `UPDATE dotdo_steps SET status = 'done', ended_at = ?, progress = ?, result = ?, value_id = ? WHERE run = ? AND step_id = ?`,
+      `UPDATE dotdo_steps SET status = 'done', ended_at = ?, progress = ?, result = ?, value_id = ?, price = ?, lineage = ? WHERE run = ? AND step_id = ?`,
       step.endedAt,
       step.progress && encodeValue(step.progress, 'progress'),
       step.result,
       step.valueId,
+      step.price && JSON.stringify(step.price),
+      lineage,
       step.run,
       step.stepId,
     )
-    if (step.price) this.putPrice(step)
   }
 
   /** Writes what a step has used that ends in no other way. */

@@ -22,6 +22,9 @@ import type { Migrations } from '../base/migrations.ts'
  * Since version 5: `budget` is what a run may use at most, and `price` what it (outside of its steps) or a step has used: JSON by name, null for nothing.
  *
  * Since version 6: what may be retried is found by an index, because what is received then is kept for it.
+ *
+ * Since version 7: `lineage` is what a run's own code, or a step, has noted: a JSON list of edges as `lineage.ts` writes them, null for none. It was a table: a
+ * second row, and so a second page to flush, for each step that calls.
  */
 export const journalMigrations: Migrations = [
   [
@@ -110,4 +113,13 @@ export const journalMigrations: Migrations = [
     `ALTER TABLE dotdo_steps ADD COLUMN price TEXT`,
   ],
   [`CREATE INDEX dotdo_runs_retryable ON dotdo_runs (ended_at) WHERE status IN ('failed', 'cancelled')`],
+  [
+    `ALTER TABLE dotdo_runs ADD COLUMN lineage TEXT`,
+    `ALTER TABLE dotdo_steps ADD COLUMN lineage TEXT`,
+    `UPDATE dotdo_runs SET lineage = (SELECT json_group_array(json_array(kind, target, what, n, print, input, rows)) FROM dotdo_lineage
+      WHERE run = dotdo_runs.seq AND step = '') WHERE seq IN (SELECT run FROM dotdo_lineage WHERE step = '')`,
+    `UPDATE dotdo_steps SET lineage = (SELECT json_group_array(json_array(kind, target, what, n, print, input, rows)) FROM dotdo_lineage
+      WHERE run = dotdo_steps.run AND step = dotdo_steps.step_id) WHERE (run, step_id) IN (SELECT run, step FROM dotdo_lineage)`,
+    `DROP TABLE dotdo_lineage`,
+  ],
 ]

@@ -141,6 +141,7 @@ export class ObjectHost {
         sleep,
         sync,
         observe,
+        isObserved: () => this.live.isWanted || this.runEvents.isWanted,
         compression: zstd,
         ...(codeVersion !== undefined && { codeVersion }),
         deployPolicy: deployPolicyOf(noun),

@@ -217,6 +217,11 @@ export class RunEvents {
     this.#host = host
   }
 
+  /** Whether anybody looks. */
+  get isWanted(): boolean {
+    return this.#watchers.size > 0
+  }
+
   /** Passes on what happened, to those who look at its run. */
   tell(event: LiveEventBody): void {
     if (this.#watchers.size === 0) return

@@ -4,14 +4,12 @@ import { toMs } from '../../src/base/durations.ts'
 import { defaultRetention, readRetention, retentionOf } from '../../src/base/retention.ts'
 
 const source = new URL('../../src/', import.meta.url)
-/** Every table that any room makes. */
-const tables = new Set(
-  readdirSync(source, { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.ts'))
-    .flatMap((path) =>
-      [...readFileSync(new URL(path, source), 'utf8').matchAll(/CREATE TABLE (?:IF NOT EXISTS )?(dotdo_\w+)/g)].map((it) => it[1]!),
-    ),
-)
+const texts = readdirSync(source, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => readFileSync(new URL(path, source), 'utf8'))
+const named = (pattern: RegExp): string[] => texts.flatMap((text) => [...text.matchAll(pattern)].map((it) => it[1]!))
+/** Every table that any room makes, but for those that a later migration has dropped. */
+const tables = new Set(named(/CREATE TABLE (?:IF NOT EXISTS )?(dotdo_\w+)/g)).difference(new Set(named(/DROP TABLE (dotdo_\w+)/g)))
 const page = readFileSync(new URL('../../../../docs/reference/keeping-house.md', import.meta.url), 'utf8')
 
 describe('the rules by which rows go', () => {

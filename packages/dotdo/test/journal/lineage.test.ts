@@ -2,10 +2,13 @@ import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { drawFlowchart } from '../../src/base/flowchart.ts'
 import type { LineageEdge, RunLineage } from '../../src/base/views.ts'
-import { callerOf, edgesOfStep, Notes, type LineageNote } from '../../src/journal/lineage.ts'
+import { migrate } from '../../src/base/migrations.ts'
+import { callerOf, edgesOfStep, LineageTable, Notes, type LineageNote } from '../../src/journal/lineage.ts'
 import { viewLineage } from '../../src/journal/lineage-view.ts'
 import type { OpenLineageEvent } from '../../src/base/lineage-views.ts'
 import { openLineage } from '../../src/journal/open-lineage.ts'
+import { journalMigrations } from '../../src/journal/tables.ts'
+import { SqliteStore } from '../support/sqlite-store.ts'
 import { TestObject } from './harness.ts'
 
 const ports = { digest: (text: string) => createHash('sha256').update(text).digest('hex') }
@@ -37,7 +40,7 @@ describe('what steps did', () => {
     expect(told.steps.find(({ stepId }) => stepId === 'one')).toMatchObject({ status: 'done', startedAt: expect.any(Number) as number })
   })
 
-  test('costs a pure step no statement, and one that calls once, one', async () => {
+  test('costs no statement: it is written with the result of its step', async () => {
     const statements = async (notes: number): Promise<number> => {
       const object = new TestObject({
         main: (run) =>
@@ -52,7 +55,7 @@ describe('what steps did', () => {
       return object.store.statements
     }
     const pure = await statements(0)
-    expect([(await statements(1)) - pure, (await statements(50)) - pure]).toEqual([1, 1])
+    expect([(await statements(1)) - pure, (await statements(50)) - pure]).toEqual([0, 0])
   })
 
   test('of a step that fails is stored with the end of its run, and doing it again replaces it', async () => {
@@ -125,8 +128,34 @@ describe('what steps did', () => {
     const object = new TestObject({ main: (run) => run.note(called('Stage/a')) })
     await object.call('main', [], 'r')
     object.journal.prune(object.clock.now() + 1)
-    expect(object.store.sql('SELECT * FROM dotdo_lineage')).toEqual([])
     expect(() => object.journal.lineage('r', 'P/x')).toThrow(expect.objectContaining({ code: 'RUN_UNKNOWN' }))
+  })
+})
+
+describe('what earlier releases have stored', () => {
+  test('was a table, and is read as it was', () => {
+    const store = new SqliteStore()
+    migrate(store, 'journal', journalMigrations.slice(0, 6))
+    store.sql(`INSERT INTO dotdo_runs (seq, run_id, target, status, attempt, args, started_at) VALUES (7, 'r', '{}', 'done', 1, 'j[]', 1)`)
+    for (const step of ['a', 'b'])
+      store.sql(`INSERT INTO dotdo_steps (run, step_id, ordinal, status, attempt, started_at) VALUES (7, ?, 0, 'done', 1, 1)`, step)
+    const insert = 'INSERT INTO dotdo_lineage (run, step, kind, target, what, n, print, input, rows) VALUES (7, ?, ?, ?, ?, ?, ?, ?, ?)'
+    store.sql(insert, 'b', 'call', 'Stage/a', 'run', 2, 4294967295, '["x"]', null)
+    store.sql(insert, 'b', 'write', 'R2/a.b', '7', 1, 0, null, 3)
+    store.sql(insert, '', 'by', 'Etl/e', 'run_1/load#call:Depot/d.store#0', 1, 0, null, null)
+    migrate(store, 'journal', journalMigrations)
+    const table = new LineageTable(store)
+    expect([...table.read(7).keys()]).toEqual(['', 'b'])
+    expect(table.ofStep(7, 'a')).toEqual([])
+    expect(table.ofStep(7, 'b')).toEqual([
+      { kind: 'call', target: 'Stage/a', what: 'run', n: 2, print: 4294967295, input: '["x"]' },
+      { kind: 'write', target: 'R2/a.b', what: '7', n: 1, print: 0, rows: 3 },
+    ])
+    expect(table.calledBy(7)).toEqual({ object: 'Etl/e', runId: 'run_1', stepId: 'load' })
+    // What the run's own code notes when it is done again is new, but for who called it.
+    table.put(7, '', [{ kind: 'send', target: 'A.b', what: '', n: 1, print: 0 }])
+    expect([table.read(7).get('')!.length, table.calledBy(7)?.runId]).toEqual([2, 'run_1'])
+    expect(store.sql(`SELECT 1 FROM sqlite_master WHERE name = 'dotdo_lineage'`)).toEqual([])
   })
 })
 

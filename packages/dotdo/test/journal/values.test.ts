@@ -47,6 +47,7 @@ describe('the stored format', () => {
       '3fde237b11ae27e5',
       'd6d4111d342d8154',
       '00b0cd0dd50bb4e6',
+      '6ca938f44bb13722',
     ])
   })
 
