@@ -14,7 +14,9 @@ import {
   type FleetRun,
   type FleetSchedule,
   type FleetSummary,
+  type ForkDiff,
   type InspectorStub,
+  type Lineage,
   type LiveListener,
   type LiveSubscription,
   type ObjectDescription,
@@ -25,6 +27,7 @@ import {
 } from 'dotdo/client'
 import type { Row } from './chart.ts'
 import { pageSize } from './live-runs.ts'
+import type { SnapshotPlace } from './route.ts'
 import { endsSession } from './session.ts'
 
 /** One object of the app, by what the page needs of it. */
@@ -37,8 +40,12 @@ export interface ObjectApi {
   cancel(runId: string): Promise<void>
   /** Takes up a run that failed, was cancelled or is held. */
   retry(runId: string): Promise<void>
-  /** Forks a run that has ended, from a step on or from the beginning. Gives the id of the fork. */
-  fork(runId: string, from: string | undefined): Promise<string>
+  /** Forks a run that has ended, from a step on or from the beginning; `accept`: also where other code has run. Gives the id of the fork. */
+  fork(runId: string, from: string | undefined, accept: boolean): Promise<string>
+  /** What such a fork would write, against what the run wrote: nothing is done. */
+  rehearse(runId: string, from: string | undefined): Promise<ForkDiff>
+  /** Where a run comes from, and what its steps called, read and wrote. */
+  lineage(runId: string): Promise<Lineage>
   /** Gives a dead letter to its handler again, or throws it away. */
   replay(letterId: string): Promise<void>
   discard(letterId: string): Promise<void>
@@ -61,6 +68,8 @@ export interface ObjectApi {
 export interface Api {
   describe(): Promise<AppDescription>
   tables(): Promise<TableOverview[]>
+  /** Where a snapshot of a table comes from. */
+  lineage(of: SnapshotPlace): Promise<Lineage>
   object(noun: string, name: string): ObjectApi
   fleet: FleetApi
   close(): void
@@ -109,7 +118,10 @@ export function openApi(url: string, token: string, onEnd: () => void): Api {
       older: (before) => inspect((inspector) => inspector.runs({ limit: pageSize, before })),
       cancel: (runId) => inspect((inspector) => inspector.cancelRun(runId)),
       retry: (runId) => inspect((inspector) => inspector.retryRun(runId)),
-      fork: (runId, from) => inspect((inspector) => inspector.forkRun(runId, from === undefined ? {} : { from })),
+      fork: (runId, from, accept) =>
+        inspect((inspector) => inspector.forkRun(runId, { ...(from !== undefined && { from }), ...(accept && { accept }) })),
+      rehearse: (runId, from) => inspect((inspector) => inspector.rehearseFork(runId, from === undefined ? {} : { from })),
+      lineage: (runId) => inspect((inspector) => inspector.lineage(runId)),
       replay: async (id) => void (await inspect((inspector) => inspector.replay(id))),
       discard: async (id) => void (await inspect((inspector) => inspector.discard(id))),
       partitions: (scheduleId, from, to) =>
@@ -139,6 +151,7 @@ export function openApi(url: string, token: string, onEnd: () => void): Api {
   return {
     describe: () => guard(() => app.dotdo.describe()),
     tables: () => guard(() => app.dotdo.tables()),
+    lineage: (of) => guard(() => app.dotdo.lineage(of)),
     object,
     fleet: {
       summary: () => guard(() => app.dotdo.fleet.summary()),

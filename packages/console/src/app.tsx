@@ -8,6 +8,7 @@ import { forgetSession, openSession, storedSession, takeOneTimeToken, thisBrowse
 import { Entry } from './views/entry.tsx'
 import { Header } from './views/header.tsx'
 import { ObjectView } from './views/object.tsx'
+import { SnapshotView } from './views/snapshot.tsx'
 import { FleetView } from './views/fleet.tsx'
 import { Empty, ErrorBox } from './views/parts.tsx'
 import { TablesView } from './views/tables.tsx'
@@ -114,7 +115,7 @@ function Console({ token, onEnd }: { token: string; onEnd: () => void }) {
 
 function View({ api, route }: { api: Api; route: Route }) {
   if (route.tab === 'home') return null
-  if (route.tab === 'tables') return <TablesView api={api} />
+  if (route.tab === 'tables') return route.of ? <SnapshotView key={hrefOf(route)} api={api} of={route.of} /> : <TablesView api={api} />
   if (route.tab === 'fleet') return <FleetView key={route.list} api={api} list={route.list} />
   return <ObjectView key={`${route.noun}/${route.name}`} api={api} route={route} />
 }
@@ -129,7 +130,7 @@ function useTitle(route: Route): void {
     route.tab === 'home'
       ? 'dotdo'
       : route.tab === 'tables'
-        ? 'Tables · dotdo'
+        ? `${route.of?.table ?? 'Tables'} · dotdo`
         : route.tab === 'fleet'
           ? `Fleet ${route.list} · dotdo`
           : `${route.noun}/${route.name} ${route.tab} · dotdo`

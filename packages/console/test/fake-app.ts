@@ -11,6 +11,7 @@ import { newWebSocketRpcSession, nodeHttpBatchRpcResponse, RpcTarget } from 'cap
 import { WebSocketServer, type WebSocket as ServerSocket } from 'ws'
 import { DotdoError, type LiveEvent, type PartitionView, type RunView, type ScheduleView, type TableOverview } from 'dotdo/client'
 import { FakeFleet } from './fake-fleet.ts'
+import { diffOf, lineageOf, snapshotOf } from './fake-lineage.ts'
 import { historyOf } from './fake-runs.ts'
 
 /** Where `npm run build` lays the page. */
@@ -28,6 +29,8 @@ export class FakeObject {
   /** Answers `query(sql)`. */
   query: (sql: string) => unknown = () => []
   examples: string[] = []
+  /** Whether its runs ran with other code than it has now. */
+  isOtherCode = false
   /** While it is there, the object is busy: it tells events, and answers when this ends. */
   busy: Promise<void> | undefined
   /** What was called, in order, such as `trigger daily`. */
@@ -137,8 +140,21 @@ export async function startFakeApp(dist = built, now = Date.now()): Promise<Fake
       const { error: _, endedAt: __, ...rest } = this.#object.find(runId)
       this.#object.change({ ...rest, status: 'running', attempt: rest.attempt + 1 }, 'run.started')
     }
-    forkRun(runId: string, { from }: { from?: string } = {}) {
+    lineage(runId: string) {
+      this.#object.find(runId)
+      return lineageOf(runId, now)
+    }
+    rehearseFork(runId: string, { from }: { from?: string } = {}) {
+      this.#object.calls.push(`rehearse ${runId} ${from ?? ''}`)
+      return diffOf(runId, from)
+    }
+    forkRun(runId: string, { from, accept }: { from?: string; accept?: boolean } = {}) {
       this.#object.calls.push(`fork ${runId} ${from ?? ''}`)
+      if (this.#object.isOtherCode && !accept)
+        throw new DotdoError(
+          'RUN_VERSION_CHANGED',
+          'The run ran with version 1 of the code, and this is version 2: fork it with accept: true.',
+        )
       const { endedAt: _, error: __, result: ___, ...rest } = this.#object.find(runId)
       this.#object.change({ ...rest, runId: 'forked', status: 'running', startedAt: Date.now(), forkedFrom: { runId } }, 'run.started')
       return 'forked'
@@ -218,6 +234,11 @@ export async function startFakeApp(dist = built, now = Date.now()): Promise<Fake
     }
     tables() {
       return app.tables
+    }
+    lineage(of: { table: string; snapshotId?: number; warehouse?: string }) {
+      if (!app.tables.some(({ name }) => name === of.table))
+        throw new DotdoError('TABLE_NOT_FOUND', `The warehouse R2_BUCKET has no table ${of.table}.`, { data: { table: of.table } })
+      return snapshotOf(of, now)
     }
     get fleet() {
       return app.fleet

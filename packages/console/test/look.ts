@@ -9,6 +9,8 @@ import { answerOf } from './fake-query.ts'
 const folder = process.argv[2] ?? '.dotdo/console-pictures'
 const app = await startFakeApp()
 app.pipeline.runs.unshift(runningRun('daily@now', Date.now() - 9_000))
+app.pipeline.runs.push({ ...app.pipeline.runs[2]!, runId: 'alone' })
+app.pipeline.isOtherCode = true
 app.pipeline.query = answerOf
 app.pipeline.examples = ['SELECT state, COUNT(*) AS n FROM events GROUP BY state']
 const browser = await launchBrowser()
@@ -22,11 +24,22 @@ try {
     await page.getByRole('button', { name: 'Run query' }).click()
     await page.locator('table, .error').first().waitFor()
   }
+  const dryRun = async (from?: string) => {
+    if (from) await page.getByLabel('Fork from').selectOption(from)
+    await page.getByRole('button', { name: 'Dry run' }).click()
+    await page.getByRole('list', { name: 'Steps of the fork' }).waitFor()
+  }
   const views: [string, string, (() => Promise<unknown>)?][] = [
     ['runs', '#/Pipeline/main/runs'],
     ['running', '#/Pipeline/main/runs/daily%40now', () => page.getByRole('button', { name: /extract-products/ }).click()],
     ['done', '#/Pipeline/main/runs/daily%40done', () => page.getByRole('button', { name: /extract-events/ }).click()],
     ['failed', '#/Pipeline/main/runs/daily%40failed'],
+    ['lineage', '#/Pipeline/main/runs/daily%40done/lineage'],
+    ['lineage-none', '#/Pipeline/main/runs/alone/lineage'],
+    ['fork', '#/Pipeline/main/runs/daily%40done/fork', () => dryRun()],
+    ['fork-same', '#/Pipeline/main/runs/daily%40done/fork', () => dryRun('load')],
+    ['fork-other', '#/Pipeline/main/runs/daily%40done/fork', () => page.getByRole('button', { name: 'Fork now' }).click()],
+    ['snapshot', '#/tables/analytics.events'],
     ['schedules', '#/Pipeline/main/schedules'],
     ['query', '#/Pipeline/main/query', ask('SELECT state, COUNT(*) AS n, AVG(delay) AS meanDelay\nFROM events\nGROUP BY state')],
     ['line', '#/Pipeline/main/query', ask('SELECT day, COUNT(*) AS n FROM events GROUP BY day')],
@@ -39,8 +52,9 @@ try {
     ['windows', '#/Pipeline/main/schedules', () => page.getByText('Windows').first().click()],
     ['empty', '#/Report/weekly/runs'],
   ]
+  const only = process.argv[4]
   for (const colorScheme of ['light', 'dark'] as const) {
-    for (const width of [1280, 390]) {
+    for (const width of (process.argv[3] ?? '1280,390').split(',').map(Number)) {
       await page.emulateMedia({ colorScheme })
       await page.setViewportSize({ width, height: 800 })
       await page.evaluate(() => sessionStorage.clear())
@@ -50,6 +64,7 @@ try {
       await page.goto(app.link())
       await page.getByRole('heading', { name: 'Runs' }).waitFor()
       for (const [name, hash, then] of views) {
+        if (only !== undefined && !name.includes(only)) continue
         await page.goto(app.url + hash)
         await page.getByRole('heading').first().waitFor()
         await page.waitForTimeout(250)

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -398,7 +398,15 @@ describe.skipIf((await findChromium()) === undefined)('the page in a browser', (
     const places = ['runs', `runs/${encodeURIComponent(app.pipeline.runs[0]!.runId)}`, 'runs/daily%40failed', 'schedules', 'query'].map(
       (place) => `#/Pipeline/main/${place}`,
     )
-    for (const hash of [...places, '#/tables', '#/fleet/runs', '#/fleet/alerts', '#/Report/weekly/runs']) {
+    for (const hash of [
+      ...places,
+      '#/Pipeline/main/runs/daily%40done/lineage',
+      '#/tables/analytics.events',
+      '#/tables',
+      '#/fleet/runs',
+      '#/fleet/alerts',
+      '#/Report/weekly/runs',
+    ]) {
       await page.goto(app.url + hash)
       await page.locator('.card, .rows, .timeline, .query, .empty').first().waitFor()
       if (hash.endsWith('query')) {
@@ -470,14 +478,83 @@ describe.skipIf((await findChromium()) === undefined)('the page in a browser', (
 
   test('a run that has ended is taken up again, and forked from one of its steps', async () => {
     await enter('#/Pipeline/main/runs/daily%40done')
+    await page.getByRole('link', { name: 'Fork', exact: true }).click()
     await page.getByLabel('Fork from').selectOption('load')
-    await page.getByRole('button', { name: 'Fork' }).click()
+    await page.getByRole('button', { name: 'Fork now' }).click()
     await expect.poll(() => page.url()).toBe(`${app.url}#/Pipeline/main/runs/forked`)
     expect(app.pipeline.calls).toContain('fork daily@done load')
+    await page.getByText('Forked from').waitFor()
+    // It runs: what is under way cannot be forked.
+    expect(await page.getByRole('link', { name: 'Fork', exact: true }).count()).toBe(0)
     await page.goto(`${app.url}#/Pipeline/main/runs/daily%40failed`)
     await page.getByRole('button', { name: 'Retry' }).click()
     await seen('Cancel run')
     expect(app.pipeline.calls).toContain('retry daily@failed')
+  })
+
+  test('a dry run tells what a fork would write, in words and data, and what it does not cover; another step is another fork', async () => {
+    await enter('#/Pipeline/main/runs/daily%40done/fork')
+    await page.getByRole('button', { name: 'Dry run' }).click()
+    await heading('schedule daily').waitFor()
+    await seen('It would write 5 things otherwise')
+    const step = (name: string) => page.getByRole('list', { name: 'Steps of the fork' }).locator(':scope > li', { hasText: name })
+    expect(await step('enrich-events').innerText()).toMatch(/was called Geo\/eu\.lookUp ×12[\s\S]*Wien[\s\S]*would be[\s\S]*Genève/)
+    expect(await step('enrich-events').innerText()).toMatch(/Geo\/eu would write sql INSERT INTO seen: 2 rows not compared/)
+    expect(await step('load').innerText()).toMatch(/new wrote R2_BUCKET\/analytics\.rejected, 17 rows/)
+    expect(await step('between steps').innerText()).toMatch(/gone requested POST https:\/\/hooks/)
+    expect(await page.getByRole('list', { name: 'What the dry run does not cover' }).innerText()).toContain('env.AUDIT 2 times')
+    expect(app.pipeline.calls).toEqual(['rehearse daily@done '])
+    await page.getByLabel('Fork from').selectOption('load')
+    await expect.poll(() => page.getByText('It would write 5 things').count()).toBe(0)
+    await page.getByRole('button', { name: 'Dry run' }).click()
+    await seen('It would write what the run wrote')
+    expect(await step('extract-users').innerText()).toContain('kept')
+    expect(complaints).toEqual([])
+  })
+
+  test('a fork of a run that ran with other code is asked for once more', async () => {
+    app.pipeline.isOtherCode = true
+    await enter('#/Pipeline/main/runs/daily%40failed/fork')
+    await page.getByRole('button', { name: 'Fork now' }).click()
+    await seen('RUN_VERSION_CHANGED')
+    await page.getByRole('button', { name: 'Fork with the code of now' }).click()
+    await expect.poll(() => page.url()).toBe(`${app.url}#/Pipeline/main/runs/forked`)
+  })
+
+  test('the lineage of a run is a drawing and a list that lead on, and files to take away', async () => {
+    await enter('#/Pipeline/main/runs/daily%40done')
+    await page.getByRole('link', { name: 'Lineage' }).click()
+    const canvas = page.getByRole('group', { name: /What leads to what/ })
+    await canvas.getByRole('link', { name: 'run of Report/weekly: refreshAll()' }).waitFor()
+    expect(await canvas.locator('.node').count()).toBe(16)
+    const did = page.getByRole('region', { name: 'schedule daily of Pipeline/main' })
+    expect(await did.locator('dt').allInnerTexts()).toEqual(['extract-users', 'extract-events', 'enrich-events', 'load', 'between steps'])
+    const saved = page.waitForEvent('download')
+    await page.getByRole('button', { name: 'OpenLineage' }).click()
+    const file = await saved
+    expect(file.suggestedFilename()).toBe('daily@done.openlineage.ndjson')
+    const text = await readFile((await file.path())!, 'utf8')
+    const events = text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { eventType: string; job: { name: string } })
+    expect(events.map(({ job }) => job.name)).toContain('Pipeline/main.daily.load')
+    await did.getByRole('link', { name: /^wrote R2_BUCKET/ }).click()
+    await heading('analytics.events').waitFor()
+    expect(page.url()).toBe(`${app.url}#/tables/analytics.events/4673773188832083/R2_BUCKET`)
+    await page.getByRole('link', { name: 'step load of Pipeline/main' }).click()
+    await heading('schedule daily').waitFor()
+    expect(complaints).toEqual([])
+  })
+
+  test('a snapshot leads from its table to who wrote it; a table that is not there is an error in words', async () => {
+    await enter('#/tables')
+    await page.getByRole('link', { name: '4673773188832083' }).click()
+    await heading('analytics.events').waitFor()
+    await seen('events of 2026-11-22')
+    await page.goto(`${app.url}#/tables/analytics.gone`)
+    await seen('The lineage of analytics.gone could not be read')
+    await seen('TABLE_NOT_FOUND')
   })
 
   test('nothing moves while a run goes on', async () => {

@@ -19,6 +19,15 @@ test.each<[string, Route]>([
   ['#/Pipeline/main/schedules/x', { tab: 'home' }],
   ['#/Pipeline/main/nonsense', { tab: 'home' }],
   ['#/Pipeline/main/runs/a/b', { tab: 'home' }],
+  ['#/Pipeline/main/runs/a/fork', { tab: 'runs', noun: 'Pipeline', name: 'main', runId: 'a', side: 'fork' }],
+  ['#/Pipeline/main/runs/a/lineage/b', { tab: 'home' }],
+  ['#/Pipeline/main/runs//lineage', { tab: 'home' }],
+  ['#/eu:Pipeline/main/runs/a', { tab: 'runs', noun: 'eu:Pipeline', name: 'main', runId: 'a' }],
+  ['#/tables/analytics.events', { tab: 'tables', of: { table: 'analytics.events' } }],
+  ['#/tables/analytics.events/7', { tab: 'tables', of: { table: 'analytics.events', snapshotId: 7 } }],
+  ['#/tables/analytics.events/current/LAKE', { tab: 'tables', of: { table: 'analytics.events', warehouse: 'LAKE' } }],
+  ['#/tables/analytics.events/nonsense', { tab: 'home' }],
+  ['#/tables/', { tab: 'home' }],
   ['#/pipeline/main', { tab: 'home' }],
   ['#/Pipeline', { tab: 'home' }],
   ['#token=abc', { tab: 'home' }],
@@ -26,9 +35,14 @@ test.each<[string, Route]>([
 
 test('every place is found again by its address, whatever names it holds', () => {
   const name = fc.string({ minLength: 1, unit: 'grapheme' })
-  const noun = fc.string({ unit: 'grapheme-ascii' }).map((rest) => `N${rest}`)
+  const noun = fc.tuple(fc.constantFrom('', 'eu:'), fc.string({ unit: 'grapheme-ascii' })).map(([place, rest]) => `${place}N${rest}`)
   const route: fc.Arbitrary<Route> = fc.oneof(
     fc.record({ tab: fc.constant('runs' as const), noun, name, runId: name }),
+    fc.record({ tab: fc.constant('runs' as const), noun, name, runId: name, side: fc.constantFrom('lineage' as const, 'fork' as const) }),
+    fc.record({
+      tab: fc.constant('tables' as const),
+      of: fc.record({ table: name, snapshotId: fc.maxSafeNat(), warehouse: name }, { requiredKeys: ['table'] }),
+    }),
     fc.record({ tab: fc.constantFrom('schedules' as const, 'query' as const), noun, name }),
     fc.record({ tab: fc.constant('runs' as const), noun, name }),
     fc.constant<Route>({ tab: 'tables' }),

@@ -60,5 +60,5 @@ export type {
   WrittenBy,
 } from './base/lineage-views.ts'
 export { formatMs } from './base/durations.ts'
-export { counted, formatBytes, formatCount, formatRelative, priceInWords, targetInWords } from './base/words.ts'
+export { budgetInWords, counted, formatBytes, formatCount, formatRelative, priceInWords, targetInWords } from './base/words.ts'
 export type { Argument, Element, Pending, Received, Remote, Stub } from './rpc/remote.ts'

@@ -14,7 +14,7 @@ import {
 import type { Api, ObjectApi } from '../api.ts'
 import { dateTime, took } from '../format.ts'
 import { useAction, useNow } from '../hooks.ts'
-import { hrefOf } from '../route.ts'
+import { hrefOf, objectOf } from '../route.ts'
 import { ErrorBox, Instant, Status } from './parts.tsx'
 
 interface Row<Item> {
@@ -63,7 +63,7 @@ export function RunRow({ api, item: { object, run }, onChange }: Row<FleetRun>) 
 export function ScheduleRow({ api, item: { object, schedule, lateSince }, onChange }: Row<FleetSchedule>) {
   const now = useNow(1000)
   const { scheduleId, pattern, timeZone, paused, next, failures, lastStatus, lastFiredAt, lastRunId } = schedule
-  const [noun, name] = partsOf(object)
+  const { noun, name } = objectOf(object)
   return (
     <li class="fleet-row">
       {lastStatus ? <Status status={lastStatus} /> : <span class="note">never ran</span>}
@@ -115,7 +115,7 @@ export function ScheduleRow({ api, item: { object, schedule, lateSince }, onChan
 export function AlertRow({ item }: { item: FleetAlert }) {
   const now = useNow(1000)
   const { object, subject, kind, openedAt, closedAt, count, error, runId, scheduledAt, deadlineMs } = item
-  const [noun, name] = partsOf(object)
+  const { noun, name } = objectOf(object)
   const href =
     runId === undefined
       ? subject.kind === 'schedule'
@@ -199,7 +199,7 @@ function Does({
   children: (does: Act) => ComponentChildren
 }) {
   const action = useAction()
-  const [noun, name] = partsOf(object)
+  const { noun, name } = objectOf(object)
   const does: Act = (use) => () =>
     action.run('do', async () => {
       await use(api.object(noun, name))
@@ -232,12 +232,6 @@ function subjectInWords({ kind, id }: AlertSubject): string {
   return kind === 'method' ? `${id}()` : kind === 'schedule' ? `schedule ${id}` : `handler ${id}`
 }
 
-function partsOf(object: string): [noun: string, name: string] {
-  const slash = object.indexOf('/')
-  return [object.slice(0, slash), object.slice(slash + 1)]
-}
-
 function runHref(object: string, runId: string): string {
-  const [noun, name] = partsOf(object)
-  return hrefOf({ tab: 'runs', noun, name, runId })
+  return hrefOf({ tab: 'runs', ...objectOf(object), runId })
 }

@@ -27,7 +27,7 @@ export function ObjectView({ api, route }: { api: Api; route: ObjectRoute }) {
         (route.runId === undefined ? (
           <RunsView live={live} route={route} />
         ) : (
-          <RunView key={route.runId} live={live} route={route} runId={route.runId} />
+          <RunView key={route.runId} live={live} route={route} runId={route.runId} side={route.side} />
         ))}
     </>
   )

@@ -1,14 +1,16 @@
 /** One run: its steps as a live picture, what went in, and what came out. */
 import { useState } from 'preact/hooks'
 import { targetInWords, type RunView as Run } from 'dotdo/client'
-import { dateTime, took } from '../format.ts'
 import { useAction, useNow, type LiveObject } from '../hooks.ts'
-import { hrefOf, type ObjectRoute } from '../route.ts'
-import { Empty, ErrorBox, Instant, LinkState, Preview, Status } from './parts.tsx'
+import { hrefOf, type ObjectRoute, type RunSide } from '../route.ts'
+import { ForkSide } from './fork.tsx'
+import { LineageDetails, LineageState, useLineage } from './lineage.tsx'
+import { Empty, ErrorBox, LinkState, Preview, Status } from './parts.tsx'
+import { RunFacts } from './run-facts.tsx'
 import { TimelineView } from './timeline.tsx'
 
 /** The run `runId`; says why where there is none. */
-export function RunView({ live, route, runId }: { live: LiveObject; route: ObjectRoute; runId: string }) {
+export function RunView({ live, route, runId, side }: { live: LiveObject; route: ObjectRoute; runId: string; side: RunSide | undefined }) {
   const { noun, name } = route
   const { state, openError } = live
   // Until its steps are read, what the list knows of the run is shown.
@@ -30,14 +32,26 @@ export function RunView({ live, route, runId }: { live: LiveObject; route: Objec
   return (
     <>
       {back}
-      {run ? <RunDetails live={live} run={run} /> : live.error === undefined && <p class="note">Reading the run…</p>}
+      {run ? (
+        <RunDetails live={live} route={route} run={run} side={side} />
+      ) : (
+        live.error === undefined && <p class="note">Reading the run…</p>
+      )}
     </>
   )
 }
 
-function RunDetails({ live, run }: { live: LiveObject; run: Run }) {
+interface RunProps {
+  live: LiveObject
+  route: ObjectRoute
+  run: Run
+}
+
+function RunDetails({ side, ...props }: RunProps & { side: RunSide | undefined }) {
+  const { live, run, route } = props
   const now = useNow(run.status === 'running' ? 100 : 1000) + live.state.clockAheadMs
-  const steps = run.steps
+  const { noun, name } = route
+  const hasEnded = run.status !== 'running' && run.status !== 'held'
   return (
     <>
       <div class="heading">
@@ -46,39 +60,48 @@ function RunDetails({ live, run }: { live: LiveObject; run: Run }) {
           <Status status={run.status} />
         </span>
         <LinkState link={live.link} />
-        {run.status === 'running' ? <CancelRun live={live} runId={run.runId} /> : <Again live={live} run={run} />}
+        {run.status === 'running' ? <CancelRun live={live} runId={run.runId} /> : run.status !== 'done' && <Retry live={live} run={run} />}
       </div>
-      <dl class="facts run-facts">
-        <div>
-          <dt>{run.endedAt === undefined ? 'Running for' : 'Took'}</dt>
-          <dd class="num">{took(run.startedAt, run.endedAt ?? now)}</dd>
-        </div>
-        <div>
-          <dt>Started</dt>
-          <dd>
-            <Instant at={run.startedAt} now={now} /> <span class="note">{dateTime(run.startedAt)}</span>
-          </dd>
-        </div>
-        {run.target.kind === 'schedule' && (
-          <div>
-            <dt>Due</dt>
-            <dd>{dateTime(run.target.scheduledAt)}</dd>
-          </div>
-        )}
-        {run.attempt > 1 && (
-          <div>
-            <dt>Interrupted</dt>
-            <dd>{run.attempt === 2 ? 'once, and taken up again' : `${run.attempt - 1} times, and taken up again`}</dd>
-          </div>
-        )}
-        <div class="wide">
-          <dt>Run</dt>
-          <dd>
-            <code>{run.runId}</code>
-          </dd>
-        </div>
-      </dl>
+      <RunFacts route={route} run={run} now={now} />
       {run.error && <ErrorBox title={run.status === 'cancelled' ? 'Cancelled' : 'Why it failed'} error={run.error} />}
+      <nav class="lists" aria-label="Sides of the run">
+        {sides
+          .filter(({ side }) => side !== 'fork' || hasEnded)
+          .map(({ side: other, label }) => (
+            <a
+              key={label}
+              href={hrefOf({ tab: 'runs', noun, name, runId: run.runId, ...(other && { side: other }) })}
+              aria-current={other === side ? 'page' : undefined}
+            >
+              {label}
+            </a>
+          ))}
+      </nav>
+      {side === 'lineage' && <RunLineageSide {...props} />}
+      {side === 'fork' && (hasEnded ? <ForkSide {...props} /> : <p class="note">A run can be forked when it has ended.</p>)}
+      {side === undefined && <StepsSide run={run} now={now} />}
+    </>
+  )
+}
+
+const sides: readonly { side: RunSide | undefined; label: string }[] = [
+  { side: undefined, label: 'Steps' },
+  { side: 'lineage', label: 'Lineage' },
+  { side: 'fork', label: 'Fork' },
+]
+
+function RunLineageSide({ live, run }: RunProps) {
+  // What its steps did is written down with what they come to: it is read again when another has ended.
+  const ended = (run.steps ?? []).filter(({ endedAt }) => endedAt !== undefined).length
+  const { lineage, error, again } = useLineage(() => live.api.lineage(run.runId), `${run.runId} ${run.status} ${ended}`)
+  if (!lineage || error !== undefined) return <LineageState error={error} again={again} what="this run" />
+  return <LineageDetails lineage={lineage} name={run.runId} />
+}
+
+function StepsSide({ run, now }: { run: Run; now: number }) {
+  const { steps } = run
+  return (
+    <>
       <section aria-labelledby="steps">
         <h2 id="steps">Steps {steps && steps.length > 0 && <span class="note">{stepsInWords(run)}</span>}</h2>
         {!steps && <p class="note">Reading the steps…</p>}
@@ -112,43 +135,18 @@ function stepsInWords({ steps = [] }: Run): string {
   return parts.join(' · ')
 }
 
-/** Takes a run up again, or forks it: a run of its own, which takes over what was done before one of the steps. */
-function Again({ live, run }: { live: LiveObject; run: Run }) {
+/** Takes up a run that failed, was cancelled or is held. */
+function Retry({ live, run: { runId, status } }: { live: LiveObject; run: Run }) {
   const action = useAction()
-  const [from, setFrom] = useState('')
-  const { runId, status, steps = [] } = run
-  const fork = async () => {
-    const forked = await live.api.fork(runId, from === '' ? undefined : from)
-    location.hash = location.hash.replace(/[^/]+$/, encodeURIComponent(forked))
-  }
   return (
     <span class="actions">
-      {status !== 'done' && (
-        <button
-          class="primary"
-          disabled={action.busy !== undefined}
-          onClick={() => action.run('retry', async () => (await live.api.retry(runId), live.refresh()))}
-        >
-          {status === 'held' ? 'Go on' : 'Retry'}
-        </button>
-      )}
-      {status !== 'held' && (
-        <>
-          <select aria-label="Fork from" value={from} onChange={(event) => setFrom(event.currentTarget.value)}>
-            <option value="">from the beginning</option>
-            {steps
-              .filter(({ kind }) => kind !== 'undo')
-              .map(({ stepId }) => (
-                <option key={stepId} value={stepId}>
-                  from {stepId}
-                </option>
-              ))}
-          </select>
-          <button disabled={action.busy !== undefined} onClick={() => action.run('fork', fork)}>
-            Fork
-          </button>
-        </>
-      )}
+      <button
+        class="primary"
+        disabled={action.busy !== undefined}
+        onClick={() => action.run('retry', async () => (await live.api.retry(runId), live.refresh()))}
+      >
+        {status === 'held' ? 'Go on' : 'Retry'}
+      </button>
       {action.error !== undefined && <ErrorBox title="That did not work" error={action.error} />}
     </span>
   )

@@ -5,6 +5,7 @@ import { formatBytes, formatCount, type TableOverview } from 'dotdo/client'
 import type { Api } from '../api.ts'
 import { dateTime } from '../format.ts'
 import { useNow } from '../hooks.ts'
+import { hrefOf } from '../route.ts'
 import { Empty, ErrorBox, Instant } from './parts.tsx'
 
 /** Read once and on demand: tables change by commits, which no object's events tell. */
@@ -65,7 +66,15 @@ function TableCard({ table }: { table: TableOverview }) {
             </>
           )}
         </Fact>
-        <Fact label="Snapshot">{snapshotId === undefined ? 'none' : <code>{String(snapshotId)}</code>}</Fact>
+        <Fact label="Snapshot">
+          {snapshotId === undefined ? (
+            'none'
+          ) : (
+            <a href={hrefOf({ tab: 'tables', of: { table: name, snapshotId } })} title="Where it comes from">
+              <code>{String(snapshotId)}</code>
+            </a>
+          )}
+        </Fact>
         <Fact label="Location" wide>
           <code>{location}</code>
         </Fact>

@@ -1,5 +1,6 @@
 /** What lineage tells: of a run, and of a snapshot of a table. The journal makes these; the client, the command line and the page read them. */
 import type { LineageEdge, RunLineage } from './views.ts'
+import { counted } from './words.ts'
 
 /** A snapshot of a table, and who wrote it. */
 export interface SnapshotLineage {
@@ -98,6 +99,7 @@ export function edgeInWords({ kind, target, what, n, rows }: LineageEdge): strin
   const times = n > 1 ? ` ×${n}` : ''
   if (kind === 'call') return `called ${target}.${what}${times}`
   if (kind === 'http') return `requested ${what} ${target}${times}`
-  if (kind === 'write') return `wrote ${target}${what === '' ? '' : ` snapshot ${what}`}${rows === undefined ? '' : `, ${rows} rows`}`
+  if (kind === 'write')
+    return `wrote ${target}${what === '' ? '' : ` snapshot ${what}`}${rows === undefined ? '' : `, ${counted(rows, 'row')}`}`
   return `${verbs[kind]}${target === '' ? '' : ` ${target}`}${times}`
 }

@@ -143,7 +143,7 @@ export interface RunLineage {
   forkedFrom?: { runId: string; stepId?: string }
   /** The step of another object's run that called, and so began it. */
   calledBy?: { object: string; runId: string; stepId: string }
-  /** Those that did anything, in no order; the run's own code has no `stepId`. */
+  /** Those that did anything, in order of their first start; the run's own code has no `stepId` and comes last. */
   steps: { stepId?: string; status?: StepStatus; startedAt?: number; endedAt?: number; edges: LineageEdge[] }[]
 }
 

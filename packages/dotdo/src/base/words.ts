@@ -1,6 +1,6 @@
 /** Numbers, sizes, distances in time and targets as people read them: on the page, in a terminal, in what an app prints. Pure. */
-import { shownUnits } from './durations.ts'
-import { priceNames, type Price, type Spent } from './price.ts'
+import { formatMs, shownUnits } from './durations.ts'
+import { priceNames, type Budget, type Price, type Spent } from './price.ts'
 import type { RunTarget } from './views.ts'
 
 const grouped = new Intl.NumberFormat('en-US', { maximumFractionDigits: 6 })
@@ -61,4 +61,9 @@ export function priceInWords(spent: Spent): string {
       return value === undefined ? [] : [name === 'bytes' ? formatBytes(value) : counted(value, ...priced[name])]
     })
     .join(', ')
+}
+
+/** What may be used at most: `1,000 requests, 50,000 rows written, 1 h 0 min`. */
+export function budgetInWords({ wallMs, ...most }: Budget): string {
+  return [priceInWords(most as Spent), wallMs === undefined ? '' : formatMs(wallMs)].filter(Boolean).join(', ')
 }

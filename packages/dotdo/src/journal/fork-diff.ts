@@ -3,6 +3,7 @@ import { codeOf } from '../base/errors.ts'
 import type { ElsewhereWrite, ForkDiff, ForkedStep } from '../base/fork-views.ts'
 import { edgeInWords } from '../base/lineage-views.ts'
 import type { LineageEdge, ValuePreview } from '../base/views.ts'
+import { formatCount } from '../base/words.ts'
 import { printBounded } from './previews.ts'
 import type { RehearsedStep } from './rehearsal.ts'
 
@@ -109,11 +110,14 @@ function textOf({ forkedFrom, outcome, error, result, steps, differs, warnings }
     const { added, removed, changed, same, elsewhere } = step
     const isSilent = added.length + removed.length + changed.length + elsewhere.length === 0
     if (step.stepId === undefined && isSilent && same === 0) continue
-    lines.push(`  ${step.stepId ?? '(between steps)'}: ${step.state}${same > 0 ? `, ${same} as before` : ''}`)
+    lines.push(
+      `  ${step.stepId ?? '(between steps)'}: ${step.state}${same === 0 ? '' : isSilent ? ', as before' : `, ${same} more as before`}`,
+    )
     for (const edge of added) lines.push(`    + ${shown(edge)}`)
     for (const edge of removed) lines.push(`    - ${shown(edge)}`)
     for (const { before, after } of changed) lines.push(`    ~ ${shown(before)}`, `      ${shown(after)}`)
-    for (const { object, writer, target, rows } of elsewhere) lines.push(`    · ${object} would write ${writer} ${target}, ${rows}`)
+    for (const { object, writer, target, rows } of elsewhere)
+      lines.push(`    · ${object} would write ${writer} ${target}, ${formatCount(rows)}`)
   }
   if (result.after !== undefined && result.after !== result.before) {
     lines.push(`  result ${short(result.after)}`)

@@ -505,11 +505,18 @@ export class Journal {
   lineage(runId: string, object: string): RunLineage {
     const row = this.#runs.get(runId)
     const { target, status, startedAt, endedAt, parent, forkedFrom } = this.#runs.view(row)
-    const steps = [...this.#lineage.read(row.seq)].map(([stepId, edges]) => {
-      const step = stepId === '' ? undefined : this.#steps.find(row.seq, stepId)
-      const times = step && { status: step.status, startedAt: step.startedAt, ...(step.endedAt !== null && { endedAt: step.endedAt }) }
-      return { ...(stepId !== '' && { stepId }), ...times, edges: edges.filter(({ kind }) => kind !== 'by') }
-    })
+    const noted = [...this.#lineage.read(row.seq)].map(([stepId, edges]) => ({
+      stepId,
+      step: stepId === '' ? undefined : this.#steps.find(row.seq, stepId),
+      edges: edges.filter(({ kind }) => kind !== 'by'),
+    }))
+    const steps = noted
+      .toSorted((a, b) => (a.step?.ordinal ?? Infinity) - (b.step?.ordinal ?? Infinity) || 0)
+      .map(({ stepId, step, edges }) => ({
+        ...(stepId !== '' && { stepId }),
+        ...(step && { status: step.status, startedAt: step.startedAt, ...(step.endedAt !== null && { endedAt: step.endedAt }) }),
+        edges,
+      }))
     const by = this.#lineage.calledBy(row.seq)
     return {
       object,

@@ -2,6 +2,7 @@
 import { drawFlowchart, type FlowEdge, type FlowNode } from '../base/flowchart.ts'
 import { edgeInWords, type Lineage, type LineageLink, type LineageNode, type SnapshotLineage } from '../base/lineage-views.ts'
 import type { LineageEdge, RunLineage } from '../base/views.ts'
+import { counted } from '../base/words.ts'
 import { openLineage, targetName, type OpenLineagePorts } from './open-lineage.ts'
 
 /** What a run and the step of another are known by. */
@@ -74,7 +75,7 @@ function graphOf(runs: readonly RunLineage[], snapshot: SnapshotLineage | undefi
     if (kind === 'run') link(from, node(`object ${target}`, 'object', target), 'began', `began${times}`)
     if (kind !== 'write') return
     const id = node(`snapshot ${what}`, 'snapshot', `snapshot ${what}`)
-    link(from, id, 'wrote', rows === undefined ? 'wrote' : `${rows} rows`)
+    link(from, id, 'wrote', rows === undefined ? 'wrote' : counted(rows, 'row'))
     if (String(snapshot?.snapshotId) !== what) link(id, node(`table ${target}`, 'table', target), 'has', 'of')
   }
 }
@@ -102,7 +103,7 @@ function snapshotText({ table, snapshotId, committedAt, rows, writtenBy }: Snaps
     : writtenBy
       ? `${writtenBy.object}, outside of any run`
       : 'whoever it was, it was no run of this app'
-  return [`${table} snapshot ${snapshotId}: ${rows} rows, ${new Date(committedAt).toISOString()}`, `written by ${who}`]
+  return [`${table} snapshot ${snapshotId}: ${counted(rows, 'row')}, ${new Date(committedAt).toISOString()}`, `written by ${who}`]
 }
 
 function runText({ object, runId, target, status, calledBy, parent, forkedFrom, steps }: RunLineage): string[] {

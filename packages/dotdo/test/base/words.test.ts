@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { counted, formatBytes, formatCount, formatRelative, priceInWords, targetInWords } from '../../src/base/words.ts'
+import { budgetInWords, counted, formatBytes, formatCount, formatRelative, priceInWords, targetInWords } from '../../src/base/words.ts'
 
 test.each([
   [0, '0 B'],
@@ -54,4 +54,9 @@ test('a price tells what there is of it, one of a thing in the singular', () => 
     '3 requests, 1 message, 1.3 MB, 1 row read, 2 bucket operations',
   )
   expect(priceInWords({})).toBe('')
+})
+
+test('a budget is told like a price, with its time', () => {
+  expect(budgetInWords({ wallMs: 3_600_000, requests: 1000, r2: 1 })).toBe('1,000 requests, 1 bucket operation, 1 h 0 min')
+  expect(budgetInWords({})).toBe('')
 })

@@ -40,6 +40,17 @@ describe('what steps did', () => {
     expect(told.steps.find(({ stepId }) => stepId === 'one')).toMatchObject({ status: 'done', startedAt: expect.any(Number) as number })
   })
 
+  test('is told in the order in which steps began, and what lies between them last', async () => {
+    const object = new TestObject({
+      main: async (run) => {
+        run.note(called('Stage/between'))
+        for (const stepId of ['z', 'a', 'm']) await run.step(() => void object.here.note(called(`Stage/${stepId}`)), { stepId })
+      },
+    })
+    await object.call('main', [], 'r')
+    expect(object.journal.lineage('r', 'P/x').steps.map(({ stepId }) => stepId)).toEqual(['z', 'a', 'm', undefined])
+  })
+
   test('costs no statement: it is written with the result of its step', async () => {
     const statements = async (notes: number): Promise<number> => {
       const object = new TestObject({

@@ -132,7 +132,7 @@ describe('the difference that a fork would make', () => {
       }),
     )
     expect(diff).toMatchObject({ differs: false, steps: [{ same: 2 }] })
-    expect(diff.text).toBe('a fork of r from s: done, and writes what the run wrote\n  s: done, 2 as before')
+    expect(diff.text).toBe('a fork of r from s: done, and writes what the run wrote\n  s: done, as before')
   })
 
   test('is told by step and capability, as data and as text', () => {
@@ -164,7 +164,7 @@ describe('the difference that a fork would make', () => {
         'a fork of r from s: failed',
         '  no',
         '  kept: taken',
-        '  s: done, 1 as before',
+        '  s: done, 1 more as before',
         '    + called C.run',
         '    - called B.run',
         '    ~ called A.run [1]',
