@@ -128,6 +128,9 @@ export function historyOf(now: number): { runs: RunView[]; schedules: ScheduleVi
       attempt: 1,
       startedAt: done,
       endedAt: done + 7712,
+      price: { requests: 3, messages: 12, calls: 12, bytes: 48_120, r2: 9 },
+      budget: { requests: 1000, wallMs: 3_600_000 },
+      tags: ['backlog', 'eu'],
       input: preview([{ scheduledAt: done }]),
       result: preview({ records: 200_000 }),
       steps: doneSteps(done),
@@ -185,6 +188,7 @@ export function historyOf(now: number): { runs: RunView[]; schedules: ScheduleVi
       next,
       lastFiredAt: done,
       lastRunId: 'daily@done',
+      budget: { requests: 1000, wallMs: 3_600_000 },
     },
     { scheduleId: 'check-alerts', pattern: 'every 15 minutes', timeZone: 'UTC', paused: true, next: next.map((at) => at - hour) },
   ]

@@ -86,6 +86,7 @@ export type {
   ScheduleEvent,
   ScheduleHandle,
   ScheduleOptions,
+  TriggerOptions,
 } from './schedule/declaration.ts'
 export type { Every } from './schedule/every.ts'
 export type { IcebergWriterOptions, Row, Rows, TableStatus, WriteReceipt } from './iceberg/writer.ts'

@@ -1,6 +1,6 @@
 /** The schedules of an object: when they fire next, what they did last, and Run now. */
 import { useEffect, useRef } from 'preact/hooks'
-import { formatRelative, type ScheduleView as Schedule } from 'dotdo/client'
+import { budgetInWords, formatRelative, type ScheduleView as Schedule } from 'dotdo/client'
 import { dayTime, took, zoneName } from '../format.ts'
 import { useAction, useNow, type LiveObject } from '../hooks.ts'
 import { hrefOf, type ObjectRoute } from '../route.ts'
@@ -38,7 +38,7 @@ function ScheduleCard({ live, route, schedule }: { live: LiveObject; route: Obje
   const now = useNow(1000) + live.state.clockAheadMs
   const action = useAction()
   const { noun, name } = route
-  const { scheduleId, pattern, timeZone, paused, next, lastFiredAt, lastRunId } = schedule
+  const { scheduleId, pattern, timeZone, paused, next, lastFiredAt, lastRunId, budget } = schedule
   const heading = `schedule-${scheduleId.replace(/\W+/g, '-')}`
   const current = live.state.runs.find(
     ({ status, target }) => status === 'running' && target.kind === 'schedule' && target.id === scheduleId,
@@ -101,6 +101,12 @@ function ScheduleCard({ live, route, schedule }: { live: LiveObject; route: Obje
             )}
           </dd>
         </div>
+        {budget && (
+          <div>
+            <dt>Budget of a run</dt>
+            <dd>{budgetInWords(budget)}</dd>
+          </div>
+        )}
         {current && (
           <div>
             <dt>Running</dt>

@@ -162,6 +162,8 @@ export interface ScheduleView {
   lastStatus?: RunStatus
   /** How many of its runs have failed one after the other, up to the newest that ended. Absent where that is none. */
   failures?: number
+  /** The most that each of its runs may use. */
+  budget?: Budget
 }
 
 /**
@@ -210,6 +212,8 @@ export interface BackfillView {
   passed: number
   startedAt: number
   endedAt?: number
+  /** The most that each of its runs may use, where that is not the schedule's own. */
+  budget?: Budget
 }
 
 /** What an app is made of. */

@@ -1,5 +1,7 @@
 /** Command lines, read strictly: what is not known is refused, with the name that was probably meant. Pure. */
 import { parseArgs } from 'node:util'
+import { toMs } from '../base/durations.ts'
+import { priceNames, readBudget, type Budget } from '../base/price.ts'
 import type { Command, Input, OptionSpec } from './command.ts'
 import { usageError } from './failure.ts'
 import { nearest } from './nearest.ts'
@@ -112,6 +114,28 @@ export function readNumber(option: string, text: string | undefined, fallback: n
   const value = /^\d+$/.test(text) ? Number(text) : NaN
   if (value >= least && value <= most) return value
   throw usageError(`--${option} ${text} will not do. Give a whole number from ${least} to ${most}.`, { option, value: text })
+}
+
+/** How `--budget` is written, and what it is. */
+export const budgetOption: OptionSpec = {
+  value: 'NAME=N,…',
+  help: `ends it with BUDGET_EXCEEDED where it uses more: ${[...priceNames, 'wall'].join(', ')}, such as requests=1000,wall=1h`,
+}
+
+/** Reads `requests=1000,wall=1h`: what a run may use at most, by name; time as a length of time. @throws `USAGE_INVALID`, `INVALID_BUDGET`, `INVALID_DURATION` */
+export function readBudgetOption(text: string | undefined): Budget | undefined {
+  if (text === undefined) return undefined
+  const entries = text.split(',').map((part): [string, number] => {
+    const [name = '', value = '', ...rest] = part.split('=').map((it) => it.trim())
+    if (name === 'wall' && rest.length === 0) return ['wallMs', toMs(value)]
+    if (!/^\d+$/.test(value) || rest.length > 0)
+      throw usageError(`--budget ${text} is no budget. Write names with whole numbers: requests=1000,rowsWritten=50000,wall=1h.`, {
+        option: 'budget',
+        value: text,
+      })
+    return [name, Number(value)]
+  })
+  return readBudget(Object.fromEntries(entries))
 }
 
 /** Reads one of some words. @throws `USAGE_INVALID` with the nearest of them */

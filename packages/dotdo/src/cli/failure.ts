@@ -26,7 +26,7 @@ const refusals = new Set(['APP_NOT_FOUND', 'LINK_LOST', 'OFFLINE_QUEUE_FULL', 'S
 /** The exit code for an error. */
 export function exitCodeOf(error: unknown): number {
   const code = codeOf(error)
-  if (code === 'USAGE_INVALID' || code === 'INVALID_URL' || code === 'INVALID_DURATION') return exit.usage
+  if (code === 'USAGE_INVALID' || code === 'INVALID_URL' || code === 'INVALID_DURATION' || code === 'INVALID_BUDGET') return exit.usage
   if (code !== undefined && (refusals.has(code) || code.startsWith('TOKEN_'))) return exit.refused
   return exit.failed
 }

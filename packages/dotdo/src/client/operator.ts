@@ -97,7 +97,7 @@ export interface InspectorStub {
   schedules(): Pending<ScheduleView[]>
   /** One schedule, as its owner holds it. */
   schedule(scheduleId: string): ScheduleStub
-  trigger(scheduleId: string): Pending<string>
+  trigger(scheduleId: string, options?: { budget?: Budget }): Pending<string>
   pause(scheduleId: string): Pending<void>
   resume(scheduleId: string): Pending<void>
   /** Events that were sent and are still kept, newest first. */
@@ -134,12 +134,16 @@ export interface ScheduleStub {
   view(): Pending<ScheduleView>
   pause(): Pending<void>
   resume(): Pending<void>
-  trigger(): Pending<string>
+  trigger(options?: { budget?: Budget }): Pending<string>
   cancel(): Pending<void>
   runs(page?: { limit?: number; before?: string }): Pending<RunView[]>
   partitions(from: Instant, to: Instant, page?: { limit?: number }): Pending<PartitionPage>
   markStale(from: Instant, to: Instant): Pending<void>
-  backfill(from: Instant, to: Instant, options?: { concurrency?: number; take?: Exclude<PartitionState, 'running'>[] }): BackfillStub
+  backfill(
+    from: Instant,
+    to: Instant,
+    options?: { concurrency?: number; take?: Exclude<PartitionState, 'running'>[]; budget?: Budget },
+  ): BackfillStub
   backfills(): Pending<BackfillView[]>
   openBackfill(id: string): BackfillStub
 }

@@ -544,8 +544,9 @@ export class ObjectHost {
 
   /** Inside the scheduler's transaction: the run is there when the instant has moved on. */
   #storeRun(firing: Firing): void {
-    const { runId, scheduleId, scheduledAt, window } = firing
-    this.journal.start({ runId, target: { kind: 'schedule', id: scheduleId, scheduledAt }, args: [{ scheduledAt, window }] })
+    const { runId, scheduleId, scheduledAt, window, budget } = firing
+    const target: RunTarget = { kind: 'schedule', id: scheduleId, scheduledAt }
+    this.journal.start({ runId, target, args: [{ scheduledAt, window }], ...(budget && { budget }) })
     this.launchSoon(runId)
   }
 

@@ -21,6 +21,7 @@ import type { ForkDiff } from '../base/fork-views.ts'
 import type { ForkOptions } from '../journal/forks.ts'
 import type { Lineage } from '../base/lineage-views.ts'
 import type { DeadLetterFilter } from '../events/shelf.ts'
+import type { TriggerOptions } from '../schedule/declaration.ts'
 import type { ObjectHost } from './host.ts'
 import { requireAppNoun } from './nouns.ts'
 import { clock, random } from './platform.ts'
@@ -133,9 +134,9 @@ export class Inspector extends RpcTarget {
     return new Schedule(this.#host.scheduler.handle(scheduleId))
   }
 
-  /** Runs a schedule now. Gives the id of the run, which is stored by then. @throws `SCHEDULE_UNKNOWN` */
-  trigger(scheduleId: string): string {
-    const runId = this.#host.scheduler.trigger(scheduleId)
+  /** Runs a schedule now. Gives the id of the run, which is stored by then. @throws `SCHEDULE_UNKNOWN`, `INVALID_BUDGET` */
+  trigger(scheduleId: string, options: TriggerOptions = {}): string {
+    const runId = this.#host.scheduler.trigger(scheduleId, options)
     this.#host.wake.changed()
     return runId
   }

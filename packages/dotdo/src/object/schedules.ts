@@ -1,7 +1,7 @@
 /** Schedules and backfills as capabilities: what `this.every` gives, and what can be handed to a client or another object, and narrowed. */
 import { RpcTarget } from 'capnweb'
 import type { BackfillView, PartitionPage, RunView, ScheduleView } from '../base/views.ts'
-import type { BackfillHandle, BackfillOptions, Declare, InstantLike, ScheduleHandle } from '../schedule/declaration.ts'
+import type { BackfillHandle, BackfillOptions, Declare, InstantLike, ScheduleHandle, TriggerOptions } from '../schedule/declaration.ts'
 
 /** A schedule as a capability. Its operations are those of the handle behind it, each under the same name. */
 export class Schedule extends RpcTarget implements ScheduleHandle {
@@ -27,8 +27,8 @@ export class Schedule extends RpcTarget implements ScheduleHandle {
   resume(): void {
     this.#handle.resume()
   }
-  trigger(): Promise<string> {
-    return this.#handle.trigger()
+  trigger(options?: TriggerOptions): Promise<string> {
+    return this.#handle.trigger(options)
   }
   cancel(): void {
     this.#handle.cancel()

@@ -1,4 +1,5 @@
 import type { SqlRow, Store } from '../base/ports.ts'
+import type { Budget } from '../base/price.ts'
 import type { BackfillView, PartitionState } from '../base/views.ts'
 
 /** One row of `dotdo_backfills` is what is seen of it. */
@@ -37,7 +38,7 @@ export class BackfillTable {
   write(row: BackfillRow): void {
     this.#store.sql(
       `INSERT OR REPLACE INTO dotdo_backfills (id, schedule, status, from_at, to_at, up_to, windows, takes, concurrency, running, done, failed,
-        cancelled, passed, started_at, ended_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        cancelled, passed, started_at, ended_at, budget) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       row.backfillId,
       row.scheduleId,
       row.status,
@@ -54,6 +55,7 @@ export class BackfillTable {
       row.passed,
       row.startedAt,
       row.endedAt ?? null,
+      row.budget ? JSON.stringify(row.budget) : null,
     )
   }
 
@@ -95,5 +97,6 @@ function fromSql(row: SqlRow): BackfillRow {
     passed: Number(row.passed),
     startedAt: Number(row.started_at),
     ...(row.ended_at !== null && { endedAt: Number(row.ended_at) }),
+    ...(row.budget !== null && { budget: JSON.parse(String(row.budget)) as Budget }),
   }
 }

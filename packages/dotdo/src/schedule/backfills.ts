@@ -1,10 +1,11 @@
 import { DotdoError } from '../base/errors.ts'
 import { newId } from '../base/ids.ts'
 import type { Clock, Random, Store } from '../base/ports.ts'
+import { readBudget, type Budget } from '../base/price.ts'
 import type { PartitionState } from '../base/views.ts'
 import { BackfillTable, maxBackfills, type BackfillRow } from './backfill-table.ts'
 import type { BackfillOptions, ScheduleHandler } from './declaration.ts'
-import { runIdOf, statusOf, type ScheduleRuns } from './firing.ts'
+import { runIdOf, statusOf, withBudget, type ScheduleRuns } from './firing.ts'
 import type { OwnedSpan, PartitionTable } from './partition-table.ts'
 import { viewsOf, windowsOf, type Window } from './partitions.ts'
 import { checkChoice, type Instants } from './recurrence.ts'
@@ -74,10 +75,10 @@ export class Backfills {
 
   /**
    * Makes a backfill and begins its first runs.
-   * @throws `INVALID_BACKFILL`, `TOO_MANY_BACKFILLS`
+   * @throws `INVALID_BACKFILL`, `INVALID_BUDGET`, `TOO_MANY_BACKFILLS`
    */
   begin({ row, instants }: Runnable, from: number, to: number, options: BackfillOptions): BackfillRow {
-    const { concurrency, takes } = readOptions(row.id, from, to, options)
+    const { concurrency, takes, budget } = readOptions(row.id, from, to, options)
     if (this.#table.open().length >= maxBackfills) {
       throw new DotdoError(
         'TOO_MANY_BACKFILLS',
@@ -103,6 +104,7 @@ export class Backfills {
       ...(windows <= maxCounted && { windows }),
       takes,
       concurrency,
+      ...withBudget(budget),
       running: 0,
       done: 0,
       failed: 0,
@@ -151,7 +153,14 @@ export class Backfills {
       { ...window, schedule: row.id, state: 'running', runId, backfill: backfill.backfillId, again: false } satisfies OwnedSpan,
     ])
     this.#ports.cover(row.id, window)
-    this.#ports.runs.start({ scheduleId: row.id, runId, scheduledAt: window.end, window, handler })
+    this.#ports.runs.start({
+      scheduleId: row.id,
+      runId,
+      scheduledAt: window.end,
+      window,
+      handler,
+      ...withBudget(backfill.budget ?? row.policies.budget),
+    })
   }
 
   /** A run's id is its own for ever: a window that ran before gets the next number. */
@@ -225,24 +234,24 @@ export class Backfills {
   }
 }
 
-/** @throws `INVALID_BACKFILL` */
+/** @throws `INVALID_BACKFILL`, `INVALID_BUDGET` */
 function readOptions(
   scheduleId: string,
   from: number,
   to: number,
   options: BackfillOptions,
-): { concurrency: number; takes: PartitionState[] } {
-  const { concurrency = 1, take = ['missing', 'failed', 'stale'], ...others } = options
+): { concurrency: number; takes: PartitionState[]; budget: Budget | undefined } {
+  const { concurrency = 1, take = ['missing', 'failed', 'stale'], budget, ...others } = options
   const refuse = (option: string, value: unknown, what: string): never => {
     throw new DotdoError('INVALID_BACKFILL', `A backfill of '${scheduleId}' ${what}.`, { data: { scheduleId, option, value } })
   }
   const [unknown] = Object.keys(others)
-  if (unknown !== undefined) refuse(unknown, null, `has no option '${unknown}'. There are concurrency and take`)
+  if (unknown !== undefined) refuse(unknown, null, `has no option '${unknown}'. There are concurrency, take and budget`)
   if (from >= to)
     refuse('to', to, `cannot go from ${new Date(from).toISOString()} to ${new Date(to).toISOString()}: the end has to be later`)
   if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > maxConcurrency)
     refuse('concurrency', concurrency, `cannot run ${String(concurrency)} windows at once. Give a whole number from 1 to ${maxConcurrency}`)
   if (!Array.isArray(take) || take.length === 0) refuse('take', take, 'takes a list of states. Give take: [...] with at least one')
   for (const state of take) checkChoice('take', state, ['missing', 'failed', 'stale', 'done'])
-  return { concurrency, takes: [...take] }
+  return { concurrency, takes: [...take], budget: budget === undefined ? undefined : readBudget(budget) }
 }

@@ -1,4 +1,5 @@
 import type { Duration } from '../base/durations.ts'
+import type { Budget } from '../base/price.ts'
 import type { BackfillView, PartitionPage, PartitionState, RunView, ScheduleView } from '../base/views.ts'
 import type { GapPolicy, OverlapPolicy } from './cron-instants.ts'
 import type { SchedulePolicies } from './policies.ts'
@@ -57,6 +58,11 @@ export interface ScheduleOptions {
   overlap?: OverlapPolicy
   /** Starts up to this much later than the instant, always by the same amount for one id and instant. Never past the next instant. */
   jitter?: Duration
+  /**
+   * The most that each run of it may use, by name: `{ requests: 1_000, wallMs: 3_600_000 }`. A run that passes it ends with `BUDGET_EXCEEDED`, which
+   * counts as a failure like any other: its window is failed, and alerts are told.
+   */
+  budget?: Budget
 }
 
 /** What becomes of an instant while the run of the one before is still going. */
@@ -86,6 +92,14 @@ export interface BackfillOptions {
   concurrency?: number
   /** Windows in which states are run. Default `['missing', 'failed', 'stale']`. With `'done'` as well, everything is run again. */
   take?: Exclude<PartitionState, 'running'>[]
+  /** The most that each of its runs may use, in the place of the schedule's own. */
+  budget?: Budget
+}
+
+/** What a run by hand may be told. */
+export interface TriggerOptions {
+  /** The most that it may use, in the place of the schedule's own. */
+  budget?: Budget
 }
 
 /** What crosses a link as a reference: the types of stubs tell it by this mark, which no value has. */
@@ -116,8 +130,11 @@ export interface ScheduleHandle extends ByReference {
   pause(): void
   /** Goes on with the next instant from now. Those that passed while paused do not fire; the next window covers them. */
   resume(): void
-  /** Runs it now, beside its instants, also while paused or while a run of it is under way. Gives the id of the run, which is stored by then. */
-  trigger(): Promise<string>
+  /**
+   * Runs it now, beside its instants, also while paused or while a run of it is under way. Gives the id of the run, which is stored by then.
+   * @throws `SCHEDULE_UNKNOWN`, `INVALID_BUDGET`
+   */
+  trigger(options?: TriggerOptions): Promise<string>
   /** Ends it, and its backfills. Lasts across restarts, until the code declares it with another recurrence. */
   cancel(): void
   /** Its runs, newest instant first. */
@@ -133,7 +150,7 @@ export interface ScheduleHandle extends ByReference {
   /**
    * Runs the windows that end after `from` and not after `to`, and that are missing, failed or stale, beside its instants. Stored
    * when it returns: what a crash interrupts goes on. Windows that are still to fire by themselves are left to that.
-   * @throws `INVALID_BACKFILL`, `TOO_MANY_BACKFILLS`, `INVALID_INSTANT`, `SCHEDULE_UNKNOWN`
+   * @throws `INVALID_BACKFILL`, `INVALID_BUDGET`, `TOO_MANY_BACKFILLS`, `INVALID_INSTANT`, `SCHEDULE_UNKNOWN`
    */
   backfill(from: InstantLike, to: InstantLike, options?: BackfillOptions): BackfillHandle
   /** Its backfills that are known, newest first. */

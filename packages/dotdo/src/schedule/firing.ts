@@ -1,3 +1,4 @@
+import type { Budget } from '../base/price.ts'
 import type { RunStatus, RunView } from '../base/views.ts'
 import type { ScheduleEvent, ScheduleHandler } from './declaration.ts'
 import { jitterOf } from './policies.ts'
@@ -13,6 +14,8 @@ export interface Firing extends ScheduleEvent {
    */
   runId: string
   handler: ScheduleHandler
+  /** The most that the run may use. */
+  budget?: Budget
 }
 
 /** What the scheduler asks of whoever keeps runs: the journal, in an object. */
@@ -42,6 +45,11 @@ export interface Taken {
 /** Where one run stands. */
 export function statusOf(runs: ScheduleRuns, runId: string): RunStatus | undefined {
   return runs.statuses([runId]).get(runId)
+}
+
+/** A firing's budget, where there is one. */
+export function withBudget(budget: Budget | undefined): { budget?: Budget } {
+  return budget === undefined ? {} : { budget }
 }
 
 /** The name of the run of one instant. */

@@ -9,7 +9,7 @@ export function scheduleHandle(scheduler: Scheduler, id: string): ScheduleHandle
     view: () => scheduler.view(id),
     pause: () => scheduler.pause(id),
     resume: () => scheduler.resume(id),
-    trigger: async () => scheduler.trigger(id),
+    trigger: async (options) => scheduler.trigger(id, options),
     cancel: () => scheduler.cancel(id),
     runs: (page) => scheduler.runs(id, page),
     partitions: (from, to, page) => scheduler.partitions(id, from, to, page),

@@ -1,5 +1,6 @@
 import { toMs, type Duration } from '../base/durations.ts'
 import { DotdoError } from '../base/errors.ts'
+import { readBudget, type Budget } from '../base/price.ts'
 import type { OverlapRunsPolicy, ScheduleOptions } from './declaration.ts'
 import { checkChoice } from './recurrence.ts'
 
@@ -13,6 +14,8 @@ export interface SchedulePolicies {
   overlapRuns: OverlapRunsPolicy
   /** 0: no jitter. */
   jitterMs: number
+  /** The most that each run of it may use. */
+  budget?: Budget
 }
 
 /** How late a firing may be without counting as missed: an alarm of a busy platform is seldom later. */
@@ -21,7 +24,7 @@ export const punctualMs = 60_000
 /** The most instants that `catchUp: 'all'` makes up after one outage, whatever the option says. */
 export const maxCatchUp = 1000
 
-const optionNames = ['id', 'timeZone', 'catchUp', 'catchUpLimit', 'catchUpWithin', 'overlapRuns', 'gap', 'overlap', 'jitter']
+const optionNames = ['id', 'timeZone', 'catchUp', 'catchUpLimit', 'catchUpWithin', 'overlapRuns', 'gap', 'overlap', 'jitter', 'budget']
 const maxIdLength = 200
 
 /** The policies of a schedule that states none. */
@@ -36,7 +39,7 @@ export const defaultPolicies: SchedulePolicies = {
 /**
  * Reads the options behind a handler.
  * @throws `INVALID_SCHEDULE` for an option that does not exist (a typing error would else be a quiet default) or cannot have its value;
- * `INVALID_DURATION`
+ * `INVALID_DURATION`, `INVALID_BUDGET`
  */
 export function readPolicies(options: ScheduleOptions): SchedulePolicies {
   for (const name of Object.keys(options)) checkOptionName(name)
@@ -53,6 +56,7 @@ export function readPolicies(options: ScheduleOptions): SchedulePolicies {
     catchUpWithinMs: options.catchUpWithin === undefined ? (catchUp === 'skip' ? punctualMs : null) : wholeMs(options.catchUpWithin),
     overlapRuns,
     jitterMs: options.jitter === undefined ? 0 : wholeMs(options.jitter),
+    ...(options.budget !== undefined && { budget: readBudget(options.budget) }),
   }
 }
 

@@ -2,11 +2,12 @@ import { DotdoError } from '../base/errors.ts'
 import { newId } from '../base/ids.ts'
 import { migrate } from '../base/migrations.ts'
 import type { Clock, Random, Store } from '../base/ports.ts'
+import { readBudget } from '../base/price.ts'
 import type { BackfillView, PartitionPage, RunStatus, RunView, ScheduleView } from '../base/views.ts'
 import { Backfills } from './backfills.ts'
 import { Declared } from './declared.ts'
-import type { BackfillOptions, Declaration, InstantLike, ScheduleHandle, ScheduleHandler } from './declaration.ts'
-import { runIdOf, statusOf, takeDue, type Firing, type ScheduleRuns } from './firing.ts'
+import type { BackfillOptions, Declaration, InstantLike, ScheduleHandle, ScheduleHandler, TriggerOptions } from './declaration.ts'
+import { runIdOf, statusOf, takeDue, withBudget, type Firing, type ScheduleRuns } from './firing.ts'
 import { scheduleHandle } from './handles.ts'
 import { readInstant } from './instant.ts'
 import { aim, beforeNow, OpenRecurrences } from './instants.ts'
@@ -230,9 +231,10 @@ export class Scheduler {
    * Runs a schedule now, beside its instants: nothing it would fire by itself changes. Its window goes from the last one's end to now.
    * Gives the id of the run, which is stored.
    *
-   * @throws `SCHEDULE_UNKNOWN`
+   * @throws `SCHEDULE_UNKNOWN`, `INVALID_BUDGET`
    */
-  trigger(id: string, start: ScheduleRuns['start'] = (firing) => this.#runs.start(firing)): string {
+  trigger(id: string, options: TriggerOptions = {}): string {
+    const given = options?.budget === undefined ? undefined : readBudget(options.budget)
     const runId = this.#store.transaction(() => {
       const row = this.#existing(id)
       const now = this.#clock.now()
@@ -242,9 +244,10 @@ export class Scheduler {
         scheduledAt: now,
         window: { start: Math.min(row.coveredTo ?? this.#open.of(row.recurrence).previous(now) ?? now, now), end: now },
         handler: this.#declared.handlerOf(id)!,
+        ...withBudget(given ?? row.policies.budget),
       }
       this.#table.write([{ ...row, lastFiredAt: now, lastRunId: firing.runId }])
-      start(firing)
+      this.#runs.start(firing)
       return firing.runId
     })
     this.#changed(id)
@@ -397,7 +400,13 @@ export class Scheduler {
       if (span?.runId === open) first.window.start = Math.min(first.window.start, span.start)
       cancelled.push(open)
     }
-    const firings = events.map((event) => ({ ...event, scheduleId: row.id, runId: runIdOf(row.id, event.scheduledAt), handler }))
+    const firings = events.map((event) => ({
+      ...event,
+      scheduleId: row.id,
+      runId: runIdOf(row.id, event.scheduledAt),
+      handler,
+      ...withBudget(row.policies.budget),
+    }))
     taken.push(...firings)
     const last = firings.at(-1)!
     return {
@@ -445,6 +454,7 @@ export class Scheduler {
       next,
       ...(row.lastFiredAt !== null && { lastFiredAt: row.lastFiredAt }),
       ...(row.lastRunId !== null && { lastRunId: row.lastRunId }),
+      ...withBudget(row.policies.budget),
       ...(lastStatus !== undefined && { lastStatus }),
       ...(row.failures > 0 && { failures: row.failures }),
     }

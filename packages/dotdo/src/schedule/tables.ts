@@ -33,4 +33,5 @@ export const migrations: Migrations = [
     ) WITHOUT ROWID`,
     `CREATE INDEX dotdo_backfills_schedule ON dotdo_backfills (schedule, id)`,
   ],
+  [`ALTER TABLE dotdo_backfills ADD COLUMN budget TEXT`],
 ]

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { codeOf } from '../../src/base/errors.ts'
-import { isObjectName, optionsOf, readArguments, readNumber, readObject, readWord } from '../../src/cli/arguments.ts'
+import { isObjectName, optionsOf, readArguments, readBudgetOption, readNumber, readObject, readWord } from '../../src/cli/arguments.ts'
 import { commands } from '../../src/cli/cli.ts'
 import type { Command } from '../../src/cli/command.ts'
 import { exitCodeOf } from '../../src/cli/failure.ts'
@@ -119,6 +119,21 @@ test('numbers and words are read or refused with what would do', () => {
   expect(() => readWord('state', 'faild', words)).toThrow('--state faild is none of running, failed: failed is the nearest.')
   expect(() => readWord('state', 'purple', words)).toThrow('--state purple is none of running, failed.')
 })
+
+test('a budget is read by name, its time as people write it, and what is none is refused with 2', () => {
+  expect(readBudgetOption(undefined)).toBeUndefined()
+  expect(readBudgetOption('requests=1000, rowsWritten=0,wall=1h')).toEqual({ requests: 1000, rowsWritten: 0, wallMs: 3_600_000 })
+  for (const text of ['', 'requests', 'requests=', 'requests=-1', 'requests=1=2', 'requests=many', 'wall=soon', 'cpu=1', 'requests=1,,'])
+    expect(exitCodeOf(thrown(() => readBudgetOption(text))), text).toBe(2)
+})
+
+function thrown(call: () => unknown): unknown {
+  try {
+    return call()
+  } catch (error) {
+    return error
+  }
+}
 
 describe('the nearest name', () => {
   test.each([

@@ -26,6 +26,8 @@ export const Watched = DO.extend({
   },
   work() {
     if (this.broken) throw new Error('the source is gone')
+    this.ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS worked (at INTEGER)')
+    this.ctx.storage.sql.exec('INSERT INTO worked VALUES (1)')
     return 'loaded'
   },
   tag(tag: string) {

@@ -119,6 +119,27 @@ describe('the index of all objects', () => {
 })
 
 describe('alerts', () => {
+  test('of a run that passed its budget say so by the error, and are over when one stays within', async () => {
+    await watched('dear').mend()
+    const runId = (await inspector('dear').trigger('nightly', { budget: { rowsWritten: 0 } })) as string
+    const run = (await until(
+      () => inspector('dear').run(runId) as Promise<{ status: string }>,
+      ({ status }) => status !== 'running',
+    )) as unknown
+    expect(run).toMatchObject({
+      status: 'failed',
+      budget: { rowsWritten: 0 },
+      error: { code: 'BUDGET_EXCEEDED', retryable: false, data: { name: 'rowsWritten', limit: 0, stepId: 'work' } },
+    })
+    await told('dear')
+    const of = { object: 'Watched/dear' }
+    expect((await fleet().alerts({ ...of, state: 'open' })).items).toMatchObject([
+      { kind: 'failed', subject: { kind: 'schedule', id: 'nightly' }, runId, error: { code: 'BUDGET_EXCEEDED' } },
+    ])
+    await fire('dear')
+    expect((await fleet().alerts({ ...of, state: 'open' })).items).toEqual([])
+  })
+
   test('of a schedule that fails reach another object once, and once more when it is well', async () => {
     await fire('flaky')
     await fire('flaky')

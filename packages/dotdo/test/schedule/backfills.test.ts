@@ -55,6 +55,16 @@ describe('a backfill', () => {
     )
   })
 
+  it('begins its runs with its own budget, or else the schedule’s, also after a crash', () => {
+    const { world, init, handle } = hourly({ budget: { requests: 9 } })
+    fill(handle(), -4, -3, { concurrency: 1 })
+    const own = fill(handle(), -2, 0, { budget: { rowsWritten: 7 } })
+    expect(own.progress().budget).toEqual({ rowsWritten: 7 })
+    world.wake(init)
+    drain(world)
+    expect(world.started.map(({ budget }) => budget)).toEqual([{ requests: 9 }, { rowsWritten: 7 }, { rowsWritten: 7 }])
+  })
+
   it('goes on when runs fail, counts them, and a second one takes those alone, under new run ids', () => {
     const { world, handle } = hourly()
     const first = fill(handle(), -6, 0)

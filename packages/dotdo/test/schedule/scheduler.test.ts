@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import type { Budget } from '../../src/base/price.ts'
 import type { ScheduleHandle, ScheduleHandler } from '../../src/schedule/declaration.ts'
 import type { Firing } from '../../src/schedule/firing.ts'
 import { jitterOf } from '../../src/schedule/policies.ts'
@@ -369,13 +370,41 @@ describe('pause, resume, cancel, trigger', () => {
   })
 
   it('a trigger whose run cannot be stored has not happened', () => {
-    const scheduler = new World().wake(({ every }) => void every.hour(fn))
-    expect(() =>
-      scheduler.trigger('fn', () => {
-        throw new Error('disk full')
-      }),
-    ).toThrow('disk full')
+    const world = new World()
+    const scheduler = world.wake(({ every }) => void every.hour(fn))
+    world.runs.start = () => {
+      throw new Error('disk full')
+    }
+    expect(() => scheduler.trigger('fn')).toThrow('disk full')
     expect(scheduler.view('fn')).not.toHaveProperty('lastRunId')
+  })
+
+  it('begins each run with the budget of its schedule, and one by hand with its own where it has one', async () => {
+    const world = new World()
+    let handle: ScheduleHandle
+    const scheduler = world.wake(({ every }) => void (handle = every.hour(fn, { budget: { requests: 5 } })))
+    world.clock.ms = at('2026-01-01T01:00:00Z')
+    scheduler.due()
+    scheduler.trigger('fn')
+    await handle!.trigger({ budget: { wallMs: 1 } })
+    expect(world.started.map(({ budget }) => budget)).toEqual([{ requests: 5 }, { requests: 5 }, { wallMs: 1 }])
+    expect(scheduler.view('fn').budget).toEqual({ requests: 5 })
+    // The code says another one, and then none.
+    for (const budget of [{ r2: 1 }, undefined]) {
+      world.wake(({ every }) => void every.hour(fn, budget && { budget })).trigger('fn')
+      expect(world.started.at(-1)!.budget).toEqual(budget)
+    }
+  })
+
+  it('refuses a budget that is none, by hand and where it is declared, and begins nothing', () => {
+    const world = new World()
+    const scheduler = world.wake(({ every }) => void every.hour(fn))
+    const wrong = { cpu: 3 } as Budget
+    const refusal = expect.objectContaining({ code: 'INVALID_BUDGET' })
+    expect(() => scheduler.trigger('fn', { budget: wrong })).toThrow(refusal)
+    expect(() => scheduler.backfill('fn', 0, 1, { budget: wrong })).toThrow(refusal)
+    expect(() => new World().wake(({ every }) => void every.hour(fn, { budget: wrong }))).toThrow(refusal)
+    expect(world.started).toEqual([])
   })
 
   it('gives the handler that takes up an interrupted run', () => {
@@ -474,7 +503,7 @@ describe('storage', () => {
         .update(migrations[version - 1]!.join('\n'))
         .digest('hex')
         .slice(0, 16)
-    expect(migrations.map((_, index) => text(index + 1))).toEqual(['0004db7dfdfaa0f5', '6fa02e576b772c56'])
+    expect(migrations.map((_, index) => text(index + 1))).toEqual(['0004db7dfdfaa0f5', '6fa02e576b772c56', 'b406629e61ef114c'])
   })
 
   it('opens what the first release has stored: nothing that is due is lost, and nothing fired is known to be open', () => {

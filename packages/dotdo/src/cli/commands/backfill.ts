@@ -3,7 +3,7 @@ import { formatCount, formatRelative } from '../../base/words.ts'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { AnyApp, AppStub } from '../../client/connect.ts'
 import type { BackfillView, PartitionState, PartitionView } from '../../base/views.ts'
-import { readNumber, readObject, readWord, type ObjectName } from '../arguments.ts'
+import { budgetOption, readBudgetOption, readNumber, readObject, readWord, type ObjectName } from '../arguments.ts'
 import type { Command, Context } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
 import { inspect, nameOf } from '../objects.ts'
@@ -29,6 +29,7 @@ export const backfill: Command = {
   options: {
     take: { value: 'STATES', help: `windows in which states: ${takeable.join(',')} (missing,failed,stale)` },
     concurrency: { value: 'N', help: 'so many at a time, 1 to 100 (1)' },
+    budget: { ...budgetOption, help: `each of its runs: ${budgetOption.help}` },
     wait: { help: 'until it has ended; 1 where a window has failed or it was cancelled' },
     'dry-run': { help: 'shows the windows with their states, and runs none' },
     cancel: { value: 'BACKFILL', help: 'begins no more windows, and cancels those that run' },
@@ -46,6 +47,7 @@ export const backfill: Command = {
     const object = readObject(positionals[0]!)
     const [, scheduleId = '', from, to] = positionals
     const take = readStates(text('take'))
+    const budget = readBudgetOption(text('budget'))
     const concurrency = readNumber('concurrency', text('concurrency'), 1, [1, 100])
     if (from !== undefined && to === undefined) throw usageError('Say from when to when: npx dotdo backfill NOUN/ID SCHEDULE FROM TO.')
     const cancelled = text('cancel')
@@ -74,7 +76,7 @@ export const backfill: Command = {
       return exit.fine
     }
     const begun = await inspect(app, object, async (inspector) => {
-      const made = inspector.schedule(scheduleId).backfill(from, to, { concurrency, ...(take && { take }) })
+      const made = inspector.schedule(scheduleId).backfill(from, to, { concurrency, ...(take && { take }), ...(budget && { budget }) })
       return await made.progress()
     })
     const view = has('wait') ? await waitForEnd(app, object, begun, context) : begun

@@ -2,7 +2,7 @@
 import type { AnyApp, AppStub } from '../../client/connect.ts'
 import { codeOf, DotdoError } from '../../base/errors.ts'
 import type { RunView } from '../../base/views.ts'
-import { isObjectName, type ObjectName } from '../arguments.ts'
+import { budgetOption, isObjectName, readBudgetOption, type ObjectName } from '../arguments.ts'
 import type { Command, Context } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
 import { inspect, nameOf, objectsOf } from '../objects.ts'
@@ -19,6 +19,7 @@ export const run: Command = {
     wait: { help: 'until it has ended; 1 where it has failed or was cancelled' },
     cancel: { help: 'ends it: what waits is aborted, later steps are refused' },
     retry: { help: 'takes up one that failed, was cancelled or is held; what is done stays done' },
+    budget: { ...budgetOption, help: `with --retry, in the place of what it had: ${budgetOption.help}` },
     accept: { help: 'lets one that is held go on with the code that runs now' },
   },
   about:
@@ -30,15 +31,17 @@ export const run: Command = {
     ['npx dotdo run Pipeline/main $FAILED --retry', 'takes up one that has failed'],
   ],
   asksApp: true,
-  async run({ positionals, has }, context) {
+  async run({ positionals, has, text }, context) {
     const acts = (['cancel', 'retry', 'accept'] as const).filter((act) => has(act))
     if (acts.length > 1) throw usageError(`--${acts.join(' and --')} are two commands.`)
+    const budget = readBudgetOption(text('budget'))
+    if (budget && !has('retry')) throw usageError('--budget goes with --retry: a run that goes on keeps the one that it has.')
     const app = await context.connect()
     const { object, runId } = await findRun(app, positionals)
     const act = () =>
       inspect(app, object, async (inspector) => {
         if (acts[0] === 'cancel') await inspector.cancelRun(runId)
-        if (acts[0] === 'retry') await inspector.retryRun(runId)
+        if (acts[0] === 'retry') await inspector.retryRun(runId, budget ? { budget } : {})
         if (acts[0] === 'accept') await inspector.acceptRun(runId)
         return runId
       })

@@ -1,7 +1,8 @@
 /** `dotdo trigger`: runs a schedule now. */
 import { codeOf, DotdoError } from '../../base/errors.ts'
 import type { AnyApp, AppStub } from '../../client/connect.ts'
-import { readObject, type ObjectName } from '../arguments.ts'
+import type { Budget } from '../../base/price.ts'
+import { budgetOption, readBudgetOption, readObject, type ObjectName } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { exit } from '../failure.ts'
 import { nearest } from '../nearest.ts'
@@ -14,18 +15,23 @@ export const trigger: Command = {
   summary: 'runs a schedule now',
   takes: 'NOUN/ID SCHEDULE',
   positionals: [2, 2],
-  options: { wait: { help: 'until the run has ended; 1 where it has failed or was cancelled' } },
+  options: {
+    budget: budgetOption,
+    wait: { help: 'until the run has ended; 1 where it has failed or was cancelled' },
+  },
   examples: [
     ['npx dotdo trigger Pipeline/main daily', 'tells the id of the run'],
     ['npx dotdo trigger Pipeline/main daily --wait', 'shows it until it has ended'],
+    ['npx dotdo trigger Pipeline/main daily --budget requests=1000,wall=1h', 'and no more than that'],
   ],
   asksApp: true,
-  async run({ positionals, has }, context) {
+  async run({ positionals, has, text }, context) {
     const { terminal, json } = context
     const object = readObject(positionals[0]!)
     const scheduleId = positionals[1]!
+    const budget = readBudgetOption(text('budget'))
     const app = await context.connect()
-    const begin = () => triggerNow(app, object, scheduleId)
+    const begin = () => triggerNow(app, object, scheduleId, budget)
     if (has('wait')) {
       return showEnd(
         app,
@@ -50,10 +56,10 @@ export const trigger: Command = {
 }
 
 /** Gives the id of the run. @throws `SCHEDULE_UNKNOWN` with the nearest name */
-async function triggerNow(app: AppStub<AnyApp>, object: ObjectName, scheduleId: string): Promise<string> {
+async function triggerNow(app: AppStub<AnyApp>, object: ObjectName, scheduleId: string, budget: Budget | undefined): Promise<string> {
   return await inspect(app, object, async (inspector) => {
     try {
-      return await inspector.trigger(scheduleId)
+      return await inspector.trigger(scheduleId, budget ? { budget } : {})
     } catch (error) {
       if (codeOf(error) !== 'SCHEDULE_UNKNOWN') throw error
       const names = (await inspector.schedules()).map((schedule) => schedule.scheduleId)
