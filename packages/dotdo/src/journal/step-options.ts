@@ -3,7 +3,7 @@ import { toMs, type Duration } from '../base/durations.ts'
 import { DotdoError, type ErrorData } from '../base/errors.ts'
 import { refuseSecrets } from '../base/secrets.ts'
 import type { Progress } from '../base/views.ts'
-import { fingerprint } from './fingerprint.ts'
+import { fingerprint } from '../base/fingerprint.ts'
 
 /** What a step's function gets. */
 export interface StepContext {

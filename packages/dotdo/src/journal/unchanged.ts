@@ -1,5 +1,5 @@
 import { stepChanged } from './failures.ts'
-import { describeFingerprint } from './fingerprint.ts'
+import { describeFingerprint } from '../base/fingerprint.ts'
 import type { Step, StepKind } from './steps.ts'
 
 /** What the code says of a step: what kind it is, and what it states of itself. */

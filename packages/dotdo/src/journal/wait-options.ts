@@ -1,7 +1,7 @@
 import type { Duration } from '../base/durations.ts'
 import type { RunTarget } from '../base/views.ts'
 import { encodeValue } from '../base/codec.ts'
-import { fingerprint } from './fingerprint.ts'
+import { fingerprint } from '../base/fingerprint.ts'
 import { encodeMatch } from './signals.ts'
 import { checkNames, checkStepId, duration, invalid } from './step-options.ts'
 

@@ -15,20 +15,20 @@ export function frameworkOf(host: ObjectHost, { origin }: Conversation): Framewo
     ...host.exchange.methods(origin),
     keyed: keyedCalls(host, origin),
     ...fleetMethods(host),
-    once: onceCalls(host, origin),
+    once: (...call: unknown[]) => callOnce(host, origin, ...call),
   }
 }
 
 /**
- * Makes `dotdo:once` of one object, for one caller: a call that a step makes.
+ * `dotdo:once` of one object: makes a call that a step makes.
+ * @param call its name, as `rpc/origin.ts` says, the method and the list of its arguments
  * @throws what `StepCalls.make` and the method throw; `INVALID_CALL`
  */
-function onceCalls(host: ObjectHost, origin: Origin) {
-  return (key: unknown, since: unknown, oldest: unknown, method: unknown, args: unknown): unknown => {
-    const { caller } = origin
-    if (typeof key !== 'string' || typeof since !== 'number' || typeof oldest !== 'number' || caller === undefined)
-      throw invalidCall('it has no name of a step')
-    if (typeof method !== 'string' || !isPublicName(method) || !Array.isArray(args)) throw invalidCall('it names no method')
-    return callMember(host.reachFor(origin, { key, since, oldest, caller }), method, args)
-  }
+export function callOnce(host: ObjectHost, origin: Origin, ...call: unknown[]): unknown {
+  const [key, since, oldest, method, args] = call
+  const { caller } = origin
+  if (typeof key !== 'string' || typeof since !== 'number' || typeof oldest !== 'number' || caller === undefined)
+    throw invalidCall('it has no name of a step')
+  if (typeof method !== 'string' || !isPublicName(method) || !Array.isArray(args)) throw invalidCall('it names no method')
+  return callMember(host.directFor(origin, { key, since, oldest, caller }), method, args)
 }

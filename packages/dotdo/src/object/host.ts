@@ -41,7 +41,7 @@ import { cloneFields, type Shape } from './definition.ts'
 import { dryRunIn, recorderIn } from './dry-run.ts'
 import { Exchange } from './exchange.ts'
 import { feedOf, noteEvent } from './fleet-feed.ts'
-import { frameworkOf } from './framework.ts'
+import { callOnce, frameworkOf } from './framework.ts'
 import { Gate } from './gate.ts'
 import { housekeepingOf } from './housekeeping.ts'
 import { heldBack } from './held-back.ts'
@@ -94,7 +94,9 @@ export class ObjectHost {
   /** The user's `this`. */
   readonly self: object
   /** Makes what a caller can reach of this object. `key`: under which a run begins that a call of it begins, where that is an event's. */
-  readonly reachFor: (origin: Origin, once?: StepCall, key?: string) => RpcTarget
+  readonly reachFor: (origin: Origin, key?: string) => RpcTarget
+  /** The same for the framework alone, which calls on it and gives it to nobody. */
+  readonly directFor: (origin: Origin, once?: StepCall) => object
   /** What it hands out. */
   readonly issuer: Issuer
   #userLink: LinkServer
@@ -215,7 +217,7 @@ export class ObjectHost {
     this.issuer = new Issuer(this)
     this.sweeper = housekeepingOf(this, clock, keep)
     const Reach = reachClass(noun, shape.names)
-    const Direct = directClass(noun, shape.names)
+    const Direct = directClass(noun, shape.names, (origin, ...call) => callOnce(this, origin, ...call))
     const limits = appOptions().limits?.link
     const serverPorts = linkServerPorts(this.linkPorts)
     const enter = this.enter.bind(this)
@@ -225,13 +227,14 @@ export class ObjectHost {
     }
     // What a dry run writes to its object's fields is nobody's.
     const selfFor = (origin: Origin) => (origin.dryRun ? scratchOf(this.self) : this.self)
-    this.reachFor = (origin, once, key) => new Reach({ self: selfFor(origin), enter: enterBy(once, key), origin })
+    this.reachFor = (origin, key) => new Reach({ self: selfFor(origin), enter: enterBy(undefined, key), origin })
+    this.directFor = (origin, once) => new Direct({ self: selfFor(origin), enter: enterBy(once), origin })
     this.#userLink = new LinkServer(
       ({ origin }) => this.reachFor(origin),
       serverPorts,
       limits,
       (conversation) => frameworkOf(this, conversation),
-      ({ origin }) => new Direct({ self: selfFor(origin), enter, origin }),
+      ({ origin }) => this.directFor(origin),
     )
     this.#inspectLink = new LinkServer(() => new Inspector(this), serverPorts, limits)
     this.#ready = ctx.blockConcurrencyWhile(() => this.#start())

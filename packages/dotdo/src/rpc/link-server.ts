@@ -12,7 +12,7 @@
  */
 import { DotdoError, type ErrorRecord } from '../base/errors.ts'
 import { isThenable } from '../base/thenable.ts'
-import { frameworkPrefix, startOf, type Conversation, type FrameworkMethods, type MadeCall } from './conversation.ts'
+import { frameworkPrefix, onceMethod, startOf, type Conversation, type FrameworkMethods, type MadeCall } from './conversation.ts'
 import type { BytePipe } from './byte-stream.ts'
 import { Deliveries } from './deliveries.ts'
 import { linkLost } from './errors.ts'
@@ -167,7 +167,7 @@ export class LinkServer {
   /** What these calls are made on. */
   #mainFor(calls: readonly DirectCall[], origin: Origin): Record<string, unknown> {
     const conversation: Conversation = { origin, gone: never, target: nothing }
-    return (calls.some(isOfFramework) ? this.#start(conversation) : this.#direct(conversation)) as Record<string, unknown>
+    return (calls.some((call) => call.method !== onceMethod && isOfFramework(call)) ? this.#start(conversation) : this.#direct(conversation)) as Record<string, unknown>
   }
 
   /** Makes calls one after the other. Each answer is taken when its call gives it: the next call may write to what it stands for. */

@@ -6,6 +6,7 @@
  */
 import { RpcPromise, RpcTarget } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
+import { onceMethod } from './conversation.ts'
 import { withStreamsOf } from './kept-streams.ts'
 import type { Origin } from './origin.ts'
 
@@ -54,9 +55,14 @@ export function reachClass(noun: string, names: PublicNames): new (options: Reac
 
 /**
  * The same for what a call without a session is made on, and nobody gets: it is no capability of the platform, whose every instance costs as much as all
- * else of such a call at the receiver.
+ * else of such a call at the receiver. What steps call is made on it too.
+ * @param once makes a call of a step: what {@link onceMethod} is called with
  */
-export function directClass(noun: string, names: PublicNames): new (options: ReachOptions) => object {
+export function directClass(
+  noun: string,
+  names: PublicNames,
+  once: (origin: Origin, ...call: unknown[]) => unknown,
+): new (options: ReachOptions) => object {
   class Direct {
     readonly #options: ReachOptions
 
@@ -66,6 +72,11 @@ export function directClass(noun: string, names: PublicNames): new (options: Rea
 
     static options(direct: object): ReachOptions {
       return (direct as Direct).#options
+    }
+
+    /** A call that a step makes. */
+    [onceMethod](...call: unknown[]): unknown {
+      return once(this.#options.origin ?? fromWorker, ...call)
     }
   }
   forward(Direct.prototype, (direct) => Direct.options(direct), noun, names)

@@ -13,6 +13,7 @@
  */
 import { decodeValue, encodeValue } from '../base/codec.ts'
 import { codeOf, DotdoError } from '../base/errors.ts'
+import { fingerprint } from '../base/fingerprint.ts'
 import { migrate, type Migrations } from '../base/migrations.ts'
 import type { Clock, Store } from '../base/ports.ts'
 import { isThenable } from '../base/thenable.ts'
@@ -40,7 +41,7 @@ export interface StepCallPorts {
    * where the run stopped: it failed, was interrupted, or gave what could not be stored.
    */
   outcomeOf(key: string): Promise<unknown> | undefined
-  /** A short text that two equal texts have in common, and others have not. */
+  /** What earlier releases told arguments apart by: two equal texts have it in common, and others have not. */
   digest(text: string): string
 }
 
@@ -97,10 +98,10 @@ export class StepCalls {
    */
   make(call: StepCall, args: readonly unknown[], work: () => unknown, begin: (outcome: PromiseLike<unknown>) => Promise<unknown>): unknown {
     const { store, clock } = this.#ports
-    const print = this.#printOf(args)
-    const row = this.#find(call)
+    const text = textOfArgs(args)
+    const { changes, row } = this.#find(call)
     if (row) {
-      if (row.print !== print) throw callChanged(call)
+      if (!this.#isSame(row.print, text)) throw callChanged(call)
       if (row.result !== null) return decodeValue(row.result)
       const outcome = this.#ports.outcomeOf(call.key)
       if (outcome) return outcome
@@ -108,26 +109,29 @@ export class StepCalls {
       return isThenable(given) ? begin(given) : given
     }
     if (call.since < clock.now() - this.#limits.keepMs) throw callExpired(call, this.#limits.keepMs)
-    if (--this.#untilPrune < 0) this.#prune(call)
+    const hasPruned = --this.#untilPrune < 0
+    if (hasPruned) this.#prune(call)
     // The commit point, for a method that returns no promise: its writes and its row, or neither.
     const { given, isKept } = store.transaction(() => {
-      const before = this.#changes()
+      const before = hasPruned ? this.#changes() : changes
       const given = work()
       if (isThenable(given)) {
-        this.#insert(call, print, null)
+        this.#insert(call, printOf(text), null)
         return { given: begin(given), isKept: true }
       }
       const isKept = this.#changes() !== before
-      if (isKept) this.#insert(call, print, this.#textOf(call, given))
+      if (isKept) this.#insert(call, printOf(text), this.#textOf(call, given))
       return { given, isKept }
     })
     if (isKept) this.#rows++
     return given
   }
 
-  #find({ since, caller, key }: StepCall): CallRow | undefined {
-    const select = 'SELECT print, result FROM dotdo_step_calls WHERE since = ? AND caller = ? AND key = ?'
-    return this.#ports.store.sql<CallRow>(select, since, caller, key)[0]
+  /** The row of a call, and how much has been written before it: one statement for both, because most calls of all have no row. */
+  #find({ since, caller, key }: StepCall): { changes: number; row: CallRow | undefined } {
+    const select = `SELECT total_changes() AS n, print, result FROM (SELECT 1) LEFT JOIN dotdo_step_calls ON since = ? AND caller = ? AND key = ?`
+    const { n, print, result } = this.#ports.store.sql<{ n: number; print: string | null; result: string | null }>(select, since, caller, key)[0]!
+    return { changes: Number(n), row: print === null ? undefined : { print, result } }
   }
 
   #insert({ since, caller, key }: StepCall, print: string, result: string | null): void {
@@ -189,21 +193,34 @@ export class StepCalls {
     return gone.length
   }
 
-  /** What tells the arguments of two attempts apart. Those that are large or no data are told apart by their weight alone. */
-  #printOf(args: readonly unknown[]): string {
-    const weight = weigh(args, mostPrinted)
-    if (weight > mostPrinted) return `${args.length}`
-    try {
-      return this.#ports.digest(encodeValue(args, 'arguments')).slice(0, 16)
-    } catch (error) {
-      if (codeOf(error) !== 'NOT_STORABLE') throw error
-      return `${args.length}`
-    }
+  /** Whether a row's print is that of these arguments. */
+  #isSame(print: string, text: string): boolean {
+    return print === printOf(text) || (/^[0-9a-f]{16}$/.test(print) && print === this.#ports.digest(text).slice(0, 16))
   }
 }
 
 /** Characters of arguments that are compared by what they say. */
 const mostPrinted = 64 * 1024
+
+/** Up to so many characters arguments stand in their row as they are. */
+const wholeChars = 32
+
+/** What tells the arguments of two attempts apart. Of those that are large or no data this is how many they are. */
+function textOfArgs(args: readonly unknown[]): string {
+  const weight = weigh(args, mostPrinted)
+  if (weight > mostPrinted) return `${args.length}`
+  try {
+    return encodeValue(args, 'arguments')
+  } catch (error) {
+    if (codeOf(error) !== 'NOT_STORABLE') throw error
+    return `${args.length}`
+  }
+}
+
+/** The same as it is stored. How many they are stands as it is, and is no fingerprint. */
+function printOf(text: string): string {
+  return text[0] === 'j' || text[0] === 'd' ? fingerprint(text, wholeChars) : text
+}
 
 function callExpired({ key, since, caller }: StepCall, keepMs: number): DotdoError {
   return new DotdoError(

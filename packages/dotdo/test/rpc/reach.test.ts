@@ -23,7 +23,7 @@ function reach(enter: Enter = (_, __, work) => work()) {
   const names = { methods: ['add'], getters: ['doubled'] }
   const options = { self: Object.create(self, { total: { value: 0, writable: true } }) as object, enter }
   const target = new (reachClass('Counter', names))(options)
-  const direct = new (directClass('Counter', names))(options)
+  const direct = new (directClass('Counter', names, () => 'once'))(options)
   return {
     target,
     direct,

@@ -17,6 +17,7 @@ class Receiver {
   readonly object = new TestObject({ steps: (execution, key: never) => this.#steps(execution as AdoptedExecution, key) })
   readonly limits: Partial<StepCallLimits>
   calls: StepCalls
+  digest = (text: string): string => `${text.length}:${text}`
   /** Holds the second step of `steps`, and what `waits` waits for, until it is let go. */
   gate = Promise.resolve()
 
@@ -32,7 +33,7 @@ class Receiver {
       {
         store: this.object.store,
         clock: this.object.clock,
-        digest: (text) => `${text.length}:${text}`,
+        digest: (text) => this.digest(text),
         outcomeOf: (key) => this.object.journal.outcomeOf(key),
       },
       this.limits,
@@ -269,6 +270,30 @@ describe('what is remembered', () => {
     expect(await it.call(named('a'), 'plain')).toEqual({ key: 'a' })
     it.crash()
     expect(await code(it.call(named('c'), 'plain'))).toBe('LINK_LIMIT')
+  })
+
+  test('tells arguments apart as earlier releases did, where they have written the row', async () => {
+    const it = new Receiver()
+    const insert = 'INSERT INTO dotdo_step_calls (since, caller, key, print, result) VALUES (?, ?, ?, ?, ?)'
+    const { caller } = named('a')
+    // What is longer than a row's print is told by its digest, and this one's is in hexadecimal.
+    it.digest = (text) => (text === 'j["a"]' ? '0123456789abcdef and more' : 'another')
+    it.object.store.sql(insert, since, caller, 'a', '0123456789abcdef', 'j"as before"')
+    expect(await it.call(named('a'), 'plain', ['a'])).toBe('as before')
+    expect(await code(it.call(named('a'), 'plain', ['b']))).toBe('CALL_CHANGED')
+    expect(it.effects('a')).toBe(0)
+  })
+
+  test('costs a call that writes three statements, and one that reads or is repeated fewer', async () => {
+    const it = new Receiver()
+    const statements = async (key: string, kind: Kind): Promise<number> => {
+      const before = it.object.store.statements
+      await it.call(named(key), kind)
+      return it.object.store.statements - before
+    }
+    await statements('first', 'plain')
+    // Each with one of the method's own, and one that begins a transaction where the platform has none for it.
+    expect([await statements('a', 'plain'), await statements('b', 'reads'), await statements('a', 'plain')]).toEqual([5, 4, 1])
   })
 
   test('is stored in this form', () => {

@@ -1,11 +1,12 @@
 /** Texts up to this many characters are their own fingerprint, so that people can be shown what differs. */
-const wholeChars = 1024
+const shownChars = 1024
 
 /**
  * A short text that stands for a long one: two that differ have different fingerprints, but for one in 2^64 by chance. It is compared with one that
- * this journal has made, so nobody gains from a text that is made to collide.
+ * this object has made, so nobody gains from a text that is made to collide.
+ * @param wholeChars up to how many characters a text is its own fingerprint
  */
-export function fingerprint(text: string): string {
+export function fingerprint(text: string, wholeChars = shownChars): string {
   if (text.length <= wholeChars) return `=${text}`
   return `#${text.length}:${hash(text, 0x9e3779b9)}${hash(text, 0x85ebca6b)}`
 }
