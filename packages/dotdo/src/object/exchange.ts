@@ -155,8 +155,7 @@ export class Exchange {
   async #restored(token: string, method: string, caller: string | undefined): Promise<Receive> {
     const { issuer } = this.#host
     const origin: Origin = { depth: 1, ...(caller !== undefined && { caller }) }
-    const restore = (key?: string): Promise<object> =>
-      issuer.grants.restore(token, this.#host.reachFor(origin, key), undefined, caller)
+    const restore = (key?: string): Promise<object> => issuer.grants.restore(token, this.#host.reachFor(origin, key), undefined, caller)
     // A batch that is refused as a whole is refused before anything of it is done.
     await restore()
     return async (event, key) => await callMember(await restore(key), method, [event.payload, event])

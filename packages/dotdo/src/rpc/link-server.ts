@@ -167,7 +167,9 @@ export class LinkServer {
   /** What these calls are made on. */
   #mainFor(calls: readonly DirectCall[], origin: Origin): Record<string, unknown> {
     const conversation: Conversation = { origin, gone: never, target: nothing }
-    return (calls.some((call) => call.method !== onceMethod && isOfFramework(call)) ? this.#start(conversation) : this.#direct(conversation)) as Record<string, unknown>
+    return (
+      calls.some((call) => call.method !== onceMethod && isOfFramework(call)) ? this.#start(conversation) : this.#direct(conversation)
+    ) as Record<string, unknown>
   }
 
   /** Makes calls one after the other. Each answer is taken when its call gives it: the next call may write to what it stands for. */

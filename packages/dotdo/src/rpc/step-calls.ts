@@ -127,11 +127,12 @@ export class StepCalls {
     return given
   }
 
-  /** The row of a call, and how much has been written before it: one statement for both, because most calls of all have no row. */
+  /** The row of a call, and how much has been written before it: one statement for both, because most calls have no row. */
   #find({ since, caller, key }: StepCall): { changes: number; row: CallRow | undefined } {
-    const select = `SELECT total_changes() AS n, print, result FROM (SELECT 1) LEFT JOIN dotdo_step_calls ON since = ? AND caller = ? AND key = ?`
-    const { n, print, result } = this.#ports.store.sql<{ n: number; print: string | null; result: string | null }>(select, since, caller, key)[0]!
-    return { changes: Number(n), row: print === null ? undefined : { print, result } }
+    const select = `SELECT print, result FROM dotdo_step_calls WHERE since = ? AND caller = ? AND key = ? UNION ALL SELECT '', total_changes()`
+    const rows = this.#ports.store.sql<{ print: string; result: string | number | null }>(select, since, caller, key)
+    const { result: changes } = rows.at(-1)!
+    return { changes: Number(changes), row: rows.length > 1 ? (rows[0] as CallRow) : undefined }
   }
 
   #insert({ since, caller, key }: StepCall, print: string, result: string | null): void {
