@@ -14,7 +14,7 @@ export default defineConfig({
   root: at('.'),
   plugins: [preact({ devToolsEnabled: false })],
   // The source, so that the page is never built against an older client.
-  resolve: { alias: { 'dotdo/client': at('../dotdo/src/client.ts') } },
+  resolve: { alias: { 'dotdo/client': at('../dotdo/src/client.ts'), 'dotdo/words': at('../dotdo/src/words.ts') } },
   build: { outDir: at('../dotdo/dist/console'), emptyOutDir: true, target: 'es2022', modulePreload: false },
   server: { proxy: { '/rpc': { target: app, ws: true }, '/live': { target: app, ws: true } } },
 })

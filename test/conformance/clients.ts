@@ -24,7 +24,10 @@ const inWords = /^[A-Z]+(?:_[A-Z]+)+ |Batch RPC request ended|RPC session/
 
 /** Our client sends a chain as one unit: what stood in its middle is nowhere after it. */
 const ours = { middle: /^REFERENCE_GONE / }
-/** capnweb names an answer by a number that it has given back. */
+/**
+ * capnweb names an answer by a number that it has given back. What is unmodified is its client: `.map` is mended for all who share one capnweb, so cases of what
+ * a map takes along say nothing of capnweb alone here.
+ */
 const capnwebs = { answered: /^REFERENCE_GONE |too far/ }
 /** One request and one answer: whatever would come after it, or before the slowest of its turn, is refused; who waits for ever is told by a limit. */
 const batched = (words: RegExp) => ({ later: words, callbacks: words, streams: words, beside: /^LINK_LIMIT .*graphMs/ })

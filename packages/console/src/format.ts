@@ -1,5 +1,6 @@
 /** Instants and progress in words; what a terminal says alike is the client's. Pure: the present instant is an argument. */
-import { counted, formatBytes, formatCount, formatMs, type Progress } from 'dotdo/client'
+import type { Progress } from 'dotdo/client'
+import { counted, formatBytes, formatCount, formatMs } from 'dotdo/words'
 
 /** How long, from one instant to another or to now. */
 export const took = (from: number, to: number): string => formatMs(Math.max(0, to - from))

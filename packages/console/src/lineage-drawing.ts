@@ -1,5 +1,6 @@
 /** The drawing of a lineage: what stands in it, how large, and where each thing leads in the page. Pure. */
-import { targetInWords, type Lineage, type LineageNode } from 'dotdo/client'
+import type { Lineage, LineageNode } from 'dotdo/client'
+import { targetInWords } from 'dotdo/words'
 import { layOutGraph, type PlacedBox } from './graph-layout.ts'
 import { hrefOf, objectOf } from './route.ts'
 

@@ -1,5 +1,6 @@
 /** The geometry of a run's picture: where each step's bar begins and ends, in hundredths of the whole width. Pure. */
-import { formatMs, type RunView, type StepView } from 'dotdo/client'
+import type { RunView, StepView } from 'dotdo/client'
+import { formatMs } from 'dotdo/words'
 
 /** A stretch of the time axis: both in hundredths of its width. */
 export interface Stretch {

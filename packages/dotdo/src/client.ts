@@ -49,7 +49,6 @@ export type {
   ValuePreview,
 } from './base/views.ts'
 export type { ElsewhereWrite, ForkDiff, ForkedStep } from './base/fork-views.ts'
-export { edgeInWords } from './base/lineage-views.ts'
 export type {
   Lineage,
   LineageLink,
@@ -59,6 +58,4 @@ export type {
   SnapshotLineage,
   WrittenBy,
 } from './base/lineage-views.ts'
-export { formatMs } from './base/durations.ts'
-export { budgetInWords, counted, formatBytes, formatCount, formatRelative, priceInWords, targetInWords } from './base/words.ts'
 export type { Argument, Element, Pending, Received, Remote, Stub } from './rpc/remote.ts'

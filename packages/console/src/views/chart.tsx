@@ -1,5 +1,5 @@
 /** A chart of a query's rows, where they can be drawn. The table below it says the same in full. */
-import { formatCount } from 'dotdo/client'
+import { formatCount } from 'dotdo/words'
 import { useState } from 'preact/hooks'
 import { barChart, labelOf, lineChart, mostBars, mostPoints, suggestChart, type Column, type Row } from '../chart.ts'
 

@@ -1,16 +1,8 @@
 /** The entries of the fleet's lists, with what can be done about each. */
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
-import {
-  formatMs,
-  formatRelative,
-  targetInWords,
-  type AlertSubject,
-  type FleetAlert,
-  type FleetLetter,
-  type FleetRun,
-  type FleetSchedule,
-} from 'dotdo/client'
+import type { AlertSubject, FleetAlert, FleetLetter, FleetRun, FleetSchedule } from 'dotdo/client'
+import { formatMs, formatRelative, targetInWords } from 'dotdo/words'
 import type { Api, ObjectApi } from '../api.ts'
 import { dateTime, took } from '../format.ts'
 import { useAction, useNow } from '../hooks.ts'

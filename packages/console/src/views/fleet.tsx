@@ -1,7 +1,8 @@
 /** All objects together: numbers, and lists of what ran, what comes, what is wrong and what nobody took. */
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { formatCount, type FleetSummary } from 'dotdo/client'
+import type { FleetSummary } from 'dotdo/client'
+import { formatCount } from 'dotdo/words'
 import type { Api, Ask } from '../api.ts'
 
 import { useAction } from '../hooks.ts'

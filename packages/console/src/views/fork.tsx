@@ -1,6 +1,7 @@
 /** Forking a run: from which step, what that would write against what the run wrote, and doing it. */
 import { useState } from 'preact/hooks'
-import { codeOf, counted, type ForkDiff, type ForkedStep, type LineageEdge, type RunView as Run } from 'dotdo/client'
+import { codeOf, type ForkDiff, type ForkedStep, type LineageEdge, type RunView as Run } from 'dotdo/client'
+import { counted } from 'dotdo/words'
 import { useAction, type LiveObject } from '../hooks.ts'
 import { hrefOf, type ObjectRoute } from '../route.ts'
 import { EdgeWords } from './lineage.tsx'

@@ -1,7 +1,8 @@
 /** Where something comes from: a drawing, a list that says all of it in words, and the same to take away. */
 import type { ComponentChildren } from 'preact'
 import { useEffect, useMemo, useState } from 'preact/hooks'
-import { counted, edgeInWords, targetInWords, type Lineage, type LineageEdge, type RunLineage } from 'dotdo/client'
+import type { Lineage, LineageEdge, RunLineage } from 'dotdo/client'
+import { counted, edgeInWords, targetInWords } from 'dotdo/words'
 import { took } from '../format.ts'
 import { drawLineage, placeOfTable } from '../lineage-drawing.ts'
 import { hrefOf, objectOf } from '../route.ts'

@@ -1,6 +1,7 @@
 /** Small pieces that several views are made of. */
 import type { ComponentChildren } from 'preact'
-import { counted, formatBytes, formatRelative, type RunStatus, type StepStatus, type ValuePreview } from 'dotdo/client'
+import type { RunStatus, StepStatus, ValuePreview } from 'dotdo/client'
+import { counted, formatBytes, formatRelative } from 'dotdo/words'
 import { dateTime } from '../format.ts'
 import type { Link } from '../hooks.ts'
 

@@ -1,6 +1,7 @@
 /** The query box: SQL in, a table and a chart out. */
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { formatMs, type ObjectDescription } from 'dotdo/client'
+import type { ObjectDescription } from 'dotdo/client'
+import { formatMs } from 'dotdo/words'
 import { columnsOf, type Row } from '../chart.ts'
 
 import type { LiveObject } from '../hooks.ts'

@@ -1,5 +1,5 @@
 /** The rows of a query. */
-import { counted, formatCount } from 'dotdo/client'
+import { counted, formatCount } from 'dotdo/words'
 import { labelOf, type Column, type Row } from '../chart.ts'
 
 /** Rows that are put on the page: more would make it slow, and nobody reads them. */

@@ -1,5 +1,6 @@
 /** What is known of a run beside its steps: when, how long, what it has used, and which runs it belongs to. */
-import { budgetInWords, priceInWords, type RunView as Run } from 'dotdo/client'
+import type { RunView as Run } from 'dotdo/client'
+import { budgetInWords, priceInWords } from 'dotdo/words'
 import { dateTime, took } from '../format.ts'
 import { hrefOf, type ObjectRoute } from '../route.ts'
 import { Instant } from './parts.tsx'

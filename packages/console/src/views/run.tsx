@@ -1,6 +1,7 @@
 /** One run: its steps as a live picture, what went in, and what came out. */
 import { useState } from 'preact/hooks'
-import { targetInWords, type RunView as Run } from 'dotdo/client'
+import type { RunView as Run } from 'dotdo/client'
+import { targetInWords } from 'dotdo/words'
 import { useAction, useNow, type LiveObject } from '../hooks.ts'
 import { hrefOf, type ObjectRoute, type RunSide } from '../route.ts'
 import { ForkSide } from './fork.tsx'

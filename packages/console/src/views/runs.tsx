@@ -1,5 +1,5 @@
 /** The list of runs, newest first. */
-import { formatRelative, targetInWords } from 'dotdo/client'
+import { formatRelative, targetInWords } from 'dotdo/words'
 import { dateTime, took } from '../format.ts'
 import { useAction, useNow, type LiveObject } from '../hooks.ts'
 import { hrefOf, type ObjectRoute } from '../route.ts'

@@ -1,6 +1,7 @@
 /** The schedules of an object: when they fire next, what they did last, and Run now. */
 import { useEffect, useRef } from 'preact/hooks'
-import { budgetInWords, formatRelative, type ScheduleView as Schedule } from 'dotdo/client'
+import type { ScheduleView as Schedule } from 'dotdo/client'
+import { budgetInWords, formatRelative } from 'dotdo/words'
 import { dayTime, took, zoneName } from '../format.ts'
 import { useAction, useNow, type LiveObject } from '../hooks.ts'
 import { hrefOf, type ObjectRoute } from '../route.ts'

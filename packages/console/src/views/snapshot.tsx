@@ -1,5 +1,6 @@
 /** A snapshot of a table: who wrote it, and what led to that. */
-import { formatCount, type SnapshotLineage } from 'dotdo/client'
+import type { SnapshotLineage } from 'dotdo/client'
+import { formatCount } from 'dotdo/words'
 import type { Api } from '../api.ts'
 import { dateTime } from '../format.ts'
 import { useNow } from '../hooks.ts'

@@ -1,7 +1,8 @@
 /** The tables of the app's catalog with their current snapshots. */
 import type { ComponentChildren } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
-import { formatBytes, formatCount, type TableOverview } from 'dotdo/client'
+import type { TableOverview } from 'dotdo/client'
+import { formatBytes, formatCount } from 'dotdo/words'
 import type { Api } from '../api.ts'
 import { dateTime } from '../format.ts'
 import { useNow } from '../hooks.ts'

@@ -1,6 +1,7 @@
 /** The steps of a run over time: what ran beside what, how long, and how far it is. */
 import { useState } from 'preact/hooks'
-import { formatRelative, type RunView } from 'dotdo/client'
+import type { RunView } from 'dotdo/client'
+import { formatRelative } from 'dotdo/words'
 import { progressInWords, took } from '../format.ts'
 import { layOutTimeline, type Timeline, type TimelineRow } from '../timeline.ts'
 import { ErrorBox, Preview, Status } from './parts.tsx'

@@ -1,6 +1,7 @@
 /** The windows of a schedule: which stretches of time its runs have covered, and running those that they have not. */
 import { useState } from 'preact/hooks'
-import { formatCount, type PartitionView } from 'dotdo/client'
+import type { PartitionView } from 'dotdo/client'
+import { formatCount } from 'dotdo/words'
 import { dateTime } from '../format.ts'
 import { useAction, type LiveObject } from '../hooks.ts'
 import { hrefOf, type ObjectRoute } from '../route.ts'

@@ -1,5 +1,6 @@
 /** What `npm start` prints: the steps of a run as they happen, and tables. */
-import { formatBytes, formatCount, formatMs, type RunView, type StepView } from 'dotdo/client'
+import type { RunView, StepView } from 'dotdo/client'
+import { formatBytes, formatCount, formatMs } from 'dotdo/words'
 
 const color = process.stdout.isTTY && !process.env['NO_COLOR']
 const paint = (code: number) => (text: string) => (color ? `\x1b[${code}m${text}\x1b[0m` : text)

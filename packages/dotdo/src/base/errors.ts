@@ -22,11 +22,11 @@ export interface ErrorDetails {
 export class DotdoError extends Error {
   override readonly name: string = 'DotdoError'
   /** A stable name in capitals, such as `NOUN_UNKNOWN`. */
-  readonly code: string
+  declare readonly code: string
   /** `true` when the same call may succeed later as it is; `false` when something has to change first. */
-  readonly retryable: boolean
+  declare readonly retryable: boolean
   /** The values that the message speaks of. */
-  readonly data: ErrorData
+  declare readonly data: ErrorData
 
   constructor(code: string, message: string, details: ErrorDetails = {}) {
     super(message, details)
@@ -83,7 +83,8 @@ export function fromErrorRecord(record: ErrorRecord): Error {
 
 /** The `code` of a thrown value, or `undefined` where it has none. */
 export function codeOf(thrown: unknown): string | undefined {
-  return isErrorLike(thrown) && typeof thrown.code === 'string' ? thrown.code : undefined
+  const code = (thrown as Partial<ErrorLike> | null | undefined)?.code
+  return typeof code === 'string' ? code : undefined
 }
 
 /**

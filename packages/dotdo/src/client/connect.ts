@@ -3,11 +3,11 @@ import { newHttpBatchRpcSession } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import type { NounOptions, Remote } from '../rpc/remote.ts'
 import { rpcAddress } from './address.ts'
-import { Connection as Sessions } from './connection.ts'
+import { connection } from './connection.ts'
 import type { OperatorStub } from './operator.ts'
 import type { ConnectOptions } from './options.ts'
 import { webPorts, type ClientPorts } from './ports.ts'
-import { Recorder } from './recorder.ts'
+import { recorder } from './recorder.ts'
 import { watch, type LiveListener, type LiveSubscription } from './watch.ts'
 
 /**
@@ -74,16 +74,14 @@ export function connect<App = AnyApp>(url: string | URL, options: ConnectOptions
 export function connectOver<App = AnyApp>(url: string | URL, options: ConnectOptions, ports: ClientPorts): AppStub<App> {
   // JavaScript may leave them out.
   if (!(options as ConnectOptions | undefined)) throw new DotdoError('INVALID_OPTIONS', 'A token is missing: connect(url, { token }).')
-  const sessions = new Sessions(url, options, (door) => door['authenticate']!(options.token), ports)
-  const recorder = new Recorder(sessions, ports, options.onFailure)
+  const sessions = connection(url, options, (door) => door['authenticate']!(options.token), ports)
+  const rootOf = recorder(sessions, ports, options.onFailure)
   const subscriptions = new Set<LiveSubscription>()
   const inspector = (noun: string, name: string) =>
-    recorder.root({ key: JSON.stringify(['dotdo', noun, name]), take: (app) => app['dotdo']!['object']!(noun, name) })
-  const operator = new Proxy(recorder.root({ key: 'dotdo', take: (app) => app['dotdo']! }), {
-    get: (target, member) => (member === 'object' ? inspector : (Reflect.get(target, member) as unknown)),
-  }) as OperatorStub
+    rootOf({ key: JSON.stringify(['dotdo', noun, name]), take: (app) => app['dotdo']!['object']!(noun, name) })
+  const operator = rootOf({ key: 'dotdo', take: (app) => app['dotdo']!, own: { object: inspector } }) as OperatorStub
 
-  const connection: Connection = {
+  const app: Connection = {
     dotdo: operator,
     watch(noun, name, listener) {
       const address = (path: string) => new URL(path, rpcAddress(url, 'ws')).href
@@ -98,13 +96,13 @@ export function connectOver<App = AnyApp>(url: string | URL, options: ConnectOpt
       sessions.close()
     },
   }
-  return new Proxy(connection, {
+  return new Proxy(app, {
     get(target, noun) {
       if (typeof noun !== 'string' || !/^[A-Z]/.test(noun)) return Reflect.get(target, noun) as unknown
       return (name: string, options?: NounOptions) => {
         const isName = typeof name === 'string'
         const placed = options?.jurisdiction ? `${options.jurisdiction}:${noun}` : noun
-        return recorder.root({
+        return rootOf({
           key: JSON.stringify([placed, isName ? name : typeof name]),
           take: (app) => app[placed]!(name),
           // What is no name is refused by the app.

@@ -22,16 +22,13 @@ export interface ClientPorts {
 /** The ports over the platform's own. */
 export function webPorts(): ClientPorts {
   // Timers of 0 ms wait for several in browsers; a message to oneself does not. In Node a port would keep the process alive.
-  let channel: MessageChannel | undefined
-  const waiting: (() => void)[] = []
   const postTurn = (then: () => void) => {
-    waiting.push(then)
-    if (!channel) {
-      channel = new MessageChannel()
-      channel.port1.addEventListener('message', () => waiting.shift()!())
-      channel.port1.start()
+    const { port1, port2 } = new MessageChannel()
+    port1.onmessage = () => {
+      port1.close()
+      then()
     }
-    channel.port2.postMessage(0)
+    port2.postMessage(0)
   }
   const { setImmediate } = globalThis as { setImmediate?: (then: () => void) => unknown }
   return {
@@ -48,8 +45,8 @@ export function webPorts(): ClientPorts {
       const id = setTimeout(then, delayMs)
       return () => clearTimeout(id)
     },
-    now: () => Date.now(),
-    random: () => Math.random(),
+    now: Date.now,
+    random: Math.random,
     newKey: () => crypto.randomUUID(),
   }
 }

@@ -17,7 +17,8 @@ import { RpcPromise } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import { named } from '../rpc/errors.ts'
 import { chainLinks, type ChainLink } from '../rpc/chain.ts'
-import { recordable } from '../rpc/mapper.ts'
+import { insideOfStub } from '../rpc/inside-of-stub.ts'
+import { isMapping } from '../rpc/mapper.ts'
 import { asCoded, type AnyStub, type Connection } from './connection.ts'
 import type { ClientPorts } from './ports.ts'
 import { snapshot } from './snapshot.ts'
@@ -30,6 +31,8 @@ export interface Origin {
   take(app: AnyStub): AnyStub
   /** Of an object: calls on it may be sent again. */
   object?: { noun: string; name: string }
+  /** What its reference has itself, and does not ask for. */
+  own?: Record<string | symbol, unknown>
 }
 
 /** A call, or a property that was read, and what became of it. */
@@ -59,126 +62,117 @@ interface Step {
   isDisposed?: true
 }
 
-/** The calls of one connection; see the head of this file for what it owns. */
-export class Recorder {
-  #connection: Connection
-  #ports: ClientPorts
-  #onFailure: ((error: unknown) => void) | undefined
-  #turn: Step[] = []
+/**
+ * The calls of one connection; see the head of this file for what it owns.
+ * @returns makes references that never wear out: used in a later turn, or after the connection broke, one leads there again
+ */
+export function recorder(
+  connection: Connection,
+  ports: ClientPorts,
+  onFailure: ((error: unknown) => void) | undefined,
+): (origin: Origin) => object {
+  let turn: Step[] = []
   /** The newest call of the turn on each object. */
-  #newest = new Map<string, Step>()
+  let newest = new Map<string, Step>()
   /** Calls that have left at once, and have their answers asked for when the turn ends. */
-  #left: Step[] = []
-  #scheduled = false
-  /** Functions of `.map` that run now, one within the other. */
-  #mapping = 0
+  const left: Step[] = []
+  let scheduled = false
   /** The steps behind references, which are proxies. */
-  #steps = new WeakMap<object, Step>()
+  const steps = new WeakMap<object, Step>()
 
-  constructor(connection: Connection, ports: ClientPorts, onFailure: ((error: unknown) => void) | undefined) {
-    this.#connection = connection
-    this.#ports = ports
-    this.#onFailure = onFailure
-  }
+  return (origin) => referenceTo(step(origin, undefined, undefined))
 
-  /** A reference that never wears out: used in a later turn, or after the connection broke, it leads there again. */
-  root(origin: Origin): object {
-    return this.#reference(step(origin, undefined, undefined))
-  }
-
-  #reference(at: Step): object {
+  function referenceTo(at: Step): object {
     const isRoot = at.name === undefined
     const reference = new Proxy(() => {}, {
-      apply: (_, __, args: unknown[]) => this.#call(at, args),
+      apply: (_, __, args: unknown[]) => call(at, args),
       get: (_, member) => {
+        const own = isRoot && at.origin.own?.[member]
+        if (own) return own
         if (typeof member === 'symbol') {
-          if (member === Symbol.dispose) return () => this.#dispose(at)
-          return Reflect.get(isCapnwebs(member) ? this.#share(at) : RpcPromise.prototype, member) as unknown
+          if (member === Symbol.dispose) return () => dispose(at)
+          return Reflect.get(member === insideOfStub ? stubNow(at) : RpcPromise.prototype, member) as unknown
         }
-        if (/^(?:then|catch|finally)$/.test(member)) {
-          if (isRoot) return undefined
-          return (...handlers: never[]) => (this.#await(at)[member as 'then'] as (...handlers: never[]) => unknown)(...handlers)
-        }
-        if (member === 'map') return (mapper: (value: unknown) => unknown) => this.#map(at, mapper)
-        // Names that references keep for themselves, as capnweb's do.
-        if (member === 'dup' || member === 'onRpcBroken') return (...args: unknown[]) => this.#share(at)[member]!(...args)
-        if (member === 'toJSON') return undefined
         if (member in Object.prototype) return Reflect.get(RpcPromise.prototype, member) as unknown
-        return this.#reference(step(at.origin, isRoot ? undefined : at, member))
+        if (member === 'toJSON') return undefined
+        if (member === 'map') return (mapper: (value: unknown) => unknown) => map(at, mapper)
+        if (member in Promise.prototype) {
+          if (isRoot) return undefined
+          return (...handlers: never[]) => (answerOf(at)[member as 'then'] as (...handlers: never[]) => unknown)(...handlers)
+        }
+        // Names that references keep for themselves, as capnweb's do.
+        if (member in RpcPromise.prototype) return (...args: unknown[]) => stubNow(at)[member]!(...args)
+        return referenceTo(step(at.origin, isRoot ? undefined : at, member))
       },
-      has: (_, member) => typeof member === 'string' || isCapnwebs(member),
+      has: (_, member) => typeof member === 'string' || member === insideOfStub,
       // capnweb tells its stubs by their prototype.
       getPrototypeOf: () => RpcPromise.prototype,
       defineProperty: refuseChange,
       deleteProperty: refuseChange,
     })
-    this.#steps.set(reference, at)
+    steps.set(reference, at)
     return reference
   }
 
   /** Calls what a reference leads to: the member that it names, of what it was taken from, or what a call gives. */
-  #call(at: Step, args: unknown[]): object {
+  function call(at: Step, args: unknown[]): object {
     const made = at.args ? step(at.origin, at, null) : step(at.origin, at.on, at.name ?? '')
     const references: Step[] = []
-    let failed: { error: unknown } | undefined
-    const taken = snapshot(args, (value) => {
-      const behind = isObject(value) ? this.#steps.get(value) : undefined
-      if (!behind) return undefined
-      // Invariant 4.
-      const outcome = outcomeOf(behind)
-      if (!outcome) references.push(behind)
-      else if ('value' in outcome) return outcome
-      else failed ??= outcome
-      return undefined
-    })
-    made.args = taken.args
-    made.chars = taken.chars
-    if (this.#mapping > 0) {
-      if (failed) throw failed.error
-      this.#make(made)
-      return this.#reference(made)
+    const given = asTheyAre(args, references)
+    made.args = given.args
+    made.chars = given.chars
+    if (isMapping()) {
+      make(made)
+      return referenceTo(made)
     }
     // What is called on what a call gives has no name that a unit could say it by.
-    if (taken.isPlain && made.name !== null) this.#record(made)
+    if (given.isPlain && made.name !== null) record(made)
     else {
       for (const used of [...references, made.on]) share(used)
-      this.#flush(references.length > 0)
-      this.#schedule()
-      if (failed) this.#fail(made, failed.error)
-      else this.#sendPlain(made)
-      this.#left.push(made)
+      flush(references.length > 0)
+      schedule()
+      if (given.failed) fail(made, given.failed.error)
+      else sendPlain(made)
+      left.push(made)
     }
-    return this.#reference(made)
+    return referenceTo(made)
+  }
+
+  /**
+   * Values as they are now, with what has come in the places of references: invariant 4.
+   * @param references gets those of what has not come
+   */
+  function asTheyAre(values: unknown[], references: Step[]) {
+    let failed: { error: unknown } | undefined
+    const taken = snapshot(values, (value) => {
+      const behind = steps.get(value as object)
+      const outcome = behind && outcomeOf(behind)
+      if (outcome && 'value' in outcome) return outcome
+      if (outcome) failed ??= outcome
+      else if (behind) references.push(behind)
+      return undefined
+    })
+    if (failed && isMapping()) throw failed.error
+    return { ...taken, failed }
   }
 
   /** Has `mapper` recorded, and its calls made at the far end for each element of what a reference leads to. */
-  #map(at: Step, mapper: (value: unknown) => unknown): object {
+  function map(at: Step, mapper: (value: unknown) => unknown): object {
     const made = step(at.origin, at, null)
     made.args = []
     // Any of them may be captured: as the promises that they are, beside the list.
-    for (const it of this.#turn) it.isShared = true
-    const stub = this.#share(at)
+    for (const it of turn) it.isShared = true
+    const stub = stubNow(at)
     // Invariant 5. What is not there yet would be written down as well.
-    this.#connection.open()
-    const mapped = stub['map']!(
-      recordable((value) => {
-        this.#mapping++
-        try {
-          return mapper(value)
-        } catch (error) {
-          throw asCoded(error)
-        } finally {
-          this.#mapping--
-        }
-      }),
-    )
+    connection.open()
+    const mapped = stub['map']!((value: unknown) => asTheyAre([mapper(value)], []).args[0])
     made.stub = () => mapped
-    if (this.#mapping === 0) this.#left.push(made)
-    return this.#reference(made)
+    if (!isMapping()) left.push(made)
+    return referenceTo(made)
   }
 
   /** Lets go of the answer of a call: now, or when it comes. */
-  #dispose(at: Step): void {
+  function dispose(at: Step): void {
     // A property belongs to what it is read of, and a failure holds nothing.
     if (!at.args || (at.outcome && 'error' in at.outcome)) return
     if (at.stub && (at.outcome || (at.users > 0 && !at.isPulled))) at.stub()[Symbol.dispose]?.()
@@ -186,90 +180,90 @@ export class Recorder {
   }
 
   /** The answer of what a reference leads to. */
-  #await(at: Step): Promise<unknown> {
+  function answerOf(at: Step): Promise<unknown> {
     at.isAwaited = true
     const known = at.args || at.isRecorded ? undefined : outcomeOf(at)
     // What a capability has is asked for.
     if (known && 'value' in known && typeof known.value !== 'function') return Promise.resolve(known.value)
     at.answer ??= Promise.withResolvers()
-    if (at.stub) this.#pull(at)
+    if (at.stub) pull(at)
     // A property that somebody reads.
-    else if (!at.isRecorded) this.#record(at)
+    else if (!at.isRecorded) record(at)
     return at.answer.promise
   }
 
   /** The stub of capnweb behind a reference, for whatever capnweb does with it. It leaves at once, and all that was recorded before it. */
-  #share(at: Step): AnyStub {
-    if (this.#mapping === 0) {
+  function stubNow(at: Step): AnyStub {
+    if (!isMapping()) {
       share(at)
-      this.#flush(true)
-      this.#schedule()
+      flush(true)
+      schedule()
     }
-    return this.#stubOf(at)
+    return stubOf(at)
   }
 
-  #record(made: Step): void {
+  function record(made: Step): void {
     made.isRecorded = true
     const on = callOf(made.on)
     if (on) {
       on.users++
       // Invariant 1.
-      if (this.#newest.get(made.origin.key) !== on) on.isShared = true
+      if (newest.get(made.origin.key) !== on) on.isShared = true
     }
-    this.#newest.set(made.origin.key, made)
-    this.#turn.push(made)
-    this.#schedule()
+    newest.set(made.origin.key, made)
+    turn.push(made)
+    schedule()
   }
 
-  #schedule(): void {
-    if (this.#scheduled) return
-    this.#scheduled = true
-    this.#ports.endOfTurn(() => {
-      this.#scheduled = false
-      this.#flush(false)
-      for (const made of this.#left.splice(0)) if (made.users === 0) this.#pull(made)
-      this.#connection.endOfTurn()
+  function schedule(): void {
+    if (scheduled) return
+    scheduled = true
+    ports.endOfTurn(() => {
+      scheduled = false
+      flush(false)
+      for (const made of left.splice(0)) if (made.users === 0) pull(made)
+      connection.endOfTurn()
     })
   }
 
   /** Sends what was recorded so far. @param goesOn more may be called in this turn: on results in the middle of chains, too */
-  #flush(goesOn: boolean): void {
-    const turn = this.#turn
-    this.#turn = []
-    this.#newest = new Map()
-    if (goesOn) for (const made of turn) made.isShared ||= made.users > 0
-    for (const made of turn) {
+  function flush(goesOn: boolean): void {
+    const leaving = turn
+    turn = []
+    newest = new Map()
+    if (goesOn) for (const made of leaving) made.isShared ||= made.users > 0
+    for (const made of leaving) {
       if (made.stub || isBetween(made)) continue
       const chain = made.users === 0 && !made.isShared ? chainOf(made) : undefined
-      if (chain) this.#sendChain(made, chain)
+      if (chain) sendChain(made, chain)
       else {
-        this.#sendPlain(made)
-        if (made.users === 0) this.#pull(made)
+        sendPlain(made)
+        if (made.users === 0) pull(made)
       }
-      if (made.isAwaited) this.#pull(made)
+      if (made.isAwaited) pull(made)
     }
-    for (const made of turn) if (made.isDisposed) this.#dispose(made)
+    for (const made of leaving) if (made.isDisposed) dispose(made)
   }
 
-  #sendChain(made: Step, chain: Step[]): void {
+  function sendChain(made: Step, chain: Step[]): void {
     const { noun, name } = made.origin.object!
     const links = chain.map(({ name, args }): ChainLink => (args ? [name!, args] : [name!]))
     const isRead = links.every(([, args]) => args === undefined)
     const chars = chain.reduce((sum, { chars }) => sum + chars, 0)
-    this.#try(made, () => {
-      const call = this.#connection.call(noun, name, links, isRead, chars)
+    attempt(made, () => {
+      const call = connection.call(noun, name, links, isRead, chars)
       made.stub = () => call.stub
-      this.#settle(made, call.settle.promise)
+      settle(made, call.settle.promise)
     })
     for (const between of chain) if (between !== made && between.args) leave(between, gone(between.name!))
   }
 
-  #sendPlain(made: Step): void {
-    this.#try(made, () => this.#make(made))
+  function sendPlain(made: Step): void {
+    attempt(made, () => make(made))
   }
 
-  #make(made: Step): void {
-    const on = this.#stubOf(made.on, made.origin)
+  function make(made: Step): void {
+    const on = stubOf(made.on, made.origin)
     const member = made.name === null ? on : on[made.name!]!
     const stub = made.args ? member(...made.args) : member
     made.stub = () => stub
@@ -278,37 +272,37 @@ export class Recorder {
   }
 
   /** Where a call cannot even leave, it fails as one that did. */
-  #try(made: Step, send: () => void): void {
+  function attempt(made: Step, send: () => void): void {
     try {
       send()
     } catch (error) {
-      this.#fail(made, error)
+      fail(made, error)
     }
   }
 
-  #fail(made: Step, error: unknown): void {
+  function fail(made: Step, error: unknown): void {
     leave(made, { error })
-    this.#settle(made, Promise.reject(error))
+    settle(made, Promise.reject(error))
   }
 
-  #stubOf(at: Step | undefined, origin = at!.origin): AnyStub {
-    if (at?.name === undefined) return this.#connection.root(origin.key, (app) => origin.take(app), this.#mapping > 0)
+  function stubOf(at: Step | undefined, origin = at!.origin): AnyStub {
+    if (at?.name === undefined) return connection.root(origin.key, (app) => origin.take(app), isMapping())
     // A capability that has come has a number of its own; that of its call is given back.
     const outcome = outcomeOf(at)
     if (outcome && 'value' in outcome && typeof outcome.value === 'function') return outcome.value as AnyStub
     // The middle of a chain whose end is no unit.
-    if (!at.stub && at.args) this.#sendPlain(at)
+    if (!at.stub && at.args) sendPlain(at)
     // A property goes with what is said of it.
-    return at.stub?.() ?? this.#stubOf(at.on, origin)[at.name!]!
+    return at.stub?.() ?? stubOf(at.on, origin)[at.name!]!
   }
 
-  #pull(made: Step): void {
+  function pull(made: Step): void {
     if (made.isPulled) return
     // Asked for now: a promise around it would ask in a moment, when a batch has left.
-    this.#try(made, () => this.#settle(made, this.#connection.ask(made.stub!())))
+    attempt(made, () => settle(made, connection.ask(made.stub!())))
   }
 
-  #settle(made: Step, outcome: PromiseLike<unknown>): void {
+  function settle(made: Step, outcome: PromiseLike<unknown>): void {
     made.isPulled = true
     made.answer ??= Promise.withResolvers()
     made.answer.promise.catch(() => {})
@@ -322,7 +316,7 @@ export class Recorder {
       (error: unknown) => {
         const reason = received(asCoded(error))
         made.outcome = { error: reason }
-        if (!made.isAwaited) this.#onFailure?.(reason)
+        if (!made.isAwaited) onFailure?.(reason)
         made.answer!.reject(reason)
       },
     )
@@ -391,11 +385,6 @@ function chainOf(made: Step): Step[] | undefined {
   return chain.length <= chainLinks ? chain : undefined
 }
 
-const isObject = (value: unknown): value is object => Object(value) === value
-
-/** Whether capnweb looks for its stub behind a value. Whatever else anybody asks a reference for by a symbol, it does not have. */
-const isCapnwebs = ({ description }: symbol): boolean => description === 'realStub'
-
 /** What has come of a step: of a property, where what it is read of has come. */
 function outcomeOf(at: Step): Step['outcome'] {
   if (at.outcome || at.args || !at.on) return at.outcome
@@ -403,8 +392,8 @@ function outcomeOf(at: Step): Step['outcome'] {
   if (!of || 'error' in of) return of
   const { value } = of
   // A capability answers for its own properties; what a value has not is `undefined`, as it is at the far end.
-  const isThere = typeof value === 'function' || (isObject(value) && Object.hasOwn(value, at.name!))
-  return { value: isThere ? (Reflect.get(value, at.name!) as unknown) : undefined }
+  const isThere = typeof value === 'function' || (Object(value) === value && Object.hasOwn(value as object, at.name!))
+  return { value: isThere ? (Reflect.get(value as object, at.name!) as unknown) : undefined }
 }
 
 function refuseChange(): never {

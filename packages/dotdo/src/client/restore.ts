@@ -1,9 +1,9 @@
 /** A saved capability, as a client without a session holds it: the token is all the authority there is. */
 import type { Remote } from '../rpc/remote.ts'
-import { Connection, type AnyStub } from './connection.ts'
+import { connection, type AnyStub } from './connection.ts'
 import type { ConnectOptions } from './options.ts'
 import { webPorts, type ClientPorts } from './ports.ts'
-import { Recorder } from './recorder.ts'
+import { recorder } from './recorder.ts'
 
 /** Options of {@link restore}. */
 export interface RestoreOptions extends Omit<ConnectOptions, 'token'> {
@@ -30,11 +30,12 @@ export function restore<T>(url: string | URL, token: string, options: RestoreOpt
 /** {@link restore} over ports of one's own. */
 export function restoreOver<T>(url: string | URL, token: string, { holder, ...options }: RestoreOptions, ports: ClientPorts): Remote<T> {
   const enter = (door: AnyStub) => door['restore']!(...(holder ? [token, holder] : [token]))
-  const sessions = new Connection(url, options, enter, ports)
-  const recorder = new Recorder(sessions, ports, options.onFailure)
-  // The capability itself, and not a method of an app.
-  const root = recorder.root({ key: 'restored', take: (capability) => capability })
-  return new Proxy(root, {
-    get: (target, member) => (member === Symbol.dispose ? () => sessions.close() : (Reflect.get(target, member) as unknown)),
+  const sessions = connection(url, options, enter, ports)
+  const rootOf = recorder(sessions, ports, options.onFailure)
+  return rootOf({
+    key: 'restored',
+    // The capability itself, and not a method of an app.
+    take: (capability) => capability,
+    own: { [Symbol.dispose]: () => sessions.close() },
   }) as Remote<T>
 }

@@ -5,7 +5,7 @@ const deepest = 64
 
 /** What {@link snapshot} took. */
 export interface Snapshot {
-  /** The copy; where it is not plain, the arguments themselves unless something in them was replaced. */
+  /** The copy. What is not plain stands in it as it is. */
   args: unknown[]
   /** Whether all of it is plain data. */
   isPlain: boolean
@@ -22,7 +22,6 @@ export interface Snapshot {
 export function snapshot(args: unknown[], meet: (value: unknown) => { value: unknown } | undefined): Snapshot {
   let chars = 0
   let isPlain = true
-  let isReplaced = false
   const copy = (value: unknown, depth: number): unknown => {
     chars += 8
     if (typeof value === 'string') chars += value.length
@@ -47,13 +46,9 @@ export function snapshot(args: unknown[], meet: (value: unknown) => { value: unk
       }
     }
     const instead = meet(value)
-    if (instead) {
-      isReplaced = true
-      return copy(instead.value, depth + 1)
-    }
+    if (instead) return copy(instead.value, depth + 1)
     isPlain = false
     return value
   }
-  const copied = args.map((arg) => copy(arg, 0))
-  return { args: isPlain || isReplaced ? copied : args, isPlain, chars }
+  return { args: args.map((arg) => copy(arg, 0)), isPlain, chars }
 }

@@ -64,12 +64,14 @@ export function asUnsendable<T>(error: T): T | DotdoError {
 }
 
 /**
- * The error for a reference, or for the promise of a result, of which a text or a number was to be made: `${app.Stage('a').size}`. capnweb answers
- * `[object RpcPromise]`, which nobody can mean and which goes unseen into keys and addresses.
+ * The error for a reference, or for the promise of a result, of which a text or a number was to be made, or that was to be gone over:
+ * `${app.Stage('a').size}`, `[...app.Stage('a').rows()]`. capnweb answers `[object RpcPromise]`, which nobody can mean and which goes unseen into keys and addresses.
  * @param of what it is, as one would write it: `Stage/a.size`
  */
 export function notAValue(of: string): DotdoError {
-  return new DotdoError('NOT_A_VALUE', `No text or number can be made of ${of}: await it, or pass it on as it is.`, { data: { of } })
+  return new DotdoError('NOT_A_VALUE', `No text, number or iteration can be made of ${of}: await it, or pass it on as it is.`, {
+    data: { of },
+  })
 }
 
 /** What somebody hung on an error. Accessors are not asked: a failure must be told, whatever they would do. */
@@ -86,7 +88,7 @@ function ownProperties(error: Error): Record<string, unknown> {
 export function linkLost(reason: string): DotdoError {
   return new DotdoError(
     'LINK_LOST',
-    `The session of this reference is gone: ${reason}. Take a new one, by this.Noun(id) or connect(); a call under way may have taken effect.`,
+    `The session of this reference is gone: ${reason}. Take a new one; a call under way may have taken effect.`,
     {
       retryable: true,
       data: { reason },

@@ -1,25 +1,18 @@
 import { RpcStub } from 'capnweb'
-import { DotdoError } from '../base/errors.ts'
 
-/** The symbol by which capnweb looks inside a stub. It is not exported, so a stub that is looked into tells it. */
+/**
+ * The symbol by which capnweb looks inside a stub. It is not exported, so a stub that is looked into tells it. Of a release of capnweb that keeps its stubs in
+ * another way it is none: `passing-on.ts` says so before anything is sent.
+ */
 export const insideOfStub: symbol = (() => {
-  let asked: symbol | undefined
-  const spy = new Proxy(() => {}, {
+  let asked: unknown
+  // Whatever is asked of it is there, and is itself.
+  const spy: object = new Proxy(() => spy, {
     get(_, property) {
-      if (typeof property === 'symbol') asked = property
-      return { pathIfPromise: undefined, hook: { dup: () => undefined } }
+      asked = typeof property === 'symbol' ? property : asked
+      return spy
     },
   })
-  try {
-    Reflect.apply(Reflect.get(RpcStub.prototype, 'dup') as () => void, spy, [])
-  } catch (error) {
-    // What the spy answers is no stub, and need not be: it was asked.
-    void error
-  }
-  if (!asked)
-    throw new DotdoError(
-      'INTERNAL',
-      'This release of capnweb keeps its stubs in another way than dotdo knows. Install the release that dotdo names.',
-    )
-  return asked
+  Reflect.apply(Reflect.get(RpcStub.prototype, 'onRpcBroken') as () => void, spy, [])
+  return asked as symbol
 })()

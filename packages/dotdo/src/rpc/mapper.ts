@@ -1,27 +1,99 @@
-import { RpcPromise } from 'capnweb'
-import { notAValue } from './errors.ts'
+/**
+ * The function of a `.map`, whoever's: it runs once, here, and what it calls is written down by capnweb, to be made for each element where the list is.
+ *
+ * What it takes along from outside, and what it returns, is let go of by capnweb when that is written down, or when a list that is here was gone over. But it
+ * is the program's own, which uses it after that: here both are copies. And the copies of what went to the far end, which capnweb keeps, are let go of.
+ */
+import { RpcPromise, RpcStub, type RpcSession } from 'capnweb'
+import { DotdoError } from '../base/errors.ts'
+import { asUnsendable, notAValue } from './errors.ts'
+import { insideOfStub } from './inside-of-stub.ts'
+
+/** What is touched of what capnweb keeps behind stubs. */
+interface Hook {
+  dup(): Hook
+  dispose(): void
+  /** Of something at the other end of a session. */
+  entry?: { session: Session }
+  /** Of an element, and of what is made of it: what it is written down with. */
+  mapper: Recording
+}
+
+interface Session {
+  sendMap: (this: Session, id: number, path: unknown[], captures: Hook[], instructions: unknown[]) => Hook
+}
+
+/** What capnweb writes the function of a `.map` down with. */
+interface Recording {
+  capture(hook: Hook): number
+  getImport: (this: Recording, hook: Hook) => number
+  makeOutput: (this: Recording, result: { source: string }) => unknown
+}
+
+const inside = (stub: object) => Reflect.get(stub, insideOfStub) as { hook: Hook; pathIfPromise?: unknown[] }
 
 // The element of a `.map`, and what is read of it, are capnweb's own: it asks its prototype for what it does not know.
-Object.defineProperty(RpcPromise.prototype, Symbol.toPrimitive, {
-  // This module may be there twice, as source and as built, over one capnweb.
-  configurable: true,
-  value: () => {
-    throw notAValue('the result of a call')
-  },
+for (const use of [Symbol.toPrimitive, Symbol.iterator, Symbol.asyncIterator])
+  Object.defineProperty(RpcPromise.prototype, use, {
+    // This module may be there twice, as source and as built, over one capnweb.
+    configurable: true,
+    value: () => {
+      throw notAValue('the result of a call')
+    },
+  })
+
+/** Functions of `.map` that run now, one within the other. */
+let running = 0
+
+/** Whether the function of a `.map` runs: what is called meanwhile is written down, and made for each element. */
+export const isMapping = (): boolean => running > 0
+
+type Mapper = (element: object) => unknown
+const stubs = RpcStub.prototype as unknown as { map: (this: object, mapper: Mapper) => unknown }
+const { map } = stubs
+const Copy = RpcPromise as unknown as new (hook: Hook, path?: unknown[]) => object
+stubs.map = function (mapper) {
+  const { hook, pathIfPromise } = inside(this)
+  const recorded: Mapper = (element) => {
+    const result = mapper(element)
+    if (!(result instanceof Promise)) return result
+    // It fails as soon as it goes on, with nobody to hear of it: that would end a process of Node.
+    result.catch(() => {})
+    throw new DotdoError('MAP_ASYNC', 'The function of .map cannot be async: it runs once, to record its calls.')
+  }
+  // The list of a function within another is taken along as well.
+  const list = running++ > 0 ? new Copy(hook.dup(), pathIfPromise) : this
+  try {
+    return map.call(list, recorded)
+  } catch (error) {
+    throw asUnsendable(error)
+  } finally {
+    running--
+  }
+}
+
+// capnweb's one class of recordings, which nothing but a recording leads to.
+map.call(new RpcStub({}), (element) => {
+  const recordings = Object.getPrototypeOf(inside(element).hook.mapper) as Recording
+  // Asked for what stands in a value. What a call is made on is copied by capnweb itself.
+  recordings.getImport = function (hook) {
+    return this.capture(hook.dup())
+  }
+  const { makeOutput } = recordings
+  recordings.makeOutput = function (result) {
+    // capnweb lets go of what is returned, and of what is passed it does not.
+    result.source = 'params'
+    return makeOutput.call(this, result)
+  }
 })
 
-/**
- * The function of a `.map` as capnweb records it: one that waits is refused in words, and leaves nothing behind.
- *
- * Its promise is nobody's: it fails as soon as it goes on, with the recording long over, and unhandled it would end a process of Node.
- *
- * @throws `TypeError` out of the recording, of a function that gives a promise of JavaScript's own
- */
-export function recordable(mapper: (value: unknown) => unknown): (value: unknown) => unknown {
-  return (value) => {
-    const result = mapper(value)
-    if (!(result instanceof Promise)) return result
-    result.catch(() => {})
-    throw new TypeError('The function of .map cannot be async: it runs once, here, to record its calls.')
+/** Has a session let go of what its `.map`s have taken along: that was copied for them. What is none of the session's own was given away. */
+export function letGoOfTaken(session: RpcSession): void {
+  const own = inside(session.getRemoteMain()).hook.entry!.session
+  const { sendMap } = own
+  own.sendMap = (id, path, captures, instructions) => {
+    const sent = sendMap.call(own, id, path, captures, instructions)
+    for (const taken of captures) if (taken.entry?.session === own) taken.dispose()
+    return sent
   }
 }

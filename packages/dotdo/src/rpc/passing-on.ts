@@ -10,7 +10,7 @@
  * 3. What arguments have brought is let go of when they have been passed on: the next session holds what it needs. capnweb keeps it for good.
  * 4. Arguments that cannot be passed on fail their call. In capnweb they end the session that they came by.
  * 5. A promise among the arguments of a call that cannot be made is let go of. In capnweb its end is a rejection that nobody handles.
- * 6. What a `.map` takes along that goes on to where it came from is let go of. capnweb keeps the copy for good.
+ * 6. What a `.map` takes along that goes on to where it came from is let go of (`mapper.ts`). capnweb keeps the copy for good.
  * 7. A value whose parts stand in so many places that no message can hold them is refused. capnweb writes them all down.
  * 8. An element of a list is found by its place. In capnweb it is `undefined`, silently.
  * 9. A method is told of a call of it whose arguments failed, where it asks for that. In capnweb only the caller hears of it.
@@ -19,9 +19,9 @@
  */
 import { RpcPromise, RpcStub, type RpcSession } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
-import { withParts } from './changed-parts.ts'
 import { named } from './errors.ts'
 import { insideOfStub } from './inside-of-stub.ts'
+import { letGoOfTaken } from './mapper.ts'
 import { asGiven } from './own-bytes.ts'
 import { refuseOverweight } from './shared-parts.ts'
 
@@ -39,8 +39,6 @@ export interface Hook {
   payload?: Payload
   /** Of a capability that is here. */
   target?: object
-  /** Of an element of a list whose `.map` is being recorded, and of what is made of it: what it is written down with. */
-  mapper?: Recording
 }
 
 /** A value of capnweb's with what it holds. One that came over a session, or was copied, owns that. */
@@ -65,7 +63,6 @@ interface Session {
   sendStream: (id: number, path: unknown[], args: Payload) => { promise: Promise<unknown>; size: number }
   createPipe: (stream: ReadableStream, hook: Hook) => number
   exportStub: (hook: Hook) => number
-  sendMap: (id: number, path: unknown[], captures: Hook[], instructions: unknown[]) => Hook
   importStub: (id: number) => Hook
   importPromise: (id: number) => Hook
   /** The number of what the other end has given; `undefined` for what is not its. */
@@ -89,8 +86,9 @@ export interface PassingOn {
 /** Lets a session take what came over others, and give what goes on over others. */
 export function passOn(session: RpcSession, { refuseStreams, later }: PassingOn = {}): void {
   mendPayloads()
+  letGoOfTaken(session)
   const inside = insideOf(session)
-  const { sendCall, sendMap, sendStream, exportStub, importPromise } = inside
+  const { sendCall, sendStream, exportStub, importPromise } = inside
   inside.importPromise = (id) => {
     const promised = Reflect.apply(importPromise, inside, [id])
     // One that is let go of before it is kept tells those who wait for it: that may be nobody.
@@ -106,12 +104,6 @@ export function passOn(session: RpcSession, { refuseStreams, later }: PassingOn 
       return failed(error as Error)
     }
     args.dispose()
-    return sent
-  }
-  inside.sendMap = (id, path, captures, instructions) => {
-    const sent = Reflect.apply(sendMap, inside, [id, path, captures, instructions])
-    // Whatever is taken along was copied for this; what is of no such number was given away.
-    for (const capture of captures) if (capture.entry?.session === inside) capture.dispose()
     return sent
   }
   if (later) {
@@ -153,7 +145,7 @@ let isMended = false
 /** Mends capnweb's one class of values: once in an isolate, however many sessions there are. */
 function mendPayloads(): void {
   if (isMended) return
-  const sample = rawOf(new RpcStub({} as never)).hook.payload
+  const sample = typeof insideOfStub === 'symbol' && rawOf(new RpcStub({} as never)).hook.payload
   if (!sample)
     throw new DotdoError(
       'INTERNAL',
@@ -171,7 +163,6 @@ function mendPayloads(): void {
   if (payloads[mended]) return
   payloads[mended] = true
   mendPaths(Object.getPrototypeOf(Object.getPrototypeOf(rawOf(new RpcStub({} as never)).hook)) as Paths)
-  mendMaps()
   const { getHookForReadableStream, getHookForWritableStream } = payloads
   const writableHooks = new WeakMap<WritableStream, Hook>()
   payloads.getHookForReadableStream = function (stream, parent, dup) {
@@ -261,73 +252,6 @@ function mendPaths(hooks: Paths): void {
 /** Whether a name is the place of an element as JavaScript writes it. An object's property of that name is found by the number too. */
 function isPlace(name: string | number): boolean {
   return typeof name === 'string' && name.length < 16 && /^(?:0|[1-9]\d*)$/.test(name)
-}
-
-let mapsAreMended = false
-/** Functions of `.map` that run now, one within the other. */
-let recordings = 0
-
-/** Whether the function of a `.map` runs, whoever's: what is called meanwhile is written down, and made for each element. */
-export function isMapping(): boolean {
-  return recordings > 0
-}
-
-/**
- * Mends, before the first `.map` of an isolate, what a recording takes along from outside of its function: whoever goes over the list lets go of that afterwards, and what the function returns is
- * let go of when it is written down. Both are the program's own in capnweb, and gone for it then. Here they are copies.
- */
-export function mendMaps(): void {
-  if (mapsAreMended) return
-  mapsAreMended = true
-  const stubs = RpcStub.prototype as unknown as { map: (this: unknown, mapper: (value: unknown) => unknown) => unknown }
-  const { map } = stubs
-  let builders: Recording | undefined
-  stubs.map = function (mapper) {
-    const record = (value: unknown) => {
-      const { mapper: recording } = rawOf(value).hook
-      if (!recording) return mapper(value)
-      if (!builders) mendRecordings((builders = Object.getPrototypeOf(recording) as Recording))
-      return copied(mapper(value))
-    }
-    // The list of a recording within another is taken along as well.
-    const list = recordings++ > 0 ? copyOf(this as object) : this
-    try {
-      return Reflect.apply(map, list, [record])
-    } finally {
-      recordings--
-    }
-  }
-}
-
-/** What capnweb writes the function of a `.map` down with. */
-interface Recording {
-  captureMap: Map<Hook, number>
-  capture: (hook: Hook) => number
-  getImport: (this: Recording, hook: Hook) => number
-}
-
-function mendRecordings(recordings: Recording): void {
-  // Asked for what stands in a value. What a call is made on is copied by capnweb itself.
-  recordings.getImport = function (hook) {
-    if (hook.mapper) return this.capture(hook)
-    let number = this.captureMap.get(hook)
-    if (number === undefined) this.captureMap.set(hook, (number = this.capture(hook.dup())))
-    return number
-  }
-}
-
-/** A result with each capability in it that is the program's as a copy. */
-function copied(value: unknown): unknown {
-  // A property of a promise is never let go of.
-  if (value instanceof RpcStub) return rawOf(value).pathIfPromise?.length ? value : copyOf(value)
-  return withParts(value, copied)
-}
-
-/** A stub or promise of the same thing, which can be let go of by itself. What the recording has made is there once. */
-function copyOf(stub: object): object {
-  const { hook, pathIfPromise } = rawOf(stub)
-  if (hook.mapper) return stub
-  return pathIfPromise ? Reflect.construct(RpcPromise, [hook.dup(), pathIfPromise]) : new RpcStub(hook.dup() as never)
 }
 
 /** Makes a hook for something in `payload` as if it were a value of the program's own. */

@@ -11,12 +11,12 @@ import { asUnsendable, notAValue } from './errors.ts'
 import type { Link } from './link-client.ts'
 import { kept } from './handoffs.ts'
 import { insideOfStub } from './inside-of-stub.ts'
-import { recordable } from './mapper.ts'
+import { isMapping } from './mapper.ts'
 import type { Caller } from './origin.ts'
 import { ownParts } from './own-bytes.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
-import { isMapping, mendMaps, rawOf } from './passing-on.ts'
+import { rawOf } from './passing-on.ts'
 import { comeBy, settledArgs, type Come } from './settled-args.ts'
 import { linkBehindStub } from './shortcuts.ts'
 
@@ -514,8 +514,8 @@ class Ref implements Core, ProxyHandler<() => void> {
     if (property === insideOfRef) return this
     if (property === insideOfStub) return Reflect.get(inside(this), insideOfStub) as unknown
     if (property === Symbol.dispose && this.path.length === 0) return () => dispose(this)
-    // `ref.toString()` says what it is, as capnweb's stubs do; a text made in passing would hold that, and nobody would see it.
-    if (property === Symbol.toPrimitive)
+    // `ref.toString()` says what it is, as capnweb's stubs do; a text made in passing would hold that, and nobody would see it. What is not here cannot be gone over.
+    if (property === Symbol.toPrimitive || property === Symbol.iterator || property === Symbol.asyncIterator)
       return () => {
         throw notAValue(shown(this))
       }
@@ -583,10 +583,9 @@ const members: Readonly<Record<string, (core: Core) => unknown>> = {
     const session = list.isHere || isMapping() ? undefined : list.session
     const before = mapping
     if (!isMapping()) mapping = session
-    mendMaps()
     try {
       // What the function gives goes to where the list is as well.
-      const result = consumedBy(mapping, () => stub.map(recordable(mapper)))
+      const result = consumedBy(mapping, () => stub.map(mapper))
       return session ? refOf({ answer: new Bound(session, result, true), path: [] }) : result
     } finally {
       mapping = before

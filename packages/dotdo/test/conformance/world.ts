@@ -36,6 +36,10 @@ export class Counter extends RpcTarget {
   plus(by: number): Counter {
     return new Counter(this.#n + by, this.#world)
   }
+  /** A list, from behind a capability. */
+  counted(count: number): number[] {
+    return Array.from({ length: count }, (_, i) => i)
+  }
   get value(): number {
     return this.#n
   }

@@ -155,7 +155,7 @@ describe('errors on the wire', () => {
     expect(linkLost('it was idle')).toMatchObject({
       code: 'LINK_LOST',
       retryable: true,
-      message: expect.stringMatching(/idle.*this\.Noun/s),
+      message: expect.stringMatching(/idle.*Take a new one/s),
     })
   })
 })

@@ -257,6 +257,91 @@ map('captures results of the same turn', async ({ open }) => {
   using base = world.counter(10)
   same(await numbers.map((n: Far) => base.increment(n)), [10, 11, 13])
 })
+map('leaves what it takes along and what it returns to the program, which uses it after that', ['later'], async ({ open }) => {
+  const world = await open()
+  using numbers = world.numbers(3)
+  using five = world.later(5)
+  using base = world.counter(10)
+  const mapped = numbers.map((n: Far) => [n, five, world.pair(five, n)])
+  const alone = numbers.map(() => five)
+  const parts = numbers.map((n: Far) => [base, base.increment(n)][1])
+  same(await Promise.all([mapped, alone, parts, world.square(five), five]), [
+    [
+      [0, 5, [5, 0]],
+      [1, 5, [5, 1]],
+      [2, 5, [5, 2]],
+    ],
+    [5, 5, 5],
+    [10, 11, 13],
+    25,
+    5,
+  ])
+  same(await base.increment(1), 14)
+})
+map('within a map leaves the lists and results that both take along', async ({ open }) => {
+  const world = await open()
+  using numbers = world.numbers(2)
+  using five = world.later(5)
+  const mapped = numbers.map((n: Far) => numbers.map((m: Far) => [world.pair(n, m), five]))
+  same(await Promise.all([mapped, five, world.sum(numbers)]), [
+    [
+      [
+        [[0, 0], 5],
+        [[0, 1], 5],
+      ],
+      [
+        [[1, 0], 5],
+        [[1, 1], 5],
+      ],
+    ],
+    5,
+    1,
+  ])
+})
+map('over a list that has come leaves what it takes along, and takes what has come', ['later', 'answered'], async ({ open, settle }) => {
+  const world = await open()
+  using numbers = world.numbers(2)
+  using known = world.later(7)
+  same(await Promise.all([numbers, known]), [[0, 1], 7])
+  await settle()
+  using five = world.later(5)
+  using base = world.counter(10)
+  const mapped = numbers.map((n: Far) => [n, five, known, world.pair(five, known), base.increment(five)])
+  same(await Promise.all([mapped, five, world.square(known)]), [
+    [
+      [0, 5, 7, [5, 7], 15],
+      [1, 5, 7, [5, 7], 20],
+    ],
+    5,
+    49,
+  ])
+  same(await base.increment(1), 21)
+})
+map('gives capabilities of before back, and leaves them to the program', ['later'], async ({ open }) => {
+  const world = await open()
+  using numbers = world.numbers(2)
+  using counter = await world.counter(1)
+  using given = await numbers.map((n: Far) => [n, counter])
+  same([await given[1][1].increment(), await counter.increment()], [2, 3])
+})
+map('that a capability gives takes along and returns what the object gives', ['later'], async ({ open }) => {
+  const world = await open()
+  using counter = await world.counter(3)
+  using made = counter.plus(1)
+  using list = await world.counters([1, 2])
+  using numbers = counter.counted(2)
+  const mapped = numbers.map((n: Far) => [n, made.increment(n), list[1], world.square(n)])
+  const elements = await mapped
+  same(
+    elements.map((it: Far) => [it[0], it[1], it[3]]),
+    [
+      [0, 4, 0],
+      [1, 5, 1],
+    ],
+  )
+  same(await made.value, 5)
+  same([await elements[0][2].increment(), await list[1].increment()], [3, 4])
+})
 map('runs its function once, here, and its calls there', async ({ open }) => {
   const world = await open()
   let runs = 0
