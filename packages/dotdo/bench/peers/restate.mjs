@@ -2,9 +2,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
-import { setTimeout as wait } from 'node:timers/promises'
 import * as restate from '@restatedev/restate-sdk'
+import { freePort, untilIt } from './waiting.mjs'
 
 /** Starts it. @param {string} folder for its state */
 export async function start(folder) {
@@ -64,8 +63,8 @@ export async function start(folder) {
     const text = await response.text()
     if (!response.ok) throw new Error(`${url}: ${response.status} ${text}`)
   }
-  await untilIt('is healthy', () => ask(`http://${at(admin)}/health`))
-  await untilIt('knows the services', () => ask(`http://${at(admin)}/deployments`, { uri: `http://${at(service)}` }))
+  await untilIt('Restate is healthy', () => ask(`http://${at(admin)}/health`))
+  await untilIt('Restate knows the services', () => ask(`http://${at(admin)}/deployments`, { uri: `http://${at(service)}` }))
   return {
     run: (kind, count) => ask(`http://${at(ingress)}/flow/${kind}`, count),
     wayIn: () => ask(`http://${at(ingress)}/restate/health`),
@@ -74,25 +73,4 @@ export async function start(folder) {
       await exited
     },
   }
-}
-
-/** A server that has just started refuses, and is asked again for a minute. */
-async function untilIt(what, ask) {
-  for (const end = Date.now() + 60_000; ; await wait(200)) {
-    try {
-      return await ask()
-    } catch (error) {
-      if (Date.now() > end) throw new Error(`Restate: not within a minute that it ${what}`, { cause: error })
-    }
-  }
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address()
-      server.close(() => resolve(port))
-    })
-  })
 }
