@@ -18,13 +18,13 @@ import { linkVersion, sessionOfCall, type DirectCall, type LinkAnswer, type Link
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
 import { meteredPeer } from './metered-peer.ts'
 import { LoneCall } from './lone-call.ts'
-import { unawaitedLoss, whyLost } from './lost.ts'
+import { unawaited, unawaitedLoss, whyLost } from './lost.ts'
 import { OrderSource } from './order.ts'
 import { objectLabel, type Caller, type CallName } from './origin.ts'
 import { isMapping } from './mapper.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix, onceMethod } from './conversation.ts'
-import { bindCall, mappedOn, rootRef, withWhatIsHere, type Answer, type CameBy, type ObjectName, type Start } from './ref.ts'
+import { bindCall, mappedOn, rootRef, withWhatIsHere, type Answer, type CameBy, type ObjectName, type Refused, type Start } from './ref.ts'
 import { Forwarder, leadsTo } from './shortcuts.ts'
 import type { LinkStats } from './stats.ts'
 import { step, stepsToJoin } from './steps.ts'
@@ -164,6 +164,18 @@ export class Link implements Start {
     const isCall = args && !method!.startsWith(frameworkPrefix) && this.at && !isMapping()
     const name = isCall ? this.#nameOf(this.at!, path, args) : undefined
     return name ? this.#record([onceMethod], [...name, method, args], caller) : this.#record(path, args, caller)
+  }
+
+  /** A call could not be made: told of when the turn ends, where nobody has asked for it. */
+  refused(call: Refused, error: unknown): void {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#ports.keepAlive(promise)
+    this.#ports.endOfTurn(() => {
+      resolve()
+      if (call.isAsked) return
+      this.#stats.unawaitedFailures++
+      this.#ports.unawaitedFailure(unawaited(error))
+    })
   }
 
   /** What a call that a step makes is known by, at every attempt of the step. One of a mapper is made for each element, and has no name. */

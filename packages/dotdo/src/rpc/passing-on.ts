@@ -101,7 +101,7 @@ export function passOn(session: RpcSession, { refuseStreams, later }: PassingOn 
     try {
       sent = Reflect.apply(sendCall, inside, [id, path, args])
     } catch (error) {
-      return failed(error as Error)
+      return failed(error)
     }
     args.dispose()
     return sent
@@ -127,13 +127,17 @@ export function passOn(session: RpcSession, { refuseStreams, later }: PassingOn 
 /** What stands behind a stub. */
 export const rawOf = (stub: unknown) => Reflect.get(stub as object, insideOfStub) as { hook: Hook; pathIfPromise?: unknown[] }
 
-/** What is called on it fails, and so does its promise. */
-function failed(error: Error): Hook {
-  const rejected = Promise.reject(error)
-  // Whoever asks is told; nobody may.
-  rejected.catch(() => {})
-  return rawOf(new RpcPromise(rejected as Promise<never>)).hook
+/**
+ * The promise of what has failed: whatever is called on it fails by the same error, and nobody has to ask. It stands on capnweb's own hook for that, which is
+ * what it gives where something is called that is no function.
+ */
+export function failing(error: unknown): object {
+  const promise = (new RpcStub({}) as unknown as () => object)()
+  ;(rawOf(promise).hook as { error?: unknown }).error = error
+  return promise
 }
+
+const failed = (error: unknown): Hook => rawOf(failing(error)).hook
 
 /** What a method has under this name is told of its calls that cannot be made because an argument failed: by what else was given. */
 export const neverMade: unique symbol = Symbol('never made')

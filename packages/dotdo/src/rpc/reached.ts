@@ -9,7 +9,7 @@ import type { Link } from './link-client.ts'
 import type { Caller } from './origin.ts'
 import { isMapping } from './mapper.ts'
 import { copyPlain, notPlain } from './plain.ts'
-import { applyPath, bindCall, mappedOn, rootRef, type Answer, type CameBy, type Start, type Step, type Stub } from './ref.ts'
+import { applyPath, bindCall, mappedOn, rootRef, type Answer, type CameBy, type Refused, type Start, type Step, type Stub } from './ref.ts'
 import { Forwarder } from './shortcuts.ts'
 
 /** What a framework method of an object, or of what another such method gave, answers with. */
@@ -58,6 +58,10 @@ export class Reached implements Start {
     if (isMapping()) return mappedOn(this, path, args, caller)
     const session = this.session(caller)
     return bindCall(session, this.stubIn(session), path, args)
+  }
+
+  refused(call: Refused, error: unknown): void {
+    this.#from.refused(call, error)
   }
 
   /** It, as the session of a turn has it until the turn ends. */

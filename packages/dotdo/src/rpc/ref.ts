@@ -7,7 +7,7 @@
  */
 import { RpcPromise, RpcStub } from 'capnweb'
 import type { ClientSession } from './client-session.ts'
-import { asUnsendable, notAValue } from './errors.ts'
+import { notAValue } from './errors.ts'
 import type { Link } from './link-client.ts'
 import { kept } from './handoffs.ts'
 import { insideOfStub } from './inside-of-stub.ts'
@@ -16,9 +16,10 @@ import type { Caller } from './origin.ts'
 import { ownParts } from './own-bytes.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix } from './conversation.ts'
-import { rawOf } from './passing-on.ts'
+import { failing, rawOf } from './passing-on.ts'
 import { comeBy, settledArgs, type Come } from './settled-args.ts'
 import { linkBehindStub } from './shortcuts.ts'
+import { asUnsendableIn } from './unsendable.ts'
 
 /** A stub or a promise of capnweb, of anything. */
 export type Stub = RpcStub<Record<string, never>>
@@ -99,6 +100,8 @@ export interface Start {
   record(path: string[], args: unknown[] | undefined, caller?: Caller): Answer
   /** The stub that capnweb is given when it goes into a value. */
   forwarder(caller?: Caller): Stub
+  /** A call could not be made. Whether somebody has asked for its answer shows when the turn ends. */
+  refused(call: Refused, error: unknown): void
 }
 
 /** What begins there: not awaited, never worn out. */
@@ -237,17 +240,17 @@ export function mappedOn(link: Start, path: readonly string[], args: unknown[] |
 
 /** An instruction of the `.map` whose function runs: what it gives belongs to no session, and what it is given goes to where the list is. */
 function mapped(stub: Stub, path: readonly string[], args: unknown[] | undefined): Answer {
-  return new Local(consumedBy(mapping, () => applyPath(stub, path, args)))
+  return new Local(consumedBy(mapping, () => applyPath(stub, path, args), args))
 }
 
 /** Runs `call` with references of other objects among its arguments handed off to `session`. */
-function consumedBy<T>(session: ClientSession | undefined, call: () => T): T {
+function consumedBy<T>(session: ClientSession | undefined, call: () => T, args?: readonly unknown[]): T {
   const before = consumer
   consumer = session
   try {
     return call()
   } catch (error) {
-    throw asUnsendable(error)
+    throw asUnsendableIn(error, args)
   } finally {
     consumer = before
   }
@@ -272,7 +275,7 @@ export function bindCall(session: ClientSession, stub: Stub, path: readonly stri
   }
   const given = plain === notPlain ? args : (plain as unknown[] | undefined)
   const call = () => session.make(() => applyNow(stub, path, given), args !== undefined, isOnObject)
-  const answer = new Bound(session, consumedBy(session, call), true)
+  const answer = new Bound(session, consumedBy(session, call, args), true)
   if (plain !== notPlain) answer.sent = plain
   return answer
 }
@@ -524,7 +527,7 @@ class Ref implements Core, ProxyHandler<() => void> {
 
   apply(_: unknown, __: unknown, args: unknown[]): Stub {
     if (recorder) return refOf({ answer: recorder.call(placeOf(this), this.path, args), path: [] })
-    const answer = call(this, args)
+    const answer = callOrRefused(this, args)
     answer.made = { of: this, args: answer.sent ?? notPlain }
     return refOf({ answer, path: [] })
   }
@@ -604,6 +607,20 @@ function isPromise({ answer, path }: Core): boolean {
 
 function prototypeOf(core: Core): object {
   return isPromise(core) ? RpcPromise.prototype : RpcStub.prototype
+}
+
+/** A call; where it cannot be made, one that fails. In the function of a `.map` it throws, because that one cannot be recorded. */
+function callOrRefused(core: Core, args: unknown[]): Answer {
+  try {
+    return call(core, args)
+  } catch (error) {
+    if (isMapping()) throw error
+    const { answer } = core
+    const refused = new Refused(error)
+    const link = answer instanceof Root ? answer.link : answer.session?.link
+    link?.refused(refused, error)
+    return refused
+  }
 }
 
 function call(core: Core, args: unknown[]): Answer {
@@ -703,5 +720,27 @@ class Local implements Answer {
   }
   dispose(): void {
     this.#stub[Symbol.dispose]()
+  }
+}
+
+/** A call that could not be made: it is nowhere, and whatever is done with it fails as it does. */
+export class Refused extends Local {
+  /** Whether somebody has asked for its answer, or for what it gives. */
+  isAsked = false
+
+  constructor(error: unknown) {
+    super(failing(error) as Stub)
+  }
+
+  override value(): Promise<unknown> {
+    this.isAsked = true
+    return super.value()
+  }
+  override stub(): Stub {
+    this.isAsked = true
+    return super.stub()
+  }
+  override carry(): Stub {
+    return this.stub()
   }
 }

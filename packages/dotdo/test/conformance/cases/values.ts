@@ -128,6 +128,26 @@ for (const [name, make] of Object.entries(refusedValues)) {
     same(await world.square(3), 9)
   })
 }
+refusals(
+  'an argument is refused by the promise of its call, with its place, and holds up no other call',
+  ['remote'],
+  async ({ open, traits }) => {
+    // capnweb alone throws at once, and says no place.
+    if (traits.isBare) return
+    const world = await open()
+    const rows = [{ when: 1 }, { when: new Map() }]
+    const before = world.add(1)
+    const call = world.echo({ 'by day': [rows] }, () => {})
+    const chained = call.further.away(1)
+    const after = world.add(2)
+    same(await Promise.all([before, after]), [1, 3])
+    const errors = await Promise.all([call, chained].map((it) => refused(() => it, /NOT_SENDABLE/)))
+    // Plain arguments are looked at by no client: those bytes are dear.
+    if (traits.wire === 'clone')
+      for (const error of errors) same(error.data, { value: 'Map', at: 'args[0]["by day"][0][1].when' }, error.message)
+    same(await world.square(2), 4)
+  },
+)
 refusals('a result that cannot be sent rejects its call, and the link goes on', ['remote'], async ({ open }) => {
   const world = await open()
   await world.sample('a date')

@@ -1,0 +1,44 @@
+/** Where in the arguments of a call something stands that cannot be sent: capnweb tells what it is, and not where. */
+import { DotdoError } from '../base/errors.ts'
+import { hasParts } from './changed-parts.ts'
+import { asUnsendable } from './errors.ts'
+
+/**
+ * capnweb's refusal of a value as `NOT_SENDABLE`, with the place of it where that can be told: `args[0].rows[3].when`. Any other error as it is.
+ * @param args what was refused; absent where nobody knows
+ */
+export function asUnsendableIn(error: unknown, args: readonly unknown[] | undefined): unknown {
+  const coded = asUnsendable(error)
+  if (coded === error || !(error instanceof Error && coded instanceof DotdoError)) return coded
+  const at = placeOf(args, error.message, 'args')
+  if (at === undefined) return coded
+  const { value } = coded.data
+  return new DotdoError(coded.code, `${at} cannot be sent: ${String(value)}. Pass plain data, a function or an RpcTarget.`, {
+    data: { value, at },
+    cause: error,
+  })
+}
+
+/** The first part that capnweb tells of in these words: parts are looked at in its order, so there is no circle before it. */
+function placeOf(value: unknown, told: string, at: string): string | undefined {
+  if (!hasParts(value)) return isToldOf(value, told) ? at : undefined
+  for (const key in value) {
+    const name = Array.isArray(value) || !/^[a-z_$][\w$]*$/i.test(key) ? `[${Array.isArray(value) ? key : JSON.stringify(key)}]` : `.${key}`
+    const found = placeOf(value[key], told, at + name)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+/** Whether these are capnweb's words for a value: a text is made of it, and where none can be made, that is said. */
+function isToldOf(value: unknown, told: string): boolean {
+  // A function goes by reference, and so does a stub, of which no text can be made.
+  if (typeof value !== 'symbol' && (typeof value !== 'object' || value === null)) return false
+  let text: string
+  try {
+    text = `${value as object}`
+  } catch {
+    text = "(couldn't stringify value)"
+  }
+  return told === `Cannot serialize value: ${text}`
+}
