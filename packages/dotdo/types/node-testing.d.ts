@@ -2,6 +2,8 @@
 declare module 'node:sqlite' {
   export class StatementSync {
     all(...parameters: unknown[]): Record<string, unknown>[]
+    get(...parameters: unknown[]): Record<string, unknown> | undefined
+    run(...parameters: unknown[]): unknown
     columns(): { name: string }[]
     setReadBigInts(enabled: boolean): void
     setReturnArrays(enabled: boolean): void
@@ -32,4 +34,8 @@ declare module 'node:crypto' {
   export function createHash(algorithm: 'sha256' | 'md5'): Digesting
 }
 declare function setImmediate(then: () => void): unknown
-declare const process: { getActiveResourcesInfo(): string[]; readonly env: Record<string, string | undefined> }
+declare const process: {
+  nextTick(then: () => void): void
+  getActiveResourcesInfo(): string[]
+  readonly env: Record<string, string | undefined>
+}

@@ -11,8 +11,7 @@ export type Migrations = readonly (readonly string[])[]
  * @throws `STATE_TOO_NEW` when the tables were written by a later release. Nothing is touched then.
  */
 export function migrate(store: Store, room: string, migrations: Migrations): void {
-  store.sql('CREATE TABLE IF NOT EXISTS dotdo_versions (room TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID')
-  const found = Number(store.sql('SELECT version FROM dotdo_versions WHERE room = ?', room)[0]?.version ?? 0)
+  const found = versionOf(store, room)
   if (found === migrations.length) return
   if (found > migrations.length) {
     throw new DotdoError(
@@ -27,4 +26,16 @@ export function migrate(store: Store, room: string, migrations: Migrations): voi
     for (const statements of migrations.slice(found)) for (const statement of statements) store.sql(statement)
     store.sql('INSERT OR REPLACE INTO dotdo_versions (room, version) VALUES (?, ?)', room, migrations.length)
   })
+}
+
+/** Each room of each object asks when it is opened: one statement, but for the first room of a new object. */
+function versionOf(store: Store, room: string): number {
+  const read = () => Number(store.sql('SELECT version FROM dotdo_versions WHERE room = ?', room)[0]?.version ?? 0)
+  try {
+    return read()
+  } catch (thrown) {
+    if (!(thrown instanceof Error && thrown.message.includes('no such table: dotdo_versions'))) throw thrown
+    store.sql('CREATE TABLE dotdo_versions (room TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID')
+    return 0
+  }
 }

@@ -22,6 +22,9 @@ export type SqlRow = Record<string, SqlValue>
  *
  * Everything written in one turn commits together when the turn ends, and no message leaves before that (the platform's output
  * gate). A crash therefore loses whole turns, never halves; what a simulation crashes is the suffix since the last flush.
+ *
+ * A bound limit is written `LIMIT (? + 0)`: SQLite plans by the value of a bare `LIMIT ?`, and so prepares the statement anew each time that it is bound, which
+ * costs more than most of them take to run.
  */
 export interface Store {
   /** Runs one statement with `?` parameters (at most 100) and returns all of its rows. */

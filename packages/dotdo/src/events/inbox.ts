@@ -121,14 +121,14 @@ export class Inbox {
   prune(before: number): boolean {
     const skipped = this.#tables.prune(
       `DELETE FROM dotdo_inbox_events WHERE (subscription, seq) IN (SELECT subscription, seq FROM dotdo_inbox_events
-        WHERE skipped IS NOT NULL AND coalesce(skipped_at, 0) < ? ORDER BY coalesce(skipped_at, 0) LIMIT ?) RETURNING seq`,
+        WHERE skipped IS NOT NULL AND coalesce(skipped_at, 0) < ? ORDER BY coalesce(skipped_at, 0) LIMIT (? + 0)) RETURNING seq`,
       before,
       pruneBatch,
     ).length
     const [idle] = this.#tables.read<{ subscription: string }>('SELECT subscription FROM dotdo_inbox WHERE at < ? LIMIT 1', before)
     if (!idle) return skipped === pruneBatch
     const events = this.#tables.prune(
-      'DELETE FROM dotdo_inbox_events WHERE (subscription, seq) IN (SELECT subscription, seq FROM dotdo_inbox_events WHERE subscription = ? LIMIT ?) RETURNING seq',
+      'DELETE FROM dotdo_inbox_events WHERE (subscription, seq) IN (SELECT subscription, seq FROM dotdo_inbox_events WHERE subscription = ? LIMIT (? + 0)) RETURNING seq',
       idle.subscription,
       pruneBatch,
     )

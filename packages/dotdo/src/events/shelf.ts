@@ -57,7 +57,7 @@ export function listDeadLetters(store: Store, { limit = 100, before, handler, ty
   const rows = store.sql<DeadRow>(
     `SELECT handler, attempts, error, died_at, id, type, sent_at, ${preview} FROM dotdo_dead_letters JOIN dotdo_outbox USING (seq)
      WHERE (? IS NULL OR handler = ?) AND (died_at, seq, handler) < (?, ?, ?) AND type GLOB ?
-     ORDER BY died_at DESC, seq DESC, handler DESC LIMIT ?`,
+     ORDER BY died_at DESC, seq DESC, handler DESC LIMIT (? + 0)`,
     handler ?? null,
     handler?.startsWith('sub_') ? `>${handler}` : (handler ?? null),
     start?.died_at ?? Number.MAX_SAFE_INTEGER,
@@ -128,7 +128,7 @@ export function listEvents(store: Store, limit: number): EventView[] {
   const rows = store.sql<EventRow>(
     `SELECT id, type, key, source, sent_at, open, ended_at, ${preview},
        (SELECT count(*) FROM dotdo_dead_letters WHERE dotdo_dead_letters.seq = dotdo_outbox.seq) AS dead
-     FROM dotdo_outbox ORDER BY seq DESC LIMIT ?`,
+     FROM dotdo_outbox ORDER BY seq DESC LIMIT (? + 0)`,
     limit,
   )
   return rows.map((row) => ({
@@ -153,7 +153,7 @@ export function listEvents(store: Store, limit: number): EventView[] {
 export function prune(store: Store, limits: OutboxLimits, now: number, discard: (handler: string, seq: number) => void): Pruned {
   return store.transaction(() => {
     const letters = store.sql<{ handler: string; seq: number }>(
-      'SELECT handler, seq FROM dotdo_dead_letters WHERE died_at <= ? ORDER BY died_at LIMIT ?',
+      'SELECT handler, seq FROM dotdo_dead_letters WHERE died_at <= ? ORDER BY died_at LIMIT (? + 0)',
       Math.max(now - limits.keepDeadLettersMs, beyond(store, 'died_at', 'dotdo_dead_letters', 'true', limits.keepDeadLetters)),
       pruneBatch,
     )
@@ -195,7 +195,7 @@ function beyond(store: Store, column: string, table: string, where: string, keep
 
 function drop(store: Store, where: string, until: number): number {
   return store.sql(
-    `DELETE FROM dotdo_outbox WHERE seq IN (SELECT seq FROM dotdo_outbox WHERE ${where} AND ended_at <= ? ORDER BY ended_at LIMIT ?) RETURNING seq`,
+    `DELETE FROM dotdo_outbox WHERE seq IN (SELECT seq FROM dotdo_outbox WHERE ${where} AND ended_at <= ? ORDER BY ended_at LIMIT (? + 0)) RETURNING seq`,
     until,
     pruneBatch,
   ).length

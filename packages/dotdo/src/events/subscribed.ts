@@ -199,7 +199,7 @@ export class Subscribed {
     const now = this.#ports.clock.now()
     for (const id of this.#underWay.keys()) if (!this.#isAsked(id, now)) this.#underWay.delete(id)
     const due = this.#tables.read<Row>(
-      `SELECT * FROM dotdo_subscribed WHERE state IN ('asking', 'ending') AND due_at <= ? ORDER BY due_at LIMIT ?`,
+      `SELECT * FROM dotdo_subscribed WHERE state IN ('asking', 'ending') AND due_at <= ? ORDER BY due_at LIMIT (? + 0)`,
       now,
       atOnce,
     )
@@ -211,7 +211,7 @@ export class Subscribed {
     const now = this.#ports.clock.now()
     let soonest = Math.min(Infinity, ...Array.from(this.#underWay.values(), (since) => Math.min(since, now) + patienceMs))
     const waiting = this.#tables.read<{ id: string; due_at: number }>(
-      `SELECT id, due_at FROM dotdo_subscribed WHERE state IN ('asking', 'ending') ORDER BY due_at LIMIT ?`,
+      `SELECT id, due_at FROM dotdo_subscribed WHERE state IN ('asking', 'ending') ORDER BY due_at LIMIT (? + 0)`,
       this.#underWay.size + 1,
     )
     const next = waiting.find(({ id }) => !this.#isAsked(id, now))

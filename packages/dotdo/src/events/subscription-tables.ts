@@ -35,6 +35,8 @@ export const subscriptionMigrations: Migrations = [
     'ALTER TABLE dotdo_inbox_events ADD COLUMN skipped_at INTEGER',
     'CREATE INDEX dotdo_inbox_events_skipped ON dotdo_inbox_events (coalesce(skipped_at, 0)) WHERE skipped IS NOT NULL',
   ],
+  // What is asked for or ended, in its order: looked at after each turn, among as many as there are.
+  [`CREATE INDEX dotdo_subscribed_due ON dotdo_subscribed (due_at) WHERE state IN ('asking', 'ending')`],
 ]
 
 /** The tables over one store: reading where there are none gives nothing, and writing makes them. */

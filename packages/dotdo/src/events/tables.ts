@@ -150,7 +150,7 @@ export class OutboxTables {
 
   /** How many deliveries wait, counted no further than `most`. */
   waiting(most: number): number {
-    return Number(this.store.sql('SELECT count(*) AS n FROM (SELECT 1 FROM dotdo_deliveries LIMIT ?)', most)[0]?.n)
+    return Number(this.store.sql('SELECT count(*) AS n FROM (SELECT 1 FROM dotdo_deliveries LIMIT (? + 0))', most)[0]?.n)
   }
 
   /** The oldest of a handler's deliveries: in an ordered lane, the only one that may be under way. */
@@ -161,7 +161,7 @@ export class OutboxTables {
   /** A handler's deliveries after `seq` that were never tried, oldest first. */
   untried(handler: string, seq: number, limit: number): Waiting[] {
     return this.store.sql<Waiting>(
-      'SELECT seq, attempts, due_at FROM dotdo_deliveries WHERE handler = ? AND seq > ? AND due_at = 0 ORDER BY seq LIMIT ?',
+      'SELECT seq, attempts, due_at FROM dotdo_deliveries WHERE handler = ? AND seq > ? AND due_at = 0 ORDER BY seq LIMIT (? + 0)',
       handler,
       seq,
       limit,
@@ -171,7 +171,7 @@ export class OutboxTables {
   /** A handler's deliveries that wait for another attempt, the soonest first. */
   retrying(handler: string, limit: number): Waiting[] {
     return this.store.sql<Waiting>(
-      'SELECT seq, attempts, due_at FROM dotdo_deliveries WHERE handler = ? AND due_at > 0 ORDER BY due_at LIMIT ?',
+      'SELECT seq, attempts, due_at FROM dotdo_deliveries WHERE handler = ? AND due_at > 0 ORDER BY due_at LIMIT (? + 0)',
       handler,
       limit,
     )
@@ -240,7 +240,7 @@ export class OutboxTables {
   batch(handler: string, { ordered, passed, below }: Look, now: number, limit: number, chars: number): Loaded[] {
     const heads = this.store.sql<{ seq: number; due_at: number; size: number }>(
       `SELECT seq, due_at, length(payload) AS size FROM dotdo_deliveries JOIN dotdo_outbox USING (seq)
-       WHERE handler = ? AND seq < ? AND due_at <= ? ORDER BY seq LIMIT ?`,
+       WHERE handler = ? AND seq < ? AND due_at <= ? ORDER BY seq LIMIT (? + 0)`,
       handler,
       below,
       ordered ? Number.MAX_SAFE_INTEGER : now,
@@ -296,7 +296,7 @@ export class OutboxTables {
   /** The dead letters of a handler that its receiver was not told of, oldest first. */
   untold(handler: string, limit: number): { seq: number; revived: number }[] {
     return this.store.sql<{ seq: number; revived: number }>(
-      'SELECT seq, revived FROM dotdo_dead_letters WHERE handler = ? AND told = 0 ORDER BY seq LIMIT ?',
+      'SELECT seq, revived FROM dotdo_dead_letters WHERE handler = ? AND told = 0 ORDER BY seq LIMIT (? + 0)',
       handler,
       limit,
     )
@@ -313,26 +313,26 @@ export class OutboxTables {
   /** How many deliveries wait for one handler, counted no further than `most`. */
   waitingFor(handler: string, most: number): number {
     return Number(
-      this.store.sql('SELECT count(*) AS n FROM (SELECT 1 FROM dotdo_deliveries WHERE handler = ? LIMIT ?)', handler, most)[0]?.n,
+      this.store.sql('SELECT count(*) AS n FROM (SELECT 1 FROM dotdo_deliveries WHERE handler = ? LIMIT (? + 0))', handler, most)[0]?.n,
     )
   }
 
   /** How many dead letters a handler has, counted no further than `most`. */
   deadFor(handler: string, most: number): number {
     return Number(
-      this.store.sql('SELECT count(*) AS n FROM (SELECT 1 FROM dotdo_dead_letters WHERE handler = ? LIMIT ?)', handler, most)[0]?.n,
+      this.store.sql('SELECT count(*) AS n FROM (SELECT 1 FROM dotdo_dead_letters WHERE handler = ? LIMIT (? + 0))', handler, most)[0]?.n,
     )
   }
 
   /** How many dead letters there are, counted no further than `most`. */
   dead(most: number): number {
-    return Number(this.store.sql('SELECT count(*) AS n FROM (SELECT 1 FROM dotdo_dead_letters LIMIT ?)', most)[0]?.n)
+    return Number(this.store.sql('SELECT count(*) AS n FROM (SELECT 1 FROM dotdo_dead_letters LIMIT (? + 0))', most)[0]?.n)
   }
 
   /** The seqs that wait for a handler, oldest first. */
   seqsFor(handler: string, limit: number): number[] {
     return this.store
-      .sql<{ seq: number }>('SELECT seq FROM dotdo_deliveries WHERE handler = ? ORDER BY seq LIMIT ?', handler, limit)
+      .sql<{ seq: number }>('SELECT seq FROM dotdo_deliveries WHERE handler = ? ORDER BY seq LIMIT (? + 0)', handler, limit)
       .map(({ seq }) => seq)
   }
 

@@ -142,7 +142,7 @@ export class Alerts {
   prune(most: number): boolean {
     const { store, clock, limits } = this.#ports
     const gone = store.sql(
-      `DELETE FROM dotdo_fleet_alerts WHERE id IN (SELECT id FROM dotdo_fleet_alerts WHERE closed_at < ? LIMIT ?) RETURNING id`,
+      `DELETE FROM dotdo_fleet_alerts WHERE id IN (SELECT id FROM dotdo_fleet_alerts WHERE closed_at < ? LIMIT (? + 0)) RETURNING id`,
       clock.now() - limits.keepMs,
       most,
     )

@@ -243,7 +243,7 @@ export class Feed {
   /** Sends the oldest marks. Gives whether there may be more. */
   async #sendOne(): Promise<boolean> {
     const { store, object, shards } = this.#ports
-    const marks = store.sql<Mark>('SELECT kind, id, v, retold FROM dotdo_fleet_marks ORDER BY v LIMIT ?', this.#limits.batchFacts + 1)
+    const marks = store.sql<Mark>('SELECT kind, id, v, retold FROM dotdo_fleet_marks ORDER BY v LIMIT (? + 0)', this.#limits.batchFacts + 1)
     const isLast = marks.length <= this.#limits.batchFacts
     const taken = marks.slice(0, this.#limits.batchFacts)
     const { sweep, moved_from: movedFrom } = this.#row!

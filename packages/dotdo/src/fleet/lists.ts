@@ -159,7 +159,7 @@ export function list<Name extends keyof Lists>(store: Store, { name, query, limi
   if (after) add(`${at} ${sign}= ? AND (${at}, object, ${id}) ${sign} (?, ?, ?)`, after[0], ...after)
   const rows = store.sql<SqlRow>(
     `SELECT *, ${at} AS place_at, ${id} AS place_id FROM ${table} ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''}
-     ORDER BY ${at} ${order}, object ${order}, ${id} ${order} LIMIT ?`,
+     ORDER BY ${at} ${order}, object ${order}, ${id} ${order} LIMIT (? + 0)`,
     ...values,
     limit + 1,
   )

@@ -73,7 +73,11 @@ export class Rebuild {
   async #bite(state: State): Promise<void> {
     const { store, clock, atOnce } = this.#ports
     const objects = store
-      .sql<{ object: string }>('SELECT object FROM dotdo_fleet_objects WHERE object > ? ORDER BY object LIMIT ?', state.cursor, atOnce)
+      .sql<{ object: string }>(
+        'SELECT object FROM dotdo_fleet_objects WHERE object > ? ORDER BY object LIMIT (? + 0)',
+        state.cursor,
+        atOnce,
+      )
       .map(({ object }) => object)
     if (objects.length === 0) return this.#write({ ...state, status: 'done', endedAt: clock.now() })
     const outcomes = await Promise.allSettled(objects.map((object) => this.#ports.ask(object)))

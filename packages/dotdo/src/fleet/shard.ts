@@ -323,7 +323,7 @@ export class Shard {
     const now = this.#clock.now()
     if (now - this.#prunedAt < dayMs && now >= this.#prunedAt) return
     const old = this.#store.sql<{ row: number }>(
-      'SELECT row FROM dotdo_fleet_runs WHERE started_at < ? AND ended_at IS NOT NULL AND ended_at < ? ORDER BY started_at LIMIT ?',
+      'SELECT row FROM dotdo_fleet_runs WHERE started_at < ? AND ended_at IS NOT NULL AND ended_at < ? ORDER BY started_at LIMIT (? + 0)',
       now - this.#limits.keepMs,
       now - this.#limits.keepMs,
       pruneBatch,
@@ -342,7 +342,7 @@ export class Shard {
       const objects = this.#store.sql(
         `DELETE FROM dotdo_fleet_objects WHERE object IN (SELECT object FROM dotdo_fleet_objects o WHERE told_at < ? AND letters = 0 AND rules = '[]'
           AND NOT EXISTS (SELECT 1 FROM dotdo_fleet_runs r WHERE r.object = o.object)
-          AND NOT EXISTS (SELECT 1 FROM dotdo_fleet_schedules s WHERE s.object = o.object) LIMIT ?) RETURNING object`,
+          AND NOT EXISTS (SELECT 1 FROM dotdo_fleet_schedules s WHERE s.object = o.object) LIMIT (? + 0)) RETURNING object`,
         now - this.#limits.keepMs,
         pruneBatch,
       )

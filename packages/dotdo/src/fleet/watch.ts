@@ -126,7 +126,7 @@ export class Watch {
 
   #due(): WatchedRow[] {
     return this.#ports.store.sql<WatchedRow>(
-      `SELECT ${columns} FROM dotdo_fleet_schedules WHERE due_at <= ? ORDER BY due_at LIMIT ?`,
+      `SELECT ${columns} FROM dotdo_fleet_schedules WHERE due_at <= ? ORDER BY due_at LIMIT (? + 0)`,
       this.#ports.clock.now(),
       mostAtOnce,
     )

@@ -132,7 +132,7 @@ export class Catalog implements CatalogClient {
       const now = this.#clock.now()
       this.#store.sql(
         `DELETE FROM dotdo_catalog_intents WHERE (table_uuid, commit_key, attempt_id) IN
-          (SELECT table_uuid, commit_key, attempt_id FROM dotdo_catalog_intents WHERE begun_at < ? ORDER BY begun_at LIMIT ?)`,
+          (SELECT table_uuid, commit_key, attempt_id FROM dotdo_catalog_intents WHERE begun_at < ? ORDER BY begun_at LIMIT (? + 0))`,
         now - INTENT_RETENTION_MS,
         PRUNED_AT_ONCE,
       )
@@ -246,7 +246,7 @@ export class Catalog implements CatalogClient {
       const committedAt = this.#clock.now()
       this.#store.sql(
         `DELETE FROM dotdo_catalog_commits WHERE (table_uuid, commit_key) IN
-          (SELECT table_uuid, commit_key FROM dotdo_catalog_commits WHERE committed_at < ? ORDER BY committed_at LIMIT ?)`,
+          (SELECT table_uuid, commit_key FROM dotdo_catalog_commits WHERE committed_at < ? ORDER BY committed_at LIMIT (? + 0))`,
         committedAt - COMMIT_KEY_RETENTION_MS,
         PRUNED_AT_ONCE,
       )

@@ -379,10 +379,11 @@ export class Journal {
   nextWakeMs(): number | null {
     const now = this.#ports.clock.now()
     if (this.#due.size > 0 && this.#lanes < this.#limits.resumesAtOnce && !this.#isFull) return now
-    this.#wakeAt = this.#runs.anyRunning() ? nextLook(this.#wakeAt, now, this.#limits.watchdogMs) : null
-    this.#lookAt = this.#runs.anyHeld() ? nextLook(this.#lookAt, now, this.#limits.heldLookMs) : null
+    const { running, held, parkedUntil } = this.#runs.standing()
+    this.#wakeAt = running ? nextLook(this.#wakeAt, now, this.#limits.watchdogMs) : null
+    this.#lookAt = held ? nextLook(this.#lookAt, now, this.#limits.heldLookMs) : null
     let soonest = this.#wakeAt
-    for (const at of [this.#lookAt, this.#executions.rests.nextMs(), this.#runs.nextParked()])
+    for (const at of [this.#lookAt, this.#executions.rests.nextMs(), parkedUntil])
       if (at !== null && (soonest === null || at < soonest)) soonest = at
     return soonest
   }

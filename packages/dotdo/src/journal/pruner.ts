@@ -29,14 +29,14 @@ export class Pruner {
         WHERE seq IN (SELECT seq FROM dotdo_runs AS ended WHERE ended_at < ? AND status <> 'pruned'
           AND NOT EXISTS (SELECT 1 FROM dotdo_runs AS parent WHERE parent.seq = ended.parent
             AND (parent.ended_at IS NULL OR EXISTS (SELECT 1 FROM dotdo_runs AS fork WHERE fork.forked_from = parent.seq)))
-          AND NOT EXISTS (SELECT 1 FROM dotdo_runs AS fork WHERE fork.forked_from = ended.seq) ORDER BY ended_at LIMIT ?) RETURNING seq`,
+          AND NOT EXISTS (SELECT 1 FROM dotdo_runs AS fork WHERE fork.forked_from = ended.seq) ORDER BY ended_at LIMIT (? + 0)) RETURNING seq`,
         beforeMs,
         biteRuns,
       )
       let budget = biteRows
       let removed = 0
       const runs = this.#store.sql<{ seq: number; args_value: number | null; result_value: number | null }>(
-        `SELECT seq, args_value, result_value FROM dotdo_runs WHERE ended_at < ? AND status = 'pruned' LIMIT ?`,
+        `SELECT seq, args_value, result_value FROM dotdo_runs WHERE ended_at < ? AND status = 'pruned' LIMIT (? + 0)`,
         beforeMs,
         biteRuns,
       )
@@ -76,7 +76,7 @@ export class Pruner {
       if (used >= budget) return used
     }
     const steps = this.#store.sql<{ step_id: string; value_id: number | null; checkpoint_value: number | null }>(
-      'SELECT step_id, value_id, checkpoint_value FROM dotdo_steps WHERE run = ? LIMIT ?',
+      'SELECT step_id, value_id, checkpoint_value FROM dotdo_steps WHERE run = ? LIMIT (? + 0)',
       run,
       budget - used,
     )

@@ -166,16 +166,10 @@ export class RunTable {
   /** Runs that are parked until an instant that has come, the one that has waited longest first. */
   parkedUntil(now: number, limit: number): RunRow[] {
     return this.#store.sql<RunRow>(
-      `SELECT ${columns} FROM dotdo_runs WHERE status = 'parked' AND wake_at <= ? ORDER BY wake_at LIMIT ?`,
+      `SELECT ${columns} FROM dotdo_runs WHERE status = 'parked' AND wake_at <= ? ORDER BY wake_at LIMIT (? + 0)`,
       now,
       limit,
     )
-  }
-
-  /** When the next parked run goes on, if any has an instant. */
-  nextParked(): number | null {
-    const at = this.#store.sql(`SELECT MIN(wake_at) AS at FROM dotdo_runs WHERE status = 'parked'`)[0]?.at
-    return at === null || at === undefined ? null : Number(at)
   }
 
   /** Writes that a policy keeps a run from going on. */
@@ -198,10 +192,6 @@ export class RunTable {
       `UPDATE dotdo_runs SET status = CASE WHEN ending IS NULL THEN 'running' ELSE 'undoing' END, error = NULL WHERE status = 'held' AND version = ?`,
       version,
     )
-  }
-
-  anyHeld(): boolean {
-    return this.#store.sql(`SELECT 1 FROM dotdo_runs WHERE status = 'held' LIMIT 1`).length > 0
   }
 
   /** Writes how a run will end when its steps are undone; from then on no step of it begins that undoes nothing. */
@@ -260,7 +250,7 @@ export class RunTable {
   /** Runs that began before an instant and that nothing but somebody's word can end, the oldest first. */
   waitingSince(beforeMs: number, limit: number): RunRow[] {
     return this.#store.sql<RunRow>(
-      `SELECT ${columns} FROM dotdo_runs WHERE ${waiting} AND started_at <= ? ORDER BY started_at LIMIT ?`,
+      `SELECT ${columns} FROM dotdo_runs WHERE ${waiting} AND started_at <= ? ORDER BY started_at LIMIT (? + 0)`,
       beforeMs,
       limit,
     )
@@ -272,13 +262,17 @@ export class RunTable {
     return typeof at === 'number' ? at + waitingMs : null
   }
 
-  /** Whether any run is running or being undone: what a death of the object would interrupt. */
-  anyRunning(): boolean {
-    return (
-      this.#store.sql(
-        `SELECT 1 WHERE EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'running') OR EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'undoing')`,
-      ).length > 0
+  /**
+   * What there is to be awake for, in one statement, since it is asked after each turn. `running`: whether any run is running or being undone, what a death of
+   * the object would interrupt. `held`: whether any is. `parkedUntil`: when the next parked one goes on, null where none has an instant.
+   */
+  standing(): { running: boolean; held: boolean; parkedUntil: number | null } {
+    const [row] = this.#store.sql<{ running: number; held: number; at: number | null }>(
+      `SELECT EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'running') OR EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'undoing') AS running,
+        EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'held') AS held,
+        (SELECT MIN(wake_at) FROM dotdo_runs WHERE status = 'parked') AS at`,
     )
+    return { running: row!.running === 1, held: row!.held === 1, parkedUntil: row!.at }
   }
 
   /** When the first of the runs began that have not ended, or not well and after `endedAfter`. */
@@ -303,14 +297,14 @@ export class RunTable {
   page(beforeSeq: number, limit: number, tag?: string): RunRow[] {
     if (tag === undefined) {
       return this.#store.sql<RunRow>(
-        `SELECT ${columns} FROM dotdo_runs WHERE seq < ? AND status <> 'pruned' ORDER BY seq DESC LIMIT ?`,
+        `SELECT ${columns} FROM dotdo_runs WHERE seq < ? AND status <> 'pruned' ORDER BY seq DESC LIMIT (? + 0)`,
         beforeSeq,
         limit,
       )
     }
     return this.#store.sql<RunRow>(
       `SELECT ${columns} FROM dotdo_runs WHERE seq < ? AND status <> 'pruned' AND EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)
-        ORDER BY seq DESC LIMIT ?`,
+        ORDER BY seq DESC LIMIT (? + 0)`,
       beforeSeq,
       tag,
       limit,
@@ -330,7 +324,7 @@ export class RunTable {
   newest(limit: number): string[] {
     const rows = this.#store.sql<{ run_id: string }>(
       `SELECT run_id, seq FROM dotdo_runs WHERE ended_at IS NULL AND status <> 'pruned'
-       UNION SELECT * FROM (SELECT run_id, seq FROM dotdo_runs WHERE status <> 'pruned' ORDER BY seq DESC LIMIT ?) ORDER BY seq`,
+       UNION SELECT * FROM (SELECT run_id, seq FROM dotdo_runs WHERE status <> 'pruned' ORDER BY seq DESC LIMIT (? + 0)) ORDER BY seq`,
       limit,
     )
     return rows.map((row) => row.run_id)
@@ -347,7 +341,7 @@ export class RunTable {
   /** Those whose ids begin with a text, in falling order of ids: U+10FFFF is behind whatever follows it. */
   named(prefix: string, before: string | undefined, limit: number): RunRow[] {
     return this.#store.sql<RunRow>(
-      `SELECT ${columns} FROM dotdo_runs WHERE run_id >= ? AND run_id < ? AND status <> 'pruned' ORDER BY run_id DESC LIMIT ?`,
+      `SELECT ${columns} FROM dotdo_runs WHERE run_id >= ? AND run_id < ? AND status <> 'pruned' ORDER BY run_id DESC LIMIT (? + 0)`,
       prefix,
       before ?? `${prefix}\u{10FFFF}`,
       limit,

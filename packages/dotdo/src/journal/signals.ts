@@ -96,7 +96,7 @@ export class SignalTable {
 
   #remove(condition: 'seq <= ?' | 'at < ?', bound: number, limit: number): number {
     const removed = this.#store.sql<{ event_value: number | null }>(
-      `DELETE FROM dotdo_signals WHERE seq IN (SELECT seq FROM dotdo_signals WHERE ${condition} AND seq < ? ORDER BY seq LIMIT ?) RETURNING event_value`,
+      `DELETE FROM dotdo_signals WHERE seq IN (SELECT seq FROM dotdo_signals WHERE ${condition} AND seq < ? ORDER BY seq LIMIT (? + 0)) RETURNING event_value`,
       bound,
       this.last,
       limit,

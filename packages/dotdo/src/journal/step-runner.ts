@@ -84,7 +84,7 @@ export class StepRunner implements StepDriver {
     const { found } = looked ?? (again || !run.fresh ? this.look(run, plan) : { found: undefined })
     if (found && isDone(found)) return this.memo(run, found, plan)
     if (found?.status === 'failed') throw fromErrorRecord(found.error ?? storableError(undefined))
-    if (run.undoing && kind === null) throw runEnded(run.runId)
+    requireOpen(run, kind)
     const step = found ?? this.#newStep(run, scope, plan, kind)
     run.steps.set(plan.stepId, step)
     try {
@@ -94,6 +94,8 @@ export class StepRunner implements StepDriver {
         try {
           const place = plan.concurrency || plan.rate ? await this.#place(run, scope, step, plan) : undefined
           try {
+            // Whatever it waited for, its run may have ended meanwhile, and has closed this step's row with the others.
+            requireOpen(run, kind)
             this.#begin(run, step, isNew)
             begun = true
             if (!run.fresh) await this.#sync(run, scope)
@@ -461,6 +463,11 @@ class AttemptContext implements StepContext {
     }
     return Object.defineProperty(put as Checkpoint, 'value', { get: () => this.#runner.checkpoint(this.#step) })
   }
+}
+
+/** No attempt begins in a run that has ended, and in one that is undone only those of what undoes. @throws what a step gets whose run is over */
+function requireOpen(run: ActiveRun, kind: 'undo' | null): void {
+  if (run.ended || (run.undoing && kind === null)) throw runEnded(run.runId)
 }
 
 function kindOf({ stepId }: StepPlan): 'undo' | null {

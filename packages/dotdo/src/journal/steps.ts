@@ -169,7 +169,7 @@ export class StepTable {
     const known = ahead.take(stepId)
     if (known) return known
     const rows = this.#store.sql<Pick<StepRow, 'step_id' | 'status' | 'result' | 'kind' | 'version' | 'input' | 'undo'>>(
-      'SELECT step_id, status, result, kind, version, input, undo FROM dotdo_steps WHERE run = ? AND step_id >= ? ORDER BY step_id LIMIT ?',
+      'SELECT step_id, status, result, kind, version, input, undo FROM dotdo_steps WHERE run = ? AND step_id >= ? ORDER BY step_id LIMIT (? + 0)',
       run,
       stepId,
       ahead.next(),
@@ -397,7 +397,7 @@ export class StepTable {
   /** In order of first start, from the step behind `afterOrdinal` on. */
   page(run: number, afterOrdinal: number, limit: number): Step[] {
     return this.#store
-      .sql<StepRow>('SELECT * FROM dotdo_steps WHERE run = ? AND ordinal > ? ORDER BY ordinal LIMIT ?', run, afterOrdinal, limit)
+      .sql<StepRow>('SELECT * FROM dotdo_steps WHERE run = ? AND ordinal > ? ORDER BY ordinal LIMIT (? + 0)', run, afterOrdinal, limit)
       .map(toStep)
   }
 

@@ -127,7 +127,7 @@ export class ValueStore {
     const from = valueId * chunksPerValue
     const to = from + chunksPerValue
     return this.#store.sql(
-      'DELETE FROM dotdo_values WHERE id IN (SELECT id FROM dotdo_values WHERE id >= ? AND id < ? LIMIT ?) RETURNING id',
+      'DELETE FROM dotdo_values WHERE id IN (SELECT id FROM dotdo_values WHERE id >= ? AND id < ? LIMIT (? + 0)) RETURNING id',
       from,
       to,
       limit,

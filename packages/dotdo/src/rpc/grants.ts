@@ -184,7 +184,7 @@ export class Grants {
   /** What was handed out, newest first; without tokens, which nobody has but those who were given them. */
   list(limit = 500): GrantView[] {
     const now = this.#ports.clock.now()
-    return this.#sql<GrantRow>('SELECT * FROM dotdo_grants ORDER BY id DESC LIMIT ?', limit).map((row) => this.#view(row, now))
+    return this.#sql<GrantRow>('SELECT * FROM dotdo_grants ORDER BY id DESC LIMIT (? + 0)', limit).map((row) => this.#view(row, now))
   }
 
   /** Checks a token, and that whoever presents it may. Gives its row. */
@@ -301,7 +301,7 @@ export class Grants {
   }
 
   #prune(now: number): boolean {
-    const over = 'SELECT id FROM dotdo_grants WHERE over_at < ? ORDER BY over_at LIMIT ?'
+    const over = 'SELECT id FROM dotdo_grants WHERE over_at < ? ORDER BY over_at LIMIT (? + 0)'
     return (
       this.#sql(
         `DELETE FROM dotdo_grants WHERE id IN (${over}) RETURNING id`,

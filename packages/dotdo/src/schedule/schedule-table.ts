@@ -146,7 +146,7 @@ export class ScheduleTable {
   due(now: number, limit: number): DueRow[] {
     return this.#store
       .sql(
-        `SELECT ${dueColumns} FROM dotdo_schedules WHERE status = 'active' AND paused = 0 AND wake_at <= ? ORDER BY wake_at LIMIT ?`,
+        `SELECT ${dueColumns} FROM dotdo_schedules WHERE status = 'active' AND paused = 0 AND wake_at <= ? ORDER BY wake_at LIMIT (? + 0)`,
         now,
         limit,
       )

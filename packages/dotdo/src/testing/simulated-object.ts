@@ -59,7 +59,7 @@ export class SimulatedObject {
     this.world = world
     this.noun = noun
     this.id = id
-    this.store = new SqliteStore(world.database(noun))
+    this.store = new SqliteStore(world.database({ noun, name: id.name }))
   }
 
   get label(): string {

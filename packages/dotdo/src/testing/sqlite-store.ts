@@ -16,13 +16,18 @@ interface Prepared {
   places: number
   /** It may change what is stored. */
   writes: boolean
+  /** It makes or changes tables. */
+  changesSchema: boolean
 }
 
 /** The statements of a database, as long as its tables are the same. */
 interface Statements {
   byText: Map<string, Prepared>
-  /** SQLite's own number of the schema. */
+  /** SQLite's own number of the schema, and what reads it. */
   schema: unknown
+  schemaVersion: StatementSync
+  /** What begins, ends and undoes transactions, by text. It stays what it is whatever the tables are. */
+  control: Map<string, StatementSync>
 }
 
 /** Statements are prepared once for a database, whatever incarnation asks: preparing costs more than running most of them. */
@@ -53,8 +58,12 @@ export class SqliteStore implements Store {
 
   constructor(database: DatabaseSync = new DatabaseSync(':memory:')) {
     this.#database = database
-    this.#statements = known.get(database) ?? { byText: new Map(), schema: undefined }
-    known.set(database, this.#statements)
+    let statements = known.get(database)
+    if (!statements) {
+      statements = { byText: new Map(), schema: undefined, schemaVersion: database.prepare('PRAGMA schema_version'), control: new Map() }
+      known.set(database, statements)
+    }
+    this.#statements = statements
   }
 
   sql<Row extends SqlRow = SqlRow>(statement: string, ...parameters: SqlValue[]): Row[] {
@@ -85,26 +94,22 @@ export class SqliteStore implements Store {
   /** Runs a statement; see {@link SqlAnswer}. Integers beyond 2^53 are rounded, as the platform rounds them. */
   run(statement: string, parameters: readonly SqlValue[]): SqlAnswer {
     if (!this.#alive) throw this.#fault ?? new Error('this incarnation has crashed')
-    if (statement.length > 100_000) throw new Error('the statement is longer than the 100 KB that the platform takes')
     let prepared = this.#statements.byText.get(statement)
+    if (!prepared && statement.length > 100_000) throw new Error('the statement is longer than the 100 KB that the platform takes')
     const places = prepared?.places ?? placesOf(statement)
     check(places, parameters)
-    if (!this.#open) {
-      this.#database.exec('BEGIN')
-      this.#open = true
-    }
+    this.#begin()
     this.statements++
     if (!prepared) this.#statements.byText.set(statement, (prepared = this.#prepare(statement, places)))
     if (prepared.writes) this.touch()
-    const rows = prepared.statement.all(...parameters) as unknown as unknown[][]
-    for (const row of rows) for (let i = 0; i < row.length; i++) if (typeof row[i] === 'bigint') row[i] = Number(row[i])
-    if (changesSchema.test(statement)) this.#lookAtSchema()
-    return { columns: prepared.columns, rows: rows as SqlValue[][] }
+    const rows = rowsOf(prepared, parameters)
+    if (prepared.changesSchema) this.#lookAtSchema()
+    return { columns: prepared.columns, rows }
   }
 
   /** What a statement's columns are may be another thing now. */
   #lookAtSchema(): void {
-    const { schema_version: version } = this.#database.prepare('PRAGMA schema_version').all()[0]!
+    const version = this.#statements.schemaVersion.get()!['schema_version']
     if (version === this.#statements.schema) return
     this.#statements.schema = version
     this.#hasNewSchema = true
@@ -113,10 +118,11 @@ export class SqliteStore implements Store {
 
   #prepare(text: string, places: number): Prepared {
     const statement = this.#database.prepare(text)
-    // Without it an integer beyond 2^53 throws.
-    statement.setReadBigInts(true)
+    const writes = !onlyReads.test(text)
+    // Without it an integer beyond 2^53 throws: one that writes would have written by then.
+    statement.setReadBigInts(writes)
     statement.setReturnArrays(true)
-    return { statement, columns: statement.columns().map(({ name }) => name), places, writes: !onlyReads.test(text) }
+    return { statement, columns: statement.columns().map(({ name }) => name), places, writes, changesSchema: changesSchema.test(text) }
   }
 
   /** Something that is kept beside the tables changes with them. */
@@ -131,18 +137,33 @@ export class SqliteStore implements Store {
     return this.#dirty
   }
 
+  #begin(): void {
+    if (this.#open) return
+    this.#control('BEGIN')
+    this.#open = true
+  }
+
+  #control(text: string): void {
+    const { control } = this.#statements
+    let statement = control.get(text)
+    if (!statement) control.set(text, (statement = this.#database.prepare(text)))
+    statement.run()
+  }
+
   transaction<T>(work: () => T): T {
-    this.sql('SELECT 1')
+    if (!this.#alive) throw this.#fault ?? new Error('this incarnation has crashed')
+    this.#begin()
     const name = `t${this.#depth++}`
-    this.#database.exec(`SAVEPOINT ${name}`)
+    this.#control(`SAVEPOINT ${name}`)
     try {
       const result = work()
       if (typeof result === 'object' && result !== null && 'then' in result) throw new Error('a transaction must not return a promise')
-      this.#database.exec(`RELEASE ${name}`)
+      this.#control(`RELEASE ${name}`)
       return result
     } catch (thrown) {
       if (this.#alive) {
-        this.#database.exec(`ROLLBACK TO ${name}; RELEASE ${name}`)
+        this.#control(`ROLLBACK TO ${name}`)
+        this.#control(`RELEASE ${name}`)
         this.#forgetSchema()
       }
       throw thrown
@@ -153,7 +174,7 @@ export class SqliteStore implements Store {
 
   /** The end of a turn: what was written is on disk. */
   flush(): void {
-    if (this.#alive && this.#open) this.#database.exec('COMMIT')
+    if (this.#alive && this.#open) this.#control('COMMIT')
     this.#open = false
     this.#dirty = false
     this.#hasNewSchema = false
@@ -161,7 +182,7 @@ export class SqliteStore implements Store {
 
   /** The process dies: what was not flushed is gone, and nothing of this incarnation writes again. */
   crash(): void {
-    if (this.#alive && this.#open) this.#database.exec('ROLLBACK')
+    if (this.#alive && this.#open) this.#control('ROLLBACK')
     this.#open = false
     this.#alive = false
     this.#dirty = false
@@ -185,6 +206,22 @@ export class SqliteStore implements Store {
     this.#alive = false
     return this.#database
   }
+}
+
+function rowsOf({ statement, writes }: Prepared, parameters: readonly SqlValue[]): SqlValue[][] {
+  let rows: unknown[][]
+  try {
+    rows = statement.all(...parameters) as unknown as unknown[][]
+    if (!writes) return rows as SqlValue[][]
+  } catch (thrown) {
+    if (writes || (thrown as { code?: string }).code !== 'ERR_OUT_OF_RANGE') throw thrown
+    // It reads an integer beyond 2^53: once more, and with care.
+    statement.setReadBigInts(true)
+    rows = statement.all(...parameters) as unknown as unknown[][]
+    statement.setReadBigInts(false)
+  }
+  for (const row of rows) for (let i = 0; i < row.length; i++) if (typeof row[i] === 'bigint') row[i] = Number(row[i])
+  return rows as SqlValue[][]
 }
 
 const maxValueBytes = 2 * 1024 * 1024

@@ -1,7 +1,7 @@
 /** The storage of one object as its code sees it: SQL, keys and values, the alarm. */
 import { deserialize, serialize } from 'node:v8'
 import type { SqlValue } from '../base/ports.ts'
-import type { SqliteStore } from './sqlite-store.ts'
+import type { SqlAnswer, SqliteStore } from './sqlite-store.ts'
 
 /** What storage asks of the life it belongs to. */
 export interface StoragePorts {
@@ -13,23 +13,27 @@ export interface StoragePorts {
 
 /** What `sql.exec` gives. All rows are there at once: a cursor that is read later sees what was there when it was opened. */
 class Cursor implements Iterable<Record<string, SqlStorageValue>> {
-  readonly columnNames: string[]
   readonly rowsRead: number
   readonly rowsWritten = 0
+  readonly #columns: readonly string[]
   readonly #rows: SqlStorageValue[][]
   #next = 0
 
   constructor(columns: readonly string[], rows: SqlStorageValue[][]) {
-    this.columnNames = [...columns]
+    this.#columns = columns
     this.#rows = rows
     this.rowsRead = rows.length
+  }
+
+  get columnNames(): string[] {
+    return [...this.#columns]
   }
 
   next(): IteratorResult<Record<string, SqlStorageValue>> {
     const values = this.#rows[this.#next++]
     if (!values) return { done: true, value: undefined }
     const row: Record<string, SqlStorageValue> = {}
-    for (let i = 0; i < values.length; i++) row[this.columnNames[i]!] = values[i]!
+    for (let i = 0; i < values.length; i++) row[this.#columns[i]!] = values[i]!
     return { done: false, value: row }
   }
 
@@ -53,20 +57,23 @@ class Cursor implements Iterable<Record<string, SqlStorageValue>> {
   }
 }
 
+function cursorOf({ columns, rows }: SqlAnswer): Cursor {
+  for (const row of rows)
+    for (let i = 0; i < row.length; i++)
+      if (typeof row[i] === 'object' && row[i] !== null) row[i] = ownBuffer(row[i] as unknown as Uint8Array) as never
+  return new Cursor(columns, rows as unknown as SqlStorageValue[][])
+}
+
 /** Makes `ctx.storage` over a store. What of the platform's storage is not here is not simulated, and fails as what it is: `undefined`. */
 export function storageOver(store: SqliteStore, ports: StoragePorts): DurableObjectStorage {
   const kv = keyValues(store)
   const storage = {
     sql: {
       exec(statement: string, ...bindings: unknown[]): Cursor {
-        const several = bindings.length === 0 ? statementsOf(statement) : [statement]
+        const several = bindings.length === 0 ? statementsOf(statement) : undefined
+        if (!several) return cursorOf(store.run(statement, bindings.map(bound)))
         let answer: Cursor | undefined
-        for (const one of several) {
-          const { columns, rows } = store.run(one, bindings.map(bound))
-          for (const row of rows)
-            for (let i = 0; i < row.length; i++) if (row[i] instanceof Uint8Array) row[i] = ownBuffer(row[i] as Uint8Array) as never
-          answer = new Cursor(columns, rows as unknown as SqlStorageValue[][])
-        }
+        for (const one of several) answer = cursorOf(store.run(one, []))
         return answer ?? new Cursor([], [])
       },
       get databaseSize(): number {
@@ -133,8 +140,8 @@ function ownBuffer(bytes: Uint8Array): ArrayBuffer {
   return bytes.slice().buffer as ArrayBuffer
 }
 
-/** Statements that stand one after the other. Those with a trigger's body, or a `;` in a text, are taken as one. */
-function statementsOf(text: string): string[] {
-  if (!text.includes(';') || /['"`]|\btrigger\b/i.test(text)) return [text]
+/** Statements that stand one after the other, where there are several. Those with a trigger's body, or a `;` in a text, are taken as one. */
+function statementsOf(text: string): string[] | undefined {
+  if (!text.includes(';') || /['"`]|\btrigger\b/i.test(text)) return undefined
   return text.split(';').filter((it) => it.trim() !== '')
 }

@@ -57,8 +57,8 @@ export interface WorldOptions {
   chance?: Chance
   /** Events happen by themselves as soon as they are ready; else only {@link World.step} makes them happen. */
   runs: boolean
-  /** An empty database for a new object. Default: one in memory. */
-  database?: (noun: string) => DatabaseSync
+  /** The database of a new object. Default: an empty one in memory. */
+  database?: (object: { noun: string; name: string }) => DatabaseSync
 }
 
 /** Code runs in the context of nobody, whoever made it ready. */
@@ -87,8 +87,8 @@ export class World {
   #running = false
   #touched = new Set<Life>()
 
-  /** An empty database for a new object. */
-  readonly database: (noun: string) => DatabaseSync
+  /** The database of a new object. */
+  readonly database: (object: { noun: string; name: string }) => DatabaseSync
 
   constructor({ at, random, chance, runs, database = () => new DatabaseSync(':memory:') }: WorldOptions) {
     this.database = database
@@ -232,10 +232,18 @@ export class World {
       this.#note(task)
       root(() => (task.life ? lives.run(task.life, task.run) : task.run()))
     }
-    await new Promise<void>((resolve) => setImmediate(resolve))
+    await this.#promises()
     for (const life of this.#touched) this.#endTurn(life, task)
     if (task?.life && !task.life.isOver) this.#afterwards(task.life, task)
     return task !== undefined
+  }
+
+  /**
+   * All promises that are ready have run. Where events are drawn, nothing is done that Node's own loop would have to come back for, and so it need not go
+   * round: that costs more than most turns.
+   */
+  #promises(): Promise<void> {
+    return new Promise((resolve) => void (this.#chance ? process.nextTick(resolve) : setImmediate(resolve)))
   }
 
   #next(): Task | undefined {

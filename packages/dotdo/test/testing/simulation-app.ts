@@ -4,63 +4,20 @@
  */
 import { DO, DotdoSystem, NonRetryableError } from '../../src/index.ts'
 import type { ObjectClass } from '../../src/testing/world.ts'
-
-/** One thing that a run does. `id` is its step. */
-export type Op =
-  /** A row of its own, in the transaction of its result. */
-  | { kind: 'inside'; id: string }
-  /** A request to the outside, under the step's key. `fails`: so many attempts throw after it. */
-  | { kind: 'outside'; id: string; fails: number }
-  /** A row in another object: by a method that is done at once, or by one with steps of its own. */
-  | { kind: 'bump' | 'work'; id: string; to: string }
-  | { kind: 'send'; id: string }
-  | { kind: 'child'; id: string; ops: Op[] }
-  | { kind: 'sleep'; id: string; ms: number }
-  /** Until somebody says that it may go on. */
-  | { kind: 'wait'; id: string }
-  | { kind: 'both'; id: string; ops: Op[] }
-  /** A row for each of three items, two at a time. */
-  | { kind: 'map'; id: string }
-  /** A run that does something, asks the outside, fails for good, and has to take back what it did. */
-  | { kind: 'fail'; id: string }
-
-/** More attempts than there are crashes, so that every run can end well. */
-const retries = { limit: 100, delay: '1s' } as const
-
-/** Objects that send, in all seeds. */
-export const senders = ['1', '2']
-
-/** One thing of each kind. */
-export const everything: readonly Op[] = [
-  { kind: 'inside', id: 'inside' },
-  { kind: 'send', id: 'send' },
-  {
-    kind: 'both',
-    id: 'both',
-    ops: [
-      { kind: 'outside', id: 'outside', fails: 1 },
-      { kind: 'bump', id: 'bump', to: '2' },
-      { kind: 'work', id: 'work', to: '3' },
-    ],
-  },
-  {
-    kind: 'child',
-    id: 'child',
-    ops: [
-      { kind: 'sleep', id: 'sleep', ms: 60_000 },
-      { kind: 'send', id: 'send' },
-    ],
-  },
-  { kind: 'wait', id: 'wait' },
-  { kind: 'map', id: 'map' },
-  { kind: 'fail', id: 'fail' },
-]
+import { senders, slow, type Op, type Pace } from './scenario.ts'
 
 interface Told {
   name: string
 }
 
-function definitions(version: number) {
+/** Where the outside is, unless the app is told. */
+const nowhere = 'https://outside.test/'
+
+/** One version of the app's classes, by noun. */
+export function appOf(version: number, { tickMs, retryMs }: Pace): Record<string, ObjectClass> {
+  // More attempts than there are crashes, so that every run can end well.
+  const retries = { limit: 100, delay: `${retryMs}ms` } as const
+
   const Actor = DO.extend({
     init() {
       const { sql } = this.ctx.storage
@@ -68,7 +25,7 @@ function definitions(version: number) {
       sql.exec('CREATE TABLE IF NOT EXISTS sent (n INTEGER PRIMARY KEY, id TEXT UNIQUE, name TEXT)')
       sql.exec('CREATE TABLE IF NOT EXISTS got (n INTEGER PRIMARY KEY, sender TEXT, id TEXT)')
       sql.exec('CREATE TABLE IF NOT EXISTS fired (n INTEGER PRIMARY KEY, at INTEGER)')
-      this.every(1).hour(({ scheduledAt }) => void sql.exec('INSERT INTO fired (at) VALUES (?)', scheduledAt), {
+      this.every(tickMs / 1000).seconds(({ scheduledAt }) => void sql.exec('INSERT INTO fired (at) VALUES (?)', scheduledAt), {
         id: 'tick',
         catchUp: 'all',
       })
@@ -132,7 +89,8 @@ function definitions(version: number) {
       return effect
     },
     async _ask(key: string, fails: boolean) {
-      await fetch(`https://outside.test/?key=${encodeURIComponent(key)}`)
+      const { OUTSIDE = nowhere } = this.env as { OUTSIDE?: string }
+      await fetch(`${OUTSIDE}?key=${encodeURIComponent(key)}`)
       if (fails) throw new Error('not yet')
       return key
     },
@@ -172,4 +130,4 @@ function definitions(version: number) {
 }
 
 /** The versions of the code that are deployed, rolled back and deployed again. */
-export const versions: readonly Record<string, ObjectClass>[] = [1, 2, 3].map(definitions)
+export const versions: readonly Record<string, ObjectClass>[] = [1, 2, 3].map((version) => appOf(version, slow))
