@@ -14,6 +14,7 @@ const others = [
   'packages/dotdo/bench',
   'packages/dotdo/bench/rpc/worker',
   'packages/dotdo/bench/events/worker',
+  'packages/dotdo/bench/schedules/worker',
   'packages/dotdo/bench/hostile/worker',
   'packages/dotdo/bench/runs/worker',
   'packages/create-dotdo/src',

@@ -47,6 +47,12 @@ const lines: Line[] = [
     rounds: 5,
   },
   {
+    name: 'lineage of 500 steps that each call another object',
+    ours: 'Runs/a/calls/500',
+    others: [{ path: 'Runs/a/unnoted/500', described: 'the same steps, whose notes are dropped', bar: 1.1 }],
+    rounds: 15,
+  },
+  {
     name: '200 calls that happen exactly once',
     ours: 'Runs/a/calls/200',
     others: [{ path: 'Memo/a/plain/200', described: 'plain calls whose method writes one row', bar: 2.2 }],
@@ -54,16 +60,24 @@ const lines: Line[] = [
   },
 ]
 
-/** All rows of runs and steps; those of schedules and events are benches of their own. */
-export default async function* runs(): AsyncGenerator<BenchResult> {
-  const local = await startLocal(fileURLToPath(new URL('runs/worker/worker.ts', import.meta.url)), classes, 'Flow')
-  const call = async (path: string): Promise<number> => {
+/** What is asked of a local Worker: gives the time that it takes, in ms. */
+type Call = (path: string) => Promise<number>
+
+function callOf(url: string): Call {
+  return async (path) => {
     const begun = performance.now()
-    const response = await fetch(local.url + path)
+    const response = await fetch(url + path)
     const text = await response.text()
     if (!response.ok) throw new Error(`${path}: ${text}`)
     return performance.now() - begun
   }
+}
+
+/** All rows of runs and steps; those of schedules and events are benches of their own. */
+export default async function* runs(): AsyncGenerator<BenchResult> {
+  const entry = fileURLToPath(new URL('runs/worker/worker.ts', import.meta.url))
+  const local = await startLocal(entry, classes, 'Flow')
+  const call = callOf(local.url)
   try {
     for (const { name, ours, others, rounds } of lines) {
       for (const { path, described, bar, isFaster } of wanted(name) ? others : []) {
@@ -100,6 +114,24 @@ export default async function* runs(): AsyncGenerator<BenchResult> {
         ok: ratio >= 0.7,
       }
     }
+    if (wanted(indexed)) yield* index(entry, call)
+  } finally {
+    await local.stop()
+  }
+}
+
+const indexed = 'runs that the index of the fleet is told of'
+
+/** Runs of 3 steps that call, 50 at once, until the index knows them; beside the same in a Worker that has no index. */
+async function* index(entry: string, without: Call): AsyncGenerator<BenchResult> {
+  const local = await startLocal(entry, [...classes, 'DotdoSystem'], 'Flow')
+  try {
+    const call = callOf(local.url)
+    const told = async (): Promise<number> => (await call('Runs/a/calls/3/50')) + (await call('Runs/a/tell'))
+    await told()
+    await call('Runs/a/indexed/0')
+    const { quiet } = await compare(told, () => without('Runs/a/calls/3/50'), 25)
+    yield atMost(`50 ${indexed}`, quiet, 'the same runs in a Worker without it', 1.1)
   } finally {
     await local.stop()
   }

@@ -3,7 +3,11 @@
  * and as a Cloudflare Workflow.
  */
 import { DurableObject, WorkflowEntrypoint, type WorkflowEvent, type WorkflowStep } from 'cloudflare:workers'
+import { Notes } from '../../../src/journal/lineage.ts'
 import { DO } from '../../../src/object/do.ts'
+import { linkVersion } from '../../../src/rpc/frames.ts'
+import { packCall, type PackedCall } from '../../../src/rpc/packed-call.ts'
+export { DotdoSystem } from '../../../src/object/system.ts'
 
 /** What is called from Node: one piece of work, and its answer comes when all that it wrote is on disk. */
 type Side = Record<string, (count: number) => Promise<unknown>>
@@ -45,6 +49,16 @@ export const Runs = DO.extend({
     for (let i = 0; i < count; i++) sum += Number(await this.do(() => this.Ledger('called').write(i), { stepId: `step-${i}` }))
     return sum
   },
+  /** The same without lineage: what steps note is dropped before it is looked at. */
+  async unnoted(count: number) {
+    const own = Reflect.get(Notes.prototype, 'add') as Notes['add']
+    Notes.prototype.add = () => undefined
+    try {
+      return await this.calls(count)
+    } finally {
+      Notes.prototype.add = own
+    }
+  },
   async reads(count: number) {
     let sum = 0
     for (let i = 0; i < count; i++) sum += Number(await this.do(() => this.Ledger('called').read(i), { stepId: `step-${i}` }))
@@ -63,6 +77,13 @@ export const Runs = DO.extend({
     return await run.result()
   },
   ping: () => 0,
+  /** @throws where the index of the fleet has not been told of this object's runs: then there is nothing to measure */
+  indexed() {
+    const { sql } = this.ctx.storage
+    if (sql.exec(`SELECT 1 FROM sqlite_master WHERE name = 'dotdo_fleet_feed'`).toArray().length === 0) throw new Error('there is no index')
+    const left = sql.exec('SELECT 1 FROM dotdo_fleet_marks').toArray().length
+    if (left > 0) throw new Error(`${left} facts have not been told`)
+  },
 })
 
 /** What a plain call of the other side writes. */
@@ -169,9 +190,18 @@ export class Flow extends WorkflowEntrypoint<Bindings, FlowParams> {
 }
 
 export default {
-  /** `/<Runs, Memo or Flow>/<name>/<method>/<count>/<at once>`: as often at once in the object of the name, or each in one of its own for `name*`. */
+  /**
+   * `/<Runs, Memo or Flow>/<name>/<method>/<count>/<at once>`: as often at once in the object of the name, or each in one of its own for `name*`.
+   * `/Runs/<name>/tell`: answered when the index of the fleet knows all that the object has to tell.
+   */
   async fetch(request: Request, env: Bindings): Promise<Response> {
     const [, side = '', name = '', method = '', count = '', atOnce = '1'] = new URL(request.url).pathname.split('/')
+    if (method === 'tell') {
+      const object = (env[`NATIVE_${side}`] as Namespace<{ dotdoCall(...call: PackedCall): Promise<unknown> }>).getByName(name)
+      const calls = [{ method: 'dotdo:fleetTell', args: [] }]
+      await object.dotdoCall(...packCall({ version: linkVersion, link: crypto.randomUUID(), number: 0, origin: { depth: 1 }, calls }))
+      return new Response('told')
+    }
     const work = async (index: number): Promise<unknown> => {
       if (side !== 'Flow')
         return (env[`NATIVE_${side}`] as Namespace).getByName(name.endsWith('*') ? `${name}${index}` : name)[method]!(Number(count))
