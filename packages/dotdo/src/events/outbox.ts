@@ -36,7 +36,7 @@ import {
   type DeadLetterFilter,
   type Pruned,
 } from './shelf.ts'
-import type { OpenSink, Sink } from './sinks.ts'
+import { eventIdOf, type OpenSink, type Sink } from './sinks.ts'
 import { SubscriptionStore } from './subscription-tables.ts'
 import { laneOf, subscriptionOf, Subscriptions, subscriptionUnknown } from './subscriptions.ts'
 import { OutboxTables } from './tables.ts'
@@ -391,8 +391,12 @@ export class Outbox {
           await open.put(events.map(eventOf), `${lane} ${first} ${last}`)
           return {}
         } catch (thrown) {
-          // It takes all or none, and which of them it would not take is not known: the first counts the attempts.
-          return { failed: [[0, storableError(thrown)]], open: events.slice(1).map((_, i) => i + 1) }
+          // It takes all or none. The event that an error names is the one that it would not take; where it names none, the first counts the attempts.
+          const guilty = Math.max(
+            events.findIndex(([, id]) => id === eventIdOf(thrown)),
+            0,
+          )
+          return { failed: [[guilty, storableError(thrown)]], open: events.flatMap((_, i) => (i === guilty ? [] : [i])) }
         }
       },
       reached: () => undefined,

@@ -58,7 +58,10 @@ export interface OpenSink {
   readonly most: number
   /** Whether the same events come in the same batch again after a failure or a crash, under the same key. */
   readonly fixed: boolean
-  /** Takes all of the events, or throws. */
+  /**
+   * Takes all of the events, or throws. An error that is about one of them has its id as `data.eventId`: it alone is held to account, and the others of its
+   * batch are tried again without it.
+   */
   put(events: readonly SentEvent[], key: string): Promise<void>
 }
 
@@ -93,6 +96,12 @@ export function isSink(given: unknown, pattern: string): given is Sink {
 /** The name that a sink's default id has, in a function's place. */
 export function nameOfSink(sink: Sink): string {
   return known.find(([name]) => Object.hasOwn(sink, name))![0]
+}
+
+/** The event that an error of a sink is about, where it says so. */
+export function eventIdOf(thrown: unknown): string | undefined {
+  const id = thrown instanceof DotdoError ? thrown.data?.['eventId'] : undefined
+  return typeof id === 'string' ? id : undefined
 }
 
 const isName = (it: unknown): boolean => typeof it === 'string' && /^\w{1,100}$/.test(it)

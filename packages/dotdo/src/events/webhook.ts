@@ -45,17 +45,32 @@ export function signedRequest(event: SentEvent, now: number, mac: (text: string)
   }
 }
 
-/** JSON of something of an event. @throws `NOT_STORABLE` */
+/**
+ * JSON of something of an event. An instant becomes its text, as everywhere.
+ *
+ * @throws `NOT_STORABLE` for what JSON refuses, and for what it would make into something else without a word: a `Map` becomes `{}`, `NaN` becomes `null`
+ */
 export function jsonOf(value: unknown, { type, id }: SentEvent): string {
   try {
-    return JSON.stringify(value)
+    return JSON.stringify(value, (_, part: unknown) => {
+      const strange = notInJson(part)
+      if (strange) throw new TypeError(`JSON has no ${strange}`)
+      return part
+    })
   } catch (cause) {
     throw new DotdoError(
       'NOT_STORABLE',
-      `The payload of the '${type}' ${id} cannot leave as JSON: ${cause instanceof Error ? cause.message : String(cause)}. Send plain data: no BigInt, no cycles.`,
+      `The payload of the '${type}' ${id} cannot leave as JSON: ${cause instanceof Error ? cause.message : String(cause)}. Send plain data: no BigInt, Map, Set, bytes, NaN or cycles.`,
       { data: { type, eventId: id }, cause },
     )
   }
+}
+
+/** What a payload may hold within dotdo and JSON has no form for. */
+function notInJson(part: unknown): string | undefined {
+  if (typeof part === 'number') return Number.isFinite(part) ? undefined : String(part)
+  if (part instanceof ArrayBuffer || ArrayBuffer.isView(part)) return 'bytes'
+  return [Map, Set, RegExp, Error].find((kind) => part instanceof kind)?.name
 }
 
 const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'

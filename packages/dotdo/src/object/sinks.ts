@@ -1,7 +1,7 @@
 /** Sinks over the platform: a Queue, a signed request, a chat, another object, a table. */
 import { createHmac } from 'node:crypto'
 import { toMs } from '../base/durations.ts'
-import { DotdoError } from '../base/errors.ts'
+import { DotdoError, isRetryable } from '../base/errors.ts'
 import type { SentEvent } from '../events/event.ts'
 import {
   isAddress,
@@ -16,8 +16,11 @@ import {
 import { jsonOf, readSecret, signedRequest } from '../events/webhook.ts'
 import { clock } from './platform.ts'
 
-/** What the platform's Queues take: messages and bytes of one `sendBatch`, and bytes of one message. */
-const queueLimits = { messages: 100, batchBytes: 256_000, messageBytes: 128_000 }
+/**
+ * What the platform's Queues take: messages and bytes of one `sendBatch`, and bytes of one message. What the platform notes of a message, about 100 bytes, is
+ * counted with it.
+ */
+const queueLimits = { messages: 100, batchBytes: 256_000, messageBytes: 128_000, noteBytes: 100 }
 /** Rows of one commit of a table. */
 const tableRows = 1000
 const longestTimeoutMs = 60_000
@@ -52,7 +55,7 @@ function queueSink({ queue: name }: QueueSink, env: unknown): OpenSink {
     for (const event of events) {
       const { id, type, payload, sentAt, source, key } = event
       const body: QueuedEvent = { id, type, payload, sentAt, source, ...(key !== undefined && { key }) }
-      const bytes = new TextEncoder().encode(jsonOf(body, event)).length
+      const bytes = new TextEncoder().encode(jsonOf(body, event)).length + queueLimits.noteBytes
       if (bytes > queueLimits.messageBytes) throw tooLarge(event, bytes)
       if (size + bytes > queueLimits.batchBytes) {
         await queue.sendBatch(batch)
@@ -120,7 +123,25 @@ function tableSink({ table, row = eventRow }: TableSink): OpenSink {
   return {
     most: tableRows,
     fixed: true,
-    put: async (events, key) => void (await table.write(events.map(row), { commitKey: `events ${key}` })),
+    put: async (events, key) =>
+      void (await table.write(
+        events.map((event) => rowOf(event, row)),
+        { commitKey: `events ${key}` },
+      )),
+  }
+}
+
+/** A row of an event. @throws `SINK_ROW_FAILED` where the app's function does */
+function rowOf(event: SentEvent, row: (event: SentEvent) => object): object {
+  try {
+    return row(event)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new DotdoError('SINK_ROW_FAILED', `The sink's row() made no row of the '${event.type}' ${event.id}: ${reason}`, {
+      data: { type: event.type, eventId: event.id },
+      retryable: isRetryable(cause),
+      cause,
+    })
   }
 }
 
@@ -143,7 +164,7 @@ function tooLarge({ type, id }: SentEvent, sizeBytes: number): DotdoError {
   return new DotdoError(
     'PAYLOAD_TOO_LARGE',
     `The '${type}' ${id} has ${sizeBytes} bytes as a message; a Queue takes up to ${queueLimits.messageBytes}. Store the data and send a reference to it.`,
-    { data: { type, sizeBytes, limitBytes: queueLimits.messageBytes } },
+    { data: { type, eventId: id, sizeBytes, limitBytes: queueLimits.messageBytes } },
   )
 }
 

@@ -2,6 +2,7 @@ import type { Attempt, SentEvent } from '../../src/events/event.ts'
 import type { DeclaredHandler } from '../../src/events/handlers.ts'
 import type { OutboxLimits } from '../../src/events/limits.ts'
 import { Outbox } from '../../src/events/outbox.ts'
+import type { OpenSink, Sink } from '../../src/events/sinks.ts'
 import type { LiveEventBody } from '../../src/base/views.ts'
 import { ManualClock, SeededRandom } from '../support/fakes.ts'
 import { SqliteStore } from '../support/sqlite-store.ts'
@@ -19,7 +20,15 @@ export class Bench {
   /** Stands in for the adapter's call of the handler. */
   deliver = (event: SentEvent, handler: DeclaredHandler, _attempt: Attempt): unknown => handler.fn(event.payload, event)
 
-  constructor(options: { store?: SqliteStore; clock?: ManualClock; random?: SeededRandom; limits?: Partial<OutboxLimits> } = {}) {
+  constructor(
+    options: {
+      store?: SqliteStore
+      clock?: ManualClock
+      random?: SeededRandom
+      limits?: Partial<OutboxLimits>
+      open?: (sink: Sink) => OpenSink
+    } = {},
+  ) {
     this.store = options.store ?? new SqliteStore()
     this.clock = options.clock ?? new ManualClock()
     this.random = options.random ?? new SeededRandom(7)
@@ -29,6 +38,7 @@ export class Bench {
       random: this.random,
       source: 'Pipeline/main',
       ...(options.limits && { limits: options.limits }),
+      ...(options.open && { open: options.open }),
       deliver: async (event, handler, attempt) => {
         this.attempts.push(attempt)
         await this.deliver(event, handler, attempt)

@@ -35,9 +35,28 @@ describe('a signed request', () => {
     expect(signedRequest(event, 0, () => bytes).headers['webhook-signature']).toBe(`v1,${Buffer.from(bytes).toString('base64')}`)
   })
 
-  test('of what JSON cannot hold is refused', () => {
-    const event = { id: 'e', type: 'A.b', payload: 1n, sentAt: 0, source: 'A/b' }
-    expect(() => signedRequest(event, 0, () => new Uint8Array(32))).toThrow(expect.objectContaining({ code: 'NOT_STORABLE' }))
+  test.each([
+    1n,
+    new Map([['a', 1]]),
+    { tags: new Set(['a']) },
+    [new Uint8Array(3)],
+    { buffer: new ArrayBuffer(2) },
+    /a/,
+    { failed: new Error('lost') },
+    { price: Number.NaN },
+    -Infinity,
+  ])('of %o is refused: JSON cannot hold it, or would make it into something else', (payload) => {
+    const event = { id: 'e', type: 'A.b', payload, sentAt: 0, source: 'A/b' }
+    expect(() => signedRequest(event, 0, () => new Uint8Array(32))).toThrow(
+      expect.objectContaining({ code: 'NOT_STORABLE', data: { type: 'A.b', eventId: 'e' } }),
+    )
+  })
+
+  test('has instants as their texts, and leaves out what is undefined', () => {
+    const event = { id: 'e', type: 'A.b', payload: { at: new Date(0), none: undefined, list: [1.5, null, true] }, sentAt: 0, source: 'A/b' }
+    expect(JSON.parse(signedRequest(event, 0, () => new Uint8Array(32)).body)).toMatchObject({
+      data: { at: '1970-01-01T00:00:00.000Z', list: [1.5, null, true] },
+    })
   })
 })
 

@@ -3,6 +3,7 @@ import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
 import { describe, expect, test } from 'vitest'
 import { Links } from '../../src/object/nouns.ts'
 import { linkPorts } from '../../src/object/platform.ts'
+import { openSink } from '../../src/object/sinks.ts'
 
 const open = () => new Links(linkPorts('test', () => {}))
 // Stubs are as free as JSON here: the types of remote objects have tests of their own.
@@ -264,5 +265,43 @@ describe('sinks', () => {
       (it: { rows: number } | null) => it?.rows === 3,
     )
     expect(table).toMatchObject({ table: 'sinks.orders', rows: 3 })
+  })
+
+  const events = (payloads: unknown[]) =>
+    payloads.map((payload, n) => ({ id: `evt_${n}`, type: 'Order.paid', payload, sentAt: 0, source: 'Shop/a' }))
+  const hand = () => Promise.resolve()
+
+  test('a Queue gets no batch above its limits, and an event above them is named', async () => {
+    const batches: number[] = []
+    const sendBatch = async (batch: { body: unknown }[]) => {
+      const sizes = batch.map(({ body }) => JSON.stringify(body).length + 100)
+      expect(Math.max(...sizes)).toBeLessThanOrEqual(128_000)
+      batches.push(sizes.reduce((sum, size) => sum + size, 0))
+    }
+    const queue = openSink({ queue: 'Q' }, { Q: { sendBatch } }, hand)
+    await queue.put(events(Array.from({ length: 100 }, () => 'x'.repeat(5000))), 'k')
+    expect(batches.length).toBe(3)
+    expect(Math.max(...batches)).toBeLessThanOrEqual(256_000)
+    await expect(queue.put(events(['small', 'x'.repeat(127_850)]), 'k')).rejects.toMatchObject({
+      code: 'PAYLOAD_TOO_LARGE',
+      data: { eventId: 'evt_1' },
+    })
+    await expect(queue.put(events([1, new Map([['a', 1]])]), 'k')).rejects.toMatchObject({
+      code: 'NOT_STORABLE',
+      data: { eventId: 'evt_1' },
+    })
+  })
+
+  test('a table is told nothing when one row cannot be made, and the event of that row is named', async () => {
+    let written = 0
+    const table = { write: async (rows: readonly object[]) => (written += rows.length) }
+    const row = ({ payload }: { payload: unknown }) => ({ cents: (payload as { euros: number }).euros * 100 })
+    const sink = openSink({ table, row }, {}, hand)
+    await expect(sink.put(events([{ euros: 1 }, null]), 'k')).rejects.toMatchObject({
+      code: 'SINK_ROW_FAILED',
+      retryable: true,
+      data: { eventId: 'evt_1' },
+    })
+    expect(written).toBe(0)
   })
 })
