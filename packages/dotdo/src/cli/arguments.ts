@@ -95,9 +95,9 @@ export interface ObjectName {
   name: string
 }
 
-/** Whether a text has the form `Noun/name`. Names may hold slashes, nouns never do. */
+/** Whether a text has the form `Noun/name`, or `eu:Noun/name` of an object that has to stay there. Names may hold slashes, nouns never do. */
 export function isObjectName(text: string): boolean {
-  return /^[A-Z][A-Za-z0-9_$]*\/./su.test(text)
+  return /^(?:[a-z][a-z0-9-]*:)?[A-Z][A-Za-z0-9_$]*\/./su.test(text)
 }
 
 /** Reads `Noun/name`. @throws `USAGE_INVALID` */

@@ -83,7 +83,9 @@ export class Shard {
     const { version, object, facts, sweep, moved } = batch
     if (Number(version) !== factsVersion) throw invalid(`it has version ${String(version)}, and this code knows ${String(factsVersion)}`)
     if (from !== object) throw invalid(`it speaks of ${object}, and ${from ?? 'nobody'} sent it`)
-    const noun = object.slice(0, object.indexOf('/'))
+    const slash = object.indexOf('/')
+    // `eu:Pipeline/main` is a Pipeline, too.
+    const noun = object.slice(object.lastIndexOf(':', slash) + 1, slash)
     this.#store.transaction(() => {
       if (moved) return this.#forget(object)
       this.#store.sql(

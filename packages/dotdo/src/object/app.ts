@@ -40,7 +40,7 @@ export interface AppOptions {
   keep?: KeepOptions
   /**
    * The index of all runs, schedules, failures and dead letters of the app, and its alerts. Default: there is one where the app exports `DotdoSystem`, in 8
-   * shards; `false`: none, and no object tells anything. Objects in a jurisdiction are not in it: what they tell would leave it.
+   * shards; `false`: none, and no object tells anything. Objects in a jurisdiction are in it where `jurisdictions` names that: what they tell stays there.
    */
   fleet?: boolean | FleetOptions
   /** Whether a token opens the app. Default: signed tokens of the app's own secret. Resolve to `false`, or throw, to refuse. */
@@ -53,6 +53,11 @@ export interface AppOptions {
 export interface FleetOptions {
   /** How many shards the index has, 1 to 256; 8. Another number is another index: objects tell it when they wake, `fleet.rebuild` wakes them. */
   shards?: number
+  /**
+   * Jurisdictions whose objects are in the index: `['eu']`. Each has as many shards of its own, in that jurisdiction, which hold what its objects tell; it leaves
+   * it in answers to an operator's questions and in alerts alone. An object in one that is not named is not in the index.
+   */
+  jurisdictions?: readonly string[]
   /** Rules of alerts for all objects, or those of a noun. Objects declare their own in `init()`: `this.alerts`. */
   alerts?: readonly AppAlertRule[]
 }
@@ -93,11 +98,13 @@ export function configureApp(options: AppOptions): void {
   current = options
 }
 
-let fleet: Fleet | undefined = { shards: defaultShards, rules: [] }
+let fleet: Fleet | undefined = { shards: defaultShards, jurisdictions: [], rules: [] }
 
 /** The index of the app, as it is set. */
 export interface Fleet {
   readonly shards: number
+  /** Those that have shards of their own. */
+  readonly jurisdictions: readonly string[]
   readonly rules: readonly AlertRule[]
 }
 
@@ -106,14 +113,23 @@ export const fleetOf = (): Fleet | undefined => fleet
 
 function readFleet(given: boolean | FleetOptions): Fleet | undefined {
   if (given === false) return undefined
-  const { shards = defaultShards, alerts = [] } = given === true ? {} : given
+  const { shards = defaultShards, jurisdictions = [], alerts = [] } = given === true ? {} : given
   if (!Number.isInteger(shards) || shards < 1 || shards > 256)
     throw new DotdoError('FLEET_INVALID', `serve({ fleet: { shards } }) takes a whole number from 1 to 256, not ${String(shards)}.`, {
       data: { shards },
     })
+  const wrong = Array.isArray(jurisdictions)
+    ? jurisdictions.find((it) => typeof it !== 'string' || !/^[a-z][a-z0-9-]*$/.test(it))
+    : jurisdictions
+  if (wrong !== undefined || new Set(jurisdictions).size < jurisdictions.length)
+    throw new DotdoError(
+      'FLEET_INVALID',
+      `serve({ fleet: { jurisdictions } }) takes a list of jurisdictions, each once, such as ['eu'], not ${JSON.stringify(jurisdictions)}.`,
+      { data: { jurisdictions } },
+    )
   const rules = alerts.map(readRule)
   for (const { to } of rules) isSink(to, 'an alert')
-  return { shards, rules: checkRules(rules) }
+  return { shards, jurisdictions: [...jurisdictions], rules: checkRules(rules) }
 }
 
 /** What runs of a noun do when new code is deployed. */

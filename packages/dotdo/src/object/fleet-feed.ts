@@ -17,11 +17,18 @@ const payloadShown = 200
 /** Dead letters of one object are counted up to so many. */
 const mostCounted = 10_000
 
-/** The feed of an object; `undefined` where the app has no index, or the object has to stay in a jurisdiction. */
+/**
+ * The feed of an object; `undefined` where the app has no index, or none in the jurisdiction where the object has to stay. What an object of a jurisdiction
+ * tells goes to a shard there.
+ */
 export function feedOf(host: ObjectHost): Feed | undefined {
   const fleet = fleetOf()
-  if (!fleet || host.jurisdiction !== undefined || !isOwnNoun('DotdoSystem')) return undefined
-  const { label, store, journal, scheduler, outbox } = host
+  if (!fleet || !isOwnNoun('DotdoSystem')) return undefined
+  const { label, store, journal, scheduler, outbox, jurisdiction } = host
+  if (jurisdiction !== undefined && !fleet.jurisdictions.includes(jurisdiction)) {
+    console.warn(`${label} is not in the index of the fleet: ${noShards(jurisdiction)}`)
+    return undefined
+  }
   return new Feed({
     store,
     clock,
@@ -44,7 +51,7 @@ export function feedOf(host: ObjectHost): Feed | undefined {
       const shard = shardName(shardOf(label, shards), shards)
       // On behalf of nobody: whoever's call has changed something has nothing to do with it.
       await detached(() =>
-        (host.links.user('DotdoSystem', shard) as unknown as { receive(batch: FactBatch): Promise<void> }).receive(batch),
+        (host.links.user('DotdoSystem', shard, jurisdiction) as unknown as { receive(batch: FactBatch): Promise<void> }).receive(batch),
       )
     },
     soon: (work) => queueMicrotask(work),
@@ -57,6 +64,11 @@ export function feedOf(host: ObjectHost): Feed | undefined {
         ),
       ),
   })
+}
+
+/** Why an object of a jurisdiction is not in the index, and what to do. */
+export function noShards(jurisdiction: string): string {
+  return `The index has no shards in '${jurisdiction}'. To have the objects there in it, name it: serve({ fleet: { jurisdictions: ['${jurisdiction}'] } }).`
 }
 
 /** Marks what an event of the object's life has changed. */

@@ -10,7 +10,7 @@ import { defaultFleetLimits } from '../fleet/limits.ts'
 import { list, summarise, type Asked, type Listed, type Lists } from '../fleet/lists.ts'
 import { targetKey, type AlertTarget } from '../fleet/rules.ts'
 import { Shard } from '../fleet/shard.ts'
-import type { Origin } from '../rpc/origin.ts'
+import { objectLabel, type Origin } from '../rpc/origin.ts'
 import { appRetention, fleetOf } from './app.ts'
 import { detached } from './context.ts'
 import { Links } from './nouns.ts'
@@ -19,7 +19,7 @@ import { openSink } from './sinks.ts'
 import { Wake } from './wake.ts'
 import { endOfTurn, timer } from '#platform'
 
-/** What stands behind the object `DotdoSystem/fleet <i>/<n>`. */
+/** What stands behind the object `DotdoSystem/fleet <i>/<n>`, in each jurisdiction whose objects are in the index and outside of all. */
 export class FleetShard {
   readonly #ctx: DurableObjectState
   readonly #store: Store
@@ -33,7 +33,8 @@ export class FleetShard {
   constructor(ctx: DurableObjectState, env: unknown, store: Store = sqlStore(ctx.storage)) {
     this.#ctx = ctx
     this.#store = store
-    const label = `DotdoSystem/${ctx.id.name}`
+    const { name = '', jurisdiction } = ctx.id as { name?: string; jurisdiction?: string }
+    const label = objectLabel({ noun: 'DotdoSystem', name, ...(jurisdiction !== undefined && { jurisdiction }) })
     this.#links = new Links(linkPorts(label, (work) => ctx.waitUntil(work)))
     this.#outbox = new Outbox({
       store,

@@ -17,8 +17,10 @@ import type {
 } from '../base/fleet-views.ts'
 import { shardName, shardOf } from '../fleet/facts.ts'
 import { merge, readQuery, sum, type Asked, type Listed, type Lists } from '../fleet/lists.ts'
-import { appOptions, fleetOf } from './app.ts'
-import { isOwnNoun, requireAppNoun, type Links } from './nouns.ts'
+import { appOptions, fleetOf, type Fleet } from './app.ts'
+import { readPlacedNoun } from '../rpc/origin.ts'
+import { noShards } from './fleet-feed.ts'
+import { hasJurisdictions, isOwnNoun, requireAppNoun, type Links } from './nouns.ts'
 
 /** A shard from afar. */
 interface ShardStub {
@@ -67,12 +69,12 @@ export class FleetView extends RpcTarget {
 
   /** Numbers of all of it. @throws `FLEET_OFF` */
   async summary(): Promise<FleetSummary> {
-    return sum(await Promise.all(this.#shards().map((shard) => shard.summary())))
+    return sum(await Promise.all(this.#everywhere().map((shard) => shard.summary())))
   }
 
   /** Resolves when the app's singletons have told all that they had not told yet: what they have done is in the lists then. It wakes them. */
   async settle(): Promise<void> {
-    this.#shards()
+    requireFleet()
     const singletons = Object.entries(appOptions().singletons ?? {}).flatMap(([noun, names]) => names.map((name) => ({ noun, name })))
     await Promise.all(singletons.map(async ({ noun, name }) => await this.#links.link(noun, name).framework('fleetTell', [])))
   }
@@ -86,24 +88,28 @@ export class FleetView extends RpcTarget {
     const { objects = [], from } = options
     const fleet = requireFleet()
     const known = from === undefined ? [] : await this.#objectsOf(from)
-    const byShard: string[][] = Array.from({ length: fleet.shards }, () => [])
+    const byPlace = new Map(places().map((place) => [place, Array.from({ length: fleet.shards }, (): string[] => [])]))
     for (const object of [...objects, ...known]) {
-      requireAppNoun(String(object).split('/')[0]!)
-      byShard[shardOf(object, fleet.shards)]!.push(object)
+      const placed = String(object).split('/')[0]!
+      requireAppNoun(placed)
+      byPlace.get(requirePlace(placed))![shardOf(object, fleet.shards)]!.push(object)
     }
-    return total(await Promise.all(this.#shards().map((shard, index) => shard.rebuild(byShard[index]!))))
+    const all = [...byPlace].flatMap(([place, byShard]) =>
+      this.#shards(fleet.shards, place).map((shard, index) => shard.rebuild(byShard[index]!)),
+    )
+    return total(await Promise.all(all))
   }
 
   /** How far the last rebuild is; `null` where there was none. @throws `FLEET_OFF` */
   async rebuilding(): Promise<FleetRebuild | null> {
-    const all = (await Promise.all(this.#shards().map((shard) => shard.rebuilding()))).filter((it) => it !== null)
+    const all = (await Promise.all(this.#everywhere().map((shard) => shard.rebuilding()))).filter((it) => it !== null)
     return all.length === 0 ? null : total(all)
   }
 
   async #list<Name extends keyof Lists>(name: Name, query: unknown): Promise<FleetPage<Lists[Name]['item']>> {
     const asked = readQuery(name, query)
     const { object } = asked.query
-    const shards = object === undefined ? this.#shards() : [this.#shards()[shardOf(object, requireFleet().shards)]!]
+    const shards = object === undefined ? this.#everywhere() : [this.#shardOf(object)]
     return merge(name, asked.limit, await Promise.all(shards.map((shard) => shard.list(asked))))
   }
 
@@ -111,7 +117,7 @@ export class FleetView extends RpcTarget {
   async #objectsOf(count: number): Promise<string[]> {
     if (!Number.isInteger(count) || count < 1 || count > 256) throw readFault(count)
     const found: string[] = []
-    for (const shard of this.#shards(count)) {
+    for (const shard of this.#everywhere(count)) {
       let after: FleetObject | undefined
       do {
         const place = after && ([0, after.object, ''] as const)
@@ -123,13 +129,39 @@ export class FleetView extends RpcTarget {
     return found
   }
 
-  #shards(count = requireFleet().shards): ShardStub[] {
-    return Array.from({ length: count }, (_, i) => this.#links.user('DotdoSystem', shardName(i, count)) as unknown as ShardStub)
+  /** The one that has an object. @throws `FLEET_OFF` */
+  #shardOf(object: string): ShardStub {
+    const { shards } = requireFleet()
+    return this.#shards(shards, requirePlace(object.split('/')[0]!))[shardOf(object, shards)]!
+  }
+
+  /** All shards, wherever they are. */
+  #everywhere(count = requireFleet().shards): ShardStub[] {
+    return places().flatMap((place) => this.#shards(count, place))
+  }
+
+  #shards(count: number, place: string | undefined): ShardStub[] {
+    return Array.from({ length: count }, (_, i) => this.#links.user('DotdoSystem', shardName(i, count), place) as unknown as ShardStub)
   }
 }
 
+/** Where the index has shards: outside of all jurisdictions, and in those that the app names. Where the platform has none, no object is in one. */
+function places(): (string | undefined)[] {
+  const { jurisdictions } = requireFleet()
+  return [undefined, ...(jurisdictions.length > 0 && hasJurisdictions() ? jurisdictions : [])]
+}
+
+/** The place of the shard that has an object. @throws `FLEET_OFF` where the index has none there */
+function requirePlace(placed: string): string | undefined {
+  const { jurisdiction } = readPlacedNoun(placed)
+  if (places().includes(jurisdiction)) return jurisdiction
+  throw new DotdoError('FLEET_OFF', `${noShards(jurisdiction!)} The object itself can be asked: npx dotdo runs ${placed}/name.`, {
+    data: { jurisdiction },
+  })
+}
+
 /** @throws `FLEET_OFF` */
-function requireFleet(): { shards: number } {
+function requireFleet(): Fleet {
   const fleet = fleetOf()
   if (fleet && isOwnNoun('DotdoSystem')) return fleet
   throw new DotdoError(

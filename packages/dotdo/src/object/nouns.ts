@@ -143,6 +143,17 @@ export function inJurisdiction(namespace: Namespace, jurisdiction: string | unde
   }
 }
 
+/** Whether this platform has jurisdictions at all: workerd on its own has none, and so no object is in one. */
+export function hasJurisdictions(): boolean {
+  const system = own()['DotdoSystem']
+  if (!isNamespace(system)) return false
+  try {
+    return Boolean(system.jurisdiction('eu'))
+  } catch (error) {
+    return !(error instanceof Error && error.message.includes('not implemented'))
+  }
+}
+
 /** What is asked to stay somewhere is never put elsewhere without a word. */
 function noJurisdiction(jurisdiction: string, reason: string, cause?: unknown): DotdoError {
   return new DotdoError(

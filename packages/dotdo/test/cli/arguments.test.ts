@@ -98,12 +98,13 @@ describe('the commands', () => {
 test.each([
   ['Pipeline/main', { noun: 'Pipeline', name: 'main' }],
   ['Page/https://a.example/b c', { noun: 'Page', name: 'https://a.example/b c' }],
+  ['eu:Pipeline/main', { noun: 'eu:Pipeline', name: 'main' }],
 ])('%s is an object', (text, object) => {
   expect(isObjectName(text)).toBe(true)
   expect(readObject(text)).toEqual(object)
 })
 
-test.each(['', 'Pipeline', 'Pipeline/', 'pipeline/main', '/main', '1/2'])('%j is no object', (text) => {
+test.each(['', 'Pipeline', 'Pipeline/', 'pipeline/main', '/main', '1/2', ':Pipeline/main', 'eu:pipeline/main'])('%j is no object', (text) => {
   expect(isObjectName(text)).toBe(false)
   expect(() => readObject(text)).toThrow('names no object. Write its noun and its name: Pipeline/main.')
 })

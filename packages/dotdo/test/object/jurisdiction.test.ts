@@ -1,8 +1,10 @@
 /** Objects that have to stay somewhere: never put elsewhere without a word. The platform of these tests has no jurisdictions, and says so. */
 import { env } from 'cloudflare:workers'
 import { describe, expect, test } from 'vitest'
+import { appOptions, configureApp } from '../../src/object/app.ts'
 import { restoreBy } from '../../src/object/authority.ts'
-import { inJurisdiction, Links, placeOf, requireAppNoun } from '../../src/object/nouns.ts'
+import { FleetView } from '../../src/object/fleet-view.ts'
+import { hasJurisdictions, inJurisdiction, Links, placeOf, requireAppNoun } from '../../src/object/nouns.ts'
 import { linkPorts, macOf } from '../../src/object/platform.ts'
 import { readCapability, signCapability } from '../../src/rpc/capability-token.ts'
 
@@ -28,6 +30,14 @@ describe('where the platform has no jurisdictions', () => {
     expect(() => requireAppNoun('eu:Counter')).not.toThrow()
     for (const noun of ['eu:Nobody', 'eu:DotdoSystem'])
       expect(() => requireAppNoun(noun)).toThrow(expect.objectContaining({ code: 'NOUN_UNKNOWN' }))
+  })
+
+  test('the index of the fleet looks for nobody there, though the app names one', async () => {
+    expect(hasJurisdictions()).toBe(false)
+    const before = appOptions()
+    configureApp({ ...before, fleet: { jurisdictions: ['eu'] } })
+    expect(await new FleetView(links()).summary()).toMatchObject({ objects: expect.any(Number) as number })
+    configureApp(before)
   })
 
   test('a token of one is not restored to the object of the same name', () => {
