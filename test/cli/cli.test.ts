@@ -126,6 +126,40 @@ describe('runs and run', () => {
   })
 })
 
+describe('a budget', () => {
+  test('ends a run that passes it with 1, says what it was, and is raised when the run is taken up', async () => {
+    const { code, out } = await dotdo(['trigger', 'Pipeline/main', 'slow', '--budget', 'wall=50ms', '--wait'])
+    expect(code).toBe(1)
+    expect(out).toMatch(/BUDGET_EXCEEDED: Run 'slow@.* its budget of wallMs is 50,/)
+    expect(out).toMatch(/^at most 50 ms$/m)
+    const wrong = await dotdo(['run', lines(out)[0]!, '--retry', '--budget', 'walls=1h'])
+    expect([wrong.code, wrong.err]).toEqual([
+      2,
+      '--budget walls=1h is no budget. Write names with whole numbers: requests=1000,rowsWritten=50000,wall=1h.\n',
+    ])
+  })
+})
+
+describe('fleet', () => {
+  test('tells numbers and objects, for people and for programs', async () => {
+    await dotdo(['trigger', 'Pipeline/main', 'faulty', '--wait'])
+    const { code, out } = await dotdo(['fleet'])
+    expect(code).toBe(0)
+    expect(out).toMatch(/^OBJECTS  RUNNING  FAILED TODAY  HELD  SCHEDULES  LATE  OPEN ALERTS  DEAD LETTERS\n +\d+ .*! \d+ .*\n\nOBJECT/)
+    expect(out).toMatch(/^Pipeline\/main +/m)
+    const json = objects((await dotdo(['fleet', 'Pipeline/main', '--json'])).out)
+    expect(json).toMatchObject([
+      { kind: 'summary', schedules: expect.any(Number) as number },
+      { kind: 'object', object: 'Pipeline/main' },
+    ])
+  })
+
+  test('--rebuild --wait makes the index again, and gives 0 when every object has told', async () => {
+    const { code, out } = await dotdo(['fleet', 'Pipeline/main', '--rebuild', '--wait'])
+    expect([code, out]).toEqual([0, expect.stringMatching(/^✓ done {2}\d+ asked\n$/)])
+  })
+})
+
 describe('logs', () => {
   test('tell what has happened, as entries for programs', async () => {
     await dotdo(['trigger', 'Pipeline/main', 'faulty', '--wait'])
@@ -280,14 +314,14 @@ describe('backfill', () => {
     expect(out).toMatch(new RegExp(`⊘ cancelled {2}${id}`))
   })
 
-  test('of a schedule that is none, or of a time that is none, fails with 1', async () => {
+  test('of a schedule that is none fails with 1, and of a time that is none with 2', async () => {
     expect(await dotdo(['backfill', 'Pipeline/filler', 'none', '2026-11-01', '2026-11-04'])).toMatchObject({
       code: 1,
       err: expect.stringContaining('SCHEDULE_UNKNOWN') as string,
     })
     expect(await dotdo(['backfill', 'Pipeline/filler', 'daily', 'yesterday', 'today'])).toMatchObject({
-      code: 1,
-      err: expect.stringContaining('INVALID_INSTANT') as string,
+      code: 2,
+      err: expect.stringContaining('is no date and no instant') as string,
     })
   })
 })

@@ -108,6 +108,16 @@ export function readObject(text: string): ObjectName {
   return { noun: text.slice(0, slash), name: text.slice(slash + 1) }
 }
 
+/**
+ * Reads an instant with its zone, `2026-11-23T02:00Z`, or a date, which is its midnight in UTC. Epoch milliseconds; `undefined` for another text, also for
+ * one without its zone: it would mean something else on each machine.
+ */
+export function readInstant(text: string): number | undefined {
+  if (!/^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2}))?$/i.test(text)) return undefined
+  const at = Date.parse(text.replace(' ', 'T'))
+  return Number.isNaN(at) ? undefined : at
+}
+
 /** Reads a whole number from `least` to `most`. @throws `USAGE_INVALID` */
 export function readNumber(option: string, text: string | undefined, fallback: number, [least, most]: readonly [number, number]): number {
   if (text === undefined) return fallback

@@ -14,6 +14,7 @@ import { backfill } from './commands/backfill.ts'
 import { dev } from './commands/dev.ts'
 import { alerts } from './commands/alerts.ts'
 import { events } from './commands/events.ts'
+import { fleet } from './commands/fleet.ts'
 import { fork } from './commands/fork.ts'
 import { lineage } from './commands/lineage.ts'
 import { logs } from './commands/logs.ts'
@@ -29,7 +30,21 @@ import { findTarget } from './target.ts'
 import type { Terminal } from './terminal.ts'
 
 /** All commands, in the order of the help. */
-export const commands: readonly Command[] = [dev, runs, run, fork, lineage, logs, trigger, schedules, backfill, events, alerts, query]
+export const commands: readonly Command[] = [
+  dev,
+  runs,
+  run,
+  fork,
+  lineage,
+  logs,
+  trigger,
+  schedules,
+  backfill,
+  events,
+  alerts,
+  fleet,
+  query,
+]
 
 /** What the command line needs of the machine. */
 export interface Machine {

@@ -1,5 +1,5 @@
 /** Runs as people read them: one in a list, and one with its steps as a tree. Pure. */
-import { formatBytes, formatCount, formatRelative, priceInWords, targetInWords } from '../base/words.ts'
+import { budgetInWords, formatBytes, formatCount, formatRelative, priceInWords, targetInWords } from '../base/words.ts'
 import { formatMs } from '../base/durations.ts'
 import type { ErrorRecord } from '../base/errors.ts'
 import type { AttemptView, RunView, StepView, ValuePreview } from '../base/views.ts'
@@ -132,7 +132,9 @@ export function runTree({ object, run }: RunOf, now: number, look: Look): string
     }
   }
   if (run.error) lines.push(...wrapped(errorInWords(run.error), '', 'red', look))
-  if (run.price) lines.push(...wrapped(`used ${priceInWords(run.price)}`, '', 'dim', look))
+  const used = run.price ? priceInWords(run.price) : ''
+  const most = run.budget ? `${used === '' ? '' : ', '}at most ${budgetInWords(run.budget)}` : ''
+  if (used + most !== '') lines.push(...wrapped(`${used === '' ? '' : `used ${used}`}${most}`, '', 'dim', look))
   if (run.result) lines.push(...wrapped(`result ${previewText(run.result)}`, '', undefined, look))
   return lines
 }

@@ -1,7 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { codeOf } from '../../src/base/errors.ts'
-import { isObjectName, optionsOf, readArguments, readBudgetOption, readNumber, readObject, readWord } from '../../src/cli/arguments.ts'
+import {
+  isObjectName,
+  optionsOf,
+  readArguments,
+  readBudgetOption,
+  readInstant,
+  readNumber,
+  readObject,
+  readWord,
+} from '../../src/cli/arguments.ts'
 import { commands } from '../../src/cli/cli.ts'
 import type { Command } from '../../src/cli/command.ts'
 import { exitCodeOf } from '../../src/cli/failure.ts'
@@ -104,10 +113,13 @@ test.each([
   expect(readObject(text)).toEqual(object)
 })
 
-test.each(['', 'Pipeline', 'Pipeline/', 'pipeline/main', '/main', '1/2', ':Pipeline/main', 'eu:pipeline/main'])('%j is no object', (text) => {
-  expect(isObjectName(text)).toBe(false)
-  expect(() => readObject(text)).toThrow('names no object. Write its noun and its name: Pipeline/main.')
-})
+test.each(['', 'Pipeline', 'Pipeline/', 'pipeline/main', '/main', '1/2', ':Pipeline/main', 'eu:pipeline/main'])(
+  '%j is no object',
+  (text) => {
+    expect(isObjectName(text)).toBe(false)
+    expect(() => readObject(text)).toThrow('names no object. Write its noun and its name: Pipeline/main.')
+  },
+)
 
 test('numbers and words are read or refused with what would do', () => {
   expect(readNumber('limit', undefined, 20, [1, 500])).toBe(20)
@@ -120,6 +132,18 @@ test('numbers and words are read or refused with what would do', () => {
   expect(() => readWord('state', 'faild', words)).toThrow('--state faild is none of running, failed: failed is the nearest.')
   expect(() => readWord('state', 'purple', words)).toThrow('--state purple is none of running, failed.')
 })
+
+test.each([
+  ['2026-11-23', Date.UTC(2026, 10, 23)],
+  ['2026-11-23T02:00Z', Date.UTC(2026, 10, 23, 2)],
+  ['2026-11-23 02:00:01Z', Date.UTC(2026, 10, 23, 2, 0, 1)],
+  ['2026-11-23T02:00+01:00', Date.UTC(2026, 10, 23, 1)],
+  ['2026-11-23T02:00', undefined],
+  ['2026-13-01', undefined],
+  ['2026', undefined],
+  ['tomorrow', undefined],
+  ['', undefined],
+])('%j is the instant %j', (text, at) => expect(readInstant(text)).toBe(at))
 
 test('a budget is read by name, its time as people write it, and what is none is refused with 2', () => {
   expect(readBudgetOption(undefined)).toBeUndefined()

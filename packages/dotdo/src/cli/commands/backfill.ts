@@ -3,7 +3,7 @@ import { formatCount, formatRelative } from '../../base/words.ts'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { AnyApp, AppStub } from '../../client/connect.ts'
 import type { BackfillView, PartitionState, PartitionView } from '../../base/views.ts'
-import { budgetOption, readBudgetOption, readNumber, readObject, readWord, type ObjectName } from '../arguments.ts'
+import { budgetOption, readBudgetOption, readInstant, readNumber, readObject, readWord, type ObjectName } from '../arguments.ts'
 import type { Command, Context } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
 import { inspect, nameOf } from '../objects.ts'
@@ -50,6 +50,11 @@ export const backfill: Command = {
     const budget = readBudgetOption(text('budget'))
     const concurrency = readNumber('concurrency', text('concurrency'), 1, [1, 100])
     if (from !== undefined && to === undefined) throw usageError('Say from when to when: npx dotdo backfill NOUN/ID SCHEDULE FROM TO.')
+    for (const instant of [from, to])
+      if (instant !== undefined && readInstant(instant) === undefined)
+        throw usageError(`${JSON.stringify(instant)} is no date and no instant. Write 2026-11-01, or 2026-11-01T02:00Z with its zone.`, {
+          instant,
+        })
     const cancelled = text('cancel')
     if (from === undefined && (has('wait') || has('dry-run')))
       throw usageError('Say from when to when: npx dotdo backfill NOUN/ID SCHEDULE FROM TO.')

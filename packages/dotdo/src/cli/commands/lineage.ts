@@ -1,13 +1,14 @@
 /** `dotdo lineage`: where a run or a snapshot of a table comes from. */
 import type { Lineage } from '../../base/lineage-views.ts'
 import type { AnyApp, AppStub } from '../../client/connect.ts'
+import { readWord } from '../arguments.ts'
 import type { Command, Input } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
 import { inspect } from '../objects.ts'
 import { plain } from '../text.ts'
 import { findRun } from './run.ts'
 
-const forms = ['text', 'mermaid', 'openlineage']
+const forms = ['text', 'mermaid', 'openlineage'] as const
 
 /** See the head of this file. */
 export const lineage: Command = {
@@ -31,12 +32,13 @@ export const lineage: Command = {
   ],
   asksApp: true,
   async run(input, { connect, terminal, json }) {
-    const form = input.text('as') ?? 'text'
-    if (!forms.includes(form)) throw usageError(`--as takes ${forms.join(', ')}, not '${form}'.`)
+    const form = readWord('as', input.text('as'), forms) ?? 'text'
     const found = await find(await connect(), input)
     if (form === 'openlineage') for (const event of found.openLineage) terminal.object(event)
     else if (json) terminal.object(found)
-    else terminal.print(...(form === 'mermaid' ? found.drawing : found.text).split('\n').map(plain))
+    else if (form === 'mermaid') terminal.print(...found.drawing.split('\n').map(plain))
+    // What a run is, above what its steps did.
+    else terminal.print(...found.text.split('\n').map((line) => terminal.paint(/^ /.test(line) ? undefined : 'bold', plain(line))))
     return exit.fine
   },
 }

@@ -79,7 +79,8 @@ export async function findRun(app: AppStub<AnyApp>, positionals: readonly string
   if (second === undefined && isObjectName(first))
     throw usageError(`Which run of ${first}? Name it behind the object: npx dotdo runs ${first} lists them.`)
   const objects = await objectsOf(app, second === undefined ? undefined : first)
-  const wanted = second ?? first
+  // As a table has cut it, an id ends with a sign that is none of it.
+  const wanted = (second ?? first).replace(/…$/, '')
   const found = (await Promise.all(objects.map((object) => matchesIn(app, object, wanted)))).flat()
   const exact = found.find(({ runId }) => runId === wanted)
   if (exact) return exact

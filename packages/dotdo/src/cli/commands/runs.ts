@@ -1,7 +1,8 @@
 /** `dotdo runs`: what ran, newest first. */
 import { toMs } from '../../base/durations.ts'
 import type { RunStatus } from '../../base/views.ts'
-import { readNumber, readObject, readWord } from '../arguments.ts'
+import { formatCount } from '../../base/words.ts'
+import { readInstant, readNumber, readObject, readWord } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
 import { inspect, nameOf, pages } from '../objects.ts'
@@ -54,7 +55,9 @@ export const runs: Command = {
         `No ${state ?? ''}${state === undefined ? '' : ' '}runs${since === undefined ? '' : ' in that time'} of ${named ?? 'any object'}.`,
       )
     if (found.isCut)
-      terminal.note(`Of ${named ?? 'all objects'} only the newest ${page * mostPages} runs were looked at. Narrow it by --since.`)
+      terminal.note(
+        `Of ${named ?? 'all objects'} only the newest ${formatCount(page * mostPages)} runs were looked at. Narrow it by --since.`,
+      )
     return exit.fine
   },
 }
@@ -109,10 +112,9 @@ async function runsOf(
 /** Reads a length of time before now, or an instant. @throws `USAGE_INVALID` */
 export function readSince(text: string | undefined, now: number): number | undefined {
   if (text === undefined) return undefined
-  if (/^\d{4}-/.test(text)) {
-    const at = Date.parse(text)
-    if (!Number.isNaN(at)) return at
-  } else if (/^\d+(?:\.\d+)?\s*[a-z]+$/i.test(text)) return now - toMs(text)
+  const at = readInstant(text)
+  if (at !== undefined) return at
+  if (/^\d+(?:\.\d+)?\s*[a-z]+$/i.test(text)) return now - toMs(text)
   throw usageError(`--since ${text} is no time. Write how long ago, such as 90m or 1d, or an instant, such as 2026-11-23T02:00Z.`, {
     since: text,
   })
