@@ -8,8 +8,17 @@ type Again = 'yes' | 'no' | 'depends'
 
 const source = join(root, 'packages/dotdo/src')
 
-/** Literals that look like codes and are none: a binding, and variables of the environment. */
-const notCodes = new Set(['R2_BUCKET', 'DOTDO_URL', 'DOTDO_TOKEN', 'DOTDO_SECRET', 'DOTDO_FOLDER', 'NO_COLOR', 'FORCE_COLOR'])
+/** Literals that look like codes and are none: a binding, variables of the environment, and what Node calls an integer that is too large. */
+const notCodes = new Set([
+  'R2_BUCKET',
+  'DOTDO_URL',
+  'DOTDO_TOKEN',
+  'DOTDO_SECRET',
+  'DOTDO_FOLDER',
+  'NO_COLOR',
+  'FORCE_COLOR',
+  'ERR_OUT_OF_RANGE',
+])
 
 /** Everything but comments: there, codes are only spoken of. */
 function codeText(path: string): string {
