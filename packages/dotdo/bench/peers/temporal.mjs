@@ -2,8 +2,8 @@
  * Temporal: its dev server as a process, on a SQLite file that is synced at each commit, and the worker and the client in
  * this process. The server is built by Go from the module of Temporal's command, since no registry of packages has the binary.
  *
- * A no-op step is a local activity, and a step with I/O an activity: what Temporal's own guide advises for each. The I/O is a row in a SQLite file beside
- * the server's, synced at each commit.
+ * A no-op step is a local activity, the cheapest that Temporal has, and a step with I/O an activity, which the server notes before and after it. The I/O is a
+ * row in a SQLite file beside the server's, synced at each commit.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
