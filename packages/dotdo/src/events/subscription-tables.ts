@@ -37,6 +37,8 @@ export const subscriptionMigrations: Migrations = [
   ],
   // What is asked for or ended, in its order: looked at after each turn, among as many as there are.
   [`CREATE INDEX dotdo_subscribed_due ON dotdo_subscribed (due_at) WHERE state IN ('asking', 'ending')`],
+  // Those that will be over.
+  ['CREATE INDEX dotdo_subscriptions_suspended ON dotdo_subscriptions (suspended_at) WHERE suspended_at IS NOT NULL'],
 ]
 
 /** The tables over one store: reading where there are none gives nothing, and writing makes them. */

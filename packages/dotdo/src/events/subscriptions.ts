@@ -191,13 +191,17 @@ export class Subscriptions {
   /** Ends, one at a time, what has been suspended for too long. Their lanes then empty themselves into the dead letters. */
   prune(): void {
     const before = this.#ports.clock.now() - this.#limits.keepSuspendedMs
-    const over = this.#tables.read<{ id: string }>('SELECT id FROM dotdo_subscriptions WHERE suspended_at <= ?', before)
+    const over = this.#tables.read<{ id: string }>(
+      'SELECT id FROM dotdo_subscriptions WHERE suspended_at <= ? ORDER BY suspended_at',
+      before,
+    )
     for (const { id } of over) this.remove(id, undefined, 'anybody')
   }
 
   /** When the first of those that are suspended will end. */
   nextPruneMs(): number | null {
-    const at = this.#tables.read<{ at: number | null }>('SELECT min(suspended_at) AS at FROM dotdo_subscriptions')[0]?.at ?? null
+    const first = 'SELECT min(suspended_at) AS at FROM dotdo_subscriptions WHERE suspended_at IS NOT NULL'
+    const at = this.#tables.read<{ at: number | null }>(first)[0]?.at ?? null
     return at === null ? null : at + this.#limits.keepSuspendedMs
   }
 

@@ -85,7 +85,7 @@ export class Rates {
   /** Forgets places from before an instant, at most `limit` of them. Returns how many. */
   prune(beforeMs: number, limit: number): number {
     return this.#store.sql(
-      'DELETE FROM dotdo_rates WHERE (key, n) IN (SELECT key, n FROM dotdo_rates WHERE at < ? LIMIT (? + 0)) RETURNING n',
+      'DELETE FROM dotdo_rates WHERE (key, n) IN (SELECT key, n FROM dotdo_rates WHERE at < ? ORDER BY at LIMIT (? + 0)) RETURNING n',
       beforeMs,
       limit,
     ).length

@@ -78,6 +78,11 @@ const columns =
 /** Runs that neither time nor code takes further. */
 const waiting = `(status = 'held' OR (status = 'parked' AND wake_at IS NULL))`
 
+/** Runs that have not ended: each kind of them is found by an index of its own. */
+const openRuns = ['running', 'parked', 'held', 'undoing']
+  .map((status) => `SELECT seq, run_id, started_at FROM dotdo_runs WHERE status = '${status}'`)
+  .join(' UNION ALL ')
+
 /** Reads and writes `dotdo_runs`. What may follow on what is decided by the journal. */
 export class RunTable {
   readonly #store: Store
@@ -277,7 +282,7 @@ export class RunTable {
 
   /** When the first of the runs began that have not ended, or not well and after `endedAfter`. */
   oldestOpen(endedAfter: number): number | null {
-    const running = `SELECT min(started_at) AS at FROM dotdo_runs WHERE status IN ('running', 'parked', 'held', 'undoing')`
+    const running = `SELECT min(started_at) AS at FROM (${openRuns})`
     const ended = `SELECT min(started_at) AS at FROM dotdo_runs WHERE ended_at > ? AND status IN ('failed', 'cancelled')`
     const rows = [...this.#store.sql<{ at: number | null }>(running), ...this.#store.sql<{ at: number | null }>(ended, endedAfter)]
     const instants = rows.flatMap(({ at }) => (at === null ? [] : [at]))
@@ -323,8 +328,7 @@ export class RunTable {
   /** The ids of those that have not ended, and of the newest of the others, oldest first. */
   newest(limit: number): string[] {
     const rows = this.#store.sql<{ run_id: string }>(
-      `SELECT run_id, seq FROM dotdo_runs WHERE ended_at IS NULL AND status <> 'pruned'
-       UNION SELECT * FROM (SELECT run_id, seq FROM dotdo_runs WHERE status <> 'pruned' ORDER BY seq DESC LIMIT (? + 0)) ORDER BY seq`,
+      `SELECT run_id, seq FROM (${openRuns}) UNION SELECT * FROM (SELECT run_id, seq FROM dotdo_runs WHERE status <> 'pruned' ORDER BY seq DESC LIMIT (? + 0)) ORDER BY seq`,
       limit,
     )
     return rows.map((row) => row.run_id)

@@ -8,6 +8,7 @@ import { decodeAttempts, encodeAttempts, type AttemptHistory } from './attempts.
 import { encodeError } from './failures.ts'
 import type { ReadAhead } from './read-ahead.ts'
 import { readError } from './runs.ts'
+import { shortRun } from './tables.ts'
 import type { ValueStore } from './values.ts'
 
 /** What a step is: `null` for one with a function. */
@@ -144,6 +145,9 @@ export function newStep(
     taken: null,
   }
 }
+
+/** What the index of the steps of long runs is of: only a statement that says so is answered by it. */
+const inOrder = `ordinal >= ${shortRun}`
 
 /** Reads and writes `dotdo_steps`. */
 export class StepTable {
@@ -391,14 +395,16 @@ export class StepTable {
 
   /** How many steps a run has begun. */
   count(run: number): number {
-    return Number(this.#store.sql('SELECT MAX(ordinal) + 1 AS n FROM dotdo_steps WHERE run = ?', run)[0]?.n ?? 0)
+    const most = 'SELECT MAX(ordinal) + 1 AS n FROM dotdo_steps WHERE run = ?'
+    // Of a short run this reads all rows, which are few.
+    return Number(this.#store.sql(`${most} AND ${inOrder}`, run)[0]?.n ?? this.#store.sql(most, run)[0]?.n ?? 0)
   }
 
-  /** In order of first start, from the step behind `afterOrdinal` on. */
+  /** In order of first start, from the step behind `afterOrdinal` on. The first page reads all rows of the run, the others only theirs. */
   page(run: number, afterOrdinal: number, limit: number): Step[] {
-    return this.#store
-      .sql<StepRow>('SELECT * FROM dotdo_steps WHERE run = ? AND ordinal > ? ORDER BY ordinal LIMIT (? + 0)', run, afterOrdinal, limit)
-      .map(toStep)
+    const indexed = afterOrdinal + 1 >= shortRun ? `AND ${inOrder}` : ''
+    const statement = `SELECT * FROM dotdo_steps WHERE run = ? AND ordinal > ? ${indexed} ORDER BY ordinal LIMIT (? + 0)`
+    return this.#store.sql<StepRow>(statement, run, afterOrdinal, limit).map(toStep)
   }
 
   /** @param progress what is known in memory and not yet in the row */

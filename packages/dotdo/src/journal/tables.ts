@@ -1,5 +1,8 @@
 import type { Migrations } from '../base/migrations.ts'
 
+/** From this step on a run's steps are in the index of their order. It stands in version 8, as a number: a stored format. */
+export const shortRun = 1000
+
 /**
  * The journal's tables. Entries are never edited after a release, only added to; a test pins their hash.
  *
@@ -25,6 +28,9 @@ import type { Migrations } from '../base/migrations.ts'
  *
  * Since version 7: `lineage` is what a run's own code, or a step, has noted: a JSON list of edges as `lineage.ts` writes them, null for none. It was a table: a
  * second row, and so a second page to flush, for each step that calls.
+ *
+ * Since version 8: what waits for somebody's word, places under rates by their age, and the steps of a long run in their order are
+ * found by indexes. The first {@link shortRun} steps of a run are in none: a second row for each step is what most runs would pay for nothing.
  */
 export const journalMigrations: Migrations = [
   [
@@ -121,5 +127,10 @@ export const journalMigrations: Migrations = [
     `UPDATE dotdo_steps SET lineage = (SELECT json_group_array(json_array(kind, target, what, n, print, input, rows)) FROM dotdo_lineage
       WHERE run = dotdo_steps.run AND step = dotdo_steps.step_id) WHERE (run, step_id) IN (SELECT run, step FROM dotdo_lineage)`,
     `DROP TABLE dotdo_lineage`,
+  ],
+  [
+    `CREATE INDEX dotdo_runs_waiting ON dotdo_runs (started_at) WHERE status = 'held' OR (status = 'parked' AND wake_at IS NULL)`,
+    `CREATE INDEX dotdo_rates_at ON dotdo_rates (at)`,
+    `CREATE INDEX dotdo_steps_order ON dotdo_steps (run, ordinal) WHERE ordinal >= 1000`,
   ],
 ]

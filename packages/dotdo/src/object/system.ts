@@ -24,7 +24,10 @@ import { SingletonsTarget } from './singletons.ts'
 import { clock, linkPorts, random, sqlStore } from './platform.ts'
 
 /** Versioned, like every stored table: see `migrate`. */
-const tokenTables = [['CREATE TABLE dotdo_used_tokens (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID']]
+const tokenTables = [
+  ['CREATE TABLE dotdo_used_tokens (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID'],
+  ['CREATE INDEX dotdo_used_tokens_over ON dotdo_used_tokens (expires_at)'],
+]
 
 /**
  * The framework's own Durable Object class: export it from the app's entry, and list it under `migrations` in wrangler.toml. It holds the catalog of

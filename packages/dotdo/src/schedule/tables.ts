@@ -34,4 +34,5 @@ export const migrations: Migrations = [
     `CREATE INDEX dotdo_backfills_schedule ON dotdo_backfills (schedule, id)`,
   ],
   [`ALTER TABLE dotdo_backfills ADD COLUMN budget TEXT`],
+  [`CREATE INDEX dotdo_schedules_retired ON dotdo_schedules (changed_at) WHERE status = 'retired'`],
 ]

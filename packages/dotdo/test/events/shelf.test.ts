@@ -20,6 +20,7 @@ describe('the tables', () => {
       'cd1648cca9e12ddfc92016930572a127c2486157aa18a1d445848f3d0e557230',
       'a09bd61291926d7e15d41ed5c837818bfcae597e1ca89c8ba7895a52f11fabfe',
       '434357193c1a89f03e4ab407fe2aaf540b17e8d95e9828635b04cd078377d404',
+      '712bd9a7d13dc6198b76eebd0e257625f05d30bb330f9af79955a8bfdd3b63bb',
     ])
   })
   test('tables of a later release are refused', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { DotdoError } from '../../src/base/errors.ts'
+import { StepTable } from '../../src/journal/steps.ts'
 import type { AdoptedExecution } from '../../src/journal/execution.ts'
 import { StoredStream } from '../../src/journal/stored-stream.ts'
 import { collect, method, settle, TestObject } from './harness.ts'
@@ -500,6 +501,23 @@ describe('what people see', () => {
     const ids = (steps: { stepId: string }[] | undefined): string[] => (steps ?? []).map((step) => step.stepId)
     expect(ids(object.journal.run('r').steps)).toEqual(['z', 'm', 'c', 'a'])
     expect(ids(object.journal.steps('r', { from: 1, limit: 2 }))).toEqual(['m', 'c'])
+  })
+
+  test('a long run is paged by its index behind its first thousand steps, and goes on counting where it was', async () => {
+    const object = new TestObject({
+      main: async (run, count: number) => {
+        for (let i = 0; i < count; i++) await run.step(() => i, { stepId: `s${(i * 7919) % 10_007}` })
+      },
+    })
+    await object.call('main', [2300], 'r')
+    const all = object.store.sql<{ step_id: string }>(`SELECT step_id FROM dotdo_steps ORDER BY ordinal`).map((row) => row.step_id)
+    for (const from of [0, 1, 999, 1000, 1001, 2299, 2300])
+      expect(object.journal.steps('r', { from, limit: 500 }).map((step) => step.stepId)).toEqual(all.slice(from, from + 500))
+    const steps = new StepTable(object.store, undefined as never)
+    for (const count of [2300, 1500, 1001, 1000, 5, 0]) {
+      object.store.sql('DELETE FROM dotdo_steps WHERE ordinal >= ?', count)
+      expect(steps.count(1)).toBe(count)
+    }
   })
 
   test('views are plain data that can cross a wire', async () => {

@@ -48,6 +48,7 @@ describe('the stored format', () => {
       'd6d4111d342d8154',
       '00b0cd0dd50bb4e6',
       '6ca938f44bb13722',
+      '1d91d7284f3510db',
     ])
   })
 
