@@ -118,6 +118,8 @@ export class ClientSession implements Consumer, Departure {
   #order: OrderSource
   /** The hand-offs that the call gives which is being made now, where it is one on the object itself. */
   #tickets: string[] | undefined
+  /** Whether the call that is being made now is given a promise that only the program itself can keep. */
+  #waitsForOurs = false
   /** Numbered calls that the next message announces. */
   #announced: CallOrder | undefined
   /** Numbers that capnweb will give to the next calls of ours, and those whose answers are due. */
@@ -183,7 +185,11 @@ export class ClientSession implements Consumer, Departure {
       current: () => this.#transport.current,
     })
     const inside = insideOf(this.#session)
-    const { importPromise } = inside
+    const { importPromise, exportPromise } = inside
+    inside.exportPromise = (hook) => {
+      this.#waitsForOurs = true
+      return Reflect.apply(exportPromise, inside, [hook])
+    }
     inside.importPromise = (id) => {
       // Its answer may have come in the same message.
       if (!this.#answeredThere.has(id)) this.#promised.add(id)
@@ -221,8 +227,9 @@ export class ClientSession implements Consumer, Departure {
    * @returns the promise as this session has it; `undefined` for one that lives in no other session
    */
   handOff(answer: Answer, path: readonly string[]): Stub | undefined {
-    // What is here already is carried from here.
-    if (answer.isHere) return undefined
+    // What is here already is carried from here. What can only be asked of it, such as a property of a capability, comes as late as any promise.
+    const { isHere } = answer
+    if (isHere && !(this.#tickets && answer.came)) return undefined
     const key = pathKey(path)
     let taken = this.#handedOff.get(answer)
     const known = taken?.get(key)
@@ -231,18 +238,24 @@ export class ClientSession implements Consumer, Departure {
       return known.accepted
     }
     // A call that was recorded alone gets its session now.
-    const promise = applyPath(answer.stub(), path, undefined)
-    const provider = answer.session
-    if (!provider || provider.#closed) return undefined
+    const promise = applyPath(isHere ? answer.carry() : answer.stub(), path, undefined)
+    const provider = isHere ? undefined : answer.session
+    if (provider && provider.#closed) return undefined
     // A promise of this session is one already, and goes round only where a call on the object has to keep its place meanwhile.
     if (provider === this && !this.#tickets) return undefined
-    const address = provider.link === this.link ? null : this.#peer.address
-    // The far end is known to nobody but its caller, who relays.
-    if (address === undefined) return undefined
+    const address = provider?.link === this.link ? null : this.#peer.address
     const ticket = this.#ports.newSession()
     const accepted = this.framework('accept', [ticket])
-    ;(provider.#targets ??= {})[ticket] = address
-    const provided = provider.framework('provide', [promise, ticket]) as unknown as Promise<unknown>
+    let provided: Promise<unknown>
+    if (provider && address !== undefined) {
+      ;(provider.#targets ??= {})[ticket] = address
+      provided = provider.framework('provide', [promise, ticket]) as unknown as Promise<unknown>
+    } else {
+      // It is here, comes here first because it is under way natively, or its receiver has no address.
+      const before = this.#waitsForOurs
+      provided = this.framework('deliver', [ticket, promise]) as unknown as Promise<unknown>
+      this.#waitsForOurs = before
+    }
     const arrived = this.#order.setOut()
     const handed = { accepted, ticket, isOnItsWay: true }
     const settle = () => {
@@ -250,6 +263,7 @@ export class ClientSession implements Consumer, Departure {
       arrived()
     }
     provided.then(settle, (error: unknown) => {
+      if (this.#closed) return settle()
       // The receiver waits for what will not come: it is told why.
       const refused = this.framework('refuse', [ticket, handOffFailure(error)]) as unknown as Promise<unknown>
       refused.then(settle, settle)
@@ -267,9 +281,8 @@ export class ClientSession implements Consumer, Departure {
    * @param isOnObject whether it is made on the object itself
    */
   make(call: () => Stub, isCall: boolean, isOnObject: boolean): Stub {
-    if (!isCall) return isOnObject ? this.#inOrder(call, false) : call()
-    const lending = () => this.#transport.lending(call)
-    const stub = isOnObject ? this.#inOrder(lending, true) : lending()
+    const lending = isCall ? () => this.#transport.lending(call) : call
+    const stub = isOnObject ? this.#inOrder(lending) : lending()
     if (this.#transport.hasLent) this.#leaveAhead()
     return stub
   }
@@ -287,21 +300,27 @@ export class ClientSession implements Consumer, Departure {
   }
 
   /** Makes a call on the object itself in its place among the others, whatever its arguments wait for. */
-  #inOrder(call: () => Stub, isCall: boolean): Stub {
-    const before = this.#tickets
-    const tickets = (this.#tickets = isCall ? [] : undefined) ?? []
+  #inOrder(call: () => Stub): Stub {
+    const [ticketsBefore, waitsBefore] = [this.#tickets, this.#waitsForOurs]
+    const tickets: string[] = (this.#tickets = [])
+    this.#waitsForOurs = false
     let stub: Stub
+    let waitsForOurs: boolean
     try {
       stub = call()
     } finally {
-      this.#tickets = before
+      waitsForOurs = this.#waitsForOurs
+      this.#tickets = ticketsBefore
+      this.#waitsForOurs = waitsBefore
     }
-    // A property that nobody has asked for yet is no call.
-    const order = isCall ? this.#order.number(tickets) : undefined
+    const order = this.#order.number(tickets)
     if (!order) return stub
     const { gate, number } = order
     this.#transport.amend((frame) => numbered(frame, number))
-    this.#announced = { gate, calls: [...(this.#announced?.calls ?? []), [number, tickets]] }
+    const calls = this.#announced?.calls ?? []
+    // What the program keeps by itself may be what a later call gives it: such a call is made behind those before it, and none waits for it.
+    if (!waitsForOurs) calls.push([number, tickets])
+    this.#announced = { gate, calls }
     return stub
   }
 

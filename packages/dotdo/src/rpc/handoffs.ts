@@ -33,8 +33,8 @@ export class Handoffs {
   #limits: HandoffLimits
   #here = new Map<string, { outcome: Outcome; cancel: () => void }>()
   #asked = new Map<string, (outcome: Outcome) => void>()
-  /** Tickets whose result was dropped, or will be when it comes, newest last. */
-  #dropped = new Set<string>()
+  /** Tickets that are over: their result was given to whoever asked, was dropped, or will be when it comes. Newest last. */
+  #over = new Set<string>()
 
   /** @param timer runs its second argument after so many milliseconds; its result cancels that */
   constructor(timer: (delayMs: number, then: () => void) => () => void, limits: Partial<HandoffLimits> = {}) {
@@ -55,10 +55,11 @@ export class Handoffs {
     const here = this.#here.get(ticket)
     if (here) {
       this.#here.delete(ticket)
+      this.#forget(ticket)
       here.cancel()
       return resultOf(here.outcome)
     }
-    if (this.#dropped.has(ticket)) throw handOffLost('it waited for too long and was dropped.')
+    if (this.#over.has(ticket)) throw handOffLost('it was given to whoever asked first, or waited for too long and was dropped.')
     if (this.#asked.has(ticket)) throw handOffLost('another call has asked for it already.')
     const { promise, resolve } = Promise.withResolvers<Outcome>()
     this.#asked.set(ticket, resolve)
@@ -72,19 +73,21 @@ export class Handoffs {
 
   /** The provider brings the result. @throws `LINK_LIMIT` when too many wait here */
   deliver(ticket: string, value: unknown): void {
-    if (this.#dropped.has(ticket)) cancelStreams(value, handOffLost('whoever asked for it is gone.'))
+    if (this.#over.has(ticket)) cancelStreams(value, handOffLost('whoever asked for it is gone.'))
     else this.#settle(ticket, { value: kept(value) })
   }
 
   /** The caller says that it will not come, and why. */
   refuse(ticket: string, error: ErrorRecord): void {
-    if (!this.#dropped.has(ticket)) this.#settle(ticket, { error: fromErrorRecord(error) })
+    if (!this.#over.has(ticket)) this.#settle(ticket, { error: fromErrorRecord(error) })
   }
 
   #settle(ticket: string, outcome: Outcome): void {
     const asked = this.#asked.get(ticket)
     if (asked) {
       this.#asked.delete(ticket)
+      // A provider that did not hear of it says that it has not come.
+      this.#forget(ticket)
       asked(outcome)
       return
     }
@@ -104,8 +107,8 @@ export class Handoffs {
   }
 
   #forget(ticket: string): void {
-    this.#dropped.add(ticket)
-    if (this.#dropped.size > this.#limits.handoffs) this.#dropped.delete(this.#dropped.values().next().value!)
+    this.#over.add(ticket)
+    if (this.#over.size > this.#limits.handoffs) this.#over.delete(this.#over.values().next().value!)
   }
 }
 

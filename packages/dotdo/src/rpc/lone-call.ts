@@ -144,7 +144,7 @@ export class LoneCall implements Answer {
   }
 
   get isHere(): boolean {
-    return this.#joined ? this.#joined.isHere : this.#came !== undefined
+    return this.#joined ? this.#joined.isHere : this.#came !== undefined || this.#hasFailed
   }
 
   get came(): { value: unknown } | undefined {
@@ -180,7 +180,7 @@ export class LoneCall implements Answer {
 
   carry(): Stub {
     if (this.#joined) return this.#joined.carry()
-    return this.#came ? here(this.#settled.promise) : this.stub()
+    return this.isHere ? here(this.#settled.promise) : this.stub()
   }
 
   dispose(): void {

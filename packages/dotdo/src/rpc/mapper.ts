@@ -14,7 +14,7 @@ interface Hook {
   dup(): Hook
   dispose(): void
   /** Of something at the other end of a session. */
-  entry?: { session: Session }
+  entry?: { session: Session; resolution?: object }
   /** Of an element, and of what is made of it: what it is written down with. */
   mapper: Recording
 }
@@ -92,8 +92,10 @@ export function letGoOfTaken(session: RpcSession): void {
   const own = inside(session.getRemoteMain()).hook.entry!.session
   const { sendMap } = own
   own.sendMap = (id, path, captures, instructions) => {
+    // What has come has no number there any more, and is given away as well.
+    const named = captures.filter(({ entry }) => entry?.session === own && !entry.resolution)
     const sent = sendMap.call(own, id, path, captures, instructions)
-    for (const taken of captures) if (taken.entry?.session === own) taken.dispose()
+    for (const taken of named) taken.dispose()
     return sent
   }
 }

@@ -15,7 +15,9 @@
  * 8. An element of a list is found by its place. In capnweb it is `undefined`, silently.
  * 9. A method is told of a call of it whose arguments failed, where it asks for that. In capnweb only the caller hears of it.
  * 10. What a method gives is what it was then. capnweb looks at it later, when others may have written to it.
- * 10. An error has the name that it left with. capnweb keeps those of JavaScript's own classes.
+ * 11. An error has the name that it left with. capnweb keeps those of JavaScript's own classes.
+ * 12. A promise that the other end has answered goes on as its value. capnweb goes on naming it by its number, which is given back by then.
+ * 13. A copy or a part of a promise that fails, of which nobody asks, is no rejection that nobody handles.
  */
 import { RpcPromise, RpcStub, type RpcSession } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
@@ -29,6 +31,7 @@ import { refuseOverweight } from './shared-parts.ts'
 export interface Hook {
   dup(): Hook
   dispose(): void
+  ignoreUnhandledRejections(): void
   /** Of a stream: what is read from, or the writer of what is written to. */
   state?: { stream?: ReadableStream; writer?: unknown }
   /** Of something at the other end of a session: where it is listed, and how many hooks here stand on that. */
@@ -39,6 +42,8 @@ export interface Hook {
   payload?: Payload
   /** Of a capability that is here. */
   target?: object
+  /** Of an element of a list over which the function of a `.map` goes, and of what is made of it. */
+  mapper?: object
 }
 
 /** A value of capnweb's with what it holds. One that came over a session, or was copied, owns that. */
@@ -63,6 +68,7 @@ interface Session {
   sendStream: (id: number, path: unknown[], args: Payload) => { promise: Promise<unknown>; size: number }
   createPipe: (stream: ReadableStream, hook: Hook) => number
   exportStub: (hook: Hook) => number
+  exportPromise: (hook: Hook) => number
   importStub: (id: number) => Hook
   importPromise: (id: number) => Hook
   /** The number of what the other end has given; `undefined` for what is not its. */
@@ -88,7 +94,9 @@ export function passOn(session: RpcSession, { refuseStreams, later }: PassingOn 
   mendPayloads()
   letGoOfTaken(session)
   const inside = insideOf(session)
-  const { sendCall, sendStream, exportStub, importPromise } = inside
+  const { sendCall, sendStream, exportStub, importPromise, getImport } = inside
+  // A promise that the other end has answered has no number there any more.
+  inside.getImport = (hook) => (hook.entry?.resolution ? undefined : Reflect.apply(getImport, inside, [hook]))
   inside.importPromise = (id) => {
     const promised = Reflect.apply(importPromise, inside, [id])
     // One that is let go of before it is kept tells those who wait for it: that may be nobody.
@@ -166,6 +174,7 @@ function mendPayloads(): void {
   isMended = true
   if (payloads[mended]) return
   payloads[mended] = true
+  mendPromises(Object.getPrototypeOf(rawOf(new RpcPromise(Promise.resolve() as never)).hook) as Promises)
   mendPaths(Object.getPrototypeOf(Object.getPrototypeOf(rawOf(new RpcStub({} as never)).hook)) as Paths)
   const { getHookForReadableStream, getHookForWritableStream } = payloads
   const writableHooks = new WeakMap<WritableStream, Hook>()
@@ -238,6 +247,21 @@ const valueThatIsRead: PropertyDescriptor & ThisType<Payload> = {
     const value = visit(read, this.hooks.length > 0 ? asStub(this.hooks) : same)
     Object.defineProperty(this, 'value', { configurable: true, enumerable: true, writable: true, value })
   },
+}
+
+/** What is made of a promise that is here. */
+type Promises = Record<'dup' | 'get', (this: unknown, ...args: unknown[]) => Hook>
+
+/** A copy or a part of a promise may be asked for by nobody, and the promise may fail: whoever asks is told. */
+function mendPromises(hooks: Promises): void {
+  for (const way of ['dup', 'get'] as const) {
+    const make = hooks[way]
+    hooks[way] = function (...args) {
+      const made = Reflect.apply(make, this, args)
+      made.ignoreUnhandledRejections()
+      return made
+    }
+  }
 }
 
 /** What follows a path from a value that is here. */

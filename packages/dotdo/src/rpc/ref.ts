@@ -285,6 +285,7 @@ export function withWhatIsHere(args: unknown[]): unknown[] {
   return settledArgs(args, (value) => {
     const given = coreOf(value)
     if (!given) return value instanceof RpcPromise ? comeOf(comeBy(value), rawOf(value).pathIfPromise as string[]) : undefined
+    if (given.read?.came) return comeOf(given.read.came, [])
     const { answer, path } = shortest(given)
     if (answer instanceof Root) return path.length === 0 ? null : undefined
     return comeOf(answer.came, path)
@@ -302,9 +303,12 @@ export function applyPath(stub: Stub, path: readonly string[], args: unknown[] |
   return args ? (at as unknown as (...args: unknown[]) => Stub)(...args) : at
 }
 
-/** The same as a call of the session, whether or not the function of a `.map` runs. @param stub is no part of that function */
+/**
+ * The same as a call of the session, made now: whether or not the function of a `.map` runs, and also where it is a read, which capnweb makes when it is
+ * asked for, and then once for each who asks. @param stub is no part of that function
+ */
 export function applyNow(stub: Stub, path: readonly string[], args: unknown[] | undefined): Stub {
-  return isMapping() ? applyOutside(stub, path, args) : applyPath(stub, path, args)
+  return isMapping() || !args ? applyOutside(stub, path, args) : applyPath(stub, path, args)
 }
 
 /** Past capnweb, which writes down every call of a stub while the function of a `.map` runs. */
@@ -589,7 +593,7 @@ const members: Readonly<Record<string, (core: Core) => unknown>> = {
     try {
       // What the function gives goes to where the list is as well.
       const result = consumedBy(mapping, () => stub.map(mapper))
-      return session ? refOf({ answer: new Bound(session, result, true), path: [] }) : result
+      return refOf({ answer: session ? new Bound(session, result, true) : new Local(result), path: [] })
     } finally {
       mapping = before
     }
@@ -658,7 +662,7 @@ function reading(core: Core): Answer {
   if (recorder) read = recorder.call(placeOf(core), path, undefined)
   else if (answer instanceof Root) read = answer.link.record([...path], undefined, answer.caller)
   else {
-    const stub = applyPath(answer.stub(), path, undefined)
+    const stub = (isMapping() ? applyPath : applyNow)(answer.stub(), path, undefined)
     read = answer.session ? new Bound(answer.session, stub, true) : new Local(stub)
   }
   read.made = { of: { answer, path }, args: undefined }
@@ -692,15 +696,19 @@ function dispose(core: Core): void {
   if (!(core.answer instanceof Root)) core.answer.dispose()
 }
 
-/** What is called on a value that is here. */
+/** What is called on a value that is here, or will be: no session leads to it. */
 class Local implements Answer {
   made?: Answer['made']
   sent?: Answer['sent']
   readonly isPromise = true
-  readonly isHere = true
   readonly session = undefined
   #stub: Stub
+  #value: Promise<unknown> | undefined
 
+  get isHere(): boolean {
+    // What the function of a `.map` works with is where that runs.
+    return rawOf(this.#stub).hook.mapper !== undefined || this.came !== undefined
+  }
   get came(): { value: unknown } | undefined {
     return comeBy(this.#stub)
   }
@@ -710,13 +718,14 @@ class Local implements Answer {
   }
 
   value(): Promise<unknown> {
-    return this.#stub as unknown as Promise<unknown>
+    return (this.#value ??= (this.#stub as unknown as Promise<unknown>).then((it) => it))
   }
   stub(): Stub {
     return this.#stub
   }
   carry(): Stub {
-    return this.#stub
+    // capnweb lets go of all that a value holds when its user is told that a part of it has failed.
+    return this.#value ? here(this.#value) : this.#stub
   }
   dispose(): void {
     this.#stub[Symbol.dispose]()
@@ -732,6 +741,9 @@ export class Refused extends Local {
     super(failing(error) as Stub)
   }
 
+  override get isHere(): boolean {
+    return true
+  }
   override value(): Promise<unknown> {
     this.isAsked = true
     return super.value()

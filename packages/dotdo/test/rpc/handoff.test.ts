@@ -25,6 +25,9 @@ class Source extends RpcTarget {
     await new Promise(() => {})
     return [{ n: 1 }]
   }
+  get size() {
+    return 7
+  }
   parts() {
     return { rows: [1, 2, 3], ticker: this.ticker }
   }
@@ -139,6 +142,14 @@ describe('a result handed from one object to another', () => {
     expect(await b.W.load(a.W.twice(a.S.extract(4) as never) as never)).toBe(8)
     expect(a.source.extracts).toBe(1)
   })
+  test('can be a property, which is read once and can be awaited long after', async () => {
+    const { S, W, at } = world()
+    const size = S.size
+    expect(await W.values([size as never, size as never])).toEqual([7, 7])
+    await turns(20)
+    expect(await size).toBe(7)
+    expect(JSON.stringify(at.source.stats.calls)).toBe('2')
+  })
   test('can be of an earlier turn, and of the same object', async () => {
     const { S, W } = world()
     const rows = S.extract(3)
@@ -175,6 +186,14 @@ describe('a hand-off that fails', () => {
     expect(await failure(W.load(S.fail() as never))).toMatchObject({ code: 'SOURCE_BROKE', data: { part: 1 } })
     expect(warehouse.log).toEqual([])
     expect(leaks()).toBe(0)
+  })
+  test('before it is given fails its call by its own error, at whichever object', async () => {
+    const { S, W, warehouse } = world()
+    const failed = S.fail()
+    const told = await failure(failed)
+    const calls = [W.load(failed as never), S.extract(failed as never), W.values([failed as never])]
+    for (const call of calls) expect(await failure(call)).toMatchObject({ code: 'SOURCE_BROKE', message: (told as Error).message })
+    expect(warehouse.log).toEqual([])
   })
   test('because the provider cannot be reached is HANDOFF_LOST, and may be tried again', async () => {
     const { S, W, warehouse } = world({ source: () => Promise.reject(new Error('Network connection lost.')) })
@@ -237,6 +256,18 @@ describe('results that wait', () => {
       expect.objectContaining({ code: 'LINK_LIMIT', data: expect.objectContaining({ limit: 'handoffs' }) }),
     )
   })
+  test('have come once: what a provider says that did not hear of it is nobody’s', async () => {
+    const handoffs = new Handoffs(timer)
+    handoffs.deliver('a', 1)
+    handoffs.accept('a', never)
+    const asked = handoffs.accept('b', never)
+    handoffs.deliver('b', 2)
+    for (const ticket of ['a', 'b']) {
+      handoffs.refuse(ticket, { name: 'Error', message: 'no answer came' })
+      handoffs.deliver(ticket, 3)
+    }
+    expect([await asked, handoffs.open]).toEqual([2, 0])
+  })
   test('are waited for no longer than the caller lives', async () => {
     const handoffs = new Handoffs(timer)
     const gone = Promise.withResolvers<never>()
@@ -246,7 +277,6 @@ describe('results that wait', () => {
     // What comes after that is nobody's, whether it is a result or the news that there is none.
     handoffs.deliver('a', 1)
     handoffs.refuse('a', { code: 'LATE', message: 'late' } as never)
-    expect(handoffs.open).toBe(0)
     expect(handoffs.open).toBe(0)
   })
 })

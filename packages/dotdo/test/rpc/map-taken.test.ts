@@ -18,8 +18,17 @@ class Maker extends RpcTarget {
   part() {
     return new Part()
   }
+  parts() {
+    return [new Part(), new Part()]
+  }
   both(a: unknown, b: unknown) {
     return [a, b]
+  }
+  keep(part: any) {
+    return part.dup()
+  }
+  fail() {
+    throw Object.assign(new Error('it fails'), { code: 'FAILED' })
   }
   record() {
     return { 'a.b': 'dotted', a: { b: 'nested' } }
@@ -152,6 +161,41 @@ describe('a map over a list that is here', () => {
       [5, 5],
     ])
   })
+})
+
+test('a capability that comes home in the function of a map is called with what was there before it', async () => {
+  const [a, b] = two()
+  const [list, part] = [a.list(2), b.part()]
+  expect(await list.map(() => b.keep(part).get(list[1]))).toEqual([20, 20])
+})
+
+test('a map within a map goes over a list that has come by the same session', async () => {
+  const [a, b] = two()
+  const [list, parts] = [a.list(2), a.parts()]
+  const outer = a.list(a.slow(1))
+  await Promise.all([list, parts])
+  expect(await outer.map(() => [list.map((n: unknown) => b.num(n)), parts.map((part: any) => part.get(3))])).toEqual([
+    [
+      [1, 2],
+      [30, 30],
+    ],
+  ])
+})
+
+test('what a map has taken along of a call that failed is told to those who ask, and to nobody else', async () => {
+  const [a] = two()
+  const unhandled: unknown[] = []
+  const note = (error: unknown) => void unhandled.push(error)
+  process.on('unhandledRejection', note)
+  const failed = a.fail()
+  const [list, number] = [a.list(failed), a.num(failed)]
+  const told = (call: PromiseLike<unknown>) => Promise.resolve(call).then(undefined, (error: { code: string }) => error.code)
+  expect(await told(a.both(list, failed))).toBe('FAILED')
+  const later = a.num(list[1])
+  expect(await told(list.map(() => [a.both(number, later), list[2]]))).toBe('FAILED')
+  await turns(20)
+  process.off('unhandledRejection', note)
+  expect(unhandled).toEqual([])
 })
 
 test('parts of one result go to another object by their own names, with dots in them or without', async () => {

@@ -1,9 +1,7 @@
-/** Calls on one reference are made in the order in which they were written, whatever their arguments wait for. */
-import fc from 'fast-check'
+/** Calls on one reference are made in the order in which they were written, whatever their arguments wait for. Random ones are in programs.property.test.ts. */
 import { RpcTarget, type RpcStub } from 'capnweb'
 import { describe, expect, test } from 'vitest'
 import { OrderGates, OrderSource } from '../../src/rpc/order.ts'
-import { SeededRandom } from '../support/fakes.ts'
 import { pair, turns, type Carry } from './pair.ts'
 
 class Source extends RpcTarget {
@@ -29,6 +27,9 @@ class Box extends RpcTarget {
   get() {
     return this.#n
   }
+  get n() {
+    return this.#n
+  }
 }
 
 class Log extends RpcTarget {
@@ -39,6 +40,12 @@ class Log extends RpcTarget {
   }
   boxes() {
     return [new Box(0), new Box(1)]
+  }
+  get count() {
+    return this.entries.length
+  }
+  list() {
+    return [1, 2]
   }
   keep(box: RpcStub<Box>) {
     return box.dup()
@@ -102,6 +109,52 @@ describe('calls on one reference', () => {
     await Promise.all([late, after, last])
     expect(log.entries).toEqual(['late', 'after', 'last'])
   })
+  test('keep their places behind one that is given what is under way without a session', async () => {
+    const { L, S, log, leaks } = open()
+    const [late, failing] = [S.slow(5, 'late'), S.fail(6)]
+    const asked = Promise.allSettled([late, failing].map((it) => Promise.resolve(it)))
+    await turns(1)
+    await Promise.allSettled([L.note(late), L.note(failing), L.note('after'), asked])
+    expect(log.entries).toEqual(['late', 'after'])
+    expect(leaks()).toBe(0)
+  })
+  test('keep their places behind one that is given what has to be asked of a capability that is here', async () => {
+    const { L, log } = open()
+    const boxes = L.boxes()
+    await boxes
+    await Promise.all([L.note(boxes[1]!.n as never), L.note('after')])
+    expect(log.entries).toEqual([1, 'after'])
+  })
+  test.each(['here', 'on its way'])('keep their places behind one that is given a part of a map whose list is %s', async (where) => {
+    const { L, log } = open()
+    const list = L.list() as any
+    if (where === 'here') await list
+    const mapped = list.map((n: number) => [L.later(3, n)])
+    await Promise.all([L.note(mapped[1][0] as never), L.note('after')])
+    expect(log.entries).toEqual([2, 'after'])
+  })
+  test('do not wait for one that is given a promise of the program’s own: it may be one of them that keeps it', async () => {
+    const { L, S, log, leaks } = open()
+    const { promise, resolve } = Promise.withResolvers<unknown>()
+    const [first, own, count] = [L.note(S.slow(5, 'late')), L.note(promise as never), L.note('after')]
+    resolve(await count)
+    await Promise.all([first, own])
+    expect(log.entries).toEqual(['late', 'after', 'after'])
+    expect(leaks()).toBe(0)
+  })
+  test('and reads have places among them', async () => {
+    const { L, S } = open()
+    const [note, count] = [L.note(S.slow(5, 'late')), Promise.resolve(L.count)]
+    expect(await count).toBe(1)
+    await note
+  })
+  test('are given a read that is here as what it is', async () => {
+    const { L, log } = open()
+    const count = L.count
+    await count
+    await Promise.all([L.note(count as never), L.note('after')])
+    expect(log.entries).toEqual([0, 'after'])
+  })
   test('go on when what one waits for never comes', async () => {
     const { L, S, log, leaks } = open()
     const [failed, after] = await Promise.allSettled([L.note(S.fail(10)), L.note('after')])
@@ -128,41 +181,6 @@ describe('calls on one reference', () => {
     const slow = L.later(200, S.now('slow'))
     expect(await L.note('quick')).toBe('quick')
     expect(await slow).toBe('slow')
-  })
-
-  test('are made as they were written: any calls, any waits, any turns, over a network that delays', async () => {
-    const call = fc.record({
-      kind: fc.constantFrom('plain', 'handed', 'own', 'failing'),
-      ms: fc.nat(6),
-      newTurn: fc.boolean(),
-      awaited: fc.boolean(),
-    })
-    await fc.assert(
-      fc.asyncProperty(fc.array(call, { minLength: 2, maxLength: 14 }), fc.integer(), async (calls, seed) => {
-        const random = new SeededRandom(seed)
-        const { L, S, log, leaks } = open(async (_, send) => {
-          const reply = await send()
-          await turns(random.below(4))
-          return reply
-        })
-        const open_: Promise<unknown>[] = []
-        for (const [i, { kind, ms, newTurn, awaited }] of calls.entries()) {
-          if (newTurn) await turns(1)
-          const argument = kind === 'plain' ? i : kind === 'handed' ? S.slow(ms, i) : kind === 'own' ? L.later(ms, i) : S.fail(ms)
-          const made = Promise.resolve(L.note(argument as never)).then(
-            () => {},
-            () => {},
-          )
-          open_.push(made)
-          if (awaited) await made
-        }
-        await Promise.all(open_)
-        expect(log.entries).toEqual(calls.flatMap(({ kind }, i) => (kind === 'failing' ? [] : [i])))
-        await turns(12)
-        expect(leaks()).toBe(0)
-      }),
-      { numRuns: 120 },
-    )
   })
 })
 
