@@ -9,7 +9,7 @@ import type { ObjectName } from '../../src/rpc/ref.ts'
 import { bytePipe } from './byte-pipe.ts'
 import { newLinkStats } from '../../src/rpc/stats.ts'
 
-const timer = (delayMs: number, then: () => void) => {
+const realTimer = (delayMs: number, then: () => void) => {
   const id = setTimeout(then, delayMs)
   return () => clearTimeout(id)
 }
@@ -33,8 +33,11 @@ export function pair(
     at?: ObjectName
     /** What waits to leave of the same owner, where it calls several objects. */
     departures?: Departures
+    /** Time, where it is not the clock's. */
+    timer?: LinkClientPorts['timer']
   } = {},
 ) {
+  const timer = options.timer ?? realTimer
   const failures: Error[] = []
   const stats = newLinkStats()
   let sessions = 0
