@@ -70,6 +70,22 @@ describe.skipIf((await findChromium()) === undefined)('the page over the running
     await page.getByText('done').first().waitFor()
   })
 
+  test('the run tells its lineage and what its fork would write, and the table who wrote it', async () => {
+    const side = (name: string) => page.getByRole('navigation', { name: 'Sides of the run' }).getByRole('link', { name }).click()
+    await side('Lineage')
+    const drawn = page.getByRole('group', { name: /What leads to what/ })
+    await drawn.locator('.node.source').first().waitFor()
+    expect(await drawn.locator('.node.snapshot').count()).toBe(13)
+    expect(await page.locator('.did dt').first().innerText()).toBe('extract-flights')
+    await side('Fork')
+    await page.getByLabel('Fork from').selectOption('enrich-flights')
+    await page.getByRole('button', { name: 'Dry run' }).click()
+    await page.getByText('It would write what the run wrote').waitFor({ timeout: 60_000 })
+    await section('Tables')
+    await page.getByTitle('Where it comes from').click()
+    await page.getByRole('link', { name: 'step load-2001-01-13 of Pipeline/main' }).waitFor()
+  })
+
   test('the table stands on the page with its rows', async () => {
     await section('Tables')
     await page.getByText('analytics.flights').first().waitFor()
