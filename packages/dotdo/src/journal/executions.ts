@@ -122,7 +122,7 @@ export class Executions {
       this.#runs.began(row.seq, row.attempt + 1)
       this.#runs.unpark(row.seq)
     }
-    this.#tell(fresh ? 'run.started' : 'run.resumed', run.runId)
+    this.#tell(fresh ? 'run.started' : 'run.resumed', run.runId, fresh ? row : undefined)
     return new Adopted(run, this.#runner, (outcome) => this.#conclude(run, row, outcome))
   }
 
@@ -235,7 +235,8 @@ export class Executions {
       this.#runs.began(run.seq, run.attempt)
       if (row.status === 'parked') this.#runs.unpark(run.seq)
     })
-    this.#tell(run.undoing ? 'run.undoing' : run.fresh || (run.isFork && run.attempt === 1) ? 'run.started' : 'run.resumed', runId)
+    const type = run.undoing ? 'run.undoing' : run.fresh || (run.isFork && run.attempt === 1) ? 'run.started' : 'run.resumed'
+    this.#tell(type, runId, run.fresh ? row : undefined)
     if (!run.fresh) {
       await this.#ports.sync().catch((thrown: unknown) => {
         run.broken ??= { thrown }
@@ -259,7 +260,7 @@ export class Executions {
       const result = await run.cancellation.race(outcome)
       await run.cancellation.race(run.quiet())
       if (run.unseenFailure) throw run.unseenFailure.thrown
-      this.#finish(run, result)
+      this.#finish(run, row, result)
       run.resolve(result)
     } catch (thrown) {
       run.resolve(Promise.reject(await this.#failed(run, thrown, outcome)))
@@ -275,13 +276,20 @@ export class Executions {
     if (run.broken) throw run.broken.thrown
   }
 
-  #finish(run: ActiveRun, result: unknown): void {
+  #finish(run: ActiveRun, row: RunRow, result: unknown): void {
     if (run.broken) throw run.broken.thrown
     run.cancellation.throwIfAborted()
     this.#writeNotes(run)
-    run.write(() => this.#putResult(run, result, (stored) => this.#runs.done(run.seq, stored, this.#ports.clock.now())))
+    const now = this.#ports.clock.now()
+    let done: RunRow | undefined
+    run.write(() =>
+      this.#putResult(run, result, (stored) => {
+        this.#runs.done(run.seq, stored, now)
+        if (run.fresh) done = { ...row, status: 'done', result: stored.text, ended_at: now }
+      }),
+    )
     run.ended = true
-    this.#tell('run.done', run.runId)
+    this.#tell('run.done', run.runId, done)
   }
 
   /** What the run's own code has noted, and steps that came to nothing: written with its end. */
@@ -390,11 +398,13 @@ export class Executions {
     if (row.parent !== null && row.parent_step !== null) this.#hooks.childEnded({ seq: row.parent, stepId: row.parent_step })
   }
 
+  /** @param row of a run that nothing but this execution has changed, as it is now: it need not be read */
   #tell(
     type: 'run.started' | 'run.resumed' | 'run.held' | 'run.undoing' | 'run.done' | 'run.failed' | 'run.cancelled',
     runId: string,
+    row?: RunRow,
   ): void {
-    this.#ports.observe({ type, run: this.#runs.view(this.#runs.get(runId)) })
+    this.#ports.observe({ type, run: this.#runs.view(row ?? this.#runs.get(runId)) })
   }
 }
 

@@ -114,25 +114,51 @@ export class RunTable {
   }
 
   insert(run: NewRun, args: Stored, now: number): RunRow {
-    return this.#store.sql<RunRow>(
+    const row: Omit<RunRow, 'seq'> = {
+      run_id: run.runId,
+      key: run.key ?? null,
+      target: JSON.stringify(run.target),
+      status: 'running',
+      attempt: run.attempt,
+      args: args.text,
+      result: null,
+      error: null,
+      started_at: now,
+      ended_at: null,
+      version: run.version ?? null,
+      tags: run.tags && run.tags.length > 0 ? JSON.stringify(run.tags) : null,
+      wake_at: null,
+      resumes_from: 0,
+      parent: run.parent?.seq ?? null,
+      parent_step: run.parent?.stepId ?? null,
+      ending: null,
+      signals_from: run.signalsFrom,
+      forked_from: run.forked?.seq ?? null,
+      forked_at: run.forked?.from ?? null,
+      budget: run.budget ? JSON.stringify(run.budget) : null,
+      price: null,
+    }
+    // What the table fills in stands above, so that a row which was just written need not be read.
+    const { seq } = this.#store.sql<Pick<RunRow, 'seq'>>(
       `INSERT INTO dotdo_runs (run_id, key, target, status, attempt, args, args_value, started_at, version, tags, parent, parent_step, signals_from, forked_from, forked_at, budget)
-        VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING ${columns}`,
-      run.runId,
-      run.key ?? null,
-      JSON.stringify(run.target),
-      run.attempt,
-      args.text,
+        VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq`,
+      row.run_id,
+      row.key,
+      row.target,
+      row.attempt,
+      row.args,
       args.valueId,
-      now,
-      run.version ?? null,
-      run.tags && run.tags.length > 0 ? JSON.stringify(run.tags) : null,
-      run.parent?.seq ?? null,
-      run.parent?.stepId ?? null,
-      run.signalsFrom,
-      run.forked?.seq ?? null,
-      run.forked?.from ?? null,
-      run.budget ? JSON.stringify(run.budget) : null,
+      row.started_at,
+      row.version,
+      row.tags,
+      row.parent,
+      row.parent_step,
+      row.signals_from,
+      row.forked_from,
+      row.forked_at,
+      row.budget,
     )[0]!
+    return { seq, ...row }
   }
 
   /** Writes what a run has used outside of its steps. */

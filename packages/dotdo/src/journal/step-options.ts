@@ -121,12 +121,24 @@ const retryNames = new Set(['limit', 'delay', 'backoff', 'jitter'])
 const concurrencyNames = new Set(['key', 'limit'])
 const rateNames = new Set(['key', 'limit', 'per'])
 
+/** What a step does that says nothing of it. */
+const defaultPlan: Omit<StepPlan, 'stepId'> = {
+  ...planRetries('', {}),
+  timeoutMs: undefined,
+  concurrency: undefined,
+  rate: undefined,
+  version: null,
+  input: null,
+  undo: undefined,
+}
+
 /**
  * Checks the options of a step and fills in the defaults.
  * @throws `STEP_ID_MISSING`, `INVALID_STEP_ID`, `INVALID_STEP_OPTIONS`, `INVALID_DURATION`; `NOT_STORABLE` for its input
  */
 export function planStep(options: unknown): StepPlan {
   const stepId = checkStepId(options)
+  if (statesNothing(options)) return { stepId, ...defaultPlan }
   const { retries = {}, timeout, concurrency, rateLimit, version, input, undo } = options as Record<string, unknown>
   checkNames(stepId, '', options, stepNames)
   if (undo !== undefined && typeof undo !== 'function') throw invalid(stepId, 'undo', undo, 'a function')
@@ -143,6 +155,11 @@ export function planStep(options: unknown): StepPlan {
     input: input === undefined ? null : fingerprint(encodeValue(input, `The input of step '${stepId}'`)),
     undo: undo as StepPlan['undo'],
   }
+}
+
+/** Whether options are an id and nothing else, as those of most steps are. */
+function statesNothing(options: unknown): boolean {
+  return Object.getPrototypeOf(options) === Object.prototype && Object.keys(options as object).length === 1
 }
 
 /**
