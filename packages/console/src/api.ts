@@ -7,6 +7,7 @@
 import {
   connect,
   type AppDescription,
+  type BackfillView,
   type FleetAlert,
   type FleetLetter,
   type FleetPage,
@@ -53,6 +54,10 @@ export interface ObjectApi {
   partitions(scheduleId: string, from: number, to: number): Promise<PartitionView[]>
   /** Runs those of them that are missing, failed or stale. */
   backfill(scheduleId: string, from: number, to: number): Promise<void>
+  /** Backfills of a schedule that are known, newest first. */
+  backfills(scheduleId: string): Promise<BackfillView[]>
+  /** Begins no more windows, and cancels those that run. */
+  cancelBackfill(scheduleId: string, backfillId: string): Promise<void>
   /** Gives the id of the run. */
   trigger(scheduleId: string): Promise<string>
   pause(scheduleId: string): Promise<void>
@@ -128,6 +133,8 @@ export function openApi(url: string, token: string, onEnd: () => void): Api {
         inspect(async (inspector) => (await inspector.schedule(scheduleId).partitions(from, to, { limit: 500 })).partitions),
       backfill: async (scheduleId, from, to) =>
         void (await inspect((inspector) => inspector.schedule(scheduleId).backfill(from, to, { concurrency: 4 }).progress())),
+      backfills: (scheduleId) => inspect((inspector) => inspector.schedule(scheduleId).backfills()),
+      cancelBackfill: (scheduleId, id) => inspect((inspector) => inspector.schedule(scheduleId).openBackfill(id).cancel()),
       trigger: (scheduleId) => inspect((inspector) => inspector.trigger(scheduleId)),
       pause: (scheduleId) => inspect((inspector) => inspector.pause(scheduleId)),
       resume: (scheduleId) => inspect((inspector) => inspector.resume(scheduleId)),

@@ -9,7 +9,15 @@ import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { newWebSocketRpcSession, nodeHttpBatchRpcResponse, RpcTarget } from 'capnweb'
 import { WebSocketServer, type WebSocket as ServerSocket } from 'ws'
-import { DotdoError, type LiveEvent, type PartitionView, type RunView, type ScheduleView, type TableOverview } from 'dotdo/client'
+import {
+  DotdoError,
+  type BackfillView,
+  type LiveEvent,
+  type PartitionView,
+  type RunView,
+  type ScheduleView,
+  type TableOverview,
+} from 'dotdo/client'
 import { FakeFleet } from './fake-fleet.ts'
 import { diffOf, lineageOf, snapshotOf } from './fake-lineage.ts'
 import { historyOf } from './fake-runs.ts'
@@ -25,6 +33,7 @@ type Body = LiveEvent extends infer Event ? (Event extends LiveEvent ? Omit<Even
 export class FakeObject {
   runs: RunView[] = []
   schedules: ScheduleView[] = []
+  backfills: BackfillView[] = []
   methods: string[] = []
   /** Answers `query(sql)`. */
   query: (sql: string) => unknown = () => []
@@ -213,12 +222,50 @@ export async function startFakeApp(dist = built, now = Date.now()): Promise<Fake
     }
     backfill(from: number, to: number) {
       this.#object.calls.push(`backfill ${this.#id} ${to - from}`)
-      return new Backfill()
+      this.#object.backfills.unshift({
+        backfillId: `backfill_${this.#object.backfills.length + 1}`,
+        scheduleId: this.#id,
+        status: 'running',
+        from,
+        to,
+        takes: ['missing', 'failed', 'stale'],
+        upTo: from,
+        windows: 14,
+        running: 4,
+        concurrency: 4,
+        done: 0,
+        failed: 0,
+        cancelled: 0,
+        passed: 9,
+        startedAt: Date.now(),
+      })
+      return new Backfill(this.#object, 0)
+    }
+    backfills() {
+      return this.#object.backfills
+    }
+    openBackfill(id: string) {
+      return new Backfill(
+        this.#object,
+        this.#object.backfills.findIndex(({ backfillId }) => backfillId === id),
+      )
     }
   }
   class Backfill extends RpcTarget {
+    readonly #object: FakeObject
+    readonly #index: number
+    constructor(object: FakeObject, index: number) {
+      super()
+      this.#object = object
+      this.#index = index
+    }
     progress() {
-      return { status: 'running' }
+      return this.#object.backfills[this.#index]
+    }
+    cancel() {
+      const backfill = this.#object.backfills[this.#index]!
+      this.#object.calls.push(`cancel ${backfill.backfillId}`)
+      Object.assign(backfill, { status: 'cancelled', running: 0, cancelled: backfill.running, endedAt: Date.now() })
     }
   }
   class Operator extends RpcTarget {

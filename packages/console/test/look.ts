@@ -29,6 +29,13 @@ try {
     await page.getByRole('button', { name: 'Dry run' }).click()
     await page.getByRole('list', { name: 'Steps of the fork' }).waitFor()
   }
+  const fill = async () => {
+    app.pipeline.calls.length = 0
+    app.pipeline.backfills = []
+    await page.getByText('Windows').first().click()
+    await page.getByRole('button', { name: /^Backfill/ }).click()
+    await page.getByText('Cancel backfill').first().waitFor()
+  }
   const views: [string, string, (() => Promise<unknown>)?][] = [
     ['runs', '#/Pipeline/main/runs'],
     ['running', '#/Pipeline/main/runs/daily%40now', () => page.getByRole('button', { name: /extract-products/ }).click()],
@@ -50,6 +57,7 @@ try {
     ['fleet-alerts', '#/fleet/alerts'],
     ['fleet-letters', '#/fleet/letters'],
     ['windows', '#/Pipeline/main/schedules', () => page.getByText('Windows').first().click()],
+    ['windows-filling', '#/Pipeline/main/schedules', () => fill()],
     ['empty', '#/Report/weekly/runs'],
   ]
   const only = process.argv[4]

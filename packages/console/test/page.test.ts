@@ -475,6 +475,15 @@ describe.skipIf((await findChromium()) === undefined)('the page in a browser', (
     await page.getByRole('button', { name: 'Backfill 4' }).click()
     await expect.poll(() => app.pipeline.calls.some((call) => call.startsWith('backfill daily'))).toBe(true)
     await seen('9 done · 5 running')
+    // How far it is is asked again and again, until it has ended.
+    const backfill = page.getByRole('list', { name: 'Backfills, newest first' }).getByRole('listitem').first()
+    await backfill.getByText('9 of 14 windows · 0 done · 4 running').waitFor()
+    Object.assign(app.pipeline.backfills[0]!, { done: 2, running: 3 })
+    await backfill.getByText('11 of 14 windows · 2 done · 3 running').waitFor()
+    await backfill.getByRole('button', { name: 'Cancel backfill' }).click()
+    await backfill.getByText('2 done · 3 cancelled').waitFor()
+    expect(app.pipeline.calls).toContain('cancel backfill_1')
+    expect(await backfill.getByRole('button').count()).toBe(0)
   })
 
   test('a run that has ended is taken up again, and forked from one of its steps', async () => {

@@ -1,11 +1,11 @@
 /** The windows of a schedule: which stretches of time its runs have covered, and running those that they have not. */
-import { useState } from 'preact/hooks'
-import type { PartitionView } from 'dotdo/client'
+import { useEffect, useState } from 'preact/hooks'
+import type { BackfillView, PartitionView } from 'dotdo/client'
 import { formatCount } from 'dotdo/words'
 import { dateTime } from '../format.ts'
 import { useAction, type LiveObject } from '../hooks.ts'
 import { hrefOf, type ObjectRoute } from '../route.ts'
-import { ErrorBox } from './parts.tsx'
+import { ErrorBox, Status } from './parts.tsx'
 
 const dayMs = 86_400_000
 /** How far back one look goes. */
@@ -14,6 +14,10 @@ const looks = [
   { label: '2 weeks', ms: 14 * dayMs },
   { label: '3 months', ms: 92 * dayMs },
 ]
+/** How often a backfill that runs is asked how far it is: it has no events of its own. */
+const askEveryMs = 1000
+/** Backfills that are shown, the newest. */
+const backfillsShown = 5
 const takes = new Set(['missing', 'failed', 'stale'])
 
 /** Read on demand: most who look at schedules do not ask for it. */
@@ -21,18 +25,29 @@ export function Windows({ live, route, scheduleId }: { live: LiveObject; route: 
   const [look, setLook] = useState(1)
   const [windows, setWindows] = useState<PartitionView[]>()
   const [span, setSpan] = useState<{ from: number; to: number }>()
+  const [backfills, setBackfills] = useState<BackfillView[]>([])
   const action = useAction()
   const read = async (which: number) => {
     const to = Date.now() + live.state.clockAheadMs
     const from = to - looks[which]!.ms
-    setWindows(await live.api.partitions(scheduleId, from, to))
+    const [found, begun] = await Promise.all([live.api.partitions(scheduleId, from, to), live.api.backfills(scheduleId)])
+    setWindows(found)
     setSpan({ from, to })
+    setBackfills(begun.slice(0, backfillsShown))
   }
+  const isRunning = backfills.some(({ status }) => status === 'running')
+  useEffect(() => {
+    if (!isRunning) return
+    const timer = setInterval(() => document.visibilityState === 'visible' && action.run('look', () => read(look)), askEveryMs)
+    return () => clearInterval(timer)
+  }, [isRunning, look])
   const open = windows?.filter(({ state }) => takes.has(state)).length ?? 0
   const fill = async () => {
     await live.api.backfill(scheduleId, span!.from, span!.to)
     await read(look)
   }
+  // Looking how far it is goes on beside what somebody does.
+  const isBusy = action.busy !== undefined && action.busy !== 'look'
   return (
     <details class="windows" onToggle={(event) => event.currentTarget.open && !windows && action.run('read', () => read(look))}>
       <summary>Windows</summary>
@@ -52,16 +67,29 @@ export function Windows({ live, route, scheduleId }: { live: LiveObject; route: 
             </option>
           ))}
         </select>
-        <button disabled={action.busy !== undefined} onClick={() => action.run('read', () => read(look))}>
+        <button disabled={isBusy} onClick={() => action.run('read', () => read(look))}>
           Read again
         </button>
         {open > 0 && (
-          <button class="primary" disabled={action.busy !== undefined} onClick={() => action.run('fill', fill)}>
+          <button class="primary" disabled={isBusy} onClick={() => action.run('fill', fill)}>
             {action.busy === 'fill' ? 'Starting…' : `Backfill ${formatCount(open)}`}
           </button>
         )}
       </div>
       {action.error !== undefined && <ErrorBox title="That did not work" error={action.error} />}
+      {backfills.length > 0 && (
+        <ul class="backfills" aria-label="Backfills, newest first">
+          {backfills.map((backfill) => (
+            <Backfill
+              key={backfill.backfillId}
+              backfill={backfill}
+              onCancel={() =>
+                action.run('cancel', async () => (await live.api.cancelBackfill(scheduleId, backfill.backfillId), await read(look)))
+              }
+            />
+          ))}
+        </ul>
+      )}
       {windows?.length === 0 && <p class="note">No window has ended in that time.</p>}
       {windows && windows.length > 0 && (
         <>
@@ -85,6 +113,30 @@ export function Windows({ live, route, scheduleId }: { live: LiveObject; route: 
         </>
       )}
     </details>
+  )
+}
+
+/** One backfill: how far it is, how its windows ended, and ending it. */
+function Backfill({ backfill, onCancel }: { backfill: BackfillView; onCancel: () => void }) {
+  const { status, from, to, windows, done, failed, cancelled, passed, running } = backfill
+  const looked = done + failed + cancelled + passed
+  const words = [
+    `${formatCount(looked)}${windows === undefined ? '' : ` of ${formatCount(windows)}`} windows`,
+    `${formatCount(done)} done`,
+    failed > 0 ? `${formatCount(failed)} failed` : '',
+    cancelled > 0 ? `${formatCount(cancelled)} cancelled` : '',
+    running > 0 ? `${formatCount(running)} running` : '',
+  ].filter(Boolean)
+  return (
+    <li class="inline">
+      <Status status={status} />
+      {status === 'running' && <progress value={looked} max={Math.max(1, windows ?? looked + running + 1)} aria-label="How far it is" />}
+      <span>{words.join(' · ')}</span>
+      <span class="note">
+        {dateTime(from)} to {dateTime(to)}
+      </span>
+      {status === 'running' && <button onClick={onCancel}>Cancel backfill</button>}
+    </li>
   )
 }
 
