@@ -31,7 +31,8 @@ afterEach(() => vi.restoreAllMocks())
 async function costs(work: () => Promise<unknown>): Promise<{ statements: string[]; flushes: number }> {
   const statements: string[] = []
   let flushes = 0
-  const { run, flush } = SqliteStore.prototype
+  const run = Reflect.get(SqliteStore.prototype, 'run') as SqliteStore['run']
+  const flush = Reflect.get(SqliteStore.prototype, 'flush') as SqliteStore['flush']
   vi.spyOn(SqliteStore.prototype, 'run').mockImplementation(function (this: SqliteStore, statement, parameters) {
     const [verb] = /\w+/.exec(statement)!
     statements.push([verb, /(?:INTO|UPDATE|FROM)\s+(\w+)/.exec(statement)?.[1]].join(' ').trim())
