@@ -48,7 +48,7 @@ export function follow(app: AppStub<AnyApp>, object: ObjectName, follower: Follo
   }
   const read = async () => {
     waiting ??= []
-    const stored = await history(app, object, follower.runs, !isReady)
+    const stored = await history(app, object, follower.runs)
     for (const entry of stored) if (entry.at >= since) tell(entry)
     const live = waiting
     waiting = undefined
@@ -67,11 +67,8 @@ export function follow(app: AppStub<AnyApp>, object: ObjectName, follower: Follo
   return { ready, close: () => subscription.close() }
 }
 
-/**
- * What the newest runs of an object, and its newest events, have left in the store, in the order of time.
- * @param isBeginning nothing was told yet: what was sent before the first of these runs would stand there alone, and is left out
- */
-export async function history(app: AppStub<AnyApp>, object: ObjectName, runs: number, isBeginning = true): Promise<LogEntry[]> {
+/** What the newest runs of an object, and its newest events, have left in the store, in the order of time. */
+export async function history(app: AppStub<AnyApp>, object: ObjectName, runs: number): Promise<LogEntry[]> {
   return await inspect(app, object, async (inspector) => {
     const name = nameOf(object)
     const [list, sent, dead] = await Promise.all([
@@ -80,7 +77,6 @@ export async function history(app: AppStub<AnyApp>, object: ObjectName, runs: nu
       inspector.deadLetters({ limit: runs }),
     ])
     const whole = await Promise.all(list.map(({ runId }) => inspector.run(runId)))
-    const from = isBeginning && list.length >= runs ? Math.min(...list.map(({ startedAt }) => startedAt)) : 0
     const entries = [
       ...whole.flatMap((run) => entriesOf(name, run)),
       ...sent.map(({ eventId, eventType, sentAt }): LogEntry => ({ at: sentAt, object: name, type: 'event.sent', eventId, eventType })),
@@ -94,6 +90,6 @@ export async function history(app: AppStub<AnyApp>, object: ObjectName, runs: nu
         error,
       })),
     ]
-    return entries.filter(({ at }) => at >= from).sort((a, b) => a.at - b.at)
+    return entries.sort((a, b) => a.at - b.at)
   })
 }
