@@ -27,6 +27,7 @@ import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import { defaultDepthLimits, defaultObjectLimits } from '../rpc/limits.ts'
 import { LinkServer } from '../rpc/link-server.ts'
 import { objectLabel, type Origin } from '../rpc/origin.ts'
+import { bulkBytes } from '../rpc/plain.ts'
 import type { PackedCall } from '../rpc/packed-call.ts'
 import { directClass, methodUnknown, reachClass, type Enter } from '../rpc/reach.ts'
 import { StepCalls, type StepCall } from '../rpc/step-calls.ts'
@@ -296,6 +297,7 @@ export class ObjectHost {
       const record = origin.dryRun && recorderIn(context)
       const result = inContext(context, record ? () => heldBack(this.store, `${method}()`, record, work) : work)
       if (isThenable(result)) context.outcome = result
+      letGoOfBulk(context, result)
       return result
     }
     if (once) this.kept()
@@ -383,6 +385,7 @@ export class ObjectHost {
       context.execution = new Rehearsal({ name: `dry run in ${this.label}`, enter: (execution, work) => this.#enterStep(execution, work) })
     if (!context.execution) {
       const { target, args, once } = context
+      if (args === letGo && target.kind === 'method') throw runTooLate(this.label, target.name)
       const key = once?.key ?? context.key
       const execution = this.journal.adopt({ target, args, ...(key !== undefined && { key }) })
       context.execution = context.adopted = execution
@@ -564,6 +567,33 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 /** To its schedule a run that is held is under way: its window is neither done nor free. */
 const forSchedule = (status: RunStatus): RunStatus => (status === 'held' ? 'running' : status)
+
+/** In the place of arguments that a context no longer has. */
+const letGo: unknown[] = []
+
+const isBulk = (value: unknown): boolean => ArrayBuffer.isView(value) && value.byteLength >= bulkBytes
+
+/**
+ * The platform holds on to what has run in a context, until the whole heap is looked through for what can go: megabytes of each call would stay for as
+ * long, in an isolate that may have 128. So the context of a call that has ended has none.
+ */
+function letGoOfBulk(context: Writable<CallContext>, result: unknown): void {
+  const end = (value?: unknown) => {
+    if (context.adopted || !(isBulk(value) || context.args.some(isBulk))) return
+    context.args = letGo
+    delete context.outcome
+  }
+  if (result instanceof Promise) result.then(end, () => end())
+  else end(result)
+}
+
+function runTooLate(label: string, name: string): DotdoError {
+  return new DotdoError(
+    'DO_OUTSIDE_RUN',
+    `this.do began a run in ${label} when ${name}() had ended, and calls that were given or give a megabyte of bytes are not kept that long. Await it in ${name}().`,
+    { data: { object: label, method: name } },
+  )
+}
 
 function outsideRun(label: string): DotdoError {
   return new DotdoError(

@@ -86,6 +86,9 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
 
   /** Called by the session. */
   receive(): Promise<unknown> {
+    // capnweb has taken in what it read last, and its loop refers to it until it reads more: bytes of a call would be kept as long as the session.
+    if (this.#current) this.#current.length = 0
+    this.#current = undefined
     if (this.#incoming.length > 0) return Promise.resolve((this.#current = this.#incoming.shift()))
     if (this.#failure) return Promise.reject(this.#failure.error)
     this.#reader = Promise.withResolvers()
@@ -93,7 +96,7 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
     return this.#reader.promise
   }
 
-  /** The frame that the session takes in now, or has taken in last. */
+  /** The frame that the session takes in now. */
   get current(): Frame | undefined {
     return this.#current
   }

@@ -281,6 +281,7 @@ function withCode(reason: unknown): Error {
 class ClientTransport implements RpcTransportWithCustomEncoding {
   readonly encodingLevel = 'jsonCompatible'
   #incoming: Frame[] = []
+  #current: Frame | undefined
   #reader: PromiseWithResolvers<unknown> | undefined
   #failure: { error: unknown } | undefined
   #idle: (() => void)[] = []
@@ -302,7 +303,10 @@ class ClientTransport implements RpcTransportWithCustomEncoding {
   /** Called by the session. */
   receive(): Promise<unknown> {
     if (this.#failure) return Promise.reject(this.#failure.error)
-    if (this.#incoming.length > 0) return Promise.resolve(this.#incoming.shift())
+    // capnweb's loop refers to what it has read last until it reads more: a socket that rests would keep it.
+    if (this.#current) this.#current.length = 0
+    this.#current = undefined
+    if (this.#incoming.length > 0) return Promise.resolve((this.#current = this.#incoming.shift()))
     this.#reader = Promise.withResolvers()
     for (const wake of this.#idle.splice(0)) wake()
     return this.#reader.promise
@@ -319,6 +323,7 @@ class ClientTransport implements RpcTransportWithCustomEncoding {
   deliver(frames: Frame[]): void {
     for (const frame of frames) {
       if (this.#reader) {
+        this.#current = frame
         this.#reader.resolve(frame)
         this.#reader = undefined
       } else this.#incoming.push(frame)

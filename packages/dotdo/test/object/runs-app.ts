@@ -42,6 +42,14 @@ export const Orders = DO.extend({
   beginNap(ms: number) {
     return this.runs.start('nap', [ms]).runId
   },
+  /** Begins a step when it has ended, awaited or not, and notes what became of it. */
+  late(bytes: Uint8Array, isAsync: boolean) {
+    const note = (became: string) => ran.push(`late ${bytes.byteLength} ${isAsync}: ${became}`)
+    void new Promise((resolve) => setTimeout(resolve, 5))
+      .then(() => this.do(() => 'done', { stepId: 'late' }))
+      .then(note, (error: { code: string; message: string }) => note(`${error.code} ${error.message}`))
+    return isAsync ? Promise.resolve(bytes.byteLength) : bytes.byteLength
+  },
   run(runId: string) {
     return this.runs.get(runId)
   },

@@ -31,6 +31,26 @@ async function until<T>(read: () => PromiseLike<T>, done: (value: T) => boolean)
   }
 }
 
+describe('a call with a megabyte of bytes', () => {
+  test.each([false, true])(
+    'is let go of when it has ended: a run that begins later is refused, and one of fewer bytes is not (async: %s)',
+    async (isAsync) => {
+      const [many, few] = [1024 * 1024, 100]
+      const came = (length: number) =>
+        until(
+          async () => ran.find((it) => it.startsWith(`late ${length} ${isAsync}:`)),
+          (it) => it !== undefined,
+        )
+      expect(await orders('late').late(new Uint8Array(many), isAsync)).toBe(many)
+      expect(await came(many)).toMatch(
+        /DO_OUTSIDE_RUN this\.do began a run in Orders\/late when late\(\) had ended.*Await it in late\(\)\.$/,
+      )
+      expect(await orders('late').late(new Uint8Array(few), isAsync)).toBe(few)
+      expect(await came(few)).toBe(`late ${few} ${isAsync}: done`)
+    },
+  )
+})
+
 describe('a handle', () => {
   test('tells where a run stands, gives its result and its steps, and starting it again gives the same run', async () => {
     const handle = await orders('handle').start('o1')

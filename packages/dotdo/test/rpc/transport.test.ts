@@ -28,6 +28,21 @@ describe('the transport', () => {
     expect(await transport.receive()).toEqual(['d'])
   })
 
+  test('keeps nothing of a frame once the session reads on: its loop refers to the last one for as long as the session rests', async () => {
+    const transport = new FrameTransport(() => {}, ports, defaultLinkLimits)
+    const frames: Frame[] = [
+      ['push', new Uint8Array(8)],
+      ['push', 1],
+    ]
+    transport.deliver([...frames])
+    const read = await transport.receive()
+    expect([read, transport.current]).toEqual([['push', new Uint8Array(8)], read])
+    expect(await transport.receive()).toEqual(['push', 1])
+    expect(frames[0]).toEqual([])
+    void transport.receive()
+    expect([transport.current, frames[1]]).toEqual([undefined, []])
+  })
+
   test('tells of each frame that is sent, and hands all of them over once', () => {
     const told: Frame[] = []
     const transport = new FrameTransport((frame) => told.push(frame), ports, defaultLinkLimits)
