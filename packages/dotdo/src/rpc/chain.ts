@@ -2,6 +2,7 @@
 import { RpcPromise, RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import { overLimit } from './limits.ts'
+import { mendPayloads } from './passing-on.ts'
 import { isPublicName } from './reach.ts'
 
 /** One link of a chain: a call where arguments stand, a property where none do. */
@@ -20,6 +21,7 @@ export const chainLinks = 64
  * @throws what the calls throw
  */
 export async function runChain(reach: object, chain: readonly ChainLink[]): Promise<unknown> {
+  mendPayloads()
   const held: Disposable[] = []
   const root = new RpcStub(reach as never) as unknown as Pipelined
   let at = root

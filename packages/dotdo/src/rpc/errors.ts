@@ -17,7 +17,7 @@ const capnwebs = /^(?:Eval|Range|Reference|Syntax|Type|URI|Aggregate)?Error$/
  * and causes stay at home: they tell of what is inside. Given to capnweb as `onSendError`, which leaves out what cannot be sent.
  */
 export function errorForWire(thrown: Error): Error {
-  const error = asUnsendable(thrown)
+  const error = asGone(asUnsendable(thrown))
   const record = toErrorRecord(error)
   const sent = new Error(record.message)
   Object.assign(sent, redactData(ownProperties(error)), record, nameBeside(record.name))
@@ -83,6 +83,18 @@ function ownProperties(error: Error): Record<string, unknown> {
   }
   return own
 }
+
+/** How capnweb says that something was let go of before it was used, sent or answered. */
+const disposed = /^(?:This RpcImportHook was already|Attempted to use (?:an )?RPC stub(?:Hook)? after|RPC was canceled because) /i
+
+/** capnweb's refusal of what was let go of, as `REFERENCE_GONE`; any other error as it is. */
+export function asGone<T>(error: T): T | DotdoError {
+  return error instanceof Error && disposed.test(error.message) ? new DotdoError('REFERENCE_GONE', goneWords, { cause: error }) : error
+}
+
+/** What is told of a reference that was let go of. */
+export const goneWords =
+  'This reference was disposed of here, or with the end of the call that brought it as an argument. Keep what is used after that, or returned, as ref.dup().'
 
 /** The error for a call whose session is gone: evicted with its object, expired, or closed. */
 export function linkLost(reason: string): DotdoError {

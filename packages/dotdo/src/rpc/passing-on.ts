@@ -12,7 +12,7 @@
  * 5. A promise among the arguments of a call that cannot be made is let go of. In capnweb its end is a rejection that nobody handles.
  * 6. What a `.map` takes along that goes on to where it came from is let go of (`mapper.ts`). capnweb keeps the copy for good.
  * 7. A value whose parts stand in so many places that no message can hold them is refused. capnweb writes them all down.
- * 8. An element of a list is found by its place. In capnweb it is `undefined`, silently.
+ * 8. An element of a list is found by its place. In capnweb it is `undefined`, silently. What is not there is told of (`lacking.ts`).
  * 9. A method is told of a call of it whose arguments failed, where it asks for that. In capnweb only the caller hears of it.
  * 10. What a method gives is what it was then. capnweb looks at it later, when others may have written to it.
  * 11. An error has the name that it left with. capnweb keeps those of JavaScript's own classes.
@@ -21,8 +21,9 @@
  */
 import { RpcPromise, RpcStub, type RpcSession } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
-import { named } from './errors.ts'
+import { goneWords, named } from './errors.ts'
 import { insideOfStub } from './inside-of-stub.ts'
+import { firstOnPath, lacks, notCallable, privateOnPath } from './lacking.ts'
 import { letGoOfTaken } from './mapper.ts'
 import { asGiven } from './own-bytes.ts'
 import { refuseOverweight } from './shared-parts.ts'
@@ -32,6 +33,12 @@ export interface Hook {
   dup(): Hook
   dispose(): void
   ignoreUnhandledRejections(): void
+  call(path: Path, args: Payload): Hook
+  get(path: Path): Hook
+  /** Of what has failed. */
+  error?: unknown
+  /** Of what is not there yet, here. */
+  promise?: Promise<unknown>
   /** Of a stream: what is read from, or the writer of what is written to. */
   state?: { stream?: ReadableStream; writer?: unknown }
   /** Of something at the other end of a session: where it is listed, and how many hooks here stand on that. */
@@ -136,16 +143,24 @@ export function passOn(session: RpcSession, { refuseStreams, later }: PassingOn 
 export const rawOf = (stub: unknown) => Reflect.get(stub as object, insideOfStub) as { hook: Hook; pathIfPromise?: unknown[] }
 
 /**
- * The promise of what has failed: whatever is called on it fails by the same error, and nobody has to ask. It stands on capnweb's own hook for that, which is
- * what it gives where something is called that is no function.
+ * The promise of what has failed: whatever is called on it fails by the same error, and nobody has to ask. It stands on capnweb's own hook for that, on which
+ * every stub stands that was let go of.
  */
 export function failing(error: unknown): object {
-  const promise = (new RpcStub({}) as unknown as () => object)()
-  ;(rawOf(promise).hook as { error?: unknown }).error = error
-  return promise
+  return Reflect.construct(RpcPromise, [failed(error), []]) as object
 }
 
-const failed = (error: unknown): Hook => rawOf(failing(error)).hook
+function failed(error: unknown): Hook {
+  const Failed = afterDisposal().constructor as new (error: unknown) => Hook
+  return new Failed(error)
+}
+
+/** The one hook of all stubs that were let go of. */
+function afterDisposal(): Hook {
+  const disposed = new RpcStub({})
+  disposed[Symbol.dispose]()
+  return rawOf(disposed).hook
+}
 
 /** What a method has under this name is told of its calls that cannot be made because an argument failed: by what else was given. */
 export const neverMade: unique symbol = Symbol('never made')
@@ -154,8 +169,8 @@ export const neverMade: unique symbol = Symbol('never made')
 const mended = Symbol('mended')
 let isMended = false
 
-/** Mends capnweb's one class of values: once in an isolate, however many sessions there are. */
-function mendPayloads(): void {
+/** Mends capnweb's classes of values: once in an isolate, however many sessions there are. What is followed without a session calls it itself. */
+export function mendPayloads(): void {
   if (isMended) return
   const sample = typeof insideOfStub === 'symbol' && rawOf(new RpcStub({} as never)).hook.payload
   if (!sample)
@@ -176,6 +191,8 @@ function mendPayloads(): void {
   payloads[mended] = true
   mendPromises(Object.getPrototypeOf(rawOf(new RpcPromise(Promise.resolve() as never)).hook) as Promises)
   mendPaths(Object.getPrototypeOf(Object.getPrototypeOf(rawOf(new RpcStub({} as never)).hook)) as Paths)
+  // What every stub that was let go of stands on: capnweb's words have no code.
+  afterDisposal().error = new DotdoError('REFERENCE_GONE', goneWords)
   const { getHookForReadableStream, getHookForWritableStream } = payloads
   const writableHooks = new WeakMap<WritableStream, Hook>()
   payloads.getHookForReadableStream = function (stream, parent, dup) {
@@ -264,18 +281,62 @@ function mendPromises(hooks: Promises): void {
   }
 }
 
-/** What follows a path from a value that is here. */
-type Paths = Record<'call' | 'get' | 'map', (this: unknown, path: (string | number)[], ...rest: unknown[]) => unknown>
+type Path = (string | number)[]
 
-/** Elements of lists by their place: a stub can only be asked by text, and capnweb finds elements by numbers alone. */
+/** What follows a path from a value that is here. */
+interface Paths {
+  call: (this: Hook, path: Path, args: Payload) => Hook
+  get: (this: Hook, path: Path) => Hook
+  map: (this: Hook, path: Path, captures: Hook[], instructions: unknown[]) => Hook
+}
+
+/**
+ * Elements of lists by their place: a stub can only be asked by text, and capnweb finds elements by numbers alone. And what is private, or is not there
+ * (`lacking.ts`).
+ */
 function mendPaths(hooks: Paths): void {
-  for (const way of ['call', 'get', 'map'] as const) {
-    const follow = hooks[way]
-    hooks[way] = function (path, ...rest) {
-      return Reflect.apply(follow, this, [path.some(isPlace) ? path.map((name) => (isPlace(name) ? Number(name) : name)) : path, ...rest])
+  const { call, get, map } = hooks
+  hooks.call = function (written, args) {
+    const path = withPlaces(written)
+    const first = firstOnPath(this.target ?? this.payload?.value, path)
+    const hidden = privateOnPath(first, path)
+    if (hidden !== undefined && hidden > first!.at)
+      return beyond(get.call(this, path.slice(0, hidden)), (at) => at.call(path.slice(hidden), args))
+    if (hidden !== undefined) {
+      args.dispose()
+      return failed(lacks(first!.target, String(path[hidden])))
     }
+    const called = call.call(this, path, args)
+    const error = notCallable(called.error)
+    if (!error) return called
+    const name = first?.at === path.length - 1 ? path[first.at]! : undefined
+    return failed(name !== undefined && !(name in first!.target) ? lacks(first!.target, String(name)) : error)
+  }
+  hooks.get = function (written) {
+    const path = withPlaces(written)
+    const first = firstOnPath(this.target ?? this.payload?.value, path)
+    const hidden = privateOnPath(first, path)
+    if (hidden !== undefined && hidden > first!.at) return beyond(get.call(this, path.slice(0, hidden)), (at) => at.get(path.slice(hidden)))
+    const read = hidden === undefined ? get.call(this, path) : undefined
+    if (read && (first?.at !== path.length - 1 || path[first.at]! in first.target || read.payload?.value !== undefined || !read.payload))
+      return read
+    return failed(lacks(first!.target, String(path[first!.at])))
+  }
+  hooks.map = function (path, captures, instructions) {
+    return map.call(this, withPlaces(path), captures, instructions)
   }
 }
+
+/** Goes on from what stands in the middle of a path, which is held for that alone. */
+function beyond(middle: Hook, goOn: (at: Hook) => Hook): Hook {
+  const end = goOn(middle)
+  const letGo = () => middle.dispose()
+  if (end.promise) end.promise.then(letGo, letGo)
+  else letGo()
+  return end
+}
+
+const withPlaces = (path: Path): Path => (path.some(isPlace) ? path.map((name) => (isPlace(name) ? Number(name) : name)) : path)
 
 /** Whether a name is the place of an element as JavaScript writes it. An object's property of that name is found by the number too. */
 function isPlace(name: string | number): boolean {

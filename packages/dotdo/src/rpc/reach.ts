@@ -104,31 +104,33 @@ function forward(prototype: object, optionsOf: (it: object) => ReachOptions, nou
       },
     })
   }
-  // A name that does not exist answers with what does, instead of "not a function".
+  // A name that does not exist answers with what does, instead of "not a function" or `undefined`.
   Object.setPrototypeOf(prototype, missing(noun, names))
 }
 
 const fromWorker: Origin = { depth: 1 }
 
-/** A prototype on which every unknown name is a method that throws `METHOD_UNKNOWN`. */
+/** A prototype that has every unknown name throw `METHOD_UNKNOWN`: what is called, and what is read, is told that it is not there. */
 function missing(noun: string, names: PublicNames): object {
   return new Proxy(Object.create(RpcTarget.prototype) as object, {
     get(target, property, receiver) {
-      if (typeof property !== 'string' || Reflect.has(target, property) || !isPublicName(property))
+      if (typeof property !== 'string' || Reflect.has(target, property) || (!isPublicName(property) && !isPrivate(property)))
         return Reflect.get(target, property, receiver) as unknown
-      return () => {
-        throw methodUnknown(noun, property, names)
-      }
+      throw methodUnknown(noun, property, names)
     },
   })
 }
 
+/** Whether a definition may have the name, and keeps it to itself. */
+const isPrivate = (name: string): boolean => /^_(?!_proto__$)|^init$/.test(name)
+
 /** The error for a method that an object does not have. */
 export function methodUnknown(noun: string, method: string, names: PublicNames): DotdoError {
   const known = [...names.methods, ...names.getters].sort()
+  const why = isPrivate(method) ? ': names that begin with _, and init, are private' : ''
   return new DotdoError(
     'METHOD_UNKNOWN',
-    `${noun} has no method ${JSON.stringify(method)}. It has: ${known.join(', ') || 'none'}. Call one of these, or add it to the definition.`,
+    `${noun} has no method ${JSON.stringify(method)}${why}. It has: ${known.join(', ') || 'none'}. Call one of these, or add it to the definition.`,
     {
       data: { noun, method, known },
     },

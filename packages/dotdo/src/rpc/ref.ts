@@ -7,7 +7,7 @@
  */
 import { RpcPromise, RpcStub } from 'capnweb'
 import type { ClientSession } from './client-session.ts'
-import { notAValue } from './errors.ts'
+import { asGone, notAValue } from './errors.ts'
 import type { Link } from './link-client.ts'
 import { kept } from './handoffs.ts'
 import { insideOfStub } from './inside-of-stub.ts'
@@ -155,7 +155,10 @@ class Bound implements Answer {
     return came && { value: wrapped(this.session, came.value, this) }
   }
   value(): Promise<unknown> {
-    return (this.#value ??= (this.#stub as unknown as Promise<unknown>).then((it) => wrapped(this.session, it, this)))
+    return (this.#value ??= (this.#stub as unknown as Promise<unknown>).then(
+      (it) => wrapped(this.session, it, this),
+      (error: unknown) => Promise.reject(asGone(error) as Error),
+    ))
   }
   stub(): Stub {
     return captured(this.#stub)

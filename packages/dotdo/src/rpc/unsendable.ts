@@ -32,13 +32,15 @@ function placeOf(value: unknown, told: string, at: string): string | undefined {
 
 /** Whether these are capnweb's words for a value: a text is made of it, and where none can be made, that is said. */
 function isToldOf(value: unknown, told: string): boolean {
+  if (typeof value === 'symbol') return told === `${words}${noText}`
   // A function goes by reference, and so does a stub, of which no text can be made.
-  if (typeof value !== 'symbol' && (typeof value !== 'object' || value === null)) return false
-  let text: string
+  if (typeof value !== 'object' || value === null) return false
   try {
-    text = `${value as object}`
+    return told === words + (value as { toString(): string }).toString()
   } catch {
-    text = "(couldn't stringify value)"
+    return told === words + noText
   }
-  return told === `Cannot serialize value: ${text}`
 }
+
+const words = 'Cannot serialize value: '
+const noText = "(couldn't stringify value)"

@@ -46,6 +46,16 @@ export class Counter extends RpcTarget {
   break(): never {
     throw new RangeError('the counter broke')
   }
+  _hidden(): string {
+    return 'not for you'
+  }
+  get _hiddenValue(): string {
+    return 'not for you'
+  }
+  /** Data, whose names are nobody's secret. */
+  get row() {
+    return { _id: 7, counter: new Counter(1, this.#world) }
+  }
   [Symbol.dispose](): void {
     this.#world.disposals++
   }
@@ -168,6 +178,7 @@ const definition = {
   incrementAll: (counters: Far[]) => Promise.all(counters.map((it) => it.increment())),
   incrementIn: (bag: { counter: Far; by: number }) => bag.counter.increment(bag.by),
   back: (stub: RpcStub<Counter>) => stub.dup(),
+  backAsItIs: (stub: Far) => stub,
   read: async (counter: Far) => (await counter.value) as unknown,
 
   // Callbacks

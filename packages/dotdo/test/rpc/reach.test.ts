@@ -60,8 +60,15 @@ describe('what can be reached of an object', () => {
     })
   })
 
-  test.each(['_private', 'init'])('%s is not there at all', async (name) => {
-    await expect(Promise.resolve((reach().root() as unknown as Record<string, () => unknown>)[name]?.())).rejects.toThrow(/not a function/)
+  test.each(['_private', 'init'])('%s is not there, whether it is called or read, and it is said why', async (name) => {
+    const root = reach().root() as unknown as Record<string, any>
+    for (const use of [root[name](), root[name]])
+      await expect(Promise.resolve(use)).rejects.toMatchObject({
+        code: 'METHOD_UNKNOWN',
+        message: expect.stringMatching(
+          /Counter has no method .*: names that begin with _, and init, are private\. It has: add, doubled/,
+        ) as string,
+      })
   })
 
   test('every call goes through enter, with its name and arguments', async () => {

@@ -1,5 +1,5 @@
 /** Calls, getters, what can be reached, turns and the order of calls. */
-import { eventually, grouped, must, refused, same, type Case } from '../kit.ts'
+import { eventually, grouped, must, refused, same, type Case, type Far } from '../kit.ts'
 
 export const callCases: Case[] = []
 
@@ -131,9 +131,34 @@ reach('a method that is not there is told of, with those that are', async ({ ope
   const error = await refused(() => world.vanish(1), /vanish|not a function/)
   must(/square/.test(error.message), `names what is there: ${error.message}`)
 })
+reach('what is read and not there is told of alike: of an object and of a capability, not of data', ['remote'], async ({ open }) => {
+  const world = await open()
+  const error = await refused(() => world.vanish, /METHOD_UNKNOWN/)
+  must(/square/.test(error.message), `names what is there: ${error.message}`)
+  await refused(() => Promise.all([world.vanish, world.square(2)]), /METHOD_UNKNOWN/)
+  for (const use of [() => world.counter(1).vanish, () => world.counter(1).vanish(1)]) {
+    const told = await refused(use, /METHOD_UNKNOWN/)
+    must(/increment/.test(told.message) && !/_hidden/.test(told.message), `names what is there: ${told.message}`)
+  }
+  same(await world.settings.vanish, undefined)
+  same(await world.square(2), 4)
+})
 reach('private names are not', async ({ open }) => {
   const world = await open()
-  await refused(() => world._private())
+  await refused(() => world._private(), /METHOD_UNKNOWN|INVALID_CALL/)
+  await refused(() => world._private, /METHOD_UNKNOWN|INVALID_CALL/)
+})
+reach('private names of capabilities are not, whichever way one comes to them', ['later', 'remote'], async ({ open }) => {
+  const world = await open()
+  const far = [world.counter(1), await world.counter(1), world.standing, world.nested().deep.counter, (await world.nested()).deep.counter]
+  for (const counter of far) {
+    await refused(() => counter._hidden(), /METHOD_UNKNOWN|INVALID_CALL/)
+    await refused(() => counter._hiddenValue, /METHOD_UNKNOWN|INVALID_CALL/)
+    await refused(() => counter.row.counter._hidden(), /METHOD_UNKNOWN|INVALID_CALL/)
+  }
+  await refused(() => world.counters([1]).map((it: Far) => it._hidden()), /METHOD_UNKNOWN/)
+  same(await far[1].row._id, 7)
+  same(await far[1].row.counter.increment(), 2)
 })
 reach('fields are not', async ({ open }) => {
   const world = await open()

@@ -224,6 +224,16 @@ ends('what is disposed of cannot be used again, and says so', ['later'], async (
   counter[Symbol.dispose]()
   await refused(() => counter.value, /dispose/)
 })
+ends(
+  'what a method was given and returns as it is, is gone by then, and says to duplicate it',
+  ['callbacks', 'later', 'remote'],
+  async ({ open, traits }) => {
+    const world = await open()
+    const error = await refused(async () => (await world.backAsItIs((n: number) => n + 1))(1), /dispose/)
+    // Over the wire of a client alone the words are the other end's too.
+    if (!traits.isBare) must(error.code === 'REFERENCE_GONE' && /dup\(\)/.test(error.message), `it says what to do: ${error.message}`)
+  },
+)
 ends('a duplicate of a promise’s property leads to what it will be', ['later'], async ({ open }) => {
   const world = await open()
   const nested = world.nested()

@@ -66,6 +66,20 @@ chains('an element of a list is taken by its place before the list is there', ['
   same(await world.rows(2).map((row: Far) => world.pair(row.id, row.name)[1]), ['row 0', 'row 1'])
 })
 
+chains('a list that is not there has .map alone of what lists can do, and says so', ['remote'], async ({ open, traits }) => {
+  const world = await open()
+  for (const name of ['filter', 'forEach', 'find', 'reduce', 'slice'])
+    if (!traits.lacks.callbacks) {
+      const error = await refused(() => world.numbers(3)[name]((n: number) => n), /METHOD_UNKNOWN/)
+      must(/await/.test(error.message) && /map/.test(error.message), `it says what to do: ${error.message}`)
+    }
+  await refused(() => [...world.numbers(3)], /NOT_A_VALUE|iterable/)
+  await refused(async () => {
+    for await (const n of world.numbers(3)) void n
+  }, /NOT_A_VALUE|iterable/)
+  same(await world.numbers(2), [0, 1])
+})
+
 const args = grouped(pipeliningCases, 'promises as arguments')
 
 args('a result is an argument of the same object’s method', async ({ open }) => {
@@ -365,7 +379,7 @@ map('of a promise that fails fails by the same', async ({ open }) => {
 map('over a function that waits is refused here', ['remote'], async ({ open }) => {
   const world = await open()
   using numbers = world.numbers(2)
-  await refused(() => numbers.map(async (n: Far) => world.square(n)), /async|Promise/)
+  await refused(() => numbers.map(async (n: Far) => world.square(n)), /MAP_ASYNC|Promise/)
   same(await world.square(2), 4)
 })
 map('over a function that makes a capability is refused here', async ({ open }) => {
