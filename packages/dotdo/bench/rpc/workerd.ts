@@ -23,6 +23,10 @@ export interface WorkerSource {
   /** Namespaces of other Workers, by the name of the binding. */
   foreign?: Record<string, { service: string; className: string }>
   vars?: Record<string, string>
+  /** Bindings that are data. */
+  json?: Record<string, unknown>
+  /** An address to which all that it fetches goes, `host:port`. */
+  outbound?: string
 }
 
 /** A workerd that listens. */
@@ -30,10 +34,15 @@ export interface RunningWorkerd {
   url: string
   port: number
   pid: number
+  /** Where everything lies that it has stored: objects as `<worker>-<class>/<id>.sqlite`. */
+  folder: string
   /** What it has written to its standard error so far, at most the last 20,000 characters. */
   log(): string
-  /** Kills it as it is, and starts another on the same state, at another address. */
-  killed(): Promise<RunningWorkerd>
+  /**
+   * Kills it as it is, and starts another on the same state, at another address.
+   * @param redeployed Workers of the same names, entries and classes that take the place of those before, with other bindings
+   */
+  killed(redeployed?: WorkerSource[]): Promise<RunningWorkerd>
   stop(): Promise<void>
 }
 
@@ -76,7 +85,10 @@ export async function bundle(entry: string, outfile: string): Promise<void> {
 function configuration(workers: WorkerSource[], folder: string): string {
   const text = JSON.stringify
   const services = workers.map(({ name }) => `(name = ${text(name)}, worker = .${name})`)
-  const worker = ({ name, classes, foreign = {}, vars = {} }: WorkerSource) => {
+  const outbounds = workers.flatMap(({ name, outbound }) =>
+    outbound === undefined ? [] : [`(name = ${text(`${name}-outside`)}, external = (address = ${text(outbound)}, http = ()))`],
+  )
+  const worker = ({ name, classes, foreign = {}, vars = {}, json = {}, outbound }: WorkerSource) => {
     const namespaces = classes.map((it) => `(className = ${text(it)}, uniqueKey = ${text(`${name}-${it}`)}, enableSql = true)`)
     const bindings = [
       ...classes.map((it) => `(name = ${text(`NATIVE_${it}`)}, durableObjectNamespace = ${text(it)})`),
@@ -85,6 +97,7 @@ function configuration(workers: WorkerSource[], folder: string): string {
           `(name = ${text(binding)}, durableObjectNamespace = (className = ${text(className)}, serviceName = ${text(service)}))`,
       ),
       ...Object.entries(vars).map(([binding, value]) => `(name = ${text(binding)}, text = ${text(value)})`),
+      ...Object.entries(json).map(([binding, value]) => `(name = ${text(binding)}, json = ${text(text(value))})`),
     ]
     return `const ${name} :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed ${text(`${name}.js`)})],
@@ -92,12 +105,12 @@ function configuration(workers: WorkerSource[], folder: string): string {
   compatibilityFlags = ["nodejs_compat"],
   durableObjectNamespaces = [${namespaces.join(', ')}],
   durableObjectStorage = (localDisk = "disk"),
-  bindings = [${bindings.join(', ')}]
+  bindings = [${bindings.join(', ')}]${outbound === undefined ? '' : `,\n  globalOutbound = ${text(`${name}-outside`)}`}
 );`
   }
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [${services.join(', ')}, (name = "disk", disk = (path = ${text(folder)}, writable = true))],
+  services = [${[...services, ...outbounds].join(', ')}, (name = "disk", disk = (path = ${text(folder)}, writable = true))],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = ${text(workers[0]!.name)})]
 );
 ${workers.map(worker).join('\n')}
@@ -135,10 +148,12 @@ async function serve(folder: string, remove: () => void): Promise<RunningWorkerd
     url: `http://127.0.0.1:${port}/`,
     port,
     pid: child.pid!,
+    folder,
     log: () => log,
-    async killed() {
+    async killed(redeployed) {
       child.kill('SIGKILL')
       await exited
+      if (redeployed) writeFileSync(join(folder, 'config.capnp'), configuration(redeployed, folder))
       return serve(folder, remove)
     },
     async stop() {

@@ -2,16 +2,15 @@
  * The app of the simulation, in three versions. It does what it is told by a plan, and notes in tables of its own what has come of it: those tables are what
  * the simulation's ledger is compared with.
  */
-import { DO, DotdoSystem, NonRetryableError } from '../../src/index.ts'
+import { NonRetryableError } from '../../src/journal/step-options.ts'
+import { DO } from '../../src/object/do.ts'
+import { DotdoSystem } from '../../src/object/system.ts'
 import type { ObjectClass } from '../../src/testing/world.ts'
-import { senders, slow, type Op, type Pace } from './scenario.ts'
+import { senders, slow, type Op, type Pace } from '../support/scenario.ts'
 
 interface Told {
   name: string
 }
-
-/** Where the outside is, unless the app is told. */
-const nowhere = 'https://outside.test/'
 
 /** One version of the app's classes, by noun. */
 export function appOf(version: number, { tickMs, retryMs }: Pace): Record<string, ObjectClass> {
@@ -21,6 +20,8 @@ export function appOf(version: number, { tickMs, retryMs }: Pace): Record<string
   const Actor = DO.extend({
     init() {
       const { sql } = this.ctx.storage
+      // Whose database it is, for whoever finds it on disk.
+      sql.exec('CREATE TABLE IF NOT EXISTS who AS SELECT ? AS name', this.id)
       sql.exec('CREATE TABLE IF NOT EXISTS effects (key TEXT)')
       sql.exec('CREATE TABLE IF NOT EXISTS sent (n INTEGER PRIMARY KEY, id TEXT UNIQUE, name TEXT)')
       sql.exec('CREATE TABLE IF NOT EXISTS got (n INTEGER PRIMARY KEY, sender TEXT, id TEXT)')
@@ -89,8 +90,7 @@ export function appOf(version: number, { tickMs, retryMs }: Pace): Record<string
       return effect
     },
     async _ask(key: string, fails: boolean) {
-      const { OUTSIDE = nowhere } = this.env as { OUTSIDE?: string }
-      await fetch(`${OUTSIDE}?key=${encodeURIComponent(key)}`)
+      await fetch(`http://outside.test/?key=${encodeURIComponent(key)}`)
       if (fails) throw new Error('not yet')
       return key
     },

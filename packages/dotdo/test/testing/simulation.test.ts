@@ -1,7 +1,7 @@
 import { beforeAll, expect, test, vi } from 'vitest'
 import type { Databases } from './databases.ts'
 import { live } from './lives.ts'
-import { everything } from './scenario.ts'
+import { everything } from '../support/scenario.ts'
 import { beginnings, calm, troubles } from './simulation.ts'
 
 let databases: Databases

@@ -5,6 +5,8 @@
  * What it does is in `scenario.ts`, and what must come of it in `ledger.ts`: both are those of the simulation on workerd, in the tests that kill.
  */
 import type { DatabaseSync } from 'node:sqlite'
+// What an app imports, and with it what the package does to the globals.
+import '../../src/index.ts'
 import { configureApp } from '../../src/object/app.ts'
 import { Links } from '../../src/object/nouns.ts'
 import { linkPorts } from '../../src/object/platform.ts'
@@ -12,13 +14,16 @@ import type { Life } from '../../src/testing/life.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { World, type Task } from '../../src/testing/world.ts'
 import { Databases, type Beginning } from './databases.ts'
-import { faultsOf, openOf, type Left } from './ledger.ts'
-import { draw, everything, listener, senders, sendsOf, slow, waitsOf, type Op, type Planned } from './scenario.ts'
+import { faultsOf, openOf, type Left } from '../support/ledger.ts'
+import { draw, everything, listener, senders, sendsOf, slow, waitsOf, type Op, type Planned } from '../support/scenario.ts'
 import { versions } from './simulation-app.ts'
 
 const hourMs = 3_600_000
 const midnight = Date.UTC(2026, 0, 1)
 const start = midnight + 600_000
+
+/** The longest lives have some hundreds. */
+const mostTurns = 10_000
 
 /** What goes wrong in a seed. */
 export interface SimulationOptions {
@@ -172,6 +177,7 @@ export class Simulation {
     this.#plan()
     for (;;) {
       const happened = await this.world.step()
+      if (this.world.turns > mostTurns) throw new Error(`stuck in ${mostTurns} turns that lead nowhere: ${this.#open().join(', ')}`)
       if (happened) {
         this.#mischief()
         continue

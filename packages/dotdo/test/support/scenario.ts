@@ -45,6 +45,9 @@ export interface Pace {
 /** Hours and minutes, where time costs nothing. */
 export const slow: Pace = { tickMs: 3_600_000, retryMs: 1000, sleepsMs: [100, 5000, 60_000, 3_600_000] }
 
+/** Where time is real. */
+export const fast: Pace = { tickMs: 1000, retryMs: 50, sleepsMs: [20, 100, 400, 1000] }
+
 /** Objects that send, in all seeds. */
 export const senders = ['1', '2']
 /** One that is called by some runs, and by nobody else. */
