@@ -92,10 +92,9 @@ export function letGoOfTaken(session: RpcSession): void {
   const own = inside(session.getRemoteMain()).hook.entry!.session
   const { sendMap } = own
   own.sendMap = (id, path, captures, instructions) => {
-    // What has come has no number there any more, and is given away as well.
-    const named = captures.filter(({ entry }) => entry?.session === own && !entry.resolution)
     const sent = sendMap.call(own, id, path, captures, instructions)
-    for (const taken of named) taken.dispose()
+    // What has come has no number there any more, and was given away as well.
+    for (const taken of captures) if (taken.entry?.session === own && !taken.entry.resolution) taken.dispose()
     return sent
   }
 }
