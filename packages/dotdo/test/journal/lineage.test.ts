@@ -44,7 +44,7 @@ describe('what steps did', () => {
     const object = new TestObject({
       main: async (run) => {
         run.note(called('Stage/between'))
-        for (const stepId of ['z', 'a', 'm']) await run.step(() => void object.here.note(called(`Stage/${stepId}`)), { stepId })
+        for (const stepId of ['z', 'a', 'm']) await run.step(() => object.here.note(called(`Stage/${stepId}`)), { stepId })
       },
     })
     await object.call('main', [], 'r')

@@ -503,7 +503,12 @@ describe('storage', () => {
         .update(migrations[version - 1]!.join('\n'))
         .digest('hex')
         .slice(0, 16)
-    expect(migrations.map((_, index) => text(index + 1))).toEqual(['0004db7dfdfaa0f5', '6fa02e576b772c56', 'b406629e61ef114c', 'ba935faafcd8d4b4'])
+    expect(migrations.map((_, index) => text(index + 1))).toEqual([
+      '0004db7dfdfaa0f5',
+      '6fa02e576b772c56',
+      'b406629e61ef114c',
+      'ba935faafcd8d4b4',
+    ])
   })
 
   it('opens what the first release has stored: nothing that is due is lost, and nothing fired is known to be open', () => {

@@ -38,7 +38,7 @@ export const lineage: Command = {
     else if (json) terminal.object(found)
     else if (form === 'mermaid') terminal.print(...found.drawing.split('\n').map(plain))
     // What a run is, above what its steps did.
-    else terminal.print(...found.text.split('\n').map((line) => terminal.paint(/^ /.test(line) ? undefined : 'bold', plain(line))))
+    else terminal.print(...found.text.split('\n').map((line) => terminal.paint(line.startsWith(' ') ? undefined : 'bold', plain(line))))
     return exit.fine
   },
 }
