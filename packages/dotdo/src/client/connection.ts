@@ -187,7 +187,7 @@ export function connection(
       if (waiting >= maxCalls || transport.waitingChars + chars > maxBytes)
         throw new DotdoError(
           'OFFLINE_QUEUE_FULL',
-          `Not sent: ${maxCalls} calls or ${maxBytes} bytes wait for a connection. Wait for onStatus('open'), or raise offline.`,
+          `Not sent: ${maxCalls} calls or ${maxBytes} bytes wait. Wait for onStatus('open'), or raise offline.`,
           { retryable: true, data: { maxCalls, maxBytes } },
         )
       waiting++

@@ -101,7 +101,9 @@ function readNames(names: unknown, path = 'only'): string[] {
 
 function readInstant(until: unknown, now: number): number {
   if (typeof until === 'string' && /^\s*\d+(?:\.\d+)?\s*[a-z]+\s*$/i.test(until)) return now + toMs(until)
-  const instant = until instanceof Date ? until.getTime() : typeof until === 'string' ? Date.parse(until) : until
+  // JavaScript reads a date out of nearly any text that has a number in it.
+  const isIso = typeof until === 'string' && /^\s*(?:[+-]\d\d)?\d{4}-\d\d/.test(until)
+  const instant = until instanceof Date ? until.getTime() : isIso ? Date.parse(until) : until
   if (typeof instant === 'number' && Number.isFinite(instant)) return instant
   throw invalid('until', "must be an instant (epoch milliseconds, a Date, ISO text) or a time from now such as '15m'")
 }

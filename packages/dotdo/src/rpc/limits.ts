@@ -63,7 +63,10 @@ export interface ClientLimits extends SessionLimits {
   restMs: number
   /** Frames that are still read when a session has ended, so that the client learns of it: 1 each, and 1 more for each 8 KiB. Over it the socket is dropped. */
   framesAfterEnd: number
-  /** How long the network of a client that was cut off waits for its next socket: twice as long with each session that is cut off. 0 lets all in at once. */
+  /**
+   * How long the network of a client that was cut off waits for its next socket: twice as long with each session that is cut off. A socket that waits is held up
+   * and then served, up to `comebackEndMs`. 0 lets all in at once: for apps behind a proxy that does not tell the client's address.
+   */
   comebackMs: number
   /** How long it waits at most; sockets that would wait longer are refused. After six times its last wait without another cut all is forgotten. */
   comebackEndMs: number
@@ -183,6 +186,10 @@ export function overLimit(limit: string, value: number, bound: number, caller?: 
 }
 
 function advice(limit: string): string {
+  // Those of one capability are set by whoever handed it out, and by nobody else.
+  if (limit === 'argumentBytes') return 'Pass less in one call, or ask whoever handed the capability out for one with a wider limit.'
+  if (limit === 'callsAtOnce')
+    return 'Await answers before calling again, or ask whoever handed the capability out for one with a wider limit.'
   const raise = 'or let the app raise it by serve({ limits }).'
   if (limit.startsWith('map')) return `Map over fewer elements, or do the work in a method of the object, ${raise}`
   if (limit.startsWith('chain')) return `Await a result in between, ${raise}`

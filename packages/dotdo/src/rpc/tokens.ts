@@ -20,8 +20,16 @@ export interface Claims {
   object?: string
 }
 
-/** Signs claims. @throws `SECRET_MISSING` */
+const kinds: readonly unknown[] = ['session', 'once', 'watch'] satisfies Claims['kind'][]
+
+/** Signs claims. @throws `SECRET_MISSING`, `INVALID_OPTIONS` for a kind that there is not */
 export async function signToken(claims: Claims, secret: string | undefined): Promise<string> {
+  const kind: unknown = (claims as Claims | undefined)?.kind
+  // A token that opens nothing would be found out by whoever was given it.
+  if (!kinds.includes(kind))
+    throw new DotdoError('INVALID_OPTIONS', `No token of kind ${JSON.stringify(kind)} can be signed: give one of ${kinds.join(', ')}.`, {
+      data: { kind },
+    })
   const head = `${version}.${base64url(new TextEncoder().encode(JSON.stringify(claims)))}`
   const signature = await crypto.subtle.sign('HMAC', await hmacKey(secret), new TextEncoder().encode(head))
   return `${head}.${base64url(new Uint8Array(signature))}`

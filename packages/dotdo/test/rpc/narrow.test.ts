@@ -362,3 +362,17 @@ describe('what is reached of a capability', () => {
     for (const cap of [whole.child(), child, further, child.child()]) expect(await codeOfFailure(cap.get())).toBe('OFF')
   })
 })
+
+test.each(['tomorrow', '12', 'day 5', '5 apples', ''])(
+  'an until of %j is no instant: JavaScript would read a date out of some',
+  (until) => {
+    expect(() => narrowed(() => 1, { until })).toThrow(
+      expect.objectContaining({ code: expect.stringMatching(/INVALID_(?:CAVEAT|DURATION)/) as string }),
+    )
+  },
+)
+
+test('over a limit of its own a capability says whom to ask, and not the app', () => {
+  const call = narrowed((text: string) => text, { limits: { argumentBytes: 4 } }) as (text: string) => string
+  expect(() => call('far too long for it')).toThrow(/ask whoever handed the capability out/)
+})

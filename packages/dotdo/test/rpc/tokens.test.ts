@@ -104,3 +104,10 @@ describe('a token', () => {
     expect(JSON.stringify({ ...(error as object), message: (error as Error).message })).not.toContain(token.split('.')[2])
   })
 })
+
+test.each([{ kind: 'sesion', expiresAt: 1 }, { expiresAt: 1 }, undefined])(
+  'claims of a kind that there is not are not signed: %o',
+  async (claims) => {
+    await expect(signToken(claims as never, secret)).rejects.toMatchObject({ code: 'INVALID_OPTIONS' })
+  },
+)
