@@ -64,6 +64,7 @@ export const retentionOf: Readonly<Record<string, keyof Retention | 'fixed' | 'o
   dotdo_runs: 'runs',
   dotdo_steps: 'runs',
   dotdo_values: 'runs',
+  dotdo_value_objects: 'runs',
   dotdo_rates: 'runs',
   dotdo_signals: 'waits',
   dotdo_schedules: 'schedules',

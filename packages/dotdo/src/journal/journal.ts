@@ -98,7 +98,9 @@ export class Journal {
     this.#ports = ports
     this.#limits = { ...defaultLimits, ...limits }
     migrate(ports.store, 'journal', journalMigrations)
-    this.#values = new ValueStore(ports.store, ports.compression)
+    const { bucket, clock, random } = ports
+    const spill = bucket && { bucket: bucket.of, prefix: bucket.prefix, clock, random, fromBytes: this.#limits.streamRowsBytes }
+    this.#values = new ValueStore(ports.store, ports.compression, spill)
     this.#steps = new StepTable(ports.store, this.#values)
     this.#runs = new RunTable(ports.store, this.#values)
     this.#lineage = new LineageTable(ports.store)
@@ -561,9 +563,18 @@ export class Journal {
     return this.prune(now - runsMs).more || waiting.length === expiredAtOnce
   }
 
-  /** When {@link sweep} has something to do, epoch milliseconds; null where there is nothing that will ever be over. */
+  /** Deletes what is in the bucket and no step names any more. Resolves when that is done; rejects with what the bucket says, and a later call goes on. */
+  sweepBucket(): Promise<void> {
+    return this.#values.spills.sweep()
+  }
+
+  /** When {@link sweep} or {@link sweepBucket} has something to do, epoch milliseconds; null where there is nothing that will ever be over. */
   nextSweepMs({ runsMs, waitingMs }: { runsMs: number; waitingMs: number }): number | null {
-    const instants = [this.#pruner.nextMs(runsMs, this.#limits.signalWindowMs), this.#runs.oldestWaiting(waitingMs)]
+    const instants = [
+      this.#pruner.nextMs(runsMs, this.#limits.signalWindowMs),
+      this.#runs.oldestWaiting(waitingMs),
+      this.#values.spills.nextMs(),
+    ]
     const known = instants.filter((it) => it !== null)
     return known.length === 0 ? null : Math.min(...known)
   }

@@ -2,6 +2,7 @@ import { encodeValue } from '../base/codec.ts'
 import { DotdoError } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
 import type { Compression } from './ports.ts'
+import type { SpillWriter } from './spill.ts'
 
 /** The longest text of one stored chunk, in UTF-16 units: at most 1.5 MiB of UTF-8, under the platform's 2 MB a value. */
 export const chunkChars = 512 * 1024
@@ -54,6 +55,8 @@ export class ChunkWriter {
   readonly #store: Store
   readonly valueId: number
   readonly #compression: Compression | undefined
+  /** Takes the chunks behind its first bytes, where there is a bucket. */
+  readonly spill: SpillWriter | undefined
   #pending = ''
   #scratch: Uint8Array | undefined
   /** Chunks written so far. */
@@ -61,10 +64,11 @@ export class ChunkWriter {
   /** Bytes of UTF-8 written so far, without the chunks' marks. */
   sizeBytes = 0
 
-  constructor(store: Store, valueId: number, compression?: Compression) {
+  constructor(store: Store, valueId: number, compression?: Compression, spill?: SpillWriter) {
     this.#store = store
     this.valueId = valueId
     this.#compression = compression
+    this.spill = spill
   }
 
   /** Adds one line, which must hold no line break (encoded values never do). Full chunks are written at once. */
@@ -84,6 +88,11 @@ export class ChunkWriter {
     this.#pending = ''
   }
 
+  /** Whether the next chunk goes to the bucket. */
+  get spills(): boolean {
+    return this.spill !== undefined && this.sizeBytes >= this.spill.fromBytes
+  }
+
   /** `+`: the last line goes on in the next chunk. `=`: it ends here. */
   #write(mark: '+' | '=', text: string): void {
     if (this.chunks === chunksPerValue) {
@@ -100,8 +109,10 @@ export class ChunkWriter {
     if (text.length > chunkChars / 4) this.#scratch ??= new Uint8Array((chunkChars + 1) * 3)
     const scratch = this.#scratch ?? new Uint8Array(marked.length * 3)
     const { written } = new TextEncoder().encodeInto(marked, scratch)
+    const spill = this.spills ? this.spill : undefined
     this.sizeBytes += written - 1
     const chunk = this.#compression?.compress(scratch.subarray(0, written)) ?? marked
+    if (spill) return spill.add(chunk)
     this.#store.sql('INSERT INTO dotdo_values (id, text) VALUES (?, ?)', this.valueId * chunksPerValue + this.chunks++, chunk)
   }
 }
@@ -117,8 +128,8 @@ function readChunk(stored: string | Uint8Array, compression: Compression | undef
   )
 }
 
-/** The lines of a stored value in order, one chunk in memory at a time. @throws `VALUE_LOST` when chunks are gone */
-export function* readLines(store: Store, valueId: number, chunks: number, compression?: Compression): Generator<string, void, undefined> {
+/** The lines of a stored value in order, one chunk in memory at a time; gives what a last line has that goes on elsewhere. @throws `VALUE_LOST` when chunks are gone */
+export function* readLines(store: Store, valueId: number, chunks: number, compression?: Compression): Generator<string, string, undefined> {
   let carried = ''
   for (let chunk = 0; chunk < chunks; chunk++) {
     const row = store.sql<{ text: string | Uint8Array }>('SELECT text FROM dotdo_values WHERE id = ?', valueId * chunksPerValue + chunk)[0]
@@ -136,6 +147,26 @@ export function* readLines(store: Store, valueId: number, chunks: number, compre
     if (marked[0] === '+') continue
     yield* carried.split('\n')
     carried = ''
+  }
+  return carried
+}
+
+/** The lines of a value whose chunks go on in a bucket: one part in memory at a time. @throws as {@link readLines}; `STATE_TOO_NEW` */
+export async function* readSpilled(
+  rows: Generator<string, string, undefined>,
+  parts: number,
+  read: (part: number) => Promise<(string | Uint8Array)[]>,
+  compression?: Compression,
+): AsyncGenerator<string, void, undefined> {
+  let carried = yield* rows
+  for (let part = 0; part < parts; part++) {
+    for (const chunk of await read(part)) {
+      const marked = readChunk(chunk, compression)
+      carried += marked.slice(1)
+      if (marked[0] === '+') continue
+      yield* carried.split('\n')
+      carried = ''
+    }
   }
 }
 

@@ -2,6 +2,7 @@ import { dayMs } from '../base/durations.ts'
 import type { Clock, Random, Store } from '../base/ports.ts'
 import type { LiveEventBody, RunTarget } from '../base/views.ts'
 import type { Execution } from './execution.ts'
+import type { ValueBucket } from './spill.ts'
 
 /** What the journal asks of the object it lives in. The adapters are in `object/`; the tests have fakes with the same contracts. */
 export interface JournalPorts {
@@ -33,6 +34,9 @@ export interface JournalPorts {
 
   /** Makes large stored values smaller. Absent: they are stored as they are; those that were made smaller can then not be read. */
   compression?: Compression
+
+  /** Where streams go on that are too long for the object's SQLite. Absent: all of them lie in rows; those that went on in one can then not be read. */
+  bucket?: { of: ValueBucket; prefix: string }
 
   /**
    * The version of the code that runs, where the platform tells; the same for the life of an instance. Runs in flight are compared with it.
@@ -99,6 +103,8 @@ export interface JournalLimits {
   runsWaiting: number
   /** How long the replay of a run whose steps are to be undone may take until all that can undo is known. Milliseconds. */
   undoReplayMs: number
+  /** So many bytes of one stored stream lie in SQLite; what follows goes to the bucket, where there is one. */
+  streamRowsBytes: number
 }
 
 /** The limits that hold where none are given. */
@@ -116,4 +122,5 @@ export const defaultLimits: JournalLimits = {
   runsUnderWay: 1000,
   runsWaiting: 100_000,
   undoReplayMs: 30_000,
+  streamRowsBytes: 64 * 1024 * 1024,
 }

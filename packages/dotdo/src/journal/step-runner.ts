@@ -336,7 +336,11 @@ export class StepRunner implements StepDriver {
         cancellation.throwIfAborted()
         if (next.done) break
         writer.add(next.value)
+        if (writer.isFull) await cancellation.race(writer.drain())
       }
+      const closed = writer.close()
+      await cancellation.race(closed)
+      cancellation.throwIfAborted()
     } catch (thrown) {
       // The source may let go of what it holds. It is not waited for, and what it says changes nothing: the attempt has failed already.
       void Promise.resolve()

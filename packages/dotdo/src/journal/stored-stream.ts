@@ -9,12 +9,12 @@ export interface StoredStreamSource {
   /** Length of what is stored, in bytes of UTF-8. */
   sizeBytes: number
   /** Reads the batches from the first one on, each when it is asked for. */
-  read(): Iterable<unknown>
+  read(): Iterable<unknown> | AsyncIterable<unknown>
 }
 
 /**
  * The batches of a stream that a step has stored. Every `for await` begins anew at the first batch and reads one piece at a time, so
- * memory is bounded by a piece whatever the size. A batch that was larger than a piece (about 256 Ki characters) comes back as several.
+ * memory is bounded by a piece (8 MiB where it lies in a bucket) whatever the size. A batch that was larger than a piece (about 256 Ki characters) comes back as several.
  *
  * It reads from the object that stored it, and as long as the run is kept: after that, `VALUE_LOST`.
  */
@@ -38,6 +38,6 @@ export class StoredStream<Batch = unknown> implements AsyncIterable<Batch> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch, void, undefined> {
     // What was stored as a Batch is read as one.
-    for (const batch of this.#source.read()) yield batch as Batch
+    for await (const batch of this.#source.read()) yield batch as Batch
   }
 }

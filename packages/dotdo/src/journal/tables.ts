@@ -31,6 +31,9 @@ export const shortRun = 1000
  *
  * Since version 8: what waits for somebody's word, places under rates by their age, and the steps of a long run in their order are
  * found by indexes. The first {@link shortRun} steps of a run are in none: a second row for each step is what most runs would pay for nothing.
+ *
+ * Since version 9: `dotdo_value_objects` are the prefixes of the bucket of results under which later chunks of long streams lie (spill.ts); `dropped_at` is since
+ * when nothing names them any more.
  */
 export const journalMigrations: Migrations = [
   [
@@ -132,5 +135,10 @@ export const journalMigrations: Migrations = [
     `CREATE INDEX dotdo_runs_waiting ON dotdo_runs (started_at) WHERE status = 'held' OR (status = 'parked' AND wake_at IS NULL)`,
     `CREATE INDEX dotdo_rates_at ON dotdo_rates (at)`,
     `CREATE INDEX dotdo_steps_order ON dotdo_steps (run, ordinal) WHERE ordinal >= 1000`,
+  ],
+  [
+    `CREATE TABLE dotdo_value_objects (prefix TEXT PRIMARY KEY, value_id INTEGER, dropped_at INTEGER) WITHOUT ROWID`,
+    `CREATE INDEX dotdo_value_objects_of ON dotdo_value_objects (value_id) WHERE value_id IS NOT NULL`,
+    `CREATE INDEX dotdo_value_objects_dropped ON dotdo_value_objects (dropped_at) WHERE dropped_at IS NOT NULL`,
   ],
 ]

@@ -4,8 +4,9 @@ import { redactText } from '../base/redact.ts'
 import type { Store } from '../base/ports.ts'
 import type { ValuePreview } from '../base/views.ts'
 import type { Compression } from './ports.ts'
-import { ChunkWriter, chunksPerValue, encodePieces, encodeWhole, readLines } from './pieces.ts'
+import { ChunkWriter, chunksPerValue, encodePieces, encodeWhole, readLines, readSpilled } from './pieces.ts'
 import { previewInline, printBounded } from './previews.ts'
+import { readPart, SpillTable, type SpillPorts } from './spill.ts'
 import { StoredStream } from './stored-stream.ts'
 
 /** Up to this many characters a value lies in the row of its step or run; above, in chunks. */
@@ -29,6 +30,8 @@ interface ValueRef {
   sizeBytes: number
   rows?: number
   preview: string
+  /** Where its later chunks are in the bucket of results, and in how many objects; absent where all of them are in rows. */
+  spilled?: { prefix: string; parts: number }
 }
 
 /**
@@ -41,11 +44,15 @@ interface ValueRef {
 export class ValueStore {
   readonly #store: Store
   readonly #compression: Compression | undefined
+  /** What of it is in a bucket. */
+  readonly spills: SpillTable
   #nextId: number | undefined
 
-  constructor(store: Store, compression?: Compression) {
+  /** @param spill where the later part of a long stream goes; absent: into rows, too */
+  constructor(store: Store, compression?: Compression, spill?: SpillPorts) {
     this.#store = store
     this.#compression = compression
+    this.spills = new SpillTable(store, spill)
   }
 
   /**
@@ -81,8 +88,10 @@ export class ValueStore {
 
   /** Begins a stream under the number `valueId`, which the caller has written into the row that owns it. */
   openStream(valueId: number, what: string): StreamWriter {
-    return new StreamWriter(new ChunkWriter(this.#store, valueId, this.#compression), what, (writer, rows, preview) =>
-      this.#finish(writer, 'stream', rows, preview),
+    return new StreamWriter(
+      new ChunkWriter(this.#store, valueId, this.#compression, this.spills.open(valueId)),
+      what,
+      (writer, rows, preview) => this.#finish(writer, 'stream', rows, preview),
     )
   }
 
@@ -126,12 +135,14 @@ export class ValueStore {
   remove(valueId: number, limit = chunksPerValue): number {
     const from = valueId * chunksPerValue
     const to = from + chunksPerValue
-    return this.#store.sql(
+    const removed = this.#store.sql(
       'DELETE FROM dotdo_values WHERE id IN (SELECT id FROM dotdo_values WHERE id >= ? AND id < ? LIMIT (? + 0)) RETURNING id',
       from,
       to,
       limit,
     ).length
+    if (removed < limit) this.spills.drop(valueId)
+    return removed
   }
 
   #finish(writer: ChunkWriter, kind: ValueRef['kind'], rows: number | undefined, preview: string): Stored {
@@ -143,6 +154,7 @@ export class ValueStore {
       sizeBytes: writer.sizeBytes,
       ...(rows !== undefined && { rows }),
       preview,
+      ...(writer.spill?.used && { spilled: { prefix: writer.spill.prefix, parts: writer.spill.parts } }),
     }
     return { text: `r${JSON.stringify(ref)}`, valueId: writer.valueId }
   }
@@ -150,14 +162,22 @@ export class ValueStore {
   #stream(ref: ValueRef, text: string): StoredStream {
     const store = this.#store
     const compression = this.#compression
+    const { spilled } = ref
+    const { ports } = this.spills
+    const lines = () => readLines(store, ref.valueId, ref.chunks, compression)
     return new StoredStream({
       valueId: ref.valueId,
       text,
       rows: ref.rows ?? 0,
       sizeBytes: ref.sizeBytes,
-      *read() {
-        for (const line of readLines(store, ref.valueId, ref.chunks, compression)) yield decodeValue(line)
-      },
+      read: spilled
+        ? async function* () {
+            const part = (n: number) => readPart(ports?.bucket, spilled.prefix, n)
+            for await (const line of readSpilled(lines(), spilled.parts, part, compression)) yield decodeValue(line)
+          }
+        : function* () {
+            for (const line of lines()) yield decodeValue(line)
+          },
     })
   }
 }
@@ -184,7 +204,24 @@ export class StreamWriter {
     else for (const piece of encodePieces(batch, this.#what)) this.#writer.add(piece)
   }
 
-  /** Writes the last chunk. In the transaction that ends the step. */
+  /** Whether what was added has to be put into the bucket before more is. */
+  get isFull(): boolean {
+    return this.#writer.spill?.isFull ?? false
+  }
+
+  /** Puts what is to go to the bucket. */
+  async drain(): Promise<void> {
+    await this.#writer.spill?.drain()
+  }
+
+  /** Puts the last of what goes to the bucket, where anything does: then all of it is there, and may be named. */
+  async close(): Promise<void> {
+    if (!this.#writer.spills) return
+    this.#writer.flush()
+    await this.#writer.spill?.drain()
+  }
+
+  /** Writes the last chunk. In the transaction that ends the step, when {@link StreamWriter.close} has resolved. */
   end(): Stored {
     return this.#finish(this.#writer, this.#rows, this.#preview ?? '[]')
   }

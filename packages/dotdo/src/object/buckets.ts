@@ -3,10 +3,12 @@ import { env } from '#platform'
 import { DotdoError } from '../base/errors.ts'
 import { appOptions } from './app.ts'
 
-/** The R2 bindings of this Worker, by binding name. */
+/** The R2 bindings of this Worker that are the app's own, by binding name: that of results (`results.ts`) is none. */
 export function bucketBindings(): Record<string, R2Bucket> {
   const bindings = env as unknown as Record<string, unknown>
-  return Object.fromEntries(Object.entries(bindings).filter((entry): entry is [string, R2Bucket] => isBucket(entry[1])))
+  return Object.fromEntries(
+    Object.entries(bindings).filter((entry): entry is [string, R2Bucket] => entry[0] !== 'DOTDO_RESULTS' && isBucket(entry[1])),
+  )
 }
 
 /**
@@ -38,6 +40,7 @@ export function bucketNamed(name: string): R2Bucket | undefined {
   return buckets[name] ?? Object.entries(buckets).find(([binding]) => addressName(binding) === name)?.[1]
 }
 
-function isBucket(value: unknown): value is R2Bucket {
+/** Whether a binding is one of R2. */
+export function isBucket(value: unknown): value is R2Bucket {
   return Object.prototype.toString.call(value).endsWith('R2Bucket]')
 }

@@ -10,6 +10,7 @@ import { endOfTurn, randomUUID } from '#platform'
 import type { RpcTarget } from 'capnweb'
 import { DotdoError, toErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
+import { redactText } from '../base/redact.ts'
 import { isThenable } from '../base/thenable.ts'
 import type { Sweeper } from '../base/sweeper.ts'
 import type { LiveEventBody, RunStatus, RunTarget } from '../base/views.ts'
@@ -53,6 +54,7 @@ import { meterBuckets, meterSql } from './metering.ts'
 import { Links, linkServerPorts } from './nouns.ts'
 import { clock, codeVersionOf, linkPorts, livesByItself, random, sha256, sleep, sqlStore, zstd, type OwnerPorts } from './platform.ts'
 import { scratchOf } from './rehearse.ts'
+import { resultsBucket, valueBucket } from './results.ts'
 import { RunEvents } from './runs.ts'
 import { makeSelf } from './self.ts'
 import { openSink } from './sinks.ts'
@@ -116,7 +118,8 @@ export class ObjectHost {
     this.shape = shape
     this.store = sqlStore(ctx.storage)
     meterSql(ctx.storage.sql)
-    meterBuckets(Object.values(bucketBindings()))
+    const results = resultsBucket()
+    meterBuckets([...Object.values(bucketBindings()), ...(results ? [results] : [])])
     this.live = new Live(ctx, this.store, clock)
     const keepAlive = (work: Promise<unknown>) => ctx.waitUntil(work)
     this.tracing = tracingOf(this.label, env, keepAlive)
@@ -146,13 +149,19 @@ export class ObjectHost {
         observe,
         isObserved: () => this.live.isWanted || this.runEvents.isWanted,
         compression: zstd,
+        ...(results && { bucket: { of: valueBucket(results), prefix: `results/${noun}/${ctx.id.toString()}/` } }),
         ...(codeVersion !== undefined && { codeVersion }),
         deployPolicy: deployPolicyOf(noun),
         wake: () => this.#resumeSoon(),
         execute: (run, execution) => this.#execute(run, execution),
         enter: (execution, work) => this.#enterStep(execution, work),
       },
-      { signalWindowMs: keep.waits, runsUnderWay: bounds.runsUnderWay, runsWaiting: bounds.runsWaiting },
+      {
+        signalWindowMs: keep.waits,
+        runsUnderWay: bounds.runsUnderWay,
+        runsWaiting: bounds.runsWaiting,
+        streamRowsBytes: bounds.streamRowsBytes,
+      },
     )
     this.scheduler = new Scheduler({
       store: this.store,
@@ -454,10 +463,20 @@ export class ObjectHost {
     this.scheduler.due()
     this.#resume()
     this.sweeper.run()
+    this.ctx.waitUntil(this.#sweepBucket())
     this.feed?.due()
     this.ctx.waitUntil(this.exchange.subscribed.pump())
     await this.outbox.pump()
     this.wake.arm()
+  }
+
+  /** What the bucket refuses now is deleted another time. */
+  async #sweepBucket(): Promise<void> {
+    try {
+      await this.journal.sweepBucket()
+    } catch (thrown) {
+      console.warn(redactText(`${this.label}: results in the bucket wait to be deleted: ${toErrorRecord(thrown).message}`))
+    }
   }
 
   /** An event of another object has been handled: in the transaction that says so, runs that wait for it learn of it. */

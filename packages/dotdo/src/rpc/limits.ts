@@ -88,6 +88,8 @@ export interface ObjectLimits {
   runsUnderWay: number
   /** Runs that wait to begin. More are refused to whoever starts them; firings of schedules are not. */
   runsWaiting: number
+  /** Bytes of one stored stream that lie in SQLite; what follows goes to the bucket of results, where one is bound. */
+  streamRowsBytes: number
 }
 
 /** All limits of an app: `serve({ limits: { client: { chainDepth: 50 } } })`. */
@@ -153,7 +155,12 @@ export const defaultClientLimits: ClientLimits = {
 export const defaultDepthLimits: DepthLimits = { callDepth: 16, callDepthEnd: 1_000 }
 
 /** What holds for objects where nothing else is said. */
-export const defaultObjectLimits: ObjectLimits = { callsUnderWay: 10_000, runsUnderWay: 1_000, runsWaiting: 100_000 }
+export const defaultObjectLimits: ObjectLimits = {
+  callsUnderWay: 10_000,
+  runsUnderWay: 1_000,
+  runsWaiting: 100_000,
+  streamRowsBytes: 64 * mebibyte,
+}
 
 /** What a {@link LimitError} tells programs. */
 export interface LimitData extends Record<string, unknown> {

@@ -3,7 +3,7 @@ import type { Store } from '../../src/base/ports.ts'
 import type { LiveEventBody, RunTarget } from '../../src/base/views.ts'
 import type { Execution } from '../../src/journal/execution.ts'
 import { Journal } from '../../src/journal/journal.ts'
-import type { DeployPolicy, JournalLimits, JournalPorts } from '../../src/journal/ports.ts'
+import type { JournalLimits, JournalPorts } from '../../src/journal/ports.ts'
 import { ManualClock, SeededRandom } from '../support/fakes.ts'
 import { SqliteStore } from '../support/sqlite-store.ts'
 
@@ -36,8 +36,8 @@ export class TestObject {
   readonly context = new AsyncLocalStorage<Execution>()
   #timers: { at: number; fire: () => void }[] = []
   #received = 0
-  /** The version of the code, and what a deploy does. */
-  deploy: { codeVersion?: string; deployPolicy?: DeployPolicy } = {}
+  /** What the next incarnation has: the version of the code, what a deploy does, a bucket for results. */
+  deploy: Pick<Partial<JournalPorts>, 'codeVersion' | 'deployPolicy' | 'bucket'> = {}
 
   constructor(handlers: Record<string, Handler>, limits: Partial<JournalLimits> = {}) {
     this.handlers = handlers

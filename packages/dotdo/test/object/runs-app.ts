@@ -120,6 +120,26 @@ export const Orders = DO.extend({
       { stepId: 'slow' },
     )
   },
+  async readLong(batches: number) {
+    const stream = (await this.do(
+      async function* () {
+        for (let n = 0; n < batches; n++) yield [`${n} `.padEnd(300_000, 'ab')]
+      },
+      { stepId: 'long' },
+    )) as AsyncIterable<string[]>
+    const count = async (): Promise<number> => {
+      let chars = 0
+      for await (const [text] of stream) chars += text!.length
+      return chars
+    }
+    return this.do(count, { stepId: 'count' })
+  },
+  startLong(batches: number) {
+    return this.runs.start('readLong', [batches])
+  },
+  handleOf(runId: string) {
+    return this.runs.get(runId)
+  },
   startSlow() {
     return this.runs.start('slow')
   },
