@@ -14,6 +14,7 @@ import { StepCalls } from '../../src/rpc/step-calls.ts'
 import { createAfter, createEvery } from '../../src/schedule/every.ts'
 import { Scheduler } from '../../src/schedule/scheduler.ts'
 import { settle, TestObject } from '../journal/harness.ts'
+import type { ValueBucket } from '../../src/journal/spill.ts'
 import { SeededRandom } from '../support/fakes.ts'
 import { macOf, sha256 } from '../rpc/grants-world.ts'
 
@@ -24,16 +25,31 @@ const bounded: Record<string, number> = { dotdo_partitions: 1000 }
 
 /** An object with every room that keeps something, over one store and one clock. */
 function everything() {
-  const object: TestObject = new TestObject({
-    nightly: async (run) => {
-      await run.step(() => Array.from({ length: 500 }, (_, i) => ({ i, text: 'some text of a row' })), { stepId: 'extract' })
-      await run.step(() => 1, { stepId: 'limited', rateLimit: { key: `night ${run.runId}`, limit: 3, per: '1m' } })
-      await run.step(() => object.here.note({ kind: 'read', target: 's3://lake/day' }), { stepId: 'noted' })
-      await run.sleep(1000, { stepId: 'rest' })
-      return 'x'.repeat(20_000)
+  const object: TestObject = new TestObject(
+    {
+      nightly: async (run) => {
+        await run.step(() => Array.from({ length: 500 }, (_, i) => ({ i, text: 'some text of a row' })), { stepId: 'extract' })
+        await run.step(() => 1, { stepId: 'limited', rateLimit: { key: `night ${run.runId}`, limit: 3, per: '1m' } })
+        await run.step(() => object.here.note({ kind: 'read', target: 's3://lake/day' }), { stepId: 'noted' })
+        await run.step(() => rows(), { stepId: 'spilled' })
+        await run.sleep(1000, { stepId: 'rest' })
+        return 'x'.repeat(20_000)
+      },
+      endless: (run) => run.waitFor('Never.comes', { stepId: 'wait' }),
     },
-    endless: (run) => run.waitFor('Never.comes', { stepId: 'wait' }),
-  })
+    { streamRowsBytes: 0 },
+  )
+  const inBucket = new Set<string>()
+  const bucket: ValueBucket = {
+    put: async (key) => void inBucket.add(key),
+    get: async () => undefined,
+    remove: async (prefix) => {
+      for (const key of inBucket) if (key.startsWith(prefix)) inBucket.delete(key)
+      return false
+    },
+  }
+  object.deploy = { bucket: { of: bucket, prefix: 'results/' } }
+  object.crash()
   const { store, clock } = object
   const random = new SeededRandom(3)
   /** Runs that were written and are to be launched. */
@@ -108,6 +124,7 @@ function everything() {
   const rooms = { store, journal: object.journal, scheduler, outbox, exchange: { inbox }, stepCalls, callKeys, issuer: { grants } }
   return {
     object,
+    inBucket,
     store,
     clock,
     scheduler,
@@ -120,6 +137,10 @@ function everything() {
     started,
     sweeper: housekeepingOf(rooms, clock, { ...defaultRetention, waitingRuns: 60 * dayMs }),
   }
+}
+
+async function* rows(): AsyncGenerator<number[]> {
+  yield [1, 2, 3]
 }
 
 test('a year of nights leaves what a few weeks leave, in every table that there is', { timeout: 120_000 }, async () => {
@@ -183,6 +204,7 @@ test('a year of nights leaves what a few weeks leave, in every table that there 
       if (sweeper.nextWakeMs() === null) sweeper.kept()
       const before = store.statements
       sweeper.run()
+      await object.journal.sweepBucket()
       most = Math.max(most, store.statements - before)
       slices++
       expect(slice).toBeLessThan(50)
@@ -211,7 +233,9 @@ test('a year of nights leaves what a few weeks leave, in every table that there 
   for (let at = sweeper.nextWakeMs(); at !== null && wakes < 1000; at = sweeper.nextWakeMs(), wakes++) {
     clock.ms = Math.max(clock.ms, at)
     sweeper.run()
+    await object.journal.sweepBucket()
   }
+  expect(it.inBucket.size).toBe(0)
   expect(sweeper.nextWakeMs()).toBeNull()
   for (const table of [
     'dotdo_grants',

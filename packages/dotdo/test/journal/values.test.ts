@@ -49,6 +49,7 @@ describe('the stored format', () => {
       '00b0cd0dd50bb4e6',
       '6ca938f44bb13722',
       '1d91d7284f3510db',
+      '78bd390f0e3f15b1',
     ])
   })
 
