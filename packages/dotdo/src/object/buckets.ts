@@ -3,11 +3,14 @@ import { env } from '#platform'
 import { DotdoError } from '../base/errors.ts'
 import { appOptions } from './app.ts'
 
+/** The binding of the bucket of results. It is none of the app's own: it has no catalog, no address and no source. */
+export const resultsBinding = `DOTDO_RESULTS`
+
 /** The R2 bindings of this Worker that are the app's own, by binding name: that of results (`results.ts`) is none. */
 export function bucketBindings(): Record<string, R2Bucket> {
   const bindings = env as unknown as Record<string, unknown>
   return Object.fromEntries(
-    Object.entries(bindings).filter((entry): entry is [string, R2Bucket] => entry[0] !== 'DOTDO_RESULTS' && isBucket(entry[1])),
+    Object.entries(bindings).filter((entry): entry is [string, R2Bucket] => entry[0] !== resultsBinding && isBucket(entry[1])),
   )
 }
 

@@ -1,11 +1,8 @@
 /** The bucket of results: where streams that steps have stored go on when they are too long for an object's SQLite. */
 import { env } from '#platform'
 import type { ValueBucket } from '../journal/spill.ts'
-import { isBucket } from './buckets.ts'
+import { isBucket, resultsBinding } from './buckets.ts'
 import { sleep } from './platform.ts'
-
-/** The binding's name. It is none of the app's own buckets: it has no catalog, no address and no source. */
-export const resultsBinding = 'DOTDO_RESULTS'
 
 /** The bucket that is bound for results, if any. */
 export function resultsBucket(): R2Bucket | undefined {
