@@ -87,13 +87,13 @@ export function recorder(
     const reference = new Proxy(() => {}, {
       apply: (_, __, args: unknown[]) => call(at, args),
       get: (_, member) => {
+        if (member in Object.prototype) return Reflect.get(RpcPromise.prototype, member) as unknown
         const own = isRoot && at.origin.own?.[member]
         if (own) return own
         if (typeof member === 'symbol') {
           if (member === Symbol.dispose) return () => dispose(at)
           return Reflect.get(member === insideOfStub ? stubNow(at) : RpcPromise.prototype, member) as unknown
         }
-        if (member in Object.prototype) return Reflect.get(RpcPromise.prototype, member) as unknown
         if (member === 'toJSON') return undefined
         if (member === 'map') return (mapper: (value: unknown) => unknown) => map(at, mapper)
         if (member in Promise.prototype) {
