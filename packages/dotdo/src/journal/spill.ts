@@ -77,7 +77,7 @@ export class SpillTable {
     this.#isSweeping = true
     try {
       const due = this.#store.sql<{ prefix: string }>(
-        'SELECT prefix FROM dotdo_value_objects WHERE dropped_at <= ? ORDER BY dropped_at LIMIT ?',
+        'SELECT prefix FROM dotdo_value_objects WHERE dropped_at <= ? ORDER BY dropped_at LIMIT (? + 0)',
         ports.clock.now() - spillGraceMs,
         sweptAtOnce,
       )
