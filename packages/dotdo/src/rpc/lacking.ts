@@ -34,6 +34,15 @@ export function privateOnPath(
   return place < 0 || (place === first!.at && !(path[place]! in first!.target)) ? undefined : place
 }
 
+/** What stands before another capability has this: it tells itself which public names that one has not, because `in` finds none of them. */
+export const standsBefore: unique symbol = Symbol('stands before')
+
+/** Whether a capability on a path has not the member that it is asked for, as far as can be seen without reading it. */
+export function isLacking({ target, at }: { target: RpcTarget; at: number }, path: readonly (string | number)[]): boolean {
+  const name = path[at]!
+  return !(name in target) && !(standsBefore in target && isPublicName(String(name)))
+}
+
 /** The error for a member that a capability has not, or keeps to itself. */
 export function lacks(target: RpcTarget, name: string): DotdoError {
   const methods = new Set<string>()
@@ -49,12 +58,16 @@ export function lacks(target: RpcTarget, name: string): DotdoError {
 /** capnweb's refusal of a call of what is no function, with a code; `undefined` for any other error. */
 export function notCallable(error: unknown): DotdoError | undefined {
   const name = error instanceof TypeError && /^'(.{0,200})' is not a function\.$/s.exec(error.message)?.[1]
-  if (typeof name !== 'string') return undefined
+  return typeof name === 'string' ? noFunction(name, error) : undefined
+}
+
+/** The error for a call of what is no function. @param name with those before it, where it is a part of data */
+export function noFunction(name: string, cause?: unknown): DotdoError {
   const last = name.slice(name.lastIndexOf('.') + 1)
   const advice = ofLists.has(last)
     ? `Lists and texts have no methods from afar, but for .map() of lists: await the value and call ${last}() on that, or let a method of the object do it.`
     : 'Read it without a call, or call a method that is there.'
-  return new DotdoError('METHOD_UNKNOWN', `'${name}' is not a function. ${advice}`, { data: { method: name }, cause: error })
+  return new DotdoError('METHOD_UNKNOWN', `'${name}' is not a function. ${advice}`, { data: { method: name }, cause })
 }
 
 /** What lists and texts can do where they are. */

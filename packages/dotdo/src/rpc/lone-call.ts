@@ -9,6 +9,7 @@
 import type { DotdoError } from '../base/errors.ts'
 import type { ClientSession } from './client-session.ts'
 import { onceMethod } from './conversation.ts'
+import { asGone } from './errors.ts'
 import type { DirectCall } from './frames.ts'
 import { unawaited } from './lost.ts'
 import { bindCall, captured, here, wrapped, type Answer, type Objects, type Stub } from './ref.ts'
@@ -90,7 +91,7 @@ export class LoneCall implements Answer {
         if (this.#isDisposed && !this.#isAwaited) (it as Partial<Disposable> | undefined)?.[Symbol.dispose]?.()
         this.#settle(this.#came.value)
       },
-      (error: unknown) => this.#fail(error),
+      (error: unknown) => this.#fail(asGone(error)),
     )
   }
 

@@ -6,6 +6,7 @@
  * object has (`constructor`, `toString`, `__proto__`) belongs to nobody's class. Of data they are its own parts.
  */
 import { RpcStub, RpcTarget } from 'capnweb'
+import { noFunction } from './lacking.ts'
 
 /**
  * Whether a member of a capability can be reached.
@@ -24,11 +25,11 @@ export function leadsOn(from: unknown, name: string): boolean {
 
 /**
  * Calls a member of a capability.
- * @throws `TypeError`, as capnweb words it, for one that cannot be reached or is no method; what the method throws
+ * @throws `METHOD_UNKNOWN` for one that cannot be reached or is no method; what the method throws
  */
 export function callMember(of: object, name: string, args: readonly unknown[]): unknown {
   const member = (of instanceof RpcStub ? leadsOn(of, name) : isReachable(of, name)) ? (of as Record<string, unknown>)[name] : undefined
-  if (typeof member !== 'function') throw new TypeError(`'${name}' is not a function.`)
+  if (typeof member !== 'function') throw noFunction(name)
   return Reflect.apply(member, of, args) as unknown
 }
 

@@ -12,6 +12,7 @@ import { RpcPromise, RpcStub, RpcTarget } from 'capnweb'
 import { isThenable } from '../base/thenable.ts'
 import { guardOf, readCaveats, type Guard, type ReadCaveats, type UseCounter } from './caveats.ts'
 import { withParts } from './changed-parts.ts'
+import { lacks, standsBefore } from './lacking.ts'
 import { callMember, isGetter, isReachable } from './members.ts'
 import { invalid } from './patterns.ts'
 import { isPublicName } from './reach.ts'
@@ -121,6 +122,7 @@ class Restricted extends RpcTarget {
     if (!isMethod) {
       let read: unknown
       const given = cap.#admit(name, isStub(target) ? undefined : [], () => (read = target[name]))
+      if (read === undefined && !isStub(target) && !(name in target)) throw lacks(target as RpcTarget, name)
       // capnweb takes promises of its own alone as what a getter gives.
       return read instanceof RpcPromise && given instanceof Promise ? new RpcPromise(given) : given
     }
@@ -133,6 +135,10 @@ class Restricted extends RpcTarget {
     const result = during(this.#guards, work)
     const ending = args && this.#guards.filter((guard) => guard.ends)
     return ending && ending.length > 0 ? through(result, mortal(ending), this.#ports) : result
+  }
+
+  get [standsBefore](): true {
+    return true
   }
 
   [Symbol.dispose](): void {

@@ -3,6 +3,7 @@ import { RpcPromise } from 'capnweb'
 import { isThenable } from '../base/thenable.ts'
 import type { MadeCall } from './conversation.ts'
 import type { DirectCall } from './frames.ts'
+import { noFunction } from './lacking.ts'
 import { isReachable } from './members.ts'
 import { copyPlain, notPlain } from './plain.ts'
 
@@ -63,7 +64,7 @@ export function makeCall(main: Record<string, unknown>, { method, args }: Direct
   try {
     // A getter runs once, whatever it gives.
     const member = main[method]
-    if (args && typeof member !== 'function') throw new TypeError(`'${method}' is not a function.`)
+    if (args && typeof member !== 'function') throw noFunction(method)
     return new Outcome({ value: args ? (Reflect.apply(member as () => unknown, main, args) as unknown) : member }, isAlone)
   } catch (error) {
     return new Outcome({ value: failed(error) })

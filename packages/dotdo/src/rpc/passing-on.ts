@@ -23,7 +23,7 @@ import { RpcPromise, RpcStub, type RpcSession } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import { goneWords, named } from './errors.ts'
 import { insideOfStub } from './inside-of-stub.ts'
-import { firstOnPath, lacks, notCallable, privateOnPath } from './lacking.ts'
+import { firstOnPath, isLacking, lacks, notCallable, privateOnPath } from './lacking.ts'
 import { letGoOfTaken } from './mapper.ts'
 import { asGiven } from './own-bytes.ts'
 import { refuseOverweight } from './shared-parts.ts'
@@ -35,6 +35,7 @@ export interface Hook {
   ignoreUnhandledRejections(): void
   call(path: Path, args: Payload): Hook
   get(path: Path): Hook
+  map(path: Path, captures: Hook[], instructions: unknown[]): Hook
   /** Of what has failed. */
   error?: unknown
   /** Of what is not there yet, here. */
@@ -308,9 +309,9 @@ function mendPaths(hooks: Paths): void {
     }
     const called = call.call(this, path, args)
     const error = notCallable(called.error)
-    if (!error) return called
-    const name = first?.at === path.length - 1 ? path[first.at]! : undefined
-    return failed(name !== undefined && !(name in first!.target) ? lacks(first!.target, String(name)) : error)
+    if (!error && !isOfNothing(called.error)) return called
+    const isIts = first && isLacking(first, path) && (!error || first.at === path.length - 1)
+    return isIts ? failed(lacks(first.target, String(path[first.at]))) : error ? failed(error) : called
   }
   hooks.get = function (written) {
     const path = withPlaces(written)
@@ -318,14 +319,25 @@ function mendPaths(hooks: Paths): void {
     const hidden = privateOnPath(first, path)
     if (hidden !== undefined && hidden > first!.at) return beyond(get.call(this, path.slice(0, hidden)), (at) => at.get(path.slice(hidden)))
     const read = hidden === undefined ? get.call(this, path) : undefined
-    if (read && (first?.at !== path.length - 1 || path[first.at]! in first.target || read.payload?.value !== undefined || !read.payload))
-      return read
+    if (read && (!first || !isLacking(first, path))) return read
+    // What cannot be told by its name alone is told by what came of it.
+    const isThere = first?.at === path.length - 1 ? !read?.payload || read.payload.value !== undefined : !isOfNothing(read?.error)
+    if (read && isThere) return read
     return failed(lacks(first!.target, String(path[first!.at])))
   }
-  hooks.map = function (path, captures, instructions) {
-    return map.call(this, withPlaces(path), captures, instructions)
+  hooks.map = function (written, captures, instructions) {
+    const path = withPlaces(written)
+    const first = firstOnPath(this.target ?? this.payload?.value, path)
+    // What cannot be read cannot be gone over: it is read as by anybody, and that is what the function gets.
+    if (first && (privateOnPath(first, path) !== undefined || isLacking(first, path)))
+      return beyond(this.get(path), (at) => at.map([], captures, instructions))
+    return map.call(this, path, captures, instructions)
   }
 }
+
+/** Whether this is how JavaScript says that a member was asked for of nothing. */
+const isOfNothing = (error: unknown): boolean =>
+  error instanceof TypeError && error.message.startsWith('Cannot read properties of undefined')
 
 /** Goes on from what stands in the middle of a path, which is held for that alone. */
 function beyond(middle: Hook, goOn: (at: Hook) => Hook): Hook {

@@ -623,9 +623,10 @@ function callOrRefused(core: Core, args: unknown[]): Answer {
   } catch (error) {
     if (isMapping()) throw error
     const { answer } = core
-    const refused = new Refused(error)
+    const reason = asGone(error)
+    const refused = new Refused(reason)
     const link = answer instanceof Root ? answer.link : answer.session?.link
-    link?.refused(refused, error)
+    link?.refused(refused, reason)
     return refused
   }
 }

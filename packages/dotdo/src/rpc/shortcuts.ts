@@ -10,6 +10,7 @@
 import { RpcStub, RpcTarget, type RpcSession } from 'capnweb'
 import type { Frame } from './frames.ts'
 import type { Link } from './link-client.ts'
+import { standsBefore } from './lacking.ts'
 import { insideOf, rawOf, type Hook } from './passing-on.ts'
 import { insideOfStub } from './inside-of-stub.ts'
 import type { Stub } from './ref.ts'
@@ -26,7 +27,11 @@ export interface ToldObject {
 }
 
 /** What stands in this isolate for something elsewhere: each call on it leads there. */
-export class Forwarder extends RpcTarget {}
+export class Forwarder extends RpcTarget {
+  get [standsBefore](): true {
+    return true
+  }
+}
 
 /** The link of a stub that stands for a whole object; `undefined` for every other stub, and for what is none. */
 export function linkBehindStub(value: unknown): Link | undefined {

@@ -9,7 +9,8 @@ import { asUnsendable } from './errors.ts'
  */
 export function asUnsendableIn(error: unknown, args: readonly unknown[] | undefined): unknown {
   const coded = asUnsendable(error)
-  if (coded === error || !(error instanceof Error && coded instanceof DotdoError)) return coded
+  // What is too deep, or a circle, has no place that could be come to.
+  if (!(error instanceof Error && coded instanceof DotdoError && error.message.startsWith(words))) return coded
   const at = placeOf(args, error.message, 'args')
   if (at === undefined) return coded
   const { value } = coded.data

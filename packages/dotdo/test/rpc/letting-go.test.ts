@@ -73,3 +73,17 @@ describe('what is forgotten without a word', () => {
     expect(await held.open()).toBe('opened')
   })
 })
+
+describe('what was let go of', () => {
+  test('is refused by its code: the promise of a call, and what it gave', async () => {
+    const gone = { code: 'REFERENCE_GONE' }
+    const root = pair(new House(), { limits }).link.root() as any
+    const promise = root.door()
+    promise[Symbol.dispose]()
+    await expect(Promise.resolve(promise)).rejects.toMatchObject(gone)
+    const other = root.door()
+    const door = await other
+    other[Symbol.dispose]()
+    await expect(Promise.resolve(door.open())).rejects.toMatchObject(gone)
+  })
+})

@@ -99,6 +99,29 @@ describe('a narrowed capability over a link', () => {
     expect(await codeOfFailure(root.subtract(1))).toBe('METHOD_UNKNOWN')
   })
 
+  test('has what is `undefined`, and tells of what is not there, as what it stands before', async () => {
+    class Maybe extends RpcTarget {
+      get absent(): unknown {
+        return undefined
+      }
+      get _own() {
+        return 'not for you'
+      }
+    }
+    for (const caveats of [{}, { only: ['absent', 'nope'] }, { until: 2000 }]) {
+      const root = over(narrowed(new Maybe(), caveats))
+      expect(await root.absent).toBeUndefined()
+      expect(await root.absent.map((it: unknown) => it)).toBeUndefined()
+      for (const missing of [root.nope, root.nope(), root.nope.map((it: unknown) => it), root.nope.deep])
+        await expect(Promise.resolve(missing)).rejects.toMatchObject({
+          code: 'METHOD_UNKNOWN',
+          message: expect.stringContaining('Maybe has no method "nope". It has: absent.') as string,
+        })
+      for (const hidden of [root._own, root._own(), root._own.map((it: unknown) => it)])
+        expect(await codeOfFailure(hidden)).toBe('METHOD_UNKNOWN')
+    }
+  })
+
   test('lets go of what it owns, and of nothing else', async () => {
     let disposed = 0
     class Held extends RpcTarget {

@@ -99,6 +99,80 @@ describe('what can be reached of an object', () => {
   })
 })
 
+describe('what a capability keeps to itself', () => {
+  class Box extends RpcTarget {
+    get _own() {
+      return 'not for you'
+    }
+    get list() {
+      return [1, 2]
+    }
+    get row() {
+      return { _id: 7, box: new Box() }
+    }
+    get size() {
+      return 1
+    }
+  }
+  class Boxes extends RpcTarget {
+    box() {
+      return new Box()
+    }
+    boxes() {
+      return [new Box()]
+    }
+    get label() {
+      return 'boxes'
+    }
+    take(value: unknown) {
+      return value
+    }
+  }
+  // oxlint-disable-next-line typescript/no-explicit-any
+  type Far = any
+  const same = (value: unknown): unknown => value
+
+  test('is not gone over by a .map either, from here or from another object; what it gives is', async () => {
+    const [here, there] = [pair(new Boxes()).link.root() as Far, pair(new Boxes()).link.root() as Far]
+    const held = await here.box()
+    for (const hidden of [
+      here.box()._own.map(same),
+      here.box().row.box._own.map(same),
+      held._own.map(same),
+      here.boxes().map((box: Far) => box._own.map(same)),
+      there.take(here.box()._own.map(same)),
+    ])
+      await expect(Promise.resolve(hidden)).rejects.toMatchObject({ code: 'METHOD_UNKNOWN', data: { noun: 'Box', method: '_own' } })
+    expect(await here.box().list.map(same)).toEqual([1, 2])
+    expect(await here.box().row._id.map(same)).toBe(7)
+  })
+
+  test('is told of as what is not there, wherever on the way that is', async () => {
+    const root = pair(new Boxes()).link.root() as Far
+    for (const missing of [root.box().nope.deep, root.box().nope.deep(), root.box().nope.map(same)])
+      await expect(Promise.resolve(missing)).rejects.toMatchObject({ code: 'METHOD_UNKNOWN', data: { noun: 'Box', method: 'nope' } })
+  })
+
+  test('and what is no function says so with a code, in a session, without one and in its place', async () => {
+    const root = pair(new Boxes()).link.root() as Far
+    const refusal = { code: 'METHOD_UNKNOWN', message: expect.stringMatching(/^'(label|size)' is not a function\. Read it/) as string }
+    await expect(Promise.resolve(root.label())).rejects.toMatchObject(refusal)
+    await expect(Promise.resolve(root.box().size())).rejects.toMatchObject(refusal)
+    await expect(Promise.all([root.take(root.box().list), root.label()])).rejects.toMatchObject(refusal)
+    await expect(Promise.resolve(root.label(root.take(1)))).rejects.toMatchObject(refusal)
+  })
+})
+
+describe('what is too deep to be sent', () => {
+  test.each(['object', 'list', 'object with a function'])('a circle in an %s is refused by its code', async (kind) => {
+    const circle: Record<string, unknown> = kind === 'list' ? ([] as never) : {}
+    circle[0] = circle
+    if (kind.endsWith('function')) circle['f'] = () => 1
+    // oxlint-disable-next-line typescript/no-explicit-any
+    await expect(Promise.resolve((reach().root() as any).add(circle))).rejects.toMatchObject({ code: 'NOT_SENDABLE' })
+  })
+})
+
 describe('which calls are referred to', () => {
   const push = (expression: unknown): Frame => ['push', expression]
   test('the start of a chain, an argument, a captured call of a map', () => {
