@@ -282,7 +282,11 @@ export function recorder(
 
   function fail(made: Step, error: unknown): void {
     leave(made, { error })
-    settle(made, Promise.reject(error))
+    // A moment later: its user has not had the time to await it.
+    settle(
+      made,
+      Promise.resolve().then(() => Promise.reject(error)),
+    )
   }
 
   function stubOf(at: Step | undefined, origin = at!.origin): AnyStub {

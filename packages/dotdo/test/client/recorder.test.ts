@@ -256,6 +256,23 @@ describe('a failure', () => {
   })
 })
 
+describe('a call that cannot be made', () => {
+  test('is told to onFailure where nobody awaits it, and not where somebody does', async () => {
+    const told: unknown[] = []
+    const { app, sent } = client({ onFailure: (error) => told.push(error) })
+    const awaited = (async () => {
+      await app.Stage('a').run(new Map())
+    })()
+    const refused = expect(awaited).rejects.toMatchObject({ code: 'NOT_SENDABLE' })
+    await sent()
+    await refused
+    expect(told).toEqual([])
+    app.Stage('a').run(new Map())
+    await sent()
+    expect(told).toMatchObject([{ code: 'NOT_SENDABLE' }])
+  })
+})
+
 describe('what capnweb does with a stub', () => {
   test('what stood in the middle of a unit is refused in a later turn, and its call is never made again', async () => {
     const { app, sent } = client()
