@@ -46,6 +46,8 @@ const failuresKept = 100
 export class ActiveRun {
   readonly seq: number
   readonly runId: string
+  /** When its row was made, epoch milliseconds. */
+  readonly startedAt: number
   /** Nothing of this run was there before this execution: steps need no look-up, and no flush of their own. */
   readonly fresh: boolean
   /** The number of this execution. */
@@ -115,6 +117,7 @@ export class ActiveRun {
     this.meter = meter
     this.seq = row.seq
     this.runId = row.run_id
+    this.startedAt = row.started_at
     this.fresh = fresh
     this.attempt = attempt
     this.signalsFrom = row.signals_from

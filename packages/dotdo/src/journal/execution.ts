@@ -22,7 +22,7 @@ export interface Execution {
   readonly runId: string
   /** The step in whose function this scope is; `undefined` in the run's own scope. */
   readonly stepId: string | undefined
-  /** When that step was begun for the first time, epoch milliseconds; `undefined` in the run's own scope. */
+  /** When that step was begun for the first time, epoch milliseconds, and no earlier than its run; `undefined` in the run's own scope. */
   readonly stepStartedAt: number | undefined
   /** Aborts when the run is cancelled or fails, and, in a step's scope, when that attempt times out or fails. */
   readonly signal: AbortSignal

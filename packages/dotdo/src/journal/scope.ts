@@ -71,7 +71,8 @@ export class Scope implements Execution {
     this.#driver = driver
     this.#parent = within?.parent
     this.stepId = within?.stepId
-    this.stepStartedAt = within?.startedAt
+    // What its calls are remembered by, until no run of the object began as early: a clock that was put back must not make a step older than its run.
+    this.stepStartedAt = within?.startedAt === undefined ? undefined : Math.max(within.startedAt, run.startedAt)
     this.#round = within?.round ?? 1
     this.cancellation = within ? new Cancellation() : run.cancellation
   }

@@ -349,10 +349,11 @@ export class ObjectHost {
   }
 
   #oldestOpen = { at: 0, asked: Number.NEGATIVE_INFINITY }
-  /** See {@link CallingHost}. Asked for once a minute: an older answer is an earlier instant, and as true. */
+  /** See {@link CallingHost}. Asked for once a minute: an older answer is an earlier instant, and as true, unless the clock was put back meanwhile. */
   oldestOpenStep(): number {
     const now = clock.now()
-    if (now - this.#oldestOpen.asked > 60_000) this.#oldestOpen = { at: this.journal.oldestOpen(appRetention().runs), asked: now }
+    const { asked } = this.#oldestOpen
+    if (now < asked || now - asked > 60_000) this.#oldestOpen = { at: this.journal.oldestOpen(appRetention().runs), asked: now }
     return this.#oldestOpen.at
   }
 

@@ -40,6 +40,20 @@ describe('a step is memoised', () => {
     expect(loads).toEqual(['monday', 'tuesday'])
   })
 
+  test('is no older than its run, though the clock was put back: what its calls have given is kept while a run began as early', async () => {
+    const began: (number | undefined)[] = []
+    const object = new TestObject({
+      main: async (run) => {
+        object.clock.ms -= 3_600_000
+        await run.step(() => began.push(object.here.stepStartedAt), { stepId: 'load' })
+      },
+    })
+    const at = object.clock.now()
+    await object.call('main', [], 'r')
+    expect(began).toEqual([at])
+    expect(object.journal.oldestOpen(0)).toBeLessThanOrEqual(at)
+  })
+
   test('undefined, a thrown text and a result that is an error are kept for what they are', async () => {
     const object = new TestObject({
       main: async (run) => [
