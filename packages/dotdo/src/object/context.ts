@@ -5,6 +5,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { RunTarget } from '../base/views.ts'
 import type { Caller, Origin } from '../rpc/origin.ts'
+import { bulkBytes } from '../rpc/plain.ts'
 import type { StepCall } from '../rpc/step-calls.ts'
 import type { AdoptedExecution, Execution } from '../journal/execution.ts'
 import type { LineageNote } from '../journal/lineage.ts'
@@ -49,3 +50,28 @@ export const inContext = <T>(context: CallContext, work: () => T): T => storage.
 
 /** Runs `work` in no context. */
 export const detached = <T>(work: () => T): T => storage.run(undefined, work)
+
+/** A context while its call is made. */
+export type OpenContext = { -readonly [K in keyof CallContext]: CallContext[K] }
+
+/** In the place of arguments that a context no longer has. */
+const letGo: unknown[] = []
+
+/** Whether the arguments of a context's call are gone: see {@link letGoOfBulk}. */
+export const isLetGo = ({ args }: CallContext): boolean => args === letGo
+
+const hasBulk = (value: unknown): boolean => ArrayBuffer.isView(value) && value.byteLength >= bulkBytes
+
+/**
+ * Has the context of a call keep no bulk once the call has ended. The platform holds on to what has run in a context until the whole heap is looked through
+ * for what can go: megabytes of each call would stay for as long, in an isolate that may have 128.
+ */
+export function letGoOfBulk(context: OpenContext, result: unknown): void {
+  const end = (value?: unknown) => {
+    if (context.adopted || !(hasBulk(value) || context.args.some(hasBulk))) return
+    context.args = letGo
+    delete context.outcome
+  }
+  if (result instanceof Promise) result.then(end, () => end())
+  else end(result)
+}

@@ -28,7 +28,6 @@ import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import { defaultDepthLimits, defaultObjectLimits } from '../rpc/limits.ts'
 import { LinkServer } from '../rpc/link-server.ts'
 import { objectLabel, type Origin } from '../rpc/origin.ts'
-import { bulkBytes } from '../rpc/plain.ts'
 import type { PackedCall } from '../rpc/packed-call.ts'
 import { directClass, methodUnknown, reachClass, type Enter } from '../rpc/reach.ts'
 import { StepCalls, type StepCall } from '../rpc/step-calls.ts'
@@ -38,7 +37,7 @@ import { Alerts } from './alerts.ts'
 import { appOptions, appRetention, deployPolicyOf } from './app.ts'
 import { bucketBindings } from './buckets.ts'
 import { CallDepth } from './call-depth.ts'
-import { currentContext, detached, inContext, noteIn, type CallContext } from './context.ts'
+import { currentContext, detached, inContext, isLetGo, letGoOfBulk, noteIn, type CallContext, type OpenContext } from './context.ts'
 import { cloneFields, type Shape } from './definition.ts'
 import { dryRunIn, recorderIn } from './dry-run.ts'
 import { Exchange } from './exchange.ts'
@@ -299,7 +298,7 @@ export class ObjectHost {
 
   #enter(method: string, args: unknown[], work: () => unknown, origin: Origin, once: StepCall | undefined, key?: string): unknown {
     const target = { kind: 'method', name: method } as const
-    const context: Writable<CallContext> = { host: this, target, args, origin }
+    const context: OpenContext = { host: this, target, args, origin }
     if (once) context.once = once
     if (key !== undefined) context.key = key
     const call = () => {
@@ -395,7 +394,7 @@ export class ObjectHost {
       context.execution = new Rehearsal({ name: `dry run in ${this.label}`, enter: (execution, work) => this.#enterStep(execution, work) })
     if (!context.execution) {
       const { target, args, once } = context
-      if (args === letGo && target.kind === 'method') throw runTooLate(this.label, target.name)
+      if (isLetGo(context) && target.kind === 'method') throw runTooLate(this.label, target.name)
       const key = once?.key ?? context.key
       const execution = this.journal.adopt({ target, args, ...(key !== undefined && { key }) })
       context.execution = context.adopted = execution
@@ -583,29 +582,8 @@ export class ObjectHost {
   }
 }
 
-type Writable<T> = { -readonly [K in keyof T]: T[K] }
-
 /** To its schedule a run that is held is under way: its window is neither done nor free. */
 const forSchedule = (status: RunStatus): RunStatus => (status === 'held' ? 'running' : status)
-
-/** In the place of arguments that a context no longer has. */
-const letGo: unknown[] = []
-
-const isBulk = (value: unknown): boolean => ArrayBuffer.isView(value) && value.byteLength >= bulkBytes
-
-/**
- * The platform holds on to what has run in a context, until the whole heap is looked through for what can go: megabytes of each call would stay for as
- * long, in an isolate that may have 128. So the context of a call that has ended has none.
- */
-function letGoOfBulk(context: Writable<CallContext>, result: unknown): void {
-  const end = (value?: unknown) => {
-    if (context.adopted || !(isBulk(value) || context.args.some(isBulk))) return
-    context.args = letGo
-    delete context.outcome
-  }
-  if (result instanceof Promise) result.then(end, () => end())
-  else end(result)
-}
 
 function runTooLate(label: string, name: string): DotdoError {
   return new DotdoError(
