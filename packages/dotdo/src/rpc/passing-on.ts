@@ -298,9 +298,7 @@ interface Paths {
 function mendPaths(hooks: Paths): void {
   const { call, get, map } = hooks
   hooks.call = function (written, args) {
-    const path = withPlaces(written)
-    const first = firstOnPath(this.target ?? this.payload?.value, path)
-    const hidden = privateOnPath(first, path)
+    const { path, first, hidden } = lookedAt(this, written)
     if (hidden !== undefined && hidden > first!.at)
       return beyond(get.call(this, path.slice(0, hidden)), (at) => at.call(path.slice(hidden), args))
     if (hidden !== undefined) {
@@ -314,9 +312,7 @@ function mendPaths(hooks: Paths): void {
     return isIts ? failed(lacks(first.target, String(path[first.at]))) : error ? failed(error) : called
   }
   hooks.get = function (written) {
-    const path = withPlaces(written)
-    const first = firstOnPath(this.target ?? this.payload?.value, path)
-    const hidden = privateOnPath(first, path)
+    const { path, first, hidden } = lookedAt(this, written)
     if (hidden !== undefined && hidden > first!.at) return beyond(get.call(this, path.slice(0, hidden)), (at) => at.get(path.slice(hidden)))
     const read = hidden === undefined ? get.call(this, path) : undefined
     if (read && (!first || !isLacking(first, path))) return read
@@ -326,13 +322,18 @@ function mendPaths(hooks: Paths): void {
     return failed(lacks(first!.target, String(path[first!.at])))
   }
   hooks.map = function (written, captures, instructions) {
-    const path = withPlaces(written)
-    const first = firstOnPath(this.target ?? this.payload?.value, path)
+    const { path, first, hidden } = lookedAt(this, written)
     // What cannot be read cannot be gone over: it is read as by anybody, and that is what the function gets.
-    if (first && (privateOnPath(first, path) !== undefined || isLacking(first, path)))
-      return beyond(this.get(path), (at) => at.map([], captures, instructions))
+    if (first && (hidden !== undefined || isLacking(first, path))) return beyond(this.get(path), (at) => at.map([], captures, instructions))
     return map.call(this, path, captures, instructions)
   }
+}
+
+/** A path as it is followed from what is here: the first capability on it, and the place of the first private member behind that. */
+function lookedAt(from: Hook, written: Path) {
+  const path = withPlaces(written)
+  const first = firstOnPath(from.target ?? from.payload?.value, path)
+  return { path, first, hidden: privateOnPath(first, path) }
 }
 
 /** Whether this is how JavaScript says that a member was asked for of nothing. */
