@@ -6,10 +6,10 @@ import { RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import type { GrantView } from '../base/views.ts'
 import { readCapability, verifyCapability, type CapabilityClaims } from '../rpc/capability-token.ts'
-import { expired, readCaveats, type Caveats } from '../rpc/caveats.ts'
+import { expired, writtenCaveats, type Caveats } from '../rpc/caveats.ts'
 import type { GrantRequest } from '../rpc/grants.ts'
 import type { Holder } from '../rpc/holder.ts'
-import { countedHere, guardFrom, restrict, type NarrowPorts } from '../rpc/narrow.ts'
+import { countedHere, guardFrom, requireMembers, restrict, type NarrowPorts } from '../rpc/narrow.ts'
 import type { Link } from '../rpc/link-client.ts'
 import { Reached } from '../rpc/reached.ts'
 import { describeRef, narrowedRef, startOfRef, type ObjectName, type Stub } from '../rpc/ref.ts'
@@ -49,7 +49,7 @@ export function narrow<C, const Only extends MemberOf<C> = MemberOf<C>>(cap: C, 
 }
 
 function narrowAny(cap: unknown, caveats: unknown): unknown {
-  const read = readCaveats(caveats, clock.now())
+  const read = writtenCaveats(caveats, clock.now())
   const host = currentHost()
   if (host && cap === host.self) return host.issuer.narrow(host.reachFor(currentContext()?.origin ?? { depth: 1 }), read)
   // A reference is narrowed anew in each turn, and has its uses once all the same.
@@ -58,6 +58,7 @@ function narrowAny(cap: unknown, caveats: unknown): unknown {
   if (start) return new Reached(start as Link | Reached, 'narrow', args).root()
   const narrowed = narrowedRef(cap, args)
   if (narrowed) return narrowed
+  requireMembers(cap, read)
   // Whoever calls a stub may dispose of it; what is narrowed here is kept.
   const isStub = cap instanceof RpcStub
   const here = restrict(isStub ? cap.dup() : cap, guardFrom(read, local), local, isStub)
@@ -86,7 +87,7 @@ export async function save<C>(cap: C, options: SaveOptions<MemberOf<C>> = {}): P
   // Times from now begin here, and not where the message arrives.
   const request: GrantRequest = {
     path: described.path,
-    caveats: readCaveats(caveats, clock.now()),
+    caveats: writtenCaveats(caveats, clock.now()),
     ...(holder && { holder }),
     ...(label !== undefined && { label }),
   }

@@ -1,8 +1,8 @@
 /** What one object does for the authority over it: it narrows, saves, restores and revokes its own capabilities, for links that ask. */
 import type { RpcTarget } from 'capnweb'
 import { Grants, type GrantRequest } from '../rpc/grants.ts'
-import { countedHere, readGuard, restrict, type NarrowPorts } from '../rpc/narrow.ts'
-import type { UseCounter } from '../rpc/caveats.ts'
+import { countedHere, readGuard, requireMembers, restrict, type NarrowPorts } from '../rpc/narrow.ts'
+import { readCaveats, type UseCounter } from '../rpc/caveats.ts'
 import type { Origin } from '../rpc/origin.ts'
 import type { GrantView } from '../base/views.ts'
 import { appRetention } from './app.ts'
@@ -45,8 +45,10 @@ export class Issuer {
       narrow: (caveats: unknown, key?: string): object => this.narrow(this.#host.reachFor(origin), caveats, key),
       /** A capability that a call of this object has given, narrowed. It is kept for as long as the narrowed one is. */
       narrowed: (cap: unknown, caveats: unknown, key?: string): object =>
-        restrict(isStub(cap) ? cap.dup() : cap, readGuard(caveats, this.ports, key), this.ports, true),
+        restrict(isStub(cap) ? cap.dup() : cap, readGuard(caveats, this.ports, key, cap), this.ports, true),
       grant: (request: GrantRequest): string => {
+        // What a call gives is not known before it is restored.
+        if (request.path.length === 0) requireMembers(this.#host.reachFor(origin), readCaveats(request.caveats ?? {}, clock.now()))
         this.#host.kept()
         return this.grants.issue(request, origin.caller)
       },
@@ -59,7 +61,7 @@ export class Issuer {
 
   /** Narrows the object's own capability. @throws `INVALID_CAVEAT` */
   narrow(reach: RpcTarget, caveats: unknown, key?: string): object {
-    return restrict(reach, readGuard(caveats, this.ports, key), this.ports)
+    return restrict(reach, readGuard(caveats, this.ports, key, reach), this.ports)
   }
 
   #counter(uses: number, key: string | undefined): UseCounter {

@@ -74,6 +74,17 @@ export function readCaveats(written: unknown, now: number): ReadCaveats {
   return read
 }
 
+/**
+ * Reads caveats that are written now: an instant that is over would make a capability that nobody can ever use.
+ * @throws `INVALID_CAVEAT`
+ */
+export function writtenCaveats(written: unknown, now: number): ReadCaveats {
+  const read = readCaveats(written, now)
+  if (read.until !== undefined && read.until <= now)
+    throw invalid('until', `must be to come, and ${new Date(read.until).toISOString()} is over at ${new Date(now).toISOString()}`)
+  return read
+}
+
 function readLimits(limits: unknown): CapabilityLimits {
   if (typeof limits !== 'object' || limits === null || Array.isArray(limits)) throw invalid('limits', 'must be an object')
   const read: CapabilityLimits = {}
@@ -104,7 +115,8 @@ function readInstant(until: unknown, now: number): number {
   // JavaScript reads a date out of nearly any text that has a number in it.
   const isIso = typeof until === 'string' && /^\s*(?:[+-]\d\d)?\d{4}-\d\d/.test(until)
   const instant = until instanceof Date ? until.getTime() : isIso ? Date.parse(until) : until
-  if (typeof instant === 'number' && Number.isFinite(instant)) return instant
+  // Beyond it there are no dates.
+  if (typeof instant === 'number' && Math.abs(instant) <= 8.64e15) return instant
   throw invalid('until', "must be an instant (epoch milliseconds, a Date, ISO text) or a time from now such as '15m'")
 }
 

@@ -10,6 +10,7 @@
  */
 import { RpcPromise, RpcStub, RpcTarget } from 'capnweb'
 import { isThenable } from '../base/thenable.ts'
+import { codeOf, type DotdoError } from '../base/errors.ts'
 import { guardOf, readCaveats, type Guard, type ReadCaveats, type UseCounter } from './caveats.ts'
 import { withParts } from './changed-parts.ts'
 import { lacks, standsBefore } from './lacking.ts'
@@ -28,9 +29,15 @@ export interface NarrowPorts {
 /** What narrowed capabilities answer to beside the names of what they narrow. */
 export const narrowName = 'dotdo:narrow'
 
-/** The guard of caveats that somebody else wrote. @throws `INVALID_CAVEAT` */
-export function readGuard(caveats: unknown, ports: NarrowPorts, key?: string): Guard {
-  return guardFrom(readCaveats(caveats, ports.now()), ports, key)
+/**
+ * The guard of caveats that somebody else wrote.
+ * @param of what is narrowed, where names that it has not are to be refused
+ * @throws `INVALID_CAVEAT`
+ */
+export function readGuard(caveats: unknown, ports: NarrowPorts, key?: string, of?: unknown): Guard {
+  const read = readCaveats(caveats, ports.now())
+  requireMembers(of, read)
+  return guardFrom(read, ports, key)
 }
 
 /** The guard of caveats that were read. */
@@ -60,6 +67,38 @@ export function restrict(cap: unknown, guard: Guard, ports: NarrowPorts, owned =
     'what is narrowed',
     `is no capability but ${cap === null ? 'null' : `a ${typeof cap}`}: an RpcTarget, a stub or a function can be`,
   )
+}
+
+/**
+ * Refuses names that a capability has not, which nobody could ever call: whoever narrows it is told at once. Not asked of what was stored: that may name what
+ * a later release has no more.
+ * @param cap what is elsewhere is not looked at: it tells by itself
+ * @throws `INVALID_CAVEAT`
+ */
+export function requireMembers(cap: unknown, { only = [], where = {} }: ReadCaveats): void {
+  const here = capabilityBehindStub(cap) ?? cap
+  const target = here instanceof Restricted ? Restricted.behind(here) : here
+  if (!(target instanceof RpcTarget) || isStub(target) || standsBefore in target) return
+  for (const [caveat, names] of [['only', only] as const, ['where', Object.keys(where)] as const]) {
+    for (const name of names) {
+      const lacking = lackingIn(target, name)
+      if (!lacking) continue
+      const { noun, known } = lacking.data as { noun: string; known: string[] }
+      throw invalid(caveat, `names ${JSON.stringify(name)}, which ${noun} has not; it has ${known.join(', ') || 'none'}`)
+    }
+  }
+}
+
+/** What is told of a name that a capability has not; `undefined` for one that it has. */
+function lackingIn(target: RpcTarget, name: string): DotdoError | undefined {
+  if (name in target) return isReachable(target, name) ? undefined : lacks(target, name)
+  try {
+    // No getter is there to be read: what answers now has its members in a way of its own, and says itself which.
+    return Reflect.get(target, name) === undefined ? lacks(target, name) : undefined
+  } catch (error) {
+    if (codeOf(error) === 'METHOD_UNKNOWN') return error as DotdoError
+    throw error
+  }
 }
 
 /** Whether a value is a capability: something that crosses a link as a reference. */
@@ -108,13 +147,24 @@ class Restricted extends RpcTarget {
     return new Restricted(cap.#target, [...cap.#guards, guard], cap.#ports, held)
   }
 
+  /** What it stands before. */
+  static behind(cap: Restricted): object {
+    return cap.#target
+  }
+
   /** What a peer gets of a name: capnweb asks once for each call or read. */
   static member(cap: Restricted, name: string): unknown {
     if (name === narrowName)
       return (caveats: unknown, key?: unknown) =>
-        Restricted.more(cap, readGuard(caveats, cap.#ports, typeof key === 'string' ? key : undefined), undefined)
+        Restricted.more(cap, readGuard(caveats, cap.#ports, typeof key === 'string' ? key : undefined, cap), undefined)
     const target = cap.#target as Record<string, unknown>
     if (!isStub(target) && !isReachable(target, name)) return undefined
+    // What is not there is no use.
+    const lacking = isStub(target) ? undefined : lackingIn(target as RpcTarget, name)
+    if (lacking) {
+      for (const guard of cap.#guards) guard.check(name, undefined)
+      throw lacking
+    }
     const isMethod = isStub(target)
       ? cap.#guards.some((guard) => guard.looksAt(name))
       : !isGetter(target, name) && typeof target[name] === 'function'
@@ -122,7 +172,6 @@ class Restricted extends RpcTarget {
     if (!isMethod) {
       let read: unknown
       const given = cap.#admit(name, isStub(target) ? undefined : [], () => (read = target[name]))
-      if (read === undefined && !isStub(target) && !(name in target)) throw lacks(target as RpcTarget, name)
       // capnweb takes promises of its own alone as what a getter gives.
       return read instanceof RpcPromise && given instanceof Promise ? new RpcPromise(given) : given
     }

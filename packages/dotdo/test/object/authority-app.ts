@@ -53,6 +53,9 @@ export const Keeper = DO.extend({
   async hand(shelf: string, options: object) {
     return await save(this.Shelf(shelf), options)
   },
+  async narrowedTo(shelf: string, caveats: object) {
+    return (await (narrow(this.Shelf(shelf), caveats) as any).all()) as unknown
+  },
   async handPart(shelf: string, part: string, options: object) {
     return await save(this.Shelf(shelf).part(part), { ...options, label: 'a part' })
   },

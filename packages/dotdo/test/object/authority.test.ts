@@ -46,6 +46,14 @@ describe('a saved capability', () => {
     expect(links.stats).toMatchObject({ messages: 3 })
   })
 
+  test('names nothing that the object has not, and no instant that is over', async () => {
+    for (const options of [{ only: ['reed'] }, { where: { ad: ['x'] } }, { until: 5 }])
+      expect(await codeOfFailure(keeper.hand(shelf, options))).toBe('INVALID_CAVEAT')
+    expect(await codeOfFailure(keeper.narrowedTo(shelf, { only: ['reed'] }))).toBe('INVALID_CAVEAT')
+    expect(await codeOfFailure(keeper.narrowedTo(shelf, { until: '-1h' }))).toBe('INVALID_CAVEAT')
+    expect(await codeOfFailure(keeper.narrowedTo(shelf, { only: ['all'] }))).toEqual({ value: [] })
+  })
+
   test('holds after every object involved was evicted', async () => {
     const token = await keeper.hand(shelf, { only: ['read', 'add'], uses: 3 })
     const taker = stub('Keeper', 'taker')

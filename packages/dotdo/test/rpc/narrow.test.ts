@@ -3,8 +3,8 @@ import { RpcStub, RpcTarget } from 'capnweb'
 import { describe, expect, test } from 'vitest'
 import { linkVersion } from '../../src/rpc/frames.ts'
 import { codeOf } from '../../src/base/errors.ts'
-import { guardOf } from '../../src/rpc/caveats.ts'
-import { countedHere, isCapability, readGuard, restrict, type NarrowPorts } from '../../src/rpc/narrow.ts'
+import { guardOf, writtenCaveats } from '../../src/rpc/caveats.ts'
+import { countedHere, isCapability, readGuard, requireMembers, restrict, type NarrowPorts } from '../../src/rpc/narrow.ts'
 import { frameworkOn, narrowedRef } from '../../src/rpc/ref.ts'
 import { reachClass } from '../../src/rpc/reach.ts'
 import { pair, turns } from './pair.ts'
@@ -120,6 +120,25 @@ describe('a narrowed capability over a link', () => {
       for (const hidden of [root._own, root._own(), root._own.map((it: unknown) => it)])
         expect(await codeOfFailure(hidden)).toBe('METHOD_UNKNOWN')
     }
+  })
+
+  test('has its uses still when what was called or read is not there', async () => {
+    const Reach = reachClass('Counter', { methods: ['add'], getters: [] })
+    const reach = new Reach({ self: { add: (n: number) => n + 1 }, enter: (_, __, work) => work() })
+    class Adder extends RpcTarget {
+      add(n: number) {
+        return n + 1
+      }
+    }
+    for (const cap of [reach, new Adder()]) {
+      const root = over(narrowed(cap, { uses: 1 }))
+      for (const missing of [root.ad(1), root.adding, root.ad.deep(1), root.adds.map((it: unknown) => it)])
+        expect(await codeOfFailure(missing)).toBe('METHOD_UNKNOWN')
+      expect(await codeOfFailure(root.add(1))).toEqual({ value: 2 })
+      expect(await codeOfFailure(root.add(1))).toBe('CAPABILITY_USED_UP')
+    }
+    // Whether there is such a name is nobody's business who may not reach it.
+    expect(await codeOfFailure(over(narrowed(reach, { only: ['add'] })).adds(1))).toBe('CAPABILITY_DENIED')
   })
 
   test('lets go of what it owns, and of nothing else', async () => {
@@ -398,4 +417,54 @@ test.each(['tomorrow', '12', 'day 5', '5 apples', ''])(
 test('over a limit of its own a capability says whom to ask, and not the app', () => {
   const call = narrowed((text: string) => text, { limits: { argumentBytes: 4 } }) as (text: string) => string
   expect(() => call('far too long for it')).toThrow(/ask whoever handed the capability out/)
+})
+
+describe('caveats that nobody could ever make use of are refused where they are written', () => {
+  const Reach = reachClass('Shelf', { methods: ['add', 'read'], getters: ['size'] })
+  const reach = new Reach({ self: {}, enter: (_, __, work) => work() })
+  const thing = new Thing('t', [])
+  const refusal = (caveats: object, of: unknown) => () => requireMembers(of, caveats)
+
+  test('names that what is narrowed has not, by whichever way it is reached', () => {
+    for (const of of [reach, narrowed(reach, { uses: 1 }), new RpcStub(reach)]) {
+      expect(refusal({ only: ['read', 'reed'] }, of)).toThrow(
+        expect.objectContaining({
+          code: 'INVALID_CAVEAT',
+          message: 'only names "reed", which Shelf has not; it has add, read, size. Correct it, or leave it out.',
+        }),
+      )
+      expect(refusal({ where: { ad: ['x'] } }, of)).toThrow('where names "ad"')
+      expect(refusal({ only: ['add', 'size'], where: { read: [] } }, of)).not.toThrow()
+    }
+    // What an instance has of its own is not there for others.
+    expect(refusal({ only: ['read', 'size'] }, thing)).not.toThrow()
+    expect(refusal({ only: ['own'] }, Object.assign(new Thing('t', []), { own: 1 }))).toThrow('"own"')
+    expect(() => readGuard({ only: ['reed'] }, ports, undefined, reach)).toThrow('"reed"')
+  })
+
+  test('but for what is elsewhere, is a function, or answers for its names itself', () => {
+    const far = pair(reach).link.root()
+    class Any extends RpcTarget {}
+    Object.setPrototypeOf(
+      Any.prototype,
+      new Proxy(Object.create(RpcTarget.prototype) as object, {
+        get: (on, name, it) => (name === 'anything' ? () => 1 : Reflect.get(on, name, it)),
+      }),
+    )
+    expect(refusal({ only: ['reed'] }, far)).not.toThrow()
+    expect(refusal({ uses: 1 }, () => 1)).not.toThrow()
+    expect(refusal({ only: ['anything'] }, new Any())).not.toThrow()
+    expect(refusal({ only: ['nothing'] }, new Any())).toThrow('Any has not; it has none')
+  })
+
+  test('an instant that is over, and one that is no date', () => {
+    for (const until of [1000, 999, -1, new Date(5), '1970-01-01T00:00:00Z', '0s'])
+      expect(() => writtenCaveats({ until }, 1000)).toThrow(
+        expect.objectContaining({ code: 'INVALID_CAVEAT', data: expect.objectContaining({ path: 'until' }) }),
+      )
+    expect(writtenCaveats({ until: '1ms' }, 1000)).toEqual({ until: 1001 })
+    for (const until of [8.7e15, -1e300]) expect(() => readGuard({ until }, ports)).toThrow('must be an instant')
+    // One that was written in time and comes late has run out, and is no mistake.
+    expect(() => (narrowed(() => 1, { until: 999 }) as () => number)()).toThrow(expect.objectContaining({ code: 'CAPABILITY_EXPIRED' }))
+  })
 })
