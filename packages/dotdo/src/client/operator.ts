@@ -93,7 +93,10 @@ export interface InspectorStub {
   /** What a fork would write, against what the run wrote. */
   rehearseFork(runId: string, options?: { from?: string }): Pending<ForkDiff>
   /** Gives the fork's id. */
-  forkRun(runId: string, options?: { from?: string; runId?: string; accept?: boolean; tags?: readonly string[] }): Pending<string>
+  forkRun(
+    runId: string,
+    options?: { from?: string; runId?: string; accept?: boolean; tags?: readonly string[]; budget?: Budget },
+  ): Pending<string>
   schedules(): Pending<ScheduleView[]>
   /** One schedule, as its owner holds it. */
   schedule(scheduleId: string): ScheduleStub

@@ -5,6 +5,7 @@
  * the runs that it began, are kept as long as its forks are (`pruner.ts`). 3. A fork never takes back what its origin has done.
  */
 import { DotdoError } from '../base/errors.ts'
+import type { Budget } from '../base/price.ts'
 import { runNotResumable } from './failures.ts'
 import type { DeployPolicy } from './ports.ts'
 import { statusOf, type RunRow } from './runs.ts'
@@ -21,11 +22,13 @@ export interface ForkOptions {
   key?: string
   /** Words to find it by, at most 20 of 1 to 128 characters. */
   tags?: readonly string[]
+  /** The most that it may use, from its own beginning on; the run's where absent, and none where it is `{}`. What it takes over costs it nothing. */
+  budget?: Budget
   /** Takes over what another version of the code has come to, where the runs' policy is `pin` or `ask`. */
   accept?: boolean
 }
 
-const optionNames = new Set(['from', 'runId', 'key', 'tags', 'accept', 'dryRun'])
+const optionNames = new Set(['from', 'runId', 'key', 'tags', 'budget', 'accept', 'dryRun'])
 
 /** How many steps an error names. */
 const stepsNamed = 20

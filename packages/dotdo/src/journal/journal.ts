@@ -11,7 +11,7 @@ import { runCancelled, runExpired, runUnderWay, storableError } from './failures
 import type { ActiveRun } from './active-run.ts'
 import { originOf, type ForkOrigin } from './fork-origin.ts'
 import { checkVersion, planFork, type ForkOptions } from './forks.ts'
-import { LineageTable } from './lineage.ts'
+import { LineageTable, type Caller } from './lineage.ts'
 import { defaultLimits, type JournalLimits, type JournalPorts } from './ports.ts'
 import { Pruner } from './pruner.ts'
 import { matchOf } from './rest-runner.ts'
@@ -64,6 +64,16 @@ export interface RunStart {
   budget?: Budget
   /** Whether it may be refused while too many wait. */
   mayBeRefused?: boolean
+}
+
+/** A call that is under way and becomes a run. */
+export interface AdoptedCall {
+  target: RunTarget
+  args: unknown[]
+  /** The key of the call. */
+  key?: string
+  /** Whose step calls, and the key that it gave. Stored with the run's row, so that it is known of runs that never end. */
+  calledBy?: Caller | undefined
 }
 
 /**
@@ -143,15 +153,17 @@ export class Journal {
   /**
    * Starts a run that begins with what another has come to: the results of the steps that began before `from` and are done, and its target and arguments.
    * It is a run of its own, with its own keys, but for what the code sends before it comes to the first own step: that has the origin's. A wait that it does
-   * anew takes what came since the origin began and none of the origin's waits has taken. Idempotent by id and by key, as {@link start} is.
+   * anew takes what came since the origin began and none of the origin's waits has taken. It may use as much as its origin might, or what it is given.
+   * Idempotent by id and by key, as {@link start} is.
    *
    * @throws `RUN_UNKNOWN` for a run that there is not any more, too; `RUN_NOT_ENDED` (retryable), `STEP_UNKNOWN`, `RUN_VERSION_CHANGED`,
-   *   `RUN_NOT_RESUMABLE`, `INVALID_FORK`, `INVALID_RUN_ID`, `INVALID_RUN_TAGS`
+   *   `RUN_NOT_RESUMABLE`, `INVALID_FORK`, `INVALID_RUN_ID`, `INVALID_RUN_TAGS`, `INVALID_BUDGET`
    */
   fork(originId: string, options: ForkOptions = {}): RunRecord {
     const origin = this.#runs.get(originId)
     const taken = planFork(origin, options, this.#steps)
-    const { runId, key, tags, from, accept = false } = options
+    const { runId, key, tags, from, budget, accept = false } = options
+    const bound = budget === undefined ? budgetOf(origin) : readBudget(budget)
     checkId(runId, 'run id')
     checkId(key, 'key')
     checkTags(tags)
@@ -164,6 +176,7 @@ export class Journal {
       key,
       tags,
       target: readTarget(origin),
+      budget: bound,
       signalsFrom: origin.signals_from,
       forked: { seq: origin.seq, from },
     })
@@ -302,7 +315,7 @@ export class Journal {
    *
    * @throws `RUN_KEY_TAKEN` when the key has a run that is under way or has ended: look it up by `findByKey` and `launch` it instead
    */
-  adopt({ target, args, key }: { target: RunTarget; args: unknown[]; key?: string }): AdoptedExecution {
+  adopt({ target, args, key, calledBy }: AdoptedCall): AdoptedExecution {
     checkId(key, 'key')
     const known = key === undefined ? undefined : this.#runs.findByKey(key)
     if (known && (statusOf(known) !== 'running' || this.#executions.find(known.run_id))) {
@@ -316,7 +329,7 @@ export class Journal {
       )
     }
     const runId = newId('run', this.#ports.clock, this.#ports.random)
-    const row = known ?? this.#insertAdopted(this.#newRun({ runId, key, target, attempt: 1 }), args)
+    const row = known ?? this.#insertAdopted(this.#newRun({ runId, key, target, attempt: 1, calledBy }), args)
     this.#due.delete(row.run_id)
     return this.#executions.adopt(row, known === undefined)
   }
@@ -599,7 +612,7 @@ export class Journal {
   // Rows
 
   #newRun(run: Pick<NewRun, 'runId' | 'target'> & Partial<NewRun>): NewRun {
-    const defaults = { key: undefined, attempt: 0, tags: undefined, parent: undefined, budget: undefined }
+    const defaults = { key: undefined, attempt: 0, tags: undefined, parent: undefined, budget: undefined, calledBy: undefined }
     return { ...defaults, version: this.#ports.codeVersion, signalsFrom: this.#signals.last, ...run }
   }
 

@@ -34,6 +34,18 @@ export interface LineageNote {
   rows?: number
 }
 
+/** Who called, where a run is the call of a step of another object: that object, and the key of the call. */
+export interface Caller {
+  /** As `Noun/name`. */
+  caller: string
+  key: string
+}
+
+/** The edge that says who called: it is there from the run's first row on. */
+export function edgeBy({ caller, key }: Caller): LineageEdge {
+  return { kind: 'by', target: redactText(caller).slice(0, nameChars), what: redactText(key).slice(0, nameChars), n: 1, print: 0 }
+}
+
 /** The notes of one execution of a run that are not stored yet. Memory is bounded like the rows. */
 export class Notes {
   readonly #byStep = new Map<string, Map<string, LineageEdge>>()
@@ -120,8 +132,8 @@ export class LineageTable {
       this.#store.sql('UPDATE dotdo_steps SET lineage = ? WHERE run = ? AND step_id = ?', encodeEdges(edges), run, stepId)
       return
     }
-    // Who called is noted by the call that began the run, and by no execution that takes it up.
-    const by = edges.some(({ kind }) => kind === 'by') ? [] : this.#ofRun(run).filter(({ kind }) => kind === 'by')
+    // Who called stands there since the run's row was written, and stays.
+    const by = this.#ofRun(run).filter(({ kind }) => kind === 'by')
     this.#store.sql('UPDATE dotdo_runs SET lineage = ? WHERE seq = ?', encodeEdges([...edges, ...by]), run)
   }
 

@@ -5,6 +5,7 @@ import type { Budget, Spent } from '../base/price.ts'
 import type { RunHead } from '../base/fleet-views.ts'
 import type { RunStatus, RunTarget, RunView } from '../base/views.ts'
 import { encodeError } from './failures.ts'
+import { encodeEdges, edgeBy, type Caller } from './lineage.ts'
 import type { Stored, ValueStore } from './values.ts'
 
 /** A run as the callers of the journal see it; its arguments and results are behind their own calls. */
@@ -68,6 +69,8 @@ export interface NewRun {
   /** The number of the last signal that came before it. */
   signalsFrom: number
   budget: Budget | undefined
+  /** The call that it is. */
+  calledBy: Caller | undefined
   /** Whose results it begins with, and the first step that is its own. */
   forked?: { seq: number; from: string | undefined }
 }
@@ -135,13 +138,13 @@ export class RunTable {
       signals_from: run.signalsFrom,
       forked_from: run.forked?.seq ?? null,
       forked_at: run.forked?.from ?? null,
-      budget: run.budget ? JSON.stringify(run.budget) : null,
+      budget: encodeBudget(run.budget),
       price: null,
     }
     // What the table fills in stands above, so that a row which was just written need not be read.
     const { seq } = this.#store.sql<Pick<RunRow, 'seq'>>(
-      `INSERT INTO dotdo_runs (run_id, key, target, status, attempt, args, args_value, started_at, version, tags, parent, parent_step, signals_from, forked_from, forked_at, budget)
-        VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq`,
+      `INSERT INTO dotdo_runs (run_id, key, target, status, attempt, args, args_value, started_at, version, tags, parent, parent_step, signals_from, forked_from, forked_at, budget, lineage)
+        VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq`,
       row.run_id,
       row.key,
       row.target,
@@ -157,6 +160,7 @@ export class RunTable {
       row.forked_from,
       row.forked_at,
       row.budget,
+      run.calledBy ? encodeEdges([edgeBy(run.calledBy)]) : null,
     )[0]!
     return { seq, ...row }
   }
@@ -168,7 +172,7 @@ export class RunTable {
 
   /** Gives a run another budget. */
   putBudget(seq: number, budget: Budget): void {
-    this.#store.sql('UPDATE dotdo_runs SET budget = ? WHERE seq = ?', JSON.stringify(budget), seq)
+    this.#store.sql('UPDATE dotdo_runs SET budget = ? WHERE seq = ?', encodeBudget(budget), seq)
   }
 
   /** Counts one more execution. */
@@ -413,6 +417,11 @@ export function statusOf({ status }: Pick<RunRow, 'status'>): RunStatus {
 /** What a run may use at most. */
 export function budgetOf(row: Pick<RunRow, 'budget'>): Budget | undefined {
   return row.budget === null ? undefined : (JSON.parse(row.budget) as Budget)
+}
+
+/** A budget as a column takes it; one that bounds nothing is none. */
+function encodeBudget(budget: Budget | undefined): string | null {
+  return budget && Object.keys(budget).length > 0 ? JSON.stringify(budget) : null
 }
 
 /** What a row says that a run has used outside of its steps. */

@@ -316,8 +316,7 @@ export class ObjectHost {
   /** A call that a step of another object makes, and that goes on: a run under the call's key. Gives its outcome when that is stored. */
   #asRun(context: CallContext, outcome: PromiseLike<unknown>): Promise<unknown> {
     const { target, args, once } = context
-    const execution = (context.adopted ??= this.journal.adopt({ target, args, key: once!.key }))
-    execution.note({ kind: 'by', target: once!.caller, what: once!.key })
+    const execution = (context.adopted ??= this.journal.adopt({ target, args, key: once!.key, calledBy: once }))
     context.execution ??= execution
     context.isSettling = true
     this.#settle(execution, outcome)
@@ -396,7 +395,7 @@ export class ObjectHost {
       const { target, args, once } = context
       if (isLetGo(context) && target.kind === 'method') throw runTooLate(this.label, target.name)
       const key = once?.key ?? context.key
-      const execution = this.journal.adopt({ target, args, ...(key !== undefined && { key }) })
+      const execution = this.journal.adopt({ target, args, ...(key !== undefined && { key }), calledBy: once })
       context.execution = context.adopted = execution
       const first = begin(execution)
       // The method has not returned yet while its synchronous part runs, so its outcome is taken up when that has ended. A method that

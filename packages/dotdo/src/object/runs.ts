@@ -99,7 +99,7 @@ export class RunHandle extends RpcTarget {
    * a run of its own, linked by `forkedFrom`, with its own idempotency keys and calls.
    *
    * With `dryRun: true` nothing is done: every capability that writes is a recorder, and what the fork would write is compared with what this run wrote.
-   * @throws `RUN_NOT_ENDED` (retryable), `STEP_UNKNOWN`, `RUN_VERSION_CHANGED`, `RUN_NOT_RESUMABLE`, `INVALID_FORK`, `RUN_UNKNOWN`
+   * @throws `RUN_NOT_ENDED` (retryable), `STEP_UNKNOWN`, `RUN_VERSION_CHANGED`, `RUN_NOT_RESUMABLE`, `INVALID_FORK`, `INVALID_BUDGET`, `RUN_UNKNOWN`
    */
   fork(options: ForkOptions & { dryRun: true }): Promise<ForkDiff>
   fork(options?: ForkOptions & { dryRun?: false }): RunHandle

@@ -83,6 +83,8 @@ describe('what makes no sense is refused with 2, and asks no app', () => {
     [['backfill', 'A/b', 'daily', 'yesterday', '2026-01-02'], '"yesterday" is no date and no instant.'],
     [['backfill', 'A/b', 'daily', '2026-01-01', '2026-01-02T02:00'], 'with its zone'],
     [['run', 'x', '--budget', 'requests=1'], '--budget goes with --retry'],
+    [['fork', 'x', '--dry-run', '--budget', 'requests=1'], '--dry-run uses nothing that --budget could bound'],
+    [['fork', 'x', '--budget', 'requests'], '--budget requests is no budget.'],
     [['trigger', 'A/b', 'daily', '--budget', 'requests'], '--budget requests is no budget.'],
     [['lineage', 'x', '--as', 'mermiad'], 'mermaid is the nearest'],
     [['fleet', '--wait'], '--wait goes with --rebuild'],

@@ -179,13 +179,29 @@ describe('who called', () => {
     ['evt:1', undefined],
   ])('is read from %s', (key, who) => expect(callerOf(key)).toEqual(who))
 
-  test('is told of a run that a step of another object began', async () => {
+  const calledBy = { caller: 'Etl/e', key: 'run_1/load#call:Depot/d.store#0' }
+  const adopted = (object: TestObject) =>
+    object.journal.adopt({ target: { kind: 'method', name: 'store' }, args: [], key: calledBy.key, calledBy })
+
+  test('is told of a run that a step of another object began, from its beginning on', async () => {
     const object = new TestObject({})
-    const execution = object.journal.adopt({ target: { kind: 'method', name: 'store' }, args: [], key: 'k' })
-    execution.note({ kind: 'by', target: 'Etl/e', what: 'run_1/load#call:Depot/d.store#0' })
+    const execution = adopted(object)
+    const told = { calledBy: { object: 'Etl/e', runId: 'run_1', stepId: 'load' }, steps: [] }
+    expect(object.journal.lineage(execution.runId, 'Depot/d')).toMatchObject(told)
+    execution.note(called('Stage/between'))
     await execution.settle(Promise.resolve(1))
-    const told = object.journal.lineage(execution.runId, 'Depot/d')
-    expect(told).toMatchObject({ calledBy: { object: 'Etl/e', runId: 'run_1', stepId: 'load' }, steps: [] })
+    expect(object.journal.lineage(execution.runId, 'Depot/d')).toMatchObject({ calledBy: told.calledBy, steps: [{ edges: [{ n: 1 }] }] })
+  })
+
+  test('is told of one that the object dies in, of what it is then, and of what it comes to when it is called again', async () => {
+    const object = new TestObject({ store: (run) => run.note(called('Stage/again')) })
+    const { runId } = adopted(object)
+    const by = () => object.journal.lineage(runId, 'Depot/d').calledBy
+    object.evict()
+    expect(by()).toEqual({ object: 'Etl/e', runId: 'run_1', stepId: 'load' })
+    await object.journal.launch(runId)
+    expect(by()).toEqual({ object: 'Etl/e', runId: 'run_1', stepId: 'load' })
+    expect(object.journal.lineage(runId, 'Depot/d').steps).toHaveLength(1)
   })
 })
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { priceNames, readBudget } from '../../src/base/price.ts'
+import type { ForkOptions } from '../../src/journal/forks.ts'
 import { settle, TestObject } from './harness.ts'
 
 const never = (): Promise<never> => new Promise(() => {})
@@ -136,6 +137,31 @@ describe('a budget', () => {
     object.journal.start({ runId: 'r', target: { kind: 'method', name: 'main' }, args: [], budget: { calls: 1 } })
     await expect(object.journal.launch('r')).rejects.toMatchObject({ code: 'BUDGET_EXCEEDED' })
     expect(undone).toEqual(['book'])
+  })
+
+  test('of a run is that of its forks, each from its own beginning on, but where a fork has its own or none', async () => {
+    const object: TestObject = new TestObject({
+      main: async (run) => {
+        for (const stepId of ['a', 'b', 'c'])
+          await run.step(() => object.here.spend({ calls: 1 })?.message, { stepId })
+      },
+    })
+    object.journal.start({ runId: 'r', target: { kind: 'method', name: 'main' }, args: [], budget: { calls: 3 } })
+    await object.journal.launch('r')
+    const forked = async (options: ForkOptions) => {
+      const { runId } = object.journal.fork('r', options)
+      await object.journal.launch(runId).catch((thrown: { code?: string }) => expect(thrown.code).toBe('BUDGET_EXCEEDED'))
+      const { status, budget } = object.journal.status(runId)
+      return [status, budget, object.journal.price(runId).calls]
+    }
+    expect(await forked({})).toEqual(['done', { calls: 3 }, 3])
+    // What it takes over costs it nothing.
+    expect(await forked({ from: 'c', budget: { calls: 1 } })).toEqual(['done', { calls: 1 }, 1])
+    expect(await forked({ budget: { calls: 1 } })).toEqual(['failed', { calls: 1 }, 2])
+    expect(await forked({ budget: {} })).toEqual(['done', undefined, 3])
+    const runs = object.journal.runs().length
+    expect(() => object.journal.fork('r', { budget: { calls: -1 } })).toThrow(expect.objectContaining({ code: 'INVALID_BUDGET' }))
+    expect(object.journal.runs()).toHaveLength(runs)
   })
 
   test.each<[string, unknown]>([

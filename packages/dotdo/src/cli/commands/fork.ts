@@ -1,4 +1,5 @@
 /** `dotdo fork`: a run done again from one of its steps, or what that would change. */
+import { budgetOption, readBudgetOption } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
 import { inspect, nameOf } from '../objects.ts'
@@ -15,6 +16,7 @@ export const fork: Command = {
   options: {
     from: { value: 'STEP', help: 'the first step that is done again; without it all are' },
     'dry-run': { help: 'does nothing: tells what would be written, against what was written' },
+    budget: { ...budgetOption, help: `in the place of the run's own: ${budgetOption.help}` },
     accept: { help: 'goes on from what another version of the code has come to' },
     wait: { help: 'until the fork has ended; 1 where it has failed or was cancelled' },
   },
@@ -29,7 +31,9 @@ export const fork: Command = {
   async run({ positionals, has, text }, context) {
     const { terminal, json } = context
     if (has('dry-run') && has('wait')) throw usageError('--dry-run begins no run that --wait could wait for.')
+    if (has('dry-run') && has('budget')) throw usageError('--dry-run uses nothing that --budget could bound.')
     const from = text('from')
+    const budget = readBudgetOption(text('budget'))
     const app = await context.connect()
     const { object, runId } = await findRun(app, positionals)
     if (has('dry-run')) {
@@ -38,7 +42,7 @@ export const fork: Command = {
       else terminal.print(...diff.text.split('\n').map((line, index) => terminal.paint(index === 0 ? 'bold' : colorOf(line), plain(line))))
       return exit.fine
     }
-    const options = { ...(from !== undefined && { from }), ...(has('accept') && { accept: true }) }
+    const options = { ...(from !== undefined && { from }), ...(budget && { budget }), ...(has('accept') && { accept: true }) }
     const begin = () => inspect(app, object, (inspector) => inspector.forkRun(runId, options))
     if (has('wait')) return showEnd(app, object, begin, context)
     const forkId = await begin()
