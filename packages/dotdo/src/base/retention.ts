@@ -62,6 +62,7 @@ export const defaultRetention: Retention = {
 export const retentionOf: Readonly<Record<string, keyof Retention | 'fixed' | 'own'>> = {
   dotdo_versions: 'fixed',
   dotdo_runs: 'runs',
+  dotdo_run_tags: 'runs',
   dotdo_steps: 'runs',
   dotdo_values: 'runs',
   dotdo_value_objects: 'runs',

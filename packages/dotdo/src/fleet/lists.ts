@@ -42,6 +42,8 @@ interface ListSpec {
   id: string
   /** The one that comes first has the smallest instant. */
   ascending?: true
+  /** Its objects' names order it: the instant and the last text are the same for all. */
+  byName?: true
   words: readonly string[]
   item(row: SqlRow): unknown
 }
@@ -83,10 +85,11 @@ const specs: { readonly [Name in keyof Lists]: ListSpec } = {
   },
   objects: {
     table: 'dotdo_fleet_objects',
-    // All in one place, so that their names alone order them; a bare number would be taken for that of a column.
-    at: 'told_at * 0',
+    // All in one place, so that their names alone order them.
+    at: '0',
     id: `''`,
     ascending: true,
+    byName: true,
     words: [],
     item: ({ object, told_at: toldAt, letters }): FleetObject => ({
       object: String(object),
@@ -97,9 +100,17 @@ const specs: { readonly [Name in keyof Lists]: ListSpec } = {
 }
 
 const states: { readonly [Name in keyof Lists]?: Readonly<Record<string, string>> } = {
-  runs: Object.fromEntries(['running', 'done', 'failed', 'cancelled', 'held'].map((state) => [state, `status = '${state}'`])),
+  runs: {
+    done: `status = 'done'`,
+    ...Object.fromEntries(['running', 'failed', 'cancelled', 'held'].map((state) => [state, notDone(state)])),
+  },
   schedules: { late: 'late_at IS NOT NULL', failing: 'failures > 0', paused: 'paused = 1' },
   alerts: { open: 'closed_at IS NULL', closed: 'closed_at IS NOT NULL' },
+}
+
+/** A state that is found by the index of those that are not done: only a statement that says so is answered by it. */
+function notDone(state: string): string {
+  return `status <> 'done' AND status = '${state}'`
 }
 
 /** A question, checked. */
@@ -133,7 +144,7 @@ export function readQuery<Name extends keyof Lists>(name: Name, given: unknown):
 
 /** A page of one shard: one entry more than asked for tells that there are more. */
 export function list<Name extends keyof Lists>(store: Store, { name, query, limit, after }: Asked<Name>): Listed<Lists[Name]['item']> {
-  const { table, at, id, ascending } = specs[name]
+  const { table, at, id, ascending, byName } = specs[name]
   const { noun, object, state, tag, kind, subject, since, until } = query as FleetRunQuery
   const where: string[] = []
   const values: SqlValue[] = []
@@ -155,11 +166,12 @@ export function list<Name extends keyof Lists>(store: Store, { name, query, limi
     )
   }
   const [order, sign] = ascending ? ['ASC', '>'] : ['DESC', '<']
+  if (after && byName) add('object > ?', after[1])
   // The instant on its own as well, so that its index is used.
-  if (after) add(`${at} ${sign}= ? AND (${at}, object, ${id}) ${sign} (?, ?, ?)`, after[0], ...after)
+  else if (after) add(`${at} ${sign}= ? AND (${at}, object, ${id}) ${sign} (?, ?, ?)`, after[0], ...after)
   const rows = store.sql<SqlRow>(
     `SELECT *, ${at} AS place_at, ${id} AS place_id FROM ${table} ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''}
-     ORDER BY ${at} ${order}, object ${order}, ${id} ${order} LIMIT (? + 0)`,
+     ORDER BY ${byName ? 'object' : `${at} ${order}, object ${order}, ${id} ${order}`} LIMIT (? + 0)`,
     ...values,
     limit + 1,
   )
@@ -189,9 +201,9 @@ export function summarise(store: Store, now: number): FleetSummary {
   return {
     objects: count('objects'),
     runs: count('runs'),
-    running: count(`runs WHERE status = 'running'`),
-    held: count(`runs WHERE status = 'held'`),
-    failed: count(`runs WHERE status = 'failed' AND started_at > ?`, now - dayMs),
+    running: count(`runs WHERE ${notDone('running')}`),
+    held: count(`runs WHERE ${notDone('held')}`),
+    failed: count(`runs WHERE ${notDone('failed')} AND started_at > ?`, now - dayMs),
     schedules: count('schedules'),
     late: count('schedules WHERE late_at IS NOT NULL'),
     letters: Number(store.sql('SELECT coalesce(sum(letters), 0) AS n FROM dotdo_fleet_objects')[0]!.n),

@@ -5,7 +5,7 @@
  * S2. A message is one transaction, with the alerts that it raises and what their targets are owed.
  * S3. What is here can be made again from the objects: `rebuild` asks all that are known to tell everything, in bites, and goes on where it was after a
  *     crash. What an object has not told anew when it is through with it is no more.
- * S4. Rows are bounded: runs and alerts go 30 days after their end, and the oldest before that where there are too many.
+ * S4. Rows are bounded: runs and alerts go 30 days after their end, and the oldest before that where there are too many; runs at once, alerts once a day.
  */
 import { dayMs } from '../base/durations.ts'
 import { DotdoError } from '../base/errors.ts'
@@ -48,7 +48,9 @@ export class Shard {
   readonly #watch: Watch
   readonly #rebuild: Rebuild
   readonly #rules = new Map<string, readonly AlertRule[]>()
+  // How many there are: counted once, and then followed. A transaction that is undone leaves them unknown.
   #schedules: number | undefined
+  #runs: number | undefined
   #prunedAt: number
 
   /** @throws `STATE_TOO_NEW`, `ALERT_INVALID` */
@@ -86,7 +88,7 @@ export class Shard {
     const slash = object.indexOf('/')
     // `eu:Pipeline/main` is a Pipeline, too.
     const noun = object.slice(object.lastIndexOf(':', slash) + 1, slash)
-    this.#store.transaction(() => {
+    this.#change(() => {
       if (moved) return this.#forget(object)
       this.#store.sql(
         'INSERT INTO dotdo_fleet_objects (object, noun, told_at) VALUES (?, ?, ?) ON CONFLICT (object) DO UPDATE SET told_at = excluded.told_at',
@@ -102,6 +104,16 @@ export class Shard {
       for (const id of touched) this.#watch.aim(object, id)
     })
     this.#ports.wake()
+  }
+
+  #change(work: () => void): void {
+    try {
+      this.#store.transaction(work)
+    } catch (error) {
+      this.#schedules = undefined
+      this.#runs = undefined
+      throw error
+    }
   }
 
   /** Asks all objects that are known here, and these, to tell everything anew. One that is under way begins from the start. */
@@ -166,6 +178,7 @@ export class Shard {
       scheduledAt,
       JSON.stringify(value),
     )
+    if (!known) this.#countRun()
     if (!known)
       for (const tag of value.tags ?? [])
         this.#store.sql('INSERT OR IGNORE INTO dotdo_fleet_tags (tag, started_at, row) VALUES (?, ?, ?)', tag, startedAt, written!.row)
@@ -262,15 +275,21 @@ export class Shard {
 
   #forget(object: string): void {
     this.#sweep(object, Number.MAX_SAFE_INTEGER)
-    this.#store.sql('DELETE FROM dotdo_fleet_tags WHERE row IN (SELECT row FROM dotdo_fleet_runs WHERE object = ?)', object)
-    for (const table of ['runs', 'letters', 'objects']) this.#store.sql(`DELETE FROM dotdo_fleet_${table} WHERE object = ?`, object)
+    this.#store.sql(
+      "DELETE FROM dotdo_fleet_tags WHERE (tag, started_at, row) IN (SELECT t.value, r.started_at, r.row FROM dotdo_fleet_runs r, json_each(r.fact, '$.tags') t WHERE r.object = ?)",
+      object,
+    )
+    this.#store.sql('DELETE FROM dotdo_fleet_runs WHERE object = ?', object)
+    this.#runs = undefined
+    this.#store.sql('DELETE FROM dotdo_fleet_letters WHERE object = ?', object)
+    this.#store.sql('DELETE FROM dotdo_fleet_objects WHERE object = ?', object)
     this.#rules.delete(object)
   }
 
   #dropSchedule(object: string, id: string): void {
     this.#store.sql('DELETE FROM dotdo_fleet_schedules WHERE object = ? AND id = ?', object, id)
     this.#alerts.end(object, { kind: 'schedule', id })
-    this.#schedules = undefined
+    if (this.#schedules !== undefined) this.#schedules--
   }
 
   #dropRun(row: number): void {
@@ -279,6 +298,19 @@ export class Shard {
       row,
     )
     this.#store.sql('DELETE FROM dotdo_fleet_runs WHERE row = ?', row)
+    if (this.#runs !== undefined) this.#runs--
+  }
+
+  #allRuns(): number {
+    return (this.#runs ??= Number(this.#store.sql('SELECT count(*) AS n FROM dotdo_fleet_runs')[0]!.n))
+  }
+
+  /** One more is there. Where they are too many by a bite or a tenth, room is made at once and not at the end of the day. */
+  #countRun(): void {
+    if (this.#runs === undefined) this.#allRuns()
+    else this.#runs++
+    const { runs } = this.#limits
+    if (this.#runs! > runs + Math.max(pruneBatch, runs / 10)) this.#prunedAt = Math.min(this.#prunedAt, this.#clock.now() - dayMs)
   }
 
   #countSchedule(): void {
@@ -330,14 +362,10 @@ export class Shard {
       now - this.#limits.keepMs,
       pruneBatch,
     )
-    const over = this.#store.sql<{ row: number }>(
-      `SELECT row FROM dotdo_fleet_runs ORDER BY ended_at IS NULL, started_at LIMIT min(?, max(0, (SELECT count(*) FROM dotdo_fleet_runs) - ?))`,
-      pruneBatch,
-      this.#limits.runs,
-    )
+    const over = this.#oldest(Math.min(pruneBatch, Math.max(0, this.#allRuns() - this.#limits.runs)))
     const rows = new Set([...old, ...over].map(({ row }) => row))
     let more = false
-    this.#store.transaction(() => {
+    this.#change(() => {
       for (const row of rows) this.#dropRun(row)
       more = this.#alerts.prune(pruneBatch)
       // Objects that tell nothing more and of which nothing else is here. One that has rules would not tell them again.
@@ -352,6 +380,21 @@ export class Shard {
       this.#prunedAt = more || old.length + over.length >= pruneBatch || objects.length >= pruneBatch ? now - dayMs : now
       this.#note('pruned', String(this.#prunedAt))
     })
+  }
+
+  /** Runs to make room with: the oldest that have ended, and only then those that have not. */
+  #oldest(most: number): { row: number }[] {
+    if (most === 0) return []
+    const ended = this.#store.sql<{ row: number }>(
+      'SELECT row FROM dotdo_fleet_runs WHERE ended_at IS NOT NULL ORDER BY started_at LIMIT (? + 0)',
+      most,
+    )
+    if (ended.length === most) return ended
+    const open = this.#store.sql<{ row: number }>(
+      'SELECT row FROM dotdo_fleet_runs WHERE ended_at IS NULL ORDER BY started_at LIMIT (? + 0)',
+      most - ended.length,
+    )
+    return [...ended, ...open]
   }
 }
 

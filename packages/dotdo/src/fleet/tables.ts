@@ -8,6 +8,8 @@ import type { Migrations } from '../base/migrations.ts'
  * never late. `dotdo_fleet_schedules`: `late_at` is the instant whose run was not done in time, `late_step` the deadline that was told of it,
  * `done_to` the newest instant that is done, and `due_at` when somebody has to look next. `dotdo_fleet_alerts`: one row from when something goes wrong until
  * it is well again.
+ *
+ * Since version 2: the few schedules that are late, failing or paused are found by indexes, in their order.
  */
 export const shardMigrations: Migrations = [
   [
@@ -45,5 +47,10 @@ export const shardMigrations: Migrations = [
     `CREATE INDEX dotdo_fleet_alerts_opened ON dotdo_fleet_alerts (opened_at)`,
     `CREATE TABLE dotdo_fleet_targets (key TEXT PRIMARY KEY, target TEXT NOT NULL) WITHOUT ROWID`,
     `CREATE TABLE dotdo_fleet_state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID`,
+  ],
+  [
+    `CREATE INDEX dotdo_fleet_schedules_late ON dotdo_fleet_schedules (coalesce(next_at, 9007199254740991)) WHERE late_at IS NOT NULL`,
+    `CREATE INDEX dotdo_fleet_schedules_failing ON dotdo_fleet_schedules (coalesce(next_at, 9007199254740991)) WHERE failures > 0`,
+    `CREATE INDEX dotdo_fleet_schedules_paused ON dotdo_fleet_schedules (coalesce(next_at, 9007199254740991)) WHERE paused = 1`,
   ],
 ]

@@ -62,11 +62,10 @@ export class Watch {
   /** The same for all schedules of an object, or of all. */
   aimAll(object?: string): void {
     const { store } = this.#ports
-    const rows = store.sql<{ object: string; id: string }>(
-      'SELECT object, id FROM dotdo_fleet_schedules WHERE ? IS NULL OR object = ?',
-      object ?? null,
-      object ?? null,
-    )
+    const rows =
+      object === undefined
+        ? store.sql<{ object: string; id: string }>('SELECT object, id FROM dotdo_fleet_schedules')
+        : store.sql<{ object: string; id: string }>('SELECT object, id FROM dotdo_fleet_schedules WHERE object = ?', object)
     for (const row of rows) this.aim(row.object, row.id)
   }
 

@@ -77,7 +77,7 @@ export interface AdoptedCall {
 }
 
 /**
- * Runs and their steps: what has happened already, and what is to be done again. Owns the tables `dotdo_runs`, `dotdo_steps`,
+ * Runs and their steps: what has happened already, and what is to be done again. Owns the tables `dotdo_runs`, `dotdo_run_tags`, `dotdo_steps`,
  * `dotdo_values`, `dotdo_signals` and `dotdo_rates`, and which runs are due.
  *
  * Invariants: 1. A run is executed at most once at a time: starting, launching, resuming and the watchdog join what is under way.

@@ -35,14 +35,17 @@ export class Pruner {
       )
       let budget = biteRows
       let removed = 0
-      const runs = this.#store.sql<{ seq: number; args_value: number | null; result_value: number | null }>(
-        `SELECT seq, args_value, result_value FROM dotdo_runs WHERE ended_at < ? AND status = 'pruned' LIMIT (? + 0)`,
+      const runs = this.#store.sql<{ seq: number; args_value: number | null; result_value: number | null; tags: string | null }>(
+        `SELECT seq, args_value, result_value, tags FROM dotdo_runs WHERE ended_at < ? AND status = 'pruned' LIMIT (? + 0)`,
         beforeMs,
         biteRuns,
       )
       for (const run of runs) {
         budget -= this.#removeRun(run.seq, [run.args_value, run.result_value], budget)
         if (budget <= 0) break
+        // At most as many as a run may have.
+        if (run.tags !== null)
+          this.#store.sql('DELETE FROM dotdo_run_tags WHERE run = ? AND tag IN (SELECT value FROM json_each(?))', run.seq, run.tags)
         this.#store.sql('DELETE FROM dotdo_runs WHERE seq = ?', run.seq)
         removed++
       }

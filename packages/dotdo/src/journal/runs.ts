@@ -162,6 +162,8 @@ export class RunTable {
       row.budget,
       run.calledBy ? encodeEdges([edgeBy(run.calledBy)]) : null,
     )[0]!
+    if (row.tags !== null)
+      this.#store.sql('INSERT OR IGNORE INTO dotdo_run_tags (tag, run) SELECT value, ? FROM json_each(?)', seq, row.tags)
     return { seq, ...row }
   }
 
@@ -338,10 +340,10 @@ export class RunTable {
       )
     }
     return this.#store.sql<RunRow>(
-      `SELECT ${columns} FROM dotdo_runs WHERE seq < ? AND status <> 'pruned' AND EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)
-        ORDER BY seq DESC LIMIT (? + 0)`,
-      beforeSeq,
+      `SELECT ${columns} FROM dotdo_run_tags CROSS JOIN dotdo_runs ON seq = run WHERE tag = ? AND run < ? AND status <> 'pruned'
+        ORDER BY run DESC LIMIT (? + 0)`,
       tag,
+      beforeSeq,
       limit,
     )
   }

@@ -34,6 +34,8 @@ export const shortRun = 1000
  *
  * Since version 9: `dotdo_value_objects` are the prefixes of the bucket of results under which later chunks of long streams lie (spill.ts); `dropped_at` is since
  * when nothing names them any more.
+ *
+ * Since version 10: `dotdo_run_tags` is a row for each tag of a run, by which it is found; runs without tags have none.
  */
 export const journalMigrations: Migrations = [
   [
@@ -140,5 +142,9 @@ export const journalMigrations: Migrations = [
     `CREATE TABLE dotdo_value_objects (prefix TEXT PRIMARY KEY, value_id INTEGER, dropped_at INTEGER) WITHOUT ROWID`,
     `CREATE INDEX dotdo_value_objects_of ON dotdo_value_objects (value_id) WHERE value_id IS NOT NULL`,
     `CREATE INDEX dotdo_value_objects_dropped ON dotdo_value_objects (dropped_at) WHERE dropped_at IS NOT NULL`,
+  ],
+  [
+    `CREATE TABLE dotdo_run_tags (tag TEXT NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (tag, run)) WITHOUT ROWID`,
+    `INSERT INTO dotdo_run_tags SELECT DISTINCT value, seq FROM dotdo_runs, json_each(tags) WHERE tags IS NOT NULL`,
   ],
 ]

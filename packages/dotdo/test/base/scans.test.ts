@@ -7,16 +7,18 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import type { SqlRow, Store } from '../../src/base/ports.ts'
 import { migrate, type Migrations } from '../../src/base/migrations.ts'
 import { subscriptionMigrations } from '../../src/events/subscription-tables.ts'
 import { outboxMigrations } from '../../src/events/tables.ts'
+import { list, readQuery, summarise, type Lists } from '../../src/fleet/lists.ts'
 import { shardMigrations } from '../../src/fleet/tables.ts'
 import { journalMigrations } from '../../src/journal/tables.ts'
 import { migrations as scheduleMigrations } from '../../src/schedule/tables.ts'
 import { SqliteStore } from '../support/sqlite-store.ts'
 
 const source = join(import.meta.dirname, '../../src')
-const rooms = ['journal', 'schedule', 'events', 'object']
+const rooms = ['journal', 'schedule', 'events', 'fleet', 'object']
 
 /** What may read a whole table, by a part of its text, and why that is bounded. */
 const allowed: Readonly<Record<string, string>> = {
@@ -33,6 +35,19 @@ const allowed: Readonly<Record<string, string>> = {
   'FROM dotdo_singletons WHERE woken_at < ?': 'a row a singleton that is declared',
   'SELECT key, target FROM dotdo_fleet_targets': 'a row an alert target of the app, once a start',
   'FROM dotdo_steps WHERE run = ? AND ordinal > ?  ORDER BY ordinal LIMIT': 'the first page of one run: the others are found by an index',
+  'dotdo_fleet_alerts WHERE closed_at': 'a shard holds 10,000 alerts, and looks once a day for those that are over',
+  'SELECT 1 FROM dotdo_fleet_marks LIMIT 1': 'the first there is',
+  'FROM dotdo_fleet_feed': 'one row',
+  'FROM dotdo_fleet_marks ORDER BY v':
+    'what an object has not told: few but after an outage, and 30,000 at most. An index would be a second row for each mark',
+  'FROM dotdo_fleet_marks WHERE v <= ?': 'the same',
+  'count(*) AS n FROM dotdo_fleet_marks': 'the same, where a message was not taken',
+  'SELECT 1 FROM dotdo_fleet_objects LIMIT 1': 'the first there is',
+  'count(*) AS n FROM dotdo_fleet_schedules': 'a shard holds 100,000; once in an incarnation',
+  'count(*) AS n FROM dotdo_fleet_runs': 'a shard holds 110,000; once in an incarnation',
+  'dotdo_fleet_runs WHERE ended_at': 'the oldest, and no more of them than are too many: those that lie before them go on, and are few',
+  'dotdo_fleet_objects o WHERE told_at': 'the objects of a shard, once a day',
+  'SELECT object, id FROM dotdo_fleet_schedules': 'all of them are wanted, once for rules of the app that a deploy has changed',
   'UNION SELECT * FROM (SELECT run_id, seq': 'the newest of all, and no more of them than are wanted, beside those that have not ended',
 }
 
@@ -108,7 +123,7 @@ function tables(): SqliteStore {
   }
   for (const [room, migrations] of Object.entries(all)) migrate(store, room, migrations)
   // Those that are made where they are used.
-  for (const room of [...rooms, 'fleet'])
+  for (const room of rooms)
     for (const file of filesOf(room))
       for (const [, , text = ''] of readFileSync(join(source, file), 'utf8').matchAll(
         /(['"`])(CREATE (?:UNIQUE )?(?:TABLE|INDEX) dotdo_[\s\S]*?)\1/g,
@@ -154,9 +169,54 @@ function isFirstOf(store: SqliteStore, table: string, index: string | undefined,
 // What brings tables to their next version reads them whole, once.
 const statements = rooms.flatMap((room) =>
   filesOf(room)
-    .filter((file) => file !== join('journal', 'tables.ts'))
+    .filter((file) => file !== join('journal', 'tables.ts') && file !== join('fleet', 'lists.ts'))
     .flatMap(statementsOf),
 )
+
+/** What the fleet's lists ask, by every set of words that they may be asked with, from the beginning and from a place on; and what its numbers are of. */
+function listStatements(): Statement[] {
+  const found: Statement[] = []
+  const store: Store = {
+    sql: <Row extends SqlRow>(text: string) => (
+      found.push({ place: join('fleet', 'lists.ts'), text: text.replace(/\s*\n\s*/g, ' ').replaceAll('(? + 0)', '?') }),
+      text.startsWith('SELECT *') ? [] : [{ n: 0 } as unknown as Row]
+    ),
+    transaction: (work) => work(),
+  }
+  const place = JSON.stringify([1, 'A/b', 'c'])
+  const words: Record<string, unknown> = {
+    noun: 'A',
+    object: 'A/b',
+    state: undefined,
+    tag: 't',
+    kind: 'method',
+    subject: 's',
+    since: 1,
+    until: 2,
+    after: place,
+  }
+  const ways: [keyof Lists, string[], string[]][] = [
+    [
+      'runs',
+      ['noun', 'object', 'state', 'tag', 'kind', 'subject', 'since', 'until', 'after'],
+      ['running', 'done', 'failed', 'cancelled', 'held'],
+    ],
+    ['schedules', ['noun', 'object', 'state', 'after'], ['late', 'failing', 'paused']],
+    ['letters', ['noun', 'object', 'after'], ['']],
+    ['alerts', ['noun', 'object', 'state', 'after'], ['open', 'closed']],
+    ['objects', ['noun', 'object', 'after'], ['']],
+  ]
+  for (const [name, known, states] of ways)
+    for (let set = 0; set < 2 ** known.length; set++)
+      for (const state of states) {
+        const query = Object.fromEntries(
+          known.flatMap((word, i) => (set & (1 << i) ? [[word, word === 'state' ? state : words[word]]] : [])),
+        )
+        list(store, readQuery(name, query))
+      }
+  summarise(store, 0)
+  return [...new Map(found.map((it) => [it.text, it])).values()]
+}
 
 describe('the statements of the rooms', () => {
   const store = tables()
@@ -172,6 +232,44 @@ describe('the statements of the rooms', () => {
       return found.length > 0 ? [`${place}: ${text}\n  ${found.join('\n  ')}`] : []
     })
     expect(scans).toEqual([])
+  })
+
+  test('of lists read one only in its order, until a page is full', () => {
+    // What a shard holds is bounded, and none of these ways has an index in the order of the list.
+    const sorted = (text: string) => /\bobject = \?|\brow IN \(|closed_at IS NULL/.test(text)
+    const found = listStatements().flatMap(({ text }) =>
+      scansOf(store, text)
+        .filter((line) => !(sorted(text) && line.startsWith('USE TEMP B-TREE')))
+        .filter((line) => !/ORDER BY/.test(text) || !(/^SCAN \w+ USING INDEX/.test(line) || /ORDER BY object LIMIT/.test(text)))
+        .map((line) => `${line}: ${text}`),
+    )
+    // The numbers of a shard: those that count all read an index, and no rows.
+    expect(found.map((it) => it.split(':')[0])).toEqual([
+      'SCAN dotdo_fleet_objects',
+      'SCAN dotdo_fleet_runs USING COVERING INDEX dotdo_fleet_runs_started',
+      'SCAN dotdo_fleet_schedules USING COVERING INDEX dotdo_fleet_schedules_next',
+      'SCAN dotdo_fleet_objects',
+    ])
+  })
+
+  test('of lists find by an index what is few: what is not done, late, failing, paused or open', () => {
+    const planOf = (text: string) =>
+      store.sql<{ detail: string }>(`EXPLAIN QUERY PLAN ${text.replaceAll('?', '1')}`).map(({ detail }) => detail)
+    const few: [RegExp, string][] = [
+      [/^SELECT \*.*dotdo_fleet_runs WHERE status <> 'done' AND status = '\w+' ORDER/, 'dotdo_fleet_runs_status'],
+      [/^SELECT \*.*dotdo_fleet_schedules WHERE late_at IS NOT NULL ORDER/, 'dotdo_fleet_schedules_late'],
+      [/^SELECT \*.*dotdo_fleet_schedules WHERE failures > 0 ORDER/, 'dotdo_fleet_schedules_failing'],
+      [/^SELECT \*.*dotdo_fleet_schedules WHERE paused = 1 ORDER/, 'dotdo_fleet_schedules_paused'],
+      [/^SELECT count.*dotdo_fleet_runs WHERE status <> 'done'/, 'dotdo_fleet_runs_status'],
+      [/^SELECT count.*dotdo_fleet_schedules WHERE late_at/, 'dotdo_fleet_schedules_late'],
+      [/^SELECT count.*dotdo_fleet_alerts WHERE closed_at IS NULL/, 'dotdo_fleet_alerts_open'],
+    ]
+    const all = listStatements()
+    for (const [which, index] of few) {
+      const some = all.filter(({ text }) => which.test(text))
+      expect([which.source, some.length]).not.toEqual([which.source, 0])
+      for (const { text } of some) expect(planOf(text).join(), text).toContain(`INDEX ${index}`)
+    }
   })
 
   test('that may read one whole are there, and do', () => {

@@ -64,7 +64,12 @@ function everything() {
           const ended = await Promise.allSettled([object.journal.launch(runId)])
           scheduler.ran(scheduleId, scheduledAt, runId, ended[0].status === 'fulfilled' ? 'done' : 'failed')
         })
-        object.journal.start({ runId, target: { kind: 'schedule', id: scheduleId, scheduledAt }, args: ['x'.repeat(9000)] })
+        object.journal.start({
+          runId,
+          target: { kind: 'schedule', id: scheduleId, scheduledAt },
+          args: ['x'.repeat(9000)],
+          tags: ['nightly'],
+        })
       },
       statuses: (ids) => object.journal.statuses(ids),
       cancel: (id) => void object.journal.cancel(id),

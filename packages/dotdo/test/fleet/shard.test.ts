@@ -144,6 +144,44 @@ describe('what is over', () => {
     expect(ids()).toEqual(['r5', 'r4', 'r0'])
   })
 
+  test('makes room at once where much comes in one day, the oldest that have ended first, and then the oldest that go on', async () => {
+    const shard = open([], { limits: { runs: 10 } })
+    const some = (from: number, n: number, status: RunHead['status']) =>
+      tell(
+        shard,
+        Array.from({ length: n }, (_, i) => runFact(`r${from + i}`, { startedAt: from + i, status })),
+      )
+    some(0, 8, 'running')
+    some(8, 500, 'done')
+    expect(shard.nextWakeMs()).toBeGreaterThan(clock.now())
+    some(508, 4, 'done')
+    expect(shard.nextWakeMs()).toBeLessThanOrEqual(clock.now())
+    await shard.due()
+    await shard.due()
+    expect(ids({ limit: 500 })).toEqual(['r511', 'r510', 'r7', 'r6', 'r5', 'r4', 'r3', 'r2', 'r1', 'r0'])
+    expect(shard.nextWakeMs()).toBeGreaterThan(clock.now())
+    // The same after a start, where nothing is counted yet, and where there are too many of those that go on.
+    const again = open([], { limits: { runs: 2 } })
+    clock.advance(2 * dayMs)
+    await again.due()
+    expect(ids()).toEqual(['r7', 'r6'])
+  })
+
+  test('goes whole with an object that has moved, and nothing of another', () => {
+    const shard = open([], { limits: { schedules: 2 } })
+    for (const object of ['Load/a', 'Load/b']) tell(shard, [runFact('1', { tags: ['x', 'y'] }), schedule(1)], object)
+    tell(shard, [], 'Load/a', { moved: true })
+    expect(store.sql('SELECT count(*) AS n FROM dotdo_fleet_tags')).toEqual([{ n: 2 }])
+    expect(ids({ tag: 'x' })).toEqual(['1'])
+    expect(list(store, readQuery('objects', {})).map(({ item }) => item.object)).toEqual(['Load/b'])
+    // Its schedule has made room for one more, and for no two.
+    tell(shard, [schedule(1)], 'Load/c')
+    expect(() => tell(shard, [schedule(1)], 'Load/d')).toThrow(expect.objectContaining({ code: 'FLEET_FULL' }))
+    // What was refused counts for nothing.
+    tell(shard, [{ kind: 'schedule', id: 's', v: ++v }], 'Load/c')
+    tell(shard, [schedule(1)], 'Load/d')
+  })
+
   test('has no place for more schedules than it takes, and says so', () => {
     const shard = open([], { limits: { schedules: 1 } })
     tell(shard, [schedule(1)])

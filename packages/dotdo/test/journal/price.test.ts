@@ -142,8 +142,7 @@ describe('a budget', () => {
   test('of a run is that of its forks, each from its own beginning on, but where a fork has its own or none', async () => {
     const object: TestObject = new TestObject({
       main: async (run) => {
-        for (const stepId of ['a', 'b', 'c'])
-          await run.step(() => object.here.spend({ calls: 1 })?.message, { stepId })
+        for (const stepId of ['a', 'b', 'c']) await run.step(() => object.here.spend({ calls: 1 })?.message, { stepId })
       },
     })
     object.journal.start({ runId: 'r', target: { kind: 'method', name: 'main' }, args: [], budget: { calls: 3 } })

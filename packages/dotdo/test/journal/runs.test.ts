@@ -2,6 +2,11 @@ import { describe, expect, test } from 'vitest'
 import type { DotdoError } from '../../src/base/errors.ts'
 import { StepTable } from '../../src/journal/steps.ts'
 import type { AdoptedExecution } from '../../src/journal/execution.ts'
+import { RunTable } from '../../src/journal/runs.ts'
+import { journalMigrations } from '../../src/journal/tables.ts'
+import { ValueStore } from '../../src/journal/values.ts'
+import { migrate } from '../../src/base/migrations.ts'
+import { SqliteStore } from '../support/sqlite-store.ts'
 import { StoredStream } from '../../src/journal/stored-stream.ts'
 import { collect, method, settle, TestObject } from './harness.ts'
 
@@ -482,6 +487,43 @@ describe('what people see', () => {
     expect(() => object.journal.runs({ before: 'gone' })).toThrow(expect.objectContaining({ code: 'RUN_UNKNOWN' }))
     expect(() => object.journal.run('gone')).toThrow(expect.objectContaining({ code: 'RUN_UNKNOWN' }))
     expect(() => object.journal.steps('gone')).toThrow(expect.objectContaining({ code: 'RUN_UNKNOWN' }))
+  })
+
+  test('those of a tag are the same, page by page, whatever else there is, and none when they are pruned', async () => {
+    const object = new TestObject({ main: () => 1 })
+    const tagsOf = (i: number): string[] => [...(i % 3 === 0 ? ['three', 'three'] : []), ...(i % 2 === 0 ? ["it's", 'ü'] : [])]
+    for (let i = 0; i < 20; i++) {
+      object.journal.start({ runId: `r${i}`, target: method('main'), args: [], tags: tagsOf(i) })
+      await object.journal.launch(`r${i}`)
+    }
+    const named = (page: { tag?: string; limit?: number; before?: string }) => object.journal.runs(page).map(({ runId }) => runId)
+    const all = named({})
+    for (const tag of ['three', "it's", 'ü', 'none']) {
+      const expected = all.filter((runId) => tagsOf(Number(runId.slice(1))).includes(tag))
+      expect(named({ tag })).toEqual(expected)
+      const pages: string[] = []
+      for (let page = named({ tag, limit: 2 }); page.length > 0; page = named({ tag, limit: 2, before: pages.at(-1)! })) pages.push(...page)
+      expect(pages).toEqual(expected)
+    }
+    object.clock.advance(1)
+    while (object.journal.prune(object.clock.now()).more);
+    expect(object.store.sql('SELECT * FROM dotdo_run_tags')).toEqual([])
+  })
+
+  test('those of a tag are found, too, that an earlier release has stored', () => {
+    const store = new SqliteStore()
+    migrate(store, 'journal', journalMigrations.slice(0, 9))
+    const insert = `INSERT INTO dotdo_runs (run_id, target, status, attempt, args, started_at, tags) VALUES (?, '{"kind":"method","name":"main"}', 'held', 1, 'j[]', 0, ?)`
+    for (const [runId, tags] of [
+      ['a', '["x","x"]'],
+      ['b', null],
+      ['c', '["y","x"]'],
+    ] as const)
+      store.sql(insert, runId, tags)
+    migrate(store, 'journal', journalMigrations)
+    const runs = new RunTable(store, new ValueStore(store))
+    expect(runs.page(Number.MAX_SAFE_INTEGER, 9, 'x').map((row) => row.run_id)).toEqual(['c', 'a'])
+    expect(runs.page(Number.MAX_SAFE_INTEGER, 9, 'y').map((row) => row.run_id)).toEqual(['c'])
   })
 
   test('steps stand in the order of their first start, over a crash too, and page', async () => {

@@ -50,6 +50,7 @@ describe('the stored format', () => {
       '6ca938f44bb13722',
       '1d91d7284f3510db',
       '78bd390f0e3f15b1',
+      '0dd5f92a2ef2798a',
     ])
   })
 
