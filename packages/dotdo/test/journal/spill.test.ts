@@ -108,6 +108,24 @@ describe('a stream that is longer than its rows may be', () => {
     expect(other.store.sql('SELECT 1 FROM dotdo_value_objects')).toEqual([])
   })
 
+  test('is the only result that does: a list of the same size, and one of a run, is stored in rows at once, with what its function wrote', async () => {
+    const { bucket, object } = streaming({ streamRowsBytes: 0 })
+    object.store.sql('CREATE TABLE written (n INTEGER)')
+    object.handlers.main = (run) => run.step(() => (object.store.sql('INSERT INTO written VALUES (1)'), everything), { stepId: 'list' })
+    object.evict()
+    const counts = () => ['written', 'dotdo_values'].map((table) => object.store.sql(`SELECT * FROM ${table}`).length > 0)
+    expect(await object.call('main', [], 'lost')).toEqual(everything)
+    expect([counts(), object.syncs]).toEqual([[true, true], 0])
+    object.crash()
+    expect(counts()).toEqual([false, false])
+    expect(await object.call('main', [], 'r')).toEqual(everything)
+    object.evict()
+    expect(counts()).toEqual([true, true])
+    expect(object.journal.result('r')).toEqual(everything)
+    expect(object.store.sql('SELECT id FROM dotdo_values').length).toBeGreaterThan(2 * 7)
+    expect(bucket.objects.size).toBe(0)
+  })
+
   test('is read by forks, retries and rehearsals, and goes with the last run that refers to it', async () => {
     const { bucket, object } = streaming()
     await object.call('main', [], 'r')
