@@ -9,6 +9,8 @@
  * C3. What does not get through is no attempt of its events: the route decides when to try again, and when to give up.
  * C4. Later events pass a dead letter by only in batches that say so, so a receiver can tell what it has never handled from what it has.
  * C5. A lane with events and without a route is emptied into the dead letters.
+ * C6. A batch that fails as a whole, nobody knows by which event, is no attempt of its events: it is tried in halves, so that what fails alone in the end
+ *     is held to account alone. A route that knows a batch by its key gets the same batch first, as often as an event would be tried.
  */
 import { DotdoError, fromErrorRecord, isRetryable, type ErrorRecord } from '../base/errors.ts'
 import type { Clock, Random } from '../base/ports.ts'
@@ -29,6 +31,11 @@ export interface Parcel {
   readonly tried: boolean
 }
 
+/** A batch of more than one event was not taken, and by which of them it failed is not known. */
+export interface Refusal {
+  readonly refused: ErrorRecord
+}
+
 /** Where the events of a lane go. */
 export interface Route {
   readonly ordered: boolean
@@ -42,7 +49,7 @@ export interface Route {
   /** Keeps which events a batch has, so that it comes again as it was; of routes that know a batch by its key. With order only. */
   readonly fixed?: { read(): readonly number[] | undefined; write(seqs: readonly number[] | undefined): void }
   /** Gives a batch to its receiver. Rejects when it did not get through as a whole. */
-  deliver(parcel: Parcel): Promise<Receipt>
+  deliver(parcel: Parcel): Promise<Receipt | Refusal>
   /** A batch got through. */
   reached(): void
   /** A batch did not get through, as {@link Route.deliver} said or because no answer came. */
@@ -77,6 +84,10 @@ interface Lane {
   again: boolean
   /** An event of the last batch failed: the next has one alone, so that one cannot hold up others for longer than it must. */
   careful: boolean
+  /** Events of the next batch at most, while some that failed together are told apart; C6. Lost with the instance, and found again. */
+  most: number
+  /** How often the very same batch was refused. */
+  refusals: number
 }
 
 /** How many batches of one lane without order are under way at once. */
@@ -101,7 +112,7 @@ export class Courier extends LaneSet<Lane> {
   }
 
   protected override newLane(id: string): Lane {
-    return { id, underWay: new Set(), again: false, careful: false }
+    return { id, underWay: new Set(), again: false, careful: false, most: Infinity, refusals: 0 }
   }
 
   protected override nextOf(lane: Lane, now: number): number | undefined {
@@ -150,7 +161,7 @@ export class Courier extends LaneSet<Lane> {
   #begin(lane: Lane, route: Route): Promise<void> | undefined {
     const now = this.#ports.clock.now()
     if (route.dueAt === undefined || Math.min(route.dueAt, now + longestDelayMs) > now) return undefined
-    const most = lane.again || lane.careful ? 1 : Math.min(route.most ?? Infinity, this.#limits.batchEvents)
+    const most = lane.again || lane.careful ? 1 : Math.min(route.most ?? Infinity, this.#limits.batchEvents, lane.most)
     const untold = route.tells ? this.#tables.untold(lane.id, mostSkipped + 1) : []
     const skipped = untold.slice(0, mostSkipped).map(({ seq, revived }) => [seq, revived] as const)
     // Until the receiver has been told of all, no event may pass them.
@@ -191,7 +202,7 @@ export class Courier extends LaneSet<Lane> {
   }
 
   async #work(lane: Lane, route: Route, rows: readonly Loaded[], parcel: Parcel, abandoned: Promise<void>): Promise<void> {
-    let receipt: Receipt
+    let receipt: Receipt | Refusal
     try {
       receipt = await Promise.race([route.deliver(parcel), abandoned.then(() => Promise.reject(unanswered(lane.id)))])
     } catch (thrown) {
@@ -200,9 +211,26 @@ export class Courier extends LaneSet<Lane> {
       return
     }
     lane.again = false
+    if ('refused' in receipt) return this.#refused(lane, route, rows, receipt.refused)
     if (receipt.gone) return route.gone()
     route.reached()
     this.#book(lane, route, rows, parcel, receipt)
+  }
+
+  /** C6 */
+  #refused(lane: Lane, { ordered, retries, fixed }: Route, rows: readonly Loaded[], error: ErrorRecord): void {
+    const now = this.#ports.clock.now()
+    const passes = isRetryable(fromErrorRecord(error))
+    // What was refused for good was not taken. Of anything else nobody knows, so where a key tells, it comes again under that.
+    const isAgain = fixed !== undefined && passes && lane.refusals < retries.limit
+    lane.refusals = isAgain ? lane.refusals + 1 : 0
+    if (!isAgain) {
+      lane.most = Math.ceil(rows.length / 2)
+      fixed?.write(undefined)
+    }
+    const dueAt = passes ? now + retryDelayMs(retries, lane.refusals + (isAgain ? 0 : 1), this.#ports.random, error) : now
+    // With order the first holds those after it.
+    for (const { seq, attempts } of ordered ? rows.slice(0, 1) : rows) this.#tables.tried(lane.id, seq, attempts, dueAt)
   }
 
   /** C2. What the receipt names is checked: it comes from elsewhere. */
@@ -212,6 +240,10 @@ export class Courier extends LaneSet<Lane> {
     const waits = new Set(open)
     const done = rows.filter((_, i) => !failures.has(i) && !waits.has(i))
     lane.careful = failures.size > 0 || (lane.careful && done.length === 0)
+    if (done.length > 0) {
+      lane.refusals = 0
+      lane.most = lane.most >= this.#limits.batchEvents ? Infinity : lane.most * 2
+    }
     if (skipped.length > 0) {
       const told = skipped.map(([seq]) => seq)
       this.#tables.told(lane.id, told)

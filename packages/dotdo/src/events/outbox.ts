@@ -391,12 +391,11 @@ export class Outbox {
           await open.put(events.map(eventOf), `${lane} ${first} ${last}`)
           return {}
         } catch (thrown) {
-          // It takes all or none. The event that an error names is the one that it would not take; where it names none, the first counts the attempts.
-          const guilty = Math.max(
-            events.findIndex(([, id]) => id === eventIdOf(thrown)),
-            0,
-          )
-          return { failed: [[guilty, storableError(thrown)]], open: events.flatMap((_, i) => (i === guilty ? [] : [i])) }
+          // It takes all or none. The event that an error names, or that was alone, is the one that it would not take; else it may be any of them.
+          const guilty = events.length === 1 ? 0 : events.findIndex(([, id]) => id === eventIdOf(thrown))
+          const error = storableError(thrown)
+          if (guilty < 0) return { refused: error }
+          return { failed: [[guilty, error]], open: events.flatMap((_, i) => (i === guilty ? [] : [i])) }
         }
       },
       reached: () => undefined,

@@ -60,7 +60,8 @@ export interface OpenSink {
   readonly fixed: boolean
   /**
    * Takes all of the events, or throws. An error that is about one of them has its id as `data.eventId`: it alone is held to account, and the others of its
-   * batch are tried again without it.
+   * batch are tried again without it. One that names none is about all of them: the batch is tried again, then in halves, and none is held to account before it
+   * fails alone. One that is not retryable says that nothing was taken.
    */
   put(events: readonly SentEvent[], key: string): Promise<void>
 }
