@@ -17,11 +17,13 @@
  * 10. What a method gives is what it was then. capnweb looks at it later, when others may have written to it.
  * 11. An error has the name that it left with. capnweb keeps those of JavaScript's own classes.
  * 12. A promise that the other end has answered goes on as its value. capnweb goes on naming it by its number, which is given back by then.
- * 13. A copy or a part of a promise that fails, of which nobody asks, is no rejection that nobody handles.
+ * 13. A stream goes to one reader: whoever else is given it is told (`given-streams.ts`). In capnweb it looks empty there.
+ * 14. A copy or a part of a promise that fails, of which nobody asks, is no rejection that nobody handles.
  */
 import { RpcPromise, RpcStub, type RpcSession } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import { goneWords, named } from './errors.ts'
+import { deliverOnce, sendOnce } from './given-streams.ts'
 import { insideOfStub } from './inside-of-stub.ts'
 import { firstOnPath, isLacking, lacks, notCallable, privateOnPath } from './lacking.ts'
 import { letGoOfTaken } from './mapper.ts'
@@ -63,6 +65,7 @@ interface Payload {
   /** What a returned value holds of the program's own. */
   rpcTargets?: Map<object, Hook>
   dispose(): void
+  deliverTo: (this: Payload, parent: unknown, property: unknown, promises: unknown[]) => void
   deliverCall: (this: Payload, method: (...args: unknown[]) => unknown, on: unknown) => Promise<Payload>
   getHookForReadableStream: HookOf<ReadableStream>
   getHookForWritableStream: HookOf<WritableStream>
@@ -102,7 +105,9 @@ export function passOn(session: RpcSession, { refuseStreams, later }: PassingOn 
   mendPayloads()
   letGoOfTaken(session)
   const inside = insideOf(session)
-  const { sendCall, sendStream, exportStub, importPromise, getImport } = inside
+  const { sendCall, sendStream, createPipe, exportStub, importPromise, getImport } = inside
+  let isArgument = false
+  inside.createPipe = (stream, hook) => Reflect.apply(createPipe, inside, [sendOnce(stream, isArgument), hook])
   // A promise that the other end has answered has no number there any more.
   inside.getImport = (hook) => (hook.entry?.resolution ? undefined : Reflect.apply(getImport, inside, [hook]))
   inside.importPromise = (id) => {
@@ -112,14 +117,19 @@ export function passOn(session: RpcSession, { refuseStreams, later }: PassingOn 
     return promised
   }
   inside.sendCall = (id, path, args) => {
-    if (args?.source !== 'owned') return Reflect.apply(sendCall, inside, [id, path, args])
+    // What cannot be sent is disposed of, and tells nothing any more.
+    const isOwned = args?.source === 'owned'
     let sent: Hook
+    isArgument = true
     try {
       sent = Reflect.apply(sendCall, inside, [id, path, args])
     } catch (error) {
+      if (!isOwned) throw error
       return failed(error)
+    } finally {
+      isArgument = false
     }
-    args.dispose()
+    if (isOwned) args.dispose()
     return sent
   }
   if (later) {
@@ -223,7 +233,12 @@ export function mendPayloads(): void {
     // One that was copied here is locked by its hook; one that came is written to by a new one, which closes what it stands on.
     return taken?.state?.writer ? taken : fromHere(this, () => Reflect.apply(getHookForWritableStream, this, [stream, parent, dup]))
   }
-  const { deliverCall } = payloads
+  const { deliverTo, deliverCall } = payloads
+  payloads.deliverTo = function (parent, property, promises) {
+    Reflect.apply(deliverTo, this, [parent, property, promises])
+    // What a promise gives, in its place in something else.
+    if (parent !== this) for (const { state } of this.hooks) if (state?.stream) deliverOnce(state.stream)
+  }
   payloads.deliverCall = function (method, on) {
     let isMade = false
     const made = function (this: unknown, ...args: unknown[]): unknown {

@@ -20,11 +20,11 @@
  * 2. Each lane ends once: by `lane-end`, or with its session.
  * 3. Until then both ends keep the session: {@link StreamLanes.open} counts.
  */
-import { DotdoError } from '../base/errors.ts'
 import { ByteLane } from './byte-lane.ts'
 import type { BytePipe } from './byte-stream.ts'
 import type { Frame, StreamsOfFrames } from './frames.ts'
 import { errorExpression, linkLost } from './errors.ts'
+import { readAlready } from './given-streams.ts'
 import type { LinkLimits } from './limits.ts'
 import { LaneReader, type Fed } from './lane-reader.ts'
 import { LaneWriter } from './lane-writer.ts'
@@ -354,11 +354,4 @@ export class StreamLanes {
     this.#discard(reading.chunk.is)
     this.#goOn()
   }
-}
-
-function readAlready(): DotdoError {
-  return new DotdoError(
-    'NOT_SENDABLE',
-    'A stream that somebody reads already cannot be passed on: it is locked. Pass it before it is read, or pass one half of stream.tee().',
-  )
 }

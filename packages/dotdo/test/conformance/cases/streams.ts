@@ -1,5 +1,5 @@
 /** Streams and Blobs, as arguments and as results. */
-import { eventually, grouped, must, refused, same, type Case, type Far } from '../kit.ts'
+import { eventually, grouped, must, refused, same, type Case, type Far, type Need } from '../kit.ts'
 import { sampleOf } from '../samples.ts'
 import { collected, streamOf } from '../world.ts'
 
@@ -123,6 +123,82 @@ readable('are not drawn faster than they are read', ['streams', 'remote'], async
   must(drawn < 80, `${drawn} MiB were drawn of a stream that nobody reads`)
   await world.release('hold')
   same(await held, 'let go')
+})
+
+const passedTwice = grouped(streamCases, 'streams that are passed twice')
+/** Between objects: a client's own end is capnweb alone, and each of its calls a message, so that what nobody has asked for yet may have been fetched by then. */
+const once = (title: string, needs: Need[], run: Case['run']): void =>
+  passedTwice(title, needs, async (kit) => {
+    if (kit.traits.wire !== 'json') await run(kit)
+  })
+
+/** What comes of reading each: its chunks, or the code of what it was refused with. */
+const each = async (...reads: PromiseLike<unknown>[]) => {
+  const outcomes = await Promise.allSettled(reads)
+  return outcomes.map((it) => (it.status === 'fulfilled' ? it.value : ((it.reason as { code?: string }).code ?? String(it.reason))))
+}
+const collectedFrom = async (stream: PromiseLike<ReadableStream>) => await collected(await stream)
+
+once('are read by whoever was given the result first, and the other is told', ['streams', 'remote'], async ({ open }) => {
+  const world = await open()
+  using stream = world.stream(2)
+  same(await each(world.collect(stream), world.collect(stream)), [[0, 1], 'NOT_SENDABLE'])
+  using deep = world.streamIn(2)
+  same(await each(world.collectIn(deep), world.collectIn(deep)), [[0, 1], 'NOT_SENDABLE'])
+  using third = world.stream(2)
+  same(
+    await each(
+      world.collect(third).then((it: unknown) => it),
+      world.square(2),
+    ),
+    [[0, 1], 4],
+  )
+  await refused(() => world.collect(third), /NOT_SENDABLE.*tee\(\)/)
+})
+once('within one call are not two', ['streams', 'remote'], async ({ open }) => {
+  const world = await open()
+  using stream = world.stream(2)
+  // The call is refused, or whoever reads the second is told.
+  const both = async (): Promise<unknown> => {
+    const [one, other] = (await world.pair(stream, stream)) as ReadableStream[]
+    return await Promise.all([collected(one!), collected(other!)])
+  }
+  await refused(both, /NOT_SENDABLE/)
+})
+once('are told to another object as well', ['streams', 'callbacks', 'remote'], async ({ open }) => {
+  const [world, one, other] = [await open(), await open(), await open()]
+  using stream = world.stream(2)
+  const outcomes = await each(one.collect(stream), other.collect(stream))
+  // Which of the two is first is nobody's promise.
+  const told = outcomes.indexOf('NOT_SENDABLE')
+  same(outcomes, told === 0 ? ['NOT_SENDABLE', [0, 1]] : [[0, 1], 'NOT_SENDABLE'])
+  using again = world.stream(2)
+  same(await each(one.collect(again), one.collect(again)), [[0, 1], 'NOT_SENDABLE'])
+})
+once('by who has them are refused the second time, read to the end or not', ['streams', 'remote'], async ({ open }) => {
+  const world = await open()
+  const came = await world.stream(2)
+  same(await world.collect(came), [0, 1])
+  await refused(() => world.collect(came), /NOT_SENDABLE.*tee\(\)/)
+  const mine = streamOf([1, 2])
+  same(await world.firstOf(mine), 1)
+  await refused(() => world.collect(mine), /NOT_SENDABLE/)
+  const bytes = await world.bytes(2, 10)
+  same(await each(world.byteCount(bytes), world.byteCount(bytes)), [20, 'NOT_SENDABLE'])
+})
+once('as its halves go to both', ['streams', 'remote'], async ({ open }) => {
+  const world = await open()
+  const [one, other] = (await world.stream(2)).tee()
+  same(await each(world.collect(one), world.collect(other)), [
+    [0, 1],
+    [0, 1],
+  ])
+})
+once('by a method that was given them go on', ['streams', 'callbacks', 'remote'], async ({ open }) => {
+  const [world, other] = [await open(), await open()]
+  same(await collectedFrom(other.echo(world.stream(2))), [0, 1])
+  same(await collectedFrom(world.echo(other.echo(world.stream(2)))), [0, 1])
+  same(await world.call(async (stream: ReadableStream) => await other.collect(stream), streamOf([3])), [3])
 })
 
 const writable = grouped(streamCases, 'streams to write')
