@@ -156,7 +156,7 @@ export function connection(
   }
 
   function endOfTurn(): void {
-    if (current?.transport.endOfTurn?.()) current = undefined
+    if (current?.transport.endOfTurn()) current = undefined
   }
 
   function close(): void {

@@ -396,8 +396,10 @@ function outcomeOf(at: Step): Step['outcome'] {
   if (!of || 'error' in of) return of
   const { value } = of
   // A capability answers for its own properties; what a value has not is `undefined`, as it is at the far end.
-  const isThere = typeof value === 'function' || (Object(value) === value && Object.hasOwn(value as object, at.name!))
-  return { value: isThere ? (Reflect.get(value as object, at.name!) as unknown) : undefined }
+  // Texts have a length, too.
+  const parts = Object(value) as Record<string, unknown>
+  const isThere = typeof value === 'function' || at.name === 'length' || Object.hasOwn(parts, at.name!)
+  return { value: isThere ? parts[at.name!] : undefined }
 }
 
 function refuseChange(): never {

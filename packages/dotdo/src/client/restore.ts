@@ -29,7 +29,7 @@ export function restore<T>(url: string | URL, token: string, options: RestoreOpt
 
 /** {@link restore} over ports of one's own. */
 export function restoreOver<T>(url: string | URL, token: string, { holder, ...options }: RestoreOptions, ports: ClientPorts): Remote<T> {
-  const enter = (door: AnyStub) => door['restore']!(...(holder ? [token, holder] : [token]))
+  const enter = (door: AnyStub) => door['restore']!(token, holder)
   const sessions = connection(url, options, enter, ports)
   const rootOf = recorder(sessions, ports, options.onFailure)
   return rootOf({

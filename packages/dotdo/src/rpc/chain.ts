@@ -54,8 +54,9 @@ export function readChain(value: unknown): ChainLink[] {
     if (!Array.isArray(link) || typeof link[0] !== 'string') throw invalidCall('each part of a chain is [name, arguments?]')
     const [name, args] = link as [string, unknown]
     if (args !== undefined && !Array.isArray(args)) throw invalidCall(`the arguments of ${JSON.stringify(name.slice(0, 100))} are no list`)
-    // Names that a stub keeps for itself would be called here instead of there.
-    if (name.includes(':') || !isPublicName(name) || Reflect.has(RpcPromise.prototype, name))
+    // Names that a stub keeps for itself would be called here instead of there. A private one may be that of data: where it is not, it is refused on the way.
+    const isPrivate = name.startsWith('_') && !(name in Object.prototype)
+    if (name.includes(':') || !(isPrivate || isPublicName(name)) || Reflect.has(RpcPromise.prototype, name))
       throw invalidCall(`${JSON.stringify(name.slice(0, 100))} cannot be called`)
     return args ? [name, args] : [name]
   })

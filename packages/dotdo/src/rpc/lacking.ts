@@ -22,6 +22,20 @@ export function firstOnPath(value: unknown, path: readonly (string | number)[]):
 }
 
 /**
+ * What a path through data that is here asks of a list, a text or bytes there, and capnweb does not find: how long it is, and a character of a text. `undefined` for
+ * all else.
+ */
+export function ofListOnPath(value: unknown, path: readonly (string | number)[]): unknown {
+  const name = path.at(-1)
+  for (const part of path.slice(0, -1)) {
+    if (!hasParts(value) || !Object.hasOwn(value, part)) return undefined
+    value = value[part]
+  }
+  if (name === 'length' && (typeof value === 'string' || Array.isArray(value) || value instanceof Uint8Array)) return value.length
+  return typeof name === 'number' && typeof value === 'string' ? value[name] : undefined
+}
+
+/**
  * The place of the first private member on the way from a capability; `undefined` where there is none. What it gives on the way may be data, whose names are
  * nobody's secret: that is for whoever goes on from there.
  */

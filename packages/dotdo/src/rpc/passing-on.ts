@@ -20,13 +20,14 @@
  * 13. A stream goes to one reader: whoever else is given it is told (`given-streams.ts`). In capnweb it looks empty there.
  * 14. A copy or a part of a promise that fails, of which nobody asks, is no rejection that nobody handles.
  */
-import { RpcPromise, RpcStub, type RpcSession } from 'capnweb'
+import { RpcPromise, RpcStub, type RpcSession, type RpcTarget } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import { goneWords, named } from './errors.ts'
 import { deliverOnce, sendOnce } from './given-streams.ts'
 import { insideOfStub } from './inside-of-stub.ts'
-import { firstOnPath, isLacking, lacks, notCallable, privateOnPath } from './lacking.ts'
+import { firstOnPath, isLacking, lacks, notCallable, ofListOnPath, privateOnPath, standsBefore } from './lacking.ts'
 import { letGoOfTaken } from './mapper.ts'
+import { isGetter, isReachable } from './members.ts'
 import { asGiven } from './own-bytes.ts'
 import { refuseOverweight } from './shared-parts.ts'
 
@@ -313,7 +314,8 @@ interface Paths {
 function mendPaths(hooks: Paths): void {
   const { call, get, map } = hooks
   hooks.call = function (written, args) {
-    const { path, first, hidden } = lookedAt(this, written)
+    const { path, first, hidden, read } = lookedAt(this, written)
+    if (read) return read.call(path.slice(first!.at + 1), args)
     if (hidden !== undefined && hidden > first!.at)
       return beyond(get.call(this, path.slice(0, hidden)), (at) => at.call(path.slice(hidden), args))
     if (hidden !== undefined) {
@@ -327,28 +329,54 @@ function mendPaths(hooks: Paths): void {
     return isIts ? failed(lacks(first.target, String(path[first.at]))) : error ? failed(error) : called
   }
   hooks.get = function (written) {
-    const { path, first, hidden } = lookedAt(this, written)
+    const { path, first, hidden, read } = lookedAt(this, written)
+    if (read) return read.get(path.slice(first!.at + 1))
     if (hidden !== undefined && hidden > first!.at) return beyond(get.call(this, path.slice(0, hidden)), (at) => at.get(path.slice(hidden)))
-    const read = hidden === undefined ? get.call(this, path) : undefined
-    if (read && (!first || !isLacking(first, path))) return read
+    const known = ofListOnPath(this.payload?.value, path)
+    if (known !== undefined) return here(known)
+    const got = hidden === undefined ? get.call(this, path) : undefined
+    if (got && (!first || !isLacking(first, path))) return got
     // What cannot be told by its name alone is told by what came of it.
-    const isThere = first?.at === path.length - 1 ? !read?.payload || read.payload.value !== undefined : !isOfNothing(read?.error)
-    if (read && isThere) return read
+    const isThere = first?.at === path.length - 1 ? !got?.payload || got.payload.value !== undefined : !isOfNothing(got?.error)
+    if (got && isThere) return got
     return failed(lacks(first!.target, String(path[first!.at])))
   }
   hooks.map = function (written, captures, instructions) {
-    const { path, first, hidden } = lookedAt(this, written)
+    const { path, first, hidden, read } = lookedAt(this, written)
+    if (read) return read.map(path.slice(first!.at + 1), captures, instructions)
     // What cannot be read cannot be gone over: it is read as by anybody, and that is what the function gets.
     if (first && (hidden !== undefined || isLacking(first, path))) return beyond(this.get(path), (at) => at.map([], captures, instructions))
     return map.call(this, path, captures, instructions)
   }
 }
 
-/** A path as it is followed from what is here: the first capability on it, and the place of the first private member behind that. */
+/**
+ * A path as it is followed from what is here: the first capability on it, and the place of the first private member behind that. Where the path goes on behind
+ * a getter of the capability, `read` is what that gives: it is read here, once, so that what stands in it is looked at as well.
+ */
 function lookedAt(from: Hook, written: Path) {
   const path = withPlaces(written)
   const first = firstOnPath(from.target ?? from.payload?.value, path)
-  return { path, first, hidden: privateOnPath(first, path) }
+  const hidden = privateOnPath(first, path)
+  const read = first && hidden !== first.at && first.at < path.length - 1 ? readOf(first.target, String(path[first.at])) : undefined
+  return { path, first, hidden, read }
+}
+
+/** What a getter gives; `undefined` for what is none. */
+function readOf(target: RpcTarget, name: string): Hook | undefined {
+  if (!isReachable(target, name) || !(isGetter(target, name) || standsBefore in target)) return undefined
+  try {
+    return here(Reflect.get(target, name))
+  } catch (error) {
+    return failed(error)
+  }
+}
+
+/** A value that stays its owner's, as what is here. */
+function here(value: unknown): Hook {
+  const { constructor: Here, payload } = rawOf(new RpcStub({} as never)).hook as Hook & { constructor: new (payload: Payload) => Hook }
+  const { constructor: Payload } = payload as Payload & { constructor: new (value: unknown, source: Payload['source']) => Payload }
+  return new Here(new Payload(value, 'params'))
 }
 
 /** Whether this is how JavaScript says that a member was asked for of nothing. */

@@ -321,12 +321,40 @@ describe('a chain', () => {
       'onRpcBroken',
       'toString',
       'isPrototypeOf',
-      '_private',
+      '__defineGetter__',
       'dotdo:keyed',
       'init',
     ].map((name) => [[[name, []]]] as [unknown]),
   ])('that is %j is refused', (chain) => {
     expect(() => readChain(chain)).toThrow(expect.objectContaining({ code: 'INVALID_CALL' }) as Error)
+  })
+
+  test('may read what data calls `_x`, and nothing that a class does', async () => {
+    class Row extends RpcTarget {
+      get data() {
+        return { _id: 7, _list: [{ _n: 1 }] }
+      }
+      _hidden() {
+        return 'not for you'
+      }
+    }
+    class Rows extends RpcTarget {
+      row() {
+        return new Row()
+      }
+    }
+    const read = (...chain: [string, []?][]) => runChain(new Rows(), readChain(chain))
+    expect(await read(['row', []], ['data'], ['_id'])).toBe(7)
+    expect(await read(['row', []], ['data'], ['_list'], ['0'], ['_n'])).toBe(1)
+    for (const chain of [
+      [
+        ['row', []],
+        ['_hidden', []],
+      ],
+      [['row', []], ['_hidden']],
+      [['_row', []]],
+    ] as [string, []?][][])
+      await expect(read(...chain)).rejects.toMatchObject({ code: 'METHOD_UNKNOWN' })
   })
 
   test('of more parts than a chain has is refused', () => {

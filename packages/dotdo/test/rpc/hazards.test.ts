@@ -9,7 +9,7 @@
  * | a batch cuts streams off | a stream arrives to its end |
  * | a batch returns before calls that nobody awaits have ended | a call that nobody awaits ends, and its failure is told |
  * | the cost of a chain is quadratic in its depth | a chain that is too deep is refused by name |
- * | `p[0]` and `p.length` of a list give undefined | an element of a list that is not there yet is there, and its length is asked of the list |
+ * | `p[0]` and `p.length` of a list give undefined | an element of a list that is not there yet is there, and so is its length |
  * | `${x}` in a `.map` is "[object RpcPromise]" | no text is made of what is not there yet |
  * | bytes in a `.map` stay base64 | bytes in a recording are bytes |
  * | one failing element rejects a whole `.map` | one failing element fails the whole, by its own error, and nothing else |
@@ -129,10 +129,10 @@ describe('what a chain costs', () => {
 })
 
 describe('what is not there yet', () => {
-  test('an element of a list that is not there yet is there, and its length is asked of the list', async () => {
+  test('an element of a list that is not there yet is there, and so is its length', async () => {
     const world = open().root()
     const numbers = world.numbers(3)
-    expect(await Promise.all([numbers[1], numbers.length])).toEqual([1, undefined])
+    expect(await Promise.all([numbers[1], numbers.length])).toEqual([1, 3])
     // The list itself has both.
     const list = await numbers
     expect([list[0], list.length]).toEqual([0, 3])

@@ -143,6 +143,28 @@ reach('what is read and not there is told of alike: of an object and of a capabi
   same(await world.settings.vanish, undefined)
   same(await world.square(2), 4)
 })
+reach('what is not there behind what a getter gives is told of, by what it is not there of', ['remote'], async ({ open }) => {
+  const world = await open()
+  const uses = [
+    () => world.counter(1).row.counter.vanish,
+    () => world.counter(1).row.counter.vanish(1),
+    () => world.counter(1).row.counter.vanish.map((it: Far) => it),
+  ]
+  for (const use of uses) {
+    const told = await refused(use, /METHOD_UNKNOWN/)
+    must(/increment/.test(told.message), `names what is there: ${told.message}`)
+  }
+  same(await Promise.all([world.counter(1).row.vanish, world.counter(1).row.counter.increment()]), [undefined, 2])
+  // The getter is read once for each who asks.
+  same([await world.counted, await world.counted.vanish, await world.counted], [1, undefined, 3])
+})
+reach('a name of data may begin with _', ['remote'], async ({ open }) => {
+  const world = await open()
+  const row = world.counter(1).row
+  same(await row._id, 7)
+  same(await world.counter(1).row._id, 7)
+  same(await world.square(world.counter(1).row._id), 49)
+})
 reach('private names are not', async ({ open }) => {
   const world = await open()
   await refused(() => world._private(), /METHOD_UNKNOWN|INVALID_CALL/)

@@ -66,6 +66,22 @@ chains('an element of a list is taken by its place before the list is there', ['
   same(await world.rows(2).map((row: Far) => world.pair(row.id, row.name)[1]), ['row 0', 'row 1'])
 })
 
+chains('how long a list, a text or bytes are is known before they are there', ['remote', 'later'], async ({ open, settle, traits }) => {
+  const world = await open()
+  const list = world.rows(3)
+  same(await Promise.all([world.numbers(4).length, world.greet().length, world.filled(3).length, list[1].name.length]), [4, 12, 3, 5])
+  same(await world.settings.place.city.length, 4)
+  same(await world.square(world.numbers(3).length), 9)
+  same(await world.rows(2).map((row: Far) => row.name.length), [5, 5])
+  same([await world.settings.length, await world.square(2).length], [undefined, undefined])
+  // What has come is read where that is: by capnweb alone, it has none.
+  if (traits.isBare) return
+  await settle()
+  const text = world.greet()
+  same(await text, 'hello nobody')
+  same([await text.length, await world.square(text.length)], [12, 144])
+})
+
 chains('a list that is not there has .map alone of what lists can do, and says so', ['remote'], async ({ open, traits }) => {
   const world = await open()
   for (const name of ['filter', 'forEach', 'find', 'reduce', 'slice'])
