@@ -59,6 +59,8 @@ const migrations: Migrations = [
 
 /** Rows that one call drops at most: pruning goes on with the next ones. */
 const pruneBite = 64
+/** How often calls look whether something is to be dropped, in one time of `keepMs`, where little is. */
+const looksPerKeep = 10
 
 /** The calls of one object, by key; see the head of this file for what it owns. */
 export class CallKeys {
@@ -69,6 +71,8 @@ export class CallKeys {
   #rows = 0
   #chars = 0
   #forgottenUntil = 0
+  /** When a call is to look for what ended long ago, epoch milliseconds. */
+  #pruneAtMs = 0
 
   /** Opens the tables. What an earlier incarnation had begun and not ended is interrupted from now on. */
   constructor(store: Store, clock: Clock, limits: Partial<CallKeyLimits> = {}) {
@@ -96,7 +100,9 @@ export class CallKeys {
   run(key: string, ageMs: number | undefined, work: () => PromiseLike<unknown>): Promise<unknown> {
     const running = this.#underWay.get(key)
     if (running) return running.then(() => this.#answer(this.#row(key), key))
-    const row = this.#row(key)
+    // Most calls come once, so that there is no such row is told by the one that is written.
+    const mayBeHere = ageMs !== undefined || this.#rows >= this.#limits.keys
+    const row = mayBeHere ? this.#row(key) : undefined
     if (row) return this.#answer(row, key)
     // Invariant 3.
     if (ageMs !== undefined && this.#clock.now() - ageMs - this.#limits.transitMs <= this.#forgottenUntil)
@@ -105,10 +111,15 @@ export class CallKeys {
   }
 
   #begin(key: string, work: () => PromiseLike<unknown>): Promise<unknown> {
-    this.#prune()
+    if (this.#rows >= this.#limits.keys) this.#prune()
     if (this.#rows >= this.#limits.keys) return Promise.reject(overLimit('keyedCalls', this.#rows + 1, this.#limits.keys))
-    this.#store.sql(`INSERT INTO dotdo_calls (key, status) VALUES (?, 'started')`, key)
+    const [begun] = this.#store.sql(
+      `INSERT INTO dotdo_calls (key, status) VALUES (?, 'started') ON CONFLICT (key) DO NOTHING RETURNING 1 AS begun`,
+      key,
+    )
+    if (!begun) return this.#answer(this.#row(key), key)
     this.#rows++
+    if (this.#clock.now() >= this.#pruneAtMs) this.#prune()
     let outcome: Promise<unknown>
     try {
       outcome = Promise.resolve(work())
@@ -171,9 +182,11 @@ export class CallKeys {
 
   /** Drops what ended long ago and, where there is no room, what ended first. Gives how many. */
   #prune(): number {
-    const before = this.#clock.now() - this.#limits.keepMs
+    const now = this.#clock.now()
     const isFull = this.#rows >= this.#limits.keys
-    const rows = isFull ? this.#oldest('ended IS NOT NULL') : this.#oldest('ended < ?', before)
+    const rows = isFull ? this.#oldest('ended IS NOT NULL') : this.#oldest('ended < ?', now - this.#limits.keepMs)
+    // Whoever finds a slice has the next call look again; to look costs as much as to write.
+    this.#pruneAtMs = rows.length === pruneBite ? now : now + this.#limits.keepMs / looksPerKeep
     if (rows.length === 0) return 0
     for (const { key, chars, ended } of rows) {
       this.#store.sql('DELETE FROM dotdo_calls WHERE key = ?', key!)

@@ -1,7 +1,7 @@
 /** Calls by key: once each, whatever is repeated, lost, forgotten or crashed in between. */
 import { RpcTarget } from 'capnweb'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { DotdoError } from '../../src/base/errors.ts'
 import { CallKeys, type CallKeyLimits } from '../../src/rpc/call-keys.ts'
 import { readChain, runChain } from '../../src/rpc/chain.ts'
@@ -66,6 +66,14 @@ describe('a call that is sent again', () => {
     expect(it.effects('a')).toBe(1)
   })
 
+  test.each([1, 100])('and does not say that it was, is answered from what was kept as well, with room for %i', async (keys) => {
+    const it = object({ keys })
+    await it.send('a')
+    expect(await it.send('a', () => 'another')).toBe('answer of a')
+    expect(it.effects('a')).toBe(1)
+    expect(it.rows()).toBe(1)
+  })
+
   test('while it is under way joins it', async () => {
     const it = object()
     const end = Promise.withResolvers<string>()
@@ -122,6 +130,22 @@ describe('a call that is sent again', () => {
       await expect(it.send(key, undefined, 1)).rejects.toMatchObject({ code: 'BROKE', message: 'y'.repeat(10) })
     }
   })
+})
+
+test('a call that comes for the first time costs its row and how it ended, and now and then a look for what is too old', async () => {
+  const it = object({ keepMs: 1000 })
+  await it.send('first')
+  const sql = vi.spyOn(it.store, 'sql')
+  let sent = 0
+  const costs = async () => {
+    sql.mockClear()
+    await it.send(`call ${sent++}`)
+    return sql.mock.calls.map(([text]) => /\w+/.exec(text)![0]).join(' ')
+  }
+  // The effect itself stands between them.
+  expect([await costs(), await costs()]).toEqual(['INSERT INSERT UPDATE', 'INSERT INSERT UPDATE'])
+  it.clock.ms += 1100
+  expect(await costs()).toContain('DELETE')
 })
 
 describe('what is kept', () => {
