@@ -183,8 +183,8 @@ describe('what ends its session', () => {
 })
 
 describe('a POST', () => {
-  const post = async (body: string | Uint8Array<ArrayBuffer>) => {
-    const response = await fetch(new URL('/rpc', running.url), { method: 'POST', body })
+  const post = async (body: string | Uint8Array<ArrayBuffer> | ReadableStream) => {
+    const response = await fetch(new URL('/rpc', running.url), { method: 'POST', body, duplex: 'half' })
     const text = await response.text()
     return { status: response.status, code: response.ok ? undefined : (JSON.parse(text) as { code: string }).code }
   }
@@ -198,8 +198,9 @@ describe('a POST', () => {
     ['an address that is none', '["push",["url","no address"]]\n["pull",1]', 'FRAME_INVALID'],
     ['more frames than may be', '["pipe"]\n'.repeat(20_000).trim(), 'LINK_LIMIT'],
     ['more bytes than may be', 'x'.repeat(17 * 1024 * 1024), 'LINK_LIMIT'],
-  ])('of %s is answered with 400 and a code', async (_, body, code) => {
+  ])('of %s is answered with 400 and a code, whether it says how long it is or not', async (_, body, code) => {
     expect(await post(body)).toEqual({ status: 400, code })
+    expect(await post(new Blob([body]).stream())).toEqual({ status: 400, code })
     await othersAreServed()
   })
 

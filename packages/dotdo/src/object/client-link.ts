@@ -1,5 +1,5 @@
 /** Where clients speak capnweb to the Worker: over a WebSocket for live work, or as one batch by POST. Both are guarded by `rpc/`. */
-import { endOfTurn, timer } from '#platform'
+import { endOfTurn, timer, waitUntil } from '#platform'
 import { codeOf, DotdoError } from '../base/errors.ts'
 import { Comebacks, networkOf } from '../rpc/comeback.ts'
 import { FairShares } from '../rpc/fair-share.ts'
@@ -115,9 +115,9 @@ async function answerBatch(request: Request, main: unknown): Promise<string> {
   } catch (error) {
     throw failure ?? error
   }
-  const text = out.join('\n')
-  served.gone()
-  return text
+  // What the client has let go of by now is given back when its answer has left: nobody waits for that.
+  waitUntil(new Promise<void>((resolve) => void endOfTurn(resolve)).then(() => served.gone()))
+  return out.join('\n')
 }
 
 /** A batch is one frame a line. @throws `FRAME_INVALID` */
@@ -132,10 +132,17 @@ function framesOf(text: string): Frame[] {
 
 /** Reads a body that may be larger than it says, or than is allowed. @throws `LINK_LIMIT`, `FRAME_INVALID` */
 async function readText(request: Request, most: number): Promise<string> {
-  const announced = Number(request.headers.get('content-length') ?? 0)
+  const length = request.headers.get('content-length')
+  const announced = Number(length ?? 0)
   if (announced > most) throw overLimit('messageBytes', announced, most, 'a client')
   if (!request.body) return ''
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })
+  // No more comes than was announced, so it can be read at once, which takes half the time of reading piece by piece.
+  if (length !== null && announced >= 0) {
+    const bytes = await request.arrayBuffer()
+    if (bytes.byteLength > most) throw overLimit('messageBytes', bytes.byteLength, most, 'a client')
+    return decodeBody(decoder, new Uint8Array(bytes), false)
+  }
   let text = ''
   let bytes = 0
   for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {

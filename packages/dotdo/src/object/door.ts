@@ -33,9 +33,24 @@ export interface DoorEnv {
  */
 export async function requireSession(token: string, env: DoorEnv): Promise<void> {
   const { authenticate } = appOptions()
-  if (!authenticate) await verifyToken(token, 'session', env.DOTDO_SECRET, clock.now())
+  if (!authenticate) await requireGenuine(token, env.DOTDO_SECRET)
   else if (!(await authenticate(token, env)))
     throw new DotdoError('TOKEN_INVALID', 'The token is not valid: the app refused it. Ask the app for a new one.')
+}
+
+/** Tokens of sessions that this isolate has found genuine, the newest last: each batch brings one, and to verify it costs as much as its calls. */
+const genuine = new Map<string, { by: string; expiresAt: number }>()
+const mostGenuine = 1000
+
+/** @throws `TOKEN_INVALID`, `TOKEN_EXPIRED`, `SECRET_MISSING` */
+async function requireGenuine(token: string, secret: string | undefined): Promise<void> {
+  const now = clock.now()
+  const known = genuine.get(token)
+  if (known && known.by === secret && known.expiresAt > now) return
+  const { expiresAt } = await verifyToken(token, 'session', secret, now)
+  genuine.delete(token)
+  genuine.set(token, { by: secret!, expiresAt })
+  if (genuine.size > mostGenuine) genuine.delete(genuine.keys().next().value!)
 }
 
 /** The way in: all that a client without a token can reach. */
@@ -55,7 +70,7 @@ export class Door extends RpcTarget {
   /** The app, for whoever holds a token. @throws `TOKEN_INVALID`, `TOKEN_EXPIRED` */
   async authenticate(token: string): Promise<App> {
     await requireSession(token, this.#env)
-    return makeApp(this.#env, this.#links)
+    return new AppTarget(this.#env, this.#links)
   }
 
   /**
@@ -84,36 +99,50 @@ export class Door extends RpcTarget {
 /** The app: each noun is a method that gives the stub of an object. */
 export type App = RpcTarget & { readonly dotdo: Operator }
 
-/** The class is made anew for each session, because which nouns there are is the Worker's to say. */
-function makeApp(env: DoorEnv, links: Links): App {
-  class AppTarget extends RpcTarget {
-    get dotdo(): Operator {
-      return new Operator(env, links)
-    }
+class AppTarget extends RpcTarget {
+  readonly #env: DoorEnv
+  readonly #links: Links
 
-    /**
-     * Runs a chain of calls on one object, once however often it is sent under this key: how dotdo's own clients call, so that they can send
-     * again what a broken connection has left unanswered.
-     *
-     * @param key unguessable: whoever has it gets the answer. None for a chain of reads, which may be read again.
-     * @param chain `[name, arguments?]` each; a part without arguments is a property
-     * @param ageMs of a repeat: how long ago the first sending was
-     * @throws `NOUN_UNKNOWN`, `INVALID_NAME`, `INVALID_CALL`, `CALL_INTERRUPTED`, `RESULT_NOT_KEPT`, and what the calls throw
-     */
-    call(noun: string, name: string, key: string | null, chain: unknown, ageMs?: number): unknown {
-      requireAppNoun(noun)
-      return links.link(noun, name).framework('keyed', ageMs === undefined ? [key, chain] : [key, chain, ageMs])
-    }
+  constructor(env: DoorEnv, links: Links) {
+    super()
+    this.#env = env
+    this.#links = links
   }
-  const nouns = new Proxy(Object.create(RpcTarget.prototype) as object, {
+
+  /** What an app has under a name that a noun could have: whether there is such a noun is asked when it is called. */
+  static noun(app: AppTarget, noun: string): (name: string) => unknown {
+    return (name) => appNoun(app.#links, noun, name)
+  }
+
+  get dotdo(): Operator {
+    return new Operator(this.#env, this.#links)
+  }
+
+  /**
+   * Runs a chain of calls on one object, once however often it is sent under this key: how dotdo's own clients call, so that they can send
+   * again what a broken connection has left unanswered.
+   *
+   * @param key unguessable: whoever has it gets the answer. None for a chain of reads, which may be read again.
+   * @param chain `[name, arguments?]` each; a part without arguments is a property
+   * @param ageMs of a repeat: how long ago the first sending was
+   * @throws `NOUN_UNKNOWN`, `INVALID_NAME`, `INVALID_CALL`, `CALL_INTERRUPTED`, `RESULT_NOT_KEPT`, and what the calls throw
+   */
+  call(noun: string, name: string, key: string | null, chain: unknown, ageMs?: number): unknown {
+    requireAppNoun(noun)
+    return this.#links.link(noun, name).framework('keyed', ageMs === undefined ? [key, chain] : [key, chain, ageMs])
+  }
+}
+
+// One class for all sessions: a prototype that is set for each of them would cost each of them more than all else that it does here.
+Object.setPrototypeOf(
+  AppTarget.prototype,
+  new Proxy(Object.create(RpcTarget.prototype) as object, {
     get(target, property, receiver) {
       if (typeof property !== 'string' || !/^(?:[a-z-]+:)?[A-Z]/.test(property)) return Reflect.get(target, property, receiver) as unknown
-      return (name: string) => appNoun(links, property, name)
+      return AppTarget.noun(receiver as AppTarget, property)
     },
-  })
-  Object.setPrototypeOf(AppTarget.prototype, nouns)
-  return new AppTarget()
-}
+  }),
+)
 
 function appNoun(links: Links, noun: string, name: string): RpcStub<Record<string, never>> {
   requireAppNoun(noun)
@@ -147,7 +176,7 @@ export class Operator extends RpcTarget {
    * for all calls of a batch; a socket has no headers in a browser, and lasts longer than a trace.
    */
   traced(traceparent: string, tracestate?: string): App {
-    return makeApp(this.#env, this.#links.within({ traceparent, ...(tracestate !== undefined && { tracestate }) }))
+    return new AppTarget(this.#env, this.#links.within({ traceparent, ...(tracestate !== undefined && { tracestate }) }))
   }
 
   /** Where a snapshot of a table comes from. @throws `TABLE_NOT_FOUND`, `SNAPSHOT_UNKNOWN`, `INVALID_OPTIONS` */

@@ -74,9 +74,17 @@ function nounOfBinding(name: string): string {
 /** Whether a namespace is that of the framework's own class, whatever the name that it was exported or bound by. */
 function isOwn(name: string, namespace: Namespace): boolean {
   if (ownClasses.test(name)) return true
-  const system = own()['DotdoSystem']
-  return isNamespace(system) && system.idFromName('x').toString() === namespace.idFromName('x').toString()
+  let is = systems.get(namespace)
+  if (is === undefined) {
+    const system = own()['DotdoSystem']
+    is = isNamespace(system) && system.idFromName('x').toString() === namespace.idFromName('x').toString()
+    systems.set(namespace, is)
+  }
+  return is
 }
+
+/** Namespaces of which that is known: each call of a client asks, and an id is two hashes. */
+const systems = new WeakMap<Namespace, boolean>()
 
 function namespacesIn(values: Record<string, unknown>): string[] {
   return Object.entries(values).flatMap(([name, value]) => (isNamespace(value) && !isOwn(name, value) ? [name] : []))

@@ -56,6 +56,7 @@ export class ServedClient {
   #guard: FrameGuard
   #session: RpcSession
   #share: Share | undefined
+  #isBatch: boolean
   /** Texts that came and were not parsed. Taken from `#head` on; the part before it is given up now and then. */
   #waiting: string[] = []
   #head = 0
@@ -79,6 +80,7 @@ export class ServedClient {
   constructor(main: unknown, limits: ClientLimits, ports: ServedClientPorts, batch?: { answers: ReadonlySet<number> }) {
     this.#limits = limits
     this.#ports = ports
+    this.#isBatch = batch !== undefined
     this.#guard = new FrameGuard({ limits, meter: ports.mapMeter, caller: 'a client', stranger: true, ...(batch && { oneWay: batch }) })
     this.#share = ports.shares?.join(limits, ports)
     this.#transport = new ClientTransport(
@@ -229,7 +231,8 @@ export class ServedClient {
     if (maps) this.#suspect()
     for (const answer of answers) this.#send(answer)
     this.#transport.deliver(passed)
-    if (this.#guard.underWay > 0) this.#age()
+    // A batch looks once, when its time is over.
+    if (this.#guard.underWay > 0 && !this.#isBatch) this.#age()
   }
 
   #send(frame: Frame): void {

@@ -4,10 +4,11 @@ import { env, exports } from 'cloudflare:workers'
 import { newHttpBatchRpcSession } from 'capnweb'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { restoreBy } from '../../src/object/authority.ts'
-import { Door } from '../../src/object/door.ts'
+import { Door, requireSession } from '../../src/object/door.ts'
 import { Links } from '../../src/object/nouns.ts'
 import { linkPorts } from '../../src/object/platform.ts'
 import { readCapability, signCapability } from '../../src/rpc/capability-token.ts'
+import { signToken } from '../../src/rpc/tokens.ts'
 import { macOf } from '../../src/object/platform.ts'
 import { codeOf, type GrantView } from '../../src/index.ts'
 
@@ -30,6 +31,20 @@ let keeper: any
 beforeEach(() => {
   shelf = `shelf ${counter++}`
   keeper = stub('Keeper', `keeper ${counter}`)
+})
+
+test('a session’s token that was found genuine before is refused when its time is over, and by another secret', async () => {
+  const now = vi.spyOn(Date, 'now').mockReturnValue(1_000_000)
+  try {
+    const token = await signToken({ kind: 'session', expiresAt: 1_000_100 }, secret)
+    const enters = (by: string) => codeOfFailure(requireSession(token, { DOTDO_SECRET: by }))
+    expect([await enters(secret), await enters(secret)]).toEqual([{ value: undefined }, { value: undefined }])
+    expect(await enters(`${secret}s`)).toBe('TOKEN_INVALID')
+    now.mockReturnValue(1_000_100)
+    expect(await enters(secret)).toBe('TOKEN_EXPIRED')
+  } finally {
+    now.mockRestore()
+  }
 })
 
 describe('a saved capability', () => {
