@@ -49,8 +49,11 @@ export function serve(options: AppOptions = {}): AppHandler {
       const [, room] = url.pathname.split('/')
       const keepAlive = (work: Promise<unknown>) => ctx.waitUntil(work)
       const tracing = tracingOf('the Worker', env, keepAlive)
-      const links = (origin = originOf(request)) => new Links(linkPorts('the Worker', keepAlive, undefined, origin), tracing)
-      const rpc = (origin?: Origin) => serveClient(request, () => new Door(env, links(origin)))
+      const ports = (origin = originOf(request)) => linkPorts('the Worker', keepAlive, undefined, origin)
+      const links = () => new Links(ports(), tracing)
+      // Its calls are the client's own: it asks for an answer in a later message than the call, so that whether somebody awaits it is known there alone.
+      const ofClient = (origin?: Origin) => new Links({ ...ports(origin), unawaitedFailure: () => {} }, tracing)
+      const rpc = (origin?: Origin) => serveClient(request, () => new Door(env, ofClient(origin)))
       try {
         if (room === 'rpc') return await (tracing ? tracing.served(request, originOf(request), rpc) : rpc())
         if (room === 'live') return await watch(request, url, env)

@@ -1,7 +1,9 @@
-import { describe, expect, test } from 'vitest'
+import { env, exports } from 'cloudflare:workers'
+import { describe, expect, test, vi } from 'vitest'
 import { Links } from '../../src/object/nouns.ts'
 import { linkPorts } from '../../src/object/platform.ts'
 import { stats } from '../../src/object/stats.ts'
+import { signToken } from '../../src/rpc/tokens.ts'
 
 const open = () => new Links(linkPorts('test', () => {}))
 const stub = (noun: string, name: string, links = open()): any => links.user(noun, name)
@@ -62,5 +64,51 @@ describe('what a link counts', () => {
   })
   test.each([[undefined], [null], [1], ['Stage/a'], [{}], [() => 1]])('%s has no link', (value) => {
     expect(() => stats(value)).toThrow(expect.objectContaining({ code: 'NOT_A_REFERENCE' }))
+  })
+})
+
+describe('a call that failed before anybody asked for it', () => {
+  /** Sends frames over a socket of the Worker's, one message each, and gives what comes back. */
+  async function client() {
+    const response = await (exports as unknown as { default: Fetcher }).default.fetch('https://app/rpc', {
+      headers: { upgrade: 'websocket' },
+    })
+    const socket = response.webSocket!
+    const answers: string[] = []
+    socket.addEventListener('message', ({ data }) => void answers.push(String(data)))
+    socket.accept()
+    return { say: (...frames: unknown[][]) => frames.forEach((frame) => socket.send(JSON.stringify(frame))), answers, socket }
+  }
+
+  test('is told in the log of who called it; a client’s is told to the client, which asks in a later message', async () => {
+    const warned = vi.spyOn(console, 'warn').mockImplementation(() => {})
+    try {
+      const { say, answers, socket } = await client()
+      const token = await signToken({ kind: 'session', expiresAt: Date.now() + 60_000 }, (env as { DOTDO_SECRET: string }).DOTDO_SECRET)
+      const world = [
+        ['push', ['pipeline', 0, ['authenticate'], [token]]],
+        ['push', ['pipeline', 1, ['World'], ['asked for late']]],
+      ]
+      // A call by itself, and one on what another gives; after each, whoever looks sees that it was made.
+      say(
+        ...world,
+        ['push', ['pipeline', 2, ['fail'], ['coded']]],
+        ['push', ['pipeline', 2, ['counter'], [1]]],
+        ['push', ['pipeline', 4, ['break'], []]],
+      )
+      const noted = stub('World', 'asked for late')
+      for (let i = 0; i < 5; i++) await noted.square(i)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      expect(warned).not.toHaveBeenCalled()
+      say(['pull', 3], ['pull', 5])
+      await vi.waitFor(() => expect(answers.filter((it) => it.startsWith('["reject"'))).toHaveLength(2))
+      expect(answers.join()).toMatch(/too far.*the counter broke/)
+      socket.close()
+
+      stub('World', 'not awaited').fail('coded')
+      await vi.waitFor(() => expect(warned.mock.calls.join()).toContain('a call that nobody awaited failed: TOO_FAR'))
+    } finally {
+      warned.mockRestore()
+    }
   })
 })
