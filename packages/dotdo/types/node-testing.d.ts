@@ -37,5 +37,6 @@ declare function setImmediate(then: () => void): unknown
 declare const process: {
   nextTick(then: () => void): void
   getActiveResourcesInfo(): string[]
+  emitWarning(warning: string, options: { type: string; code: string }): void
   readonly env: Record<string, string | undefined>
 }

@@ -21,6 +21,7 @@ import { useWorld } from './globals.ts'
 import { SeededRandom } from './random.ts'
 import { runsOf, type TestRun } from './runs.ts'
 import type { SimulatedObject } from './simulated-object.ts'
+import { neverSettles, Standstill, working } from './standstill.ts'
 import { layOut, type SourceContent } from './sources.ts'
 import { World, type ObjectClass } from './world.ts'
 
@@ -42,6 +43,11 @@ export interface TestOptions {
   version?: string
   /** Of all that is random. The same seed, the same test. */
   seed?: number
+  /**
+   * How long a call may be awaited, in milliseconds of real time, while nothing can happen before the test lets time pass: then it rejects with `TEST_WAITS`,
+   * and the test need not hang until its runner ends it. Default 2,000.
+   */
+  patienceMs?: number
 }
 
 /** An app under test. Its nouns stand on it as they do on `this`: `app.Pipeline('main').query(…)`. */
@@ -66,8 +72,12 @@ export interface TestApp {
   evict(object?: string): Promise<void>
   /** Deploys another version of the app: live objects are reset, runs that are in flight go on by their policy. */
   deploy(app: object, options?: { version?: string }): Promise<void>
-  /** Ends the app. Opening another one does it too. */
+  /**
+   * Ends the app. Opening another one does it too, and so does the end of the block in `using app = await testApp(…)`.
+   * @throws `TEST_CRASH_UNMET` where a death that was planned by `crashAfter` has not come: no such step was done
+   */
   close(): void
+  [Symbol.dispose](): void
 }
 
 let open: OpenApp | undefined
@@ -83,7 +93,7 @@ let open: OpenApp | undefined
  * expect(app.runs().at(-1).steps).toEqual(['extract: done, [{"id":1}]'])
  */
 export async function testApp(app: object, options: TestOptions = {}): Promise<TestApp & TypedNouns> {
-  open?.close()
+  open?.replaced()
   const opened = new OpenApp(options)
   open = opened
   await opened.deploy(app, options)
@@ -104,6 +114,7 @@ class OpenApp implements TestApp {
   readonly #options: TestOptions
   readonly #crashAfter: CrashAfter
   readonly #buckets = new Map<string, MemoryBucket>()
+  readonly #standstill: Standstill
   #links!: Links
   #isClosed = false
 
@@ -114,6 +125,7 @@ class OpenApp implements TestApp {
     this.#options = options
     this.#world = new World({ at, random: new SeededRandom(options.seed ?? 1), runs: true })
     this.#crashAfter = new CrashAfter()
+    this.#standstill = new Standstill(this.#world, options.patienceMs)
     this.#world.afterTurn = (life) => this.#crashAfter.look(life)
     const buckets = Object.entries(options.env ?? {}).flatMap(([name, value]) => (value === 'bucket' ? [name] : []))
     for (const name of new Set([mainBinding, ...buckets])) this.#buckets.set(name, new MemoryBucket(this.#world))
@@ -147,7 +159,11 @@ class OpenApp implements TestApp {
     await this.settle()
   }
 
-  async advance(duration: Duration): Promise<void> {
+  advance(duration: Duration): Promise<void> {
+    return this.#standstill.during(() => this.#advance(duration))
+  }
+
+  async #advance(duration: Duration): Promise<void> {
     const end = this.now + toMs(duration)
     await this.settle()
     for (let next = this.#world.nextAt; next !== undefined && next <= end; next = this.#world.nextAt) {
@@ -158,20 +174,28 @@ class OpenApp implements TestApp {
     await this.settle()
   }
 
-  async settle(): Promise<void> {
+  settle(): Promise<void> {
+    return this.#standstill.during(() => this.#settle())
+  }
+
+  async #settle(): Promise<void> {
     this.#requireOpen()
-    const own = process.getActiveResourcesInfo().filter(isWork).length
+    const own = working()
     const patience = performance.now() + longestWorkMs
     for (;;) {
       await turn()
       if (!this.#world.isStill) continue
       // What users' code asks of Node itself takes real time: files, sockets, compression.
-      const isWorking = process.getActiveResourcesInfo().filter(isWork).length > own
+      const isWorking = working() > own
       if (!isWorking || performance.now() > patience) return
     }
   }
 
-  async until<T>(promise: PromiseLike<T>): Promise<T> {
+  until<T>(promise: PromiseLike<T>): Promise<T> {
+    return this.#standstill.during(() => this.#until(promise))
+  }
+
+  async #until<T>(promise: PromiseLike<T>): Promise<T> {
     let isSettled = false
     const ended = () => void (isSettled = true)
     promise.then(ended, ended)
@@ -180,7 +204,7 @@ class OpenApp implements TestApp {
       await this.settle()
       if (isSettled) return promise
       const next = this.#world.nextAt
-      if (next === undefined || next > latest) throw waits(latest - dayMs, next)
+      if (next === undefined || next > latest) throw neverSettles(latest - dayMs, next)
       this.#world.moveTo(next)
     }
   }
@@ -217,8 +241,26 @@ class OpenApp implements TestApp {
 
   close(): void {
     if (this.#isClosed) return
+    const unmet = this.#end()
+    if (unmet) throw unmet
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  /** Another app is opened. What is wrong with this one is no fault of that one's test. */
+  replaced(): void {
+    if (this.#isClosed) return
+    const unmet = this.#end()
+    if (unmet) process.emitWarning(unmet.message, { type: 'DotdoWarning', code: unmet.code })
+  }
+
+  #end(): DotdoError | undefined {
     this.#isClosed = true
+    this.#standstill.end()
     this.#world.close()
+    return this.#crashAfter.unmet(() => this.runs().flatMap(({ views }) => views.map(({ stepId }) => stepId)))
   }
 
   #object(label: string): SimulatedObject {
@@ -239,8 +281,6 @@ class OpenApp implements TestApp {
   }
 }
 
-/** Resources of Node that come and go by themselves are no work of the app. */
-const isWork = (name: string): boolean => !['Immediate', 'Timeout', 'MessagePort', 'PipeWrap', 'TTYWrap', 'ProcessWrap'].includes(name)
 const longestWorkMs = 5000
 
 /** One round of Node's own loop. */
@@ -270,15 +310,4 @@ function readApp(app: object, fakes: Readonly<Record<string, object>>): { classe
 
 function isClass(value: unknown): value is ObjectClass {
   return typeof value === 'function' && value.prototype instanceof DurableObject
-}
-
-function waits(since: number, next: number | undefined): DotdoError {
-  const why = next === undefined ? 'and nothing is due at any time' : `and nothing is due before ${new Date(next).toISOString()}`
-  return new DotdoError(
-    'TEST_WAITS',
-    `What is waited for has not settled in the day from ${new Date(since).toISOString()}, ${why}. It may wait for an event, or for another object.`,
-    {
-      data: { since },
-    },
-  )
 }

@@ -1,4 +1,5 @@
 /** Deaths that a test has planned: of the object that finishes a step. Looks at the rows of steps after each turn, before they are on disk. */
+import { DotdoError } from '../base/errors.ts'
 import type { Life } from './life.ts'
 
 /** How an object dies that has finished a step. */
@@ -12,8 +13,12 @@ export interface CrashOptions {
 interface Plan {
   stepId: string
   stored: boolean
+  /** How often it is still to die of it. */
   times: number
 }
+
+/** How many ids of steps an error names. */
+const stepsNamed = 20
 
 /** The planned deaths; see the head of this file. */
 export class CrashAfter {
@@ -23,6 +28,22 @@ export class CrashAfter {
 
   plan(stepId: string, { stored = true, times = 1 }: CrashOptions): void {
     this.#plans.push({ stepId, stored, times })
+  }
+
+  /**
+   * What was planned and has not come, as an error that says so: a misspelt id would else be a test that tests nothing.
+   * @param done the ids of steps that were done, to find the right one among
+   */
+  unmet(done: () => Iterable<string>): DotdoError | undefined {
+    if (this.#plans.length === 0) return undefined
+    const unmet = this.#plans.map(({ stepId, times }) => `'${stepId}'${times > 1 ? ` (${times} times more)` : ''}`)
+    const seen = [...new Set(done())]
+    const named = seen.slice(0, stepsNamed).map((it) => `'${it}'`)
+    return new DotdoError(
+      'TEST_CRASH_UNMET',
+      `No object died after ${unmet.join(', ')}, as crashAfter() has planned: no such step was done since, in the time that the test let pass. ${seen.length === 0 ? 'No step was done at all.' : `Steps that were done: ${named.join(', ')}${seen.length > named.length ? ', …' : ''}.`}`,
+      { data: { steps: this.#plans.map(({ stepId }) => stepId), done: seen.slice(0, stepsNamed) } },
+    )
   }
 
   /** Whether a life dies now. `before`: with what it has written in this turn not on disk. */

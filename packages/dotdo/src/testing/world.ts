@@ -397,13 +397,24 @@ export class World {
   }
 
   #calls = 0
+  /** Calls of the outside that have no answer yet: which object each asks, and how it is given up. */
+  readonly asked = new Map<number, { label: string; reject: (error: Error) => void }>()
+  /** Told of each of them. */
+  asks: (() => void) | undefined
 
   /** A native call: its arguments leave the caller, arrive, and what comes of them comes back. */
   #call(object: SimulatedObject, method: string, args: unknown[]): Promise<unknown> {
     const from = this.here
     const number = this.#calls++
     return new Promise((resolve, reject) => {
-      const settle = (how: () => void) => this.post({ lane: `answer ${number}`, life: from, kind: 'answer', run: how })
+      const settle = (how: () => void) => {
+        this.asked.delete(number)
+        this.post({ lane: `answer ${number}`, life: from, kind: 'answer', run: how })
+      }
+      if (!from) {
+        this.asked.set(number, { label: object.label, reject })
+        this.asks?.()
+      }
       const call = {
         method,
         // A request is carried as it is: it is a stream with a head.

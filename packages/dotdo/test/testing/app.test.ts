@@ -1,5 +1,5 @@
 /** `testApp`: what a user's tests do with it. */
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { DO, extract, IcebergWriter, QueryCoordinator, SqliteScanner } from '../../src/index.ts'
 import { testApp } from '../../src/testing.ts'
 
@@ -29,6 +29,9 @@ const Pipeline = DO.extend({
   async rests() {
     await this.sleep('3d', { stepId: 'nap' })
     return new Date().toISOString()
+  },
+  begins() {
+    return this.runs.start('rests')
   },
   async hires(n: number) {
     return (await this.do(() => this.Warehouse('w').load(n), { stepId: 'hire' })) as number
@@ -223,6 +226,68 @@ describe('what stands around an app', () => {
     const first = await testApp(Pipeline)
     await testApp(Pipeline)
     await expect(first.advance('1d')).rejects.toMatchObject({ code: 'TEST_APP_CLOSED' })
+  })
+
+  test('a death that was planned and has not come is told when the app is closed, with the steps that there were', async () => {
+    const closed = (app: { close(): void }): unknown => {
+      try {
+        return app.close()
+      } catch (error) {
+        return error
+      }
+    }
+    const app = await testApp(Pipeline, { sources, fetch: ok })
+    app.crashAfter('extract')
+    app.crashAfter('lode', { times: 2 })
+    await app.advance('1d')
+    const error = closed(app)
+    expect(error).toMatchObject({ code: 'TEST_CRASH_UNMET', data: { steps: ['lode'], done: ['extract', 'sum', 'load', 'noted'] } })
+    expect((error as Error).message).toContain("after 'lode' (2 times more)")
+    // Once, and not where all have come, or none was planned.
+    expect(closed(app)).toBeUndefined()
+    const met = await testApp(Pipeline, { sources, fetch: ok })
+    met.crashAfter('sum')
+    await met.advance('1d')
+    expect(closed(met)).toBeUndefined()
+    await expect(
+      (async () => {
+        using early = await testApp(Pipeline, { sources, fetch: ok })
+        early.crashAfter('sum')
+      })(),
+    ).rejects.toMatchObject({ code: 'TEST_CRASH_UNMET', message: expect.stringContaining('No step was done at all') })
+  })
+
+  test('the next app is opened all the same, and warns of it', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    try {
+      const app = await testApp(Pipeline, { sources, fetch: ok })
+      app.crashAfter('lode')
+      await testApp(Pipeline)
+      expect(warned.mock.calls).toEqual([[expect.stringContaining("'lode'"), { type: 'DotdoWarning', code: 'TEST_CRASH_UNMET' }]])
+    } finally {
+      warned.mockRestore()
+    }
+  })
+
+  test('a call that needs time and is awaited without is told what to do, in the place of hanging', async () => {
+    const app = await testApp(Pipeline, { patienceMs: 40 })
+    await expect(app.Pipeline('main').rests()).rejects.toMatchObject({
+      code: 'TEST_WAITS',
+      message: expect.stringContaining('app.until(promise)'),
+      data: { object: 'Pipeline/main', now: Date.UTC(2026, 0, 1) },
+    })
+    // So is one on the handle of a run, and neither run has lost anything by it.
+    await expect(app.Pipeline('main').begins().result()).rejects.toMatchObject({ code: 'TEST_WAITS' })
+    await app.advance('3d')
+    expect(app.runs().filter(({ status }) => status === 'done')).toHaveLength(2)
+  })
+
+  test('a call that is not awaited yet waits for the time that the test lets pass', async () => {
+    const app = await testApp(Pipeline, { patienceMs: 200 })
+    const called = app.Pipeline('main').rests()
+    await app.advance('1d')
+    await app.advance('3d')
+    expect(await called).toBe('2026-01-04T00:00:00.000Z')
   })
 
   test('what will never settle is told, and not waited for', async () => {
