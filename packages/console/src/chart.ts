@@ -78,13 +78,21 @@ export interface Point {
   y: number
 }
 
+/** A time below a line: its text, where its point is, and which side of the text stands there. `row` 1 is below the others, where it would lie on one of them. */
+export interface TimeTick {
+  label: string
+  at: number
+  anchor: 'start' | 'middle' | 'end'
+  row: 0 | 1
+}
+
 /** A line over time. Rows are put in the order of time; rows without a time or a value are left out. */
 export function lineChart(
   rows: Row[],
   x: string,
   y: string,
   plot: { width: number; height: number },
-): { points: Point[]; yTicks: Tick[]; xTicks: { label: string; at: number }[] } {
+): { points: Point[]; yTicks: Tick[]; xTicks: TimeTick[] } {
   const known = rows
     .flatMap((row) => {
       const time = toTime(row[x])
@@ -101,13 +109,38 @@ export function lineChart(
   const last = known.at(-1)?.time ?? 0
   const atX = (time: number) => (last === first ? plot.width / 2 : ((time - first) / (last - first)) * plot.width)
   const atY = (value: number) => plot.height - ((value - low) / (high - low)) * plot.height
-  const marks =
-    known.length <= 1 ? known : [known[0]!, ...(plot.width > 360 ? [known[Math.floor((known.length - 1) / 2)]!] : []), known.at(-1)!]
   return {
     points: known.map(({ time, value, label }) => ({ label, value, x: atX(time), y: atY(value) })),
     yTicks: ticks.map((value) => ({ value, at: atY(value) })),
-    xTicks: [...new Set(marks)].map(({ time, label }) => ({ label, at: atX(time) })),
+    xTicks: timeTicks(
+      known.map(({ time, label }) => ({ label: label.replace(/T00:00:00.*$/, '').slice(0, 19), at: atX(time) })),
+      plot.width,
+    ),
   }
+}
+
+/** The width of a letter of a tick, at most, and what lies between two texts. */
+const letterWidth = 7
+const between = 12
+
+/** The first time and the last one, and the one that is nearest to the middle where there is room. None lies on another. */
+function timeTicks(marks: readonly { label: string; at: number }[], width: number): TimeTick[] {
+  const first = marks[0]
+  const last = marks.at(-1)
+  if (!first || !last) return []
+  if (first.at === last.at) return [{ ...first, anchor: 'middle', row: 0 }]
+  const [left, right] = [first.label.length * letterWidth, width - last.label.length * letterWidth]
+  const ends = [
+    { ...first, anchor: 'start' as const, row: 0 as const },
+    { ...last, anchor: 'end' as const, row: left + between > right ? (1 as const) : (0 as const) },
+  ]
+  const away = ({ at }: { at: number }): number => Math.abs(at - width / 2)
+  const middle = marks
+    .slice(1, -1)
+    .reduce<{ label: string; at: number } | undefined>((best, it) => (best && away(best) <= away(it) ? best : it), undefined)
+  const half = ((middle?.label.length ?? 0) * letterWidth) / 2
+  const fits = middle && middle.at - half >= left + between && middle.at + half <= right - between
+  return fits ? [ends[0]!, { ...middle, anchor: 'middle', row: 0 }, ends[1]!] : ends
 }
 
 /** Round numbers from at or below `low` to at or above `high`, about `wanted` of them, at steps of 1, 2 or 5 times a power of ten. */

@@ -45,7 +45,7 @@ export interface LineageDrawing {
   left: number
 }
 
-const size = { height: 42, least: 76, most: 216, letter: 7.1, padding: 22, words: 13 }
+const size = { height: 42, least: 76, most: 216, letter: 7.1, padding: 22, words: 13, wordsAbove: 9 }
 
 /** Lays out the drawing of a lineage. */
 export function drawLineage(lineage: Lineage): LineageDrawing {
@@ -91,7 +91,7 @@ export function drawLineage(lineage: Lineage): LineageDrawing {
     arrows,
     words: [...words].map(([to, said]) => {
       const { x, y, height } = boxes.get(to)!
-      return { key: to, x: x - 8, y: y + height / 2 - 5, text: cut([...said].join(', '), size.words) }
+      return { key: to, x: x - 8, y: y + height / 2 - size.wordsAbove, text: cut([...said].join(', '), size.words) }
     }),
     width,
     height,

@@ -111,6 +111,42 @@ test('a line goes in the order of time, from the left edge to the right, and lea
   expect(xTicks.map(({ label }) => label)).toEqual(['2026-11-01', '2026-11-03'])
 })
 
+test('times below a line never lie on each other, whatever they are and however narrow it is', () => {
+  const instant = fc.integer({ min: 0, max: 5e9 }).map((ms) => new Date(ms).toISOString())
+  const day = fc.integer({ min: 0, max: 9000 }).map((n) => new Date(n * 86_400_000).toISOString().slice(0, 10))
+  fc.assert(
+    fc.property(
+      fc.oneof(fc.array(instant, { minLength: 2 }), fc.array(day, { minLength: 2 })),
+      fc.integer({ min: 60, max: 1200 }),
+      (times, width) => {
+        const { xTicks } = lineChart(
+          times.map((d, n) => ({ d, n })),
+          'd',
+          'n',
+          { width, height: 100 },
+        )
+        const spans = xTicks.map(({ label, at, anchor, row }) => {
+          const length = label.length * 6.9
+          const from = anchor === 'start' ? at : anchor === 'end' ? at - length : at - length / 2
+          return { row, from, to: from + length }
+        })
+        for (const [i, a] of spans.entries())
+          for (const b of spans.slice(i + 1)) expect(a.row !== b.row || a.to + 4 < b.from || b.to + 4 < a.from).toBe(true)
+        expect(xTicks.length).toBeGreaterThan(0)
+      },
+    ),
+  )
+  const ticks = (width: number) =>
+    lineChart(
+      [0, 1, 2, 3].map((n) => ({ d: `2026-11-0${n + 1}T08:30:00Z`, n })),
+      'd',
+      'n',
+      { width, height: 100 },
+    ).xTicks.map(({ label, row }) => `${label} ${row}`)
+  expect(ticks(800)).toHaveLength(3)
+  expect(ticks(240)).toEqual(['2026-11-01T08:30:00 0', '2026-11-04T08:30:00 1'])
+})
+
 test('a line of one point stands in the middle', () => {
   expect(lineChart([{ d: '2026-11-03', n: 10 }], 'd', 'n', { width: 200, height: 100 })).toMatchObject({
     points: [{ x: 100 }],

@@ -29,10 +29,14 @@ try {
     await page.getByRole('button', { name: 'Dry run' }).click()
     await page.getByRole('list', { name: 'Steps of the fork' }).waitFor()
   }
+  // They may be open from the picture before.
+  const windows = async () => {
+    if (!(await page.getByRole('button', { name: /^Backfill/ }).isVisible())) await page.getByText('Windows').first().click()
+  }
   const fill = async () => {
     app.pipeline.calls.length = 0
     app.pipeline.backfills = []
-    await page.getByText('Windows').first().click()
+    await windows()
     await page.getByRole('button', { name: /^Backfill/ }).click()
     await page.getByText('Cancel backfill').first().waitFor()
   }
@@ -56,7 +60,7 @@ try {
     ['fleet-schedules', '#/fleet/schedules'],
     ['fleet-alerts', '#/fleet/alerts'],
     ['fleet-letters', '#/fleet/letters'],
-    ['windows', '#/Pipeline/main/schedules', () => page.getByText('Windows').first().click()],
+    ['windows', '#/Pipeline/main/schedules', () => windows()],
     ['windows-filling', '#/Pipeline/main/schedules', () => fill()],
     ['empty', '#/Report/weekly/runs'],
   ]

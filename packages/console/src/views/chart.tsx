@@ -109,6 +109,8 @@ function Bars({ rows, x, y, width }: DrawingProps) {
   )
 }
 
+const tickHeight = 16
+
 function Line({ rows, x, y, width }: DrawingProps) {
   const left = 52
   const top = 10
@@ -119,7 +121,7 @@ function Line({ rows, x, y, width }: DrawingProps) {
     <>
       <svg
         width={width}
-        height={plot.height + top + 26}
+        height={plot.height + top + 26 + Math.max(...xTicks.map(({ row }) => row)) * tickHeight}
         role="img"
         aria-label={`Line of ${y} over ${x}. The table below has the same values.`}
       >
@@ -132,15 +134,9 @@ function Line({ rows, x, y, width }: DrawingProps) {
               </text>
             </g>
           ))}
-          {xTicks.map(({ label, at }) => (
-            <text
-              key={label}
-              class="tick"
-              x={at}
-              y={plot.height + 18}
-              text-anchor={at < 1 ? 'start' : at > plot.width - 1 ? 'end' : 'middle'}
-            >
-              {label.replace(/T00:00:00.*$/, '').slice(0, 19)}
+          {xTicks.map(({ label, at, anchor, row }) => (
+            <text key={at} class="tick" x={at} y={plot.height + 18 + row * tickHeight} text-anchor={anchor}>
+              {label}
             </text>
           ))}
           <path class="stroke" d={path} />

@@ -16,17 +16,37 @@ const pageSize = 50
 
 /** Each list with its words, the states that it can be narrowed to, and its rows. */
 const lists = {
-  runs: { label: 'Runs', states: ['running', 'failed', 'held', 'done', 'cancelled'], read: (api: Api, ask: Ask) => api.fleet.runs(ask) },
-  schedules: { label: 'Schedules', states: ['late', 'failing', 'paused'], read: (api: Api, ask: Ask) => api.fleet.schedules(ask) },
-  alerts: { label: 'Alerts', states: ['open', 'closed'], read: (api: Api, ask: Ask) => api.fleet.alerts(ask) },
-  letters: { label: 'Dead letters', states: [], read: (api: Api, ask: Ask) => api.fleet.letters(ask) },
+  runs: {
+    label: 'Runs',
+    columns: ['Status', 'What', 'Started, took'],
+    states: ['running', 'failed', 'held', 'done', 'cancelled'],
+    read: (api: Api, ask: Ask) => api.fleet.runs(ask),
+  },
+  schedules: {
+    label: 'Schedules',
+    columns: ['Last run', 'What', 'Next'],
+    states: ['late', 'failing', 'paused'],
+    read: (api: Api, ask: Ask) => api.fleet.schedules(ask),
+  },
+  alerts: {
+    label: 'Alerts',
+    columns: ['Kind', 'Of what, and why', 'Since'],
+    states: ['open', 'closed'],
+    read: (api: Api, ask: Ask) => api.fleet.alerts(ask),
+  },
+  letters: {
+    label: 'Dead letters',
+    columns: ['', 'Event, and why nobody took it', 'Died'],
+    states: [],
+    read: (api: Api, ask: Ask) => api.fleet.letters(ask),
+  },
 } as const
 
 type Item = Awaited<ReturnType<(typeof lists)[FleetList]['read']>>['items'][number]
 
 /** One list of the fleet, with its numbers above. */
 export function FleetView({ api, list }: { api: Api; list: FleetList }) {
-  const { label, states, read } = lists[list]
+  const { label, columns, states, read } = lists[list]
   const [state, setState] = useState('')
   const [noun, setNoun] = useState('')
   const [nouns, setNouns] = useState<string[]>([])
@@ -114,11 +134,18 @@ export function FleetView({ api, list }: { api: Api; list: FleetList }) {
       {!items && error === undefined && <p class="note">Reading…</p>}
       {items?.length === 0 && <Empty title={`No ${label.toLowerCase()}`}>{emptyWords[list]}</Empty>}
       {items && items.length > 0 && (
-        <ul class="rows" aria-label={label}>
-          {items.map((item) => (
-            <FleetRow key={keyOf(list, item)} api={api} list={list} item={item} onChange={refresh} />
-          ))}
-        </ul>
+        <>
+          <div class={`fleet-row columns ${list === 'alerts' ? 'bare' : ''}`} aria-hidden="true">
+            {columns.map((column) => (
+              <span key={column}>{column}</span>
+            ))}
+          </div>
+          <ul class="rows" aria-label={label}>
+            {items.map((item) => (
+              <FleetRow key={keyOf(list, item)} api={api} list={list} item={item} onChange={refresh} />
+            ))}
+          </ul>
+        </>
       )}
       {older.error !== undefined && <ErrorBox title="More could not be read" error={older.error} />}
       {next !== undefined && (

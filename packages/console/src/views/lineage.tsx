@@ -74,7 +74,16 @@ function Drawing({ lineage }: { lineage: Lineage }) {
           style={{ maxWidth: `${drawn.width}px`, minWidth: `${drawn.width * leastScale}px` }}
         >
           <defs>
-            <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse">
+            <marker
+              id="arrow"
+              viewBox="0 0 8 8"
+              refX="7"
+              refY="4"
+              markerUnits="userSpaceOnUse"
+              markerWidth="10"
+              markerHeight="10"
+              orient="auto-start-reverse"
+            >
               <path d="M0 0.5L7.5 4L0 7.5z" />
             </marker>
           </defs>

@@ -181,7 +181,14 @@ class SelectReader {
     const fields = jsonOf(body)
     this.#refuseRest(fields, ['name', 'alias'])
     const parts = listOf(fields.name).map((part) => jsonOf(part).Identifier)
-    if (parts.length !== 1) throw this.#refuse('A qualified table name', body, 'Write the plain name of the table.')
+    if (parts.length !== 1) {
+      const plain = JSON.stringify(this.#exprs.name(parts.at(-1)))
+      throw this.#refuse(
+        'A qualified table name',
+        body,
+        `Write ${plain}, if that is a table of the scanners that are asked: they have plain names. A table of the catalog is not queried from here, but by an engine that reads Iceberg.`,
+      )
+    }
     const alias = jsonOf(fields.alias)
     if (!isEmpty(alias.columns)) throw this.#refuse('Names for the columns of a table', body, 'Use AS in the list of result columns.')
     return {

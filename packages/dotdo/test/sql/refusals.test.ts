@@ -123,6 +123,12 @@ describe('what has no right answer over shards is refused by name, with its plac
     expect(error.message.split('\n').slice(-2)).toEqual(['    COUNT(DISTINCT b)', '    ^'])
   })
 
+  test('a table with its namespace is told by which name it may be asked for here, and that a catalog has others', async () => {
+    const { message } = await failure('SELECT COUNT(*) FROM analytics.flights')
+    expect(message).toContain('Write "flights", if that is a table of the scanners')
+    expect(message).toContain('A table of the catalog is not queried from here')
+  })
+
   test('a refused query reaches no shard', async () => {
     const before = world.stores.map(({ statements }) => statements)
     await failure('SELECT COUNT(DISTINCT a) FROM t')
