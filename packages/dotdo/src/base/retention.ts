@@ -82,6 +82,7 @@ export const retentionOf: Readonly<Record<string, keyof Retention | 'fixed' | 'o
   dotdo_step_calls: 'stepCalls',
   dotdo_calls: 'calls',
   dotdo_calls_floor: 'fixed',
+  dotdo_step_calls_size: 'fixed',
   dotdo_grants: 'capabilities',
   dotdo_live: 'fixed',
   dotdo_fleet_marks: 'fixed',

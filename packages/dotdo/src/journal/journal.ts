@@ -47,6 +47,9 @@ const maxTagLength = 128
 /** Runs that one sweep cancels at most. */
 const expiredAtOnce = 100
 
+/** How long a call that only its caller can take up is waited for when its object has died, before its run fails. */
+const callerMs = 86_400_000
+
 /** Parked runs that one look takes up at most; the next one follows at once. */
 const parkedAtOnce = 1000
 
@@ -356,13 +359,17 @@ export class Journal {
 
   /**
    * To be called once when the object starts, before anything else: runs that an earlier incarnation left running become due, and
-   * {@link nextWakeMs} says so.
+   * {@link nextWakeMs} says so. Those of calls under a key whose arguments are not stored wait a day for their callers first.
    */
   recover(): void {
     const { codeVersion } = this.#ports
     // A rollback gives runs that were held their own code back.
     if (codeVersion !== undefined) this.#runs.releaseAll(codeVersion)
-    for (const runId of this.#runs.running()) if (!this.#executions.find(runId)) this.#due.add(runId)
+    for (const { seq, runId, attempt, awaitsCaller } of this.#runs.running()) {
+      if (this.#executions.find(runId)) continue
+      if (awaitsCaller) this.#runs.park(seq, this.#ports.clock.now() + callerMs, attempt)
+      else this.#due.add(runId)
+    }
   }
 
   /**

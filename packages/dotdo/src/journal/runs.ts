@@ -321,13 +321,18 @@ export class RunTable {
     return instants.length === 0 ? null : Math.min(...instants)
   }
 
-  /** The ids of all runs that are running or being undone, oldest first. */
-  running(): string[] {
+  /**
+   * All runs that are running or being undone, oldest first. `awaitsCaller`: only whoever called under its key can take it up, because its arguments are in
+   * no row, and nobody has been waited for since it went on last.
+   */
+  running(): { seq: number; runId: string; attempt: number; awaitsCaller: boolean }[] {
     return this.#store
-      .sql<{ run_id: string }>(
-        `SELECT run_id FROM (SELECT seq, run_id FROM dotdo_runs WHERE status = 'running' UNION ALL SELECT seq, run_id FROM dotdo_runs WHERE status = 'undoing') ORDER BY seq`,
+      .sql<{ seq: number; run_id: string; attempt: number; awaits: number }>(
+        `SELECT * FROM (SELECT seq, run_id, attempt, key IS NOT NULL AND resumes_from < attempt AND substr(args, 1, 1) = 'u' AS awaits
+         FROM dotdo_runs WHERE status = 'running'
+         UNION ALL SELECT seq, run_id, attempt, 0 FROM dotdo_runs WHERE status = 'undoing') ORDER BY seq`,
       )
-      .map((row) => row.run_id)
+      .map(({ seq, run_id, attempt, awaits }) => ({ seq, runId: run_id, attempt, awaitsCaller: awaits === 1 }))
   }
 
   /** Newest first, those with a tag where one is given. */

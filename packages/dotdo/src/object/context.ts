@@ -25,6 +25,8 @@ export interface CallContext {
   execution?: Execution | undefined
   /** The name of the call, where a step of another object's run makes it: its run has it as its key. */
   readonly once?: StepCall
+  /** It is a call of a capability of the object, in which calls of the object's own methods by that capability are no calls of their own. */
+  readonly isOfCapability?: true
   /** The run that the call has become. */
   adopted?: AdoptedExecution
   /** The end of the run that the call became is being waited for. */

@@ -1,21 +1,27 @@
 /** What links call on an object beside the user's methods: each name is reached as `dotdo:<name>`, and never by a client of the door. */
-import type { Conversation, FrameworkMethods } from '../rpc/conversation.ts'
 import { invalidCall } from '../rpc/chain.ts'
-import type { Origin } from '../rpc/origin.ts'
+import { onceMethod, type Conversation, type FrameworkMethods } from '../rpc/conversation.ts'
+import { capabilityElsewhere, methodAtHome } from '../rpc/home.ts'
+import { withStreamsOf } from '../rpc/kept-streams.ts'
 import { callMember } from '../rpc/members.ts'
+import type { CallName, Origin } from '../rpc/origin.ts'
 import { isPublicName } from '../rpc/reach.ts'
+import { bindOnce } from '../rpc/ref.ts'
+import { linkBehindStub, sessionBehindStub } from '../rpc/shortcuts.ts'
+import type { StepCall } from '../rpc/step-calls.ts'
 import type { ObjectHost } from './host.ts'
 import { fleetMethods } from './fleet-feed.ts'
 import { keyedCalls } from './keyed.ts'
 
 /** The framework's methods of one object, in one conversation; those of hand-off are `rpc/`'s own. */
-export function frameworkOf(host: ObjectHost, { origin }: Conversation): FrameworkMethods {
+export function frameworkOf(host: ObjectHost, conversation: Conversation): FrameworkMethods {
   return {
-    ...host.issuer.methods(origin),
-    ...host.exchange.methods(origin),
-    keyed: keyedCalls(host, origin),
+    ...host.issuer.methods(conversation.origin),
+    ...host.exchange.methods(conversation.origin),
+    keyed: keyedCalls(host, conversation.origin),
     ...fleetMethods(host),
-    once: (...call: unknown[]) => callOnce(host, origin, ...call),
+    once: (...call: unknown[]) => callOnce(host, conversation.origin, ...call),
+    onceOf: (target: unknown, ...call: unknown[]) => callOnceOf(host, conversation, target, ...call),
   }
 }
 
@@ -26,9 +32,43 @@ export function frameworkOf(host: ObjectHost, { origin }: Conversation): Framewo
  */
 export function callOnce(host: ObjectHost, origin: Origin, ...call: unknown[]): unknown {
   const [key, since, oldest, method, args] = call
-  const { caller } = origin
+  const once = readName(origin, key, since, oldest)
+  if (typeof method !== 'string' || !isPublicName(method) || !Array.isArray(args)) throw invalidCall('it names no method')
+  return callMember(host.directFor(origin, once), method, args)
+}
+
+/**
+ * `dotdo:onceOf` of one object: makes a call that a step makes on a capability which the object has given. One that leads to another object is called
+ * there, under the same name.
+ * @param target the capability, or data in which it stands
+ * @param call its name, by which way the capability came to be, the method or `null` for a function, the list of its arguments, and whose step it is where
+ *   that is not who calls
+ * @throws what `StepCalls.make` and the method throw; `CAPABILITY_ELSEWHERE`, `METHOD_UNKNOWN`, `INVALID_CALL`
+ */
+function callOnceOf(host: ObjectHost, conversation: Conversation, target: unknown, ...call: unknown[]): unknown {
+  const [key, since, oldest, way, method, args, caller = conversation.origin.caller] = call
+  const origin = { ...conversation.origin, ...(typeof caller === 'string' && { caller }) }
+  const once = readName(origin, key, since, oldest)
+  if (way !== null && typeof way !== 'string') throw invalidCall('it has no way')
+  if ((method !== null && (typeof method !== 'string' || !isPublicName(method))) || !Array.isArray(args))
+    throw invalidCall('it names no method')
+  const name: CallName = [once.key, once.since, once.oldest]
+  // Its home has the same key for the call whichever way it comes.
+  const link = method === null ? undefined : linkBehindStub(target)
+  if (link) return link.record([onceMethod], [...name, method, args], { context: conversation, origin }).value()
+  const session = sessionBehindStub(target)
+  if (session) return bindOnce(session, target, name, way, method, args as unknown[], once.caller).value()
+  const work = methodAtHome(target, method)
+  if (!work) throw capabilityElsewhere(host.label, once.caller, method)
+  return withStreamsOf(
+    args,
+    host.enterOf(target, way, method ?? 'a function', args, () => work(...(args as unknown[])), origin, once),
+  )
+}
+
+/** @throws `INVALID_CALL` */
+function readName({ caller }: Origin, key: unknown, since: unknown, oldest: unknown): StepCall {
   if (typeof key !== 'string' || typeof since !== 'number' || typeof oldest !== 'number' || caller === undefined)
     throw invalidCall('it has no name of a step')
-  if (typeof method !== 'string' || !isPublicName(method) || !Array.isArray(args)) throw invalidCall('it names no method')
-  return callMember(host.directFor(origin, { key, since, oldest, caller }), method, args)
+  return { key, since, oldest, caller }
 }

@@ -291,9 +291,24 @@ export class ObjectHost {
 
   /** A call from outside of a public method. Returns what the method returns, as it is: a stub stays a stub. */
   enter(method: string, args: unknown[], work: () => unknown, origin: Origin = { depth: 1 }, once?: StepCall): unknown {
+    const around = currentContext()
+    if (around?.isOfCapability && around.host === this) return work()
     const span = this.tracing?.called(this.noun, this.label, method, origin)
     if (!span) return this.#enter(method, args, work, origin, once)
     return this.tracing!.around(span, () => this.#enter(method, args, work, span.origin, once))
+  }
+
+  /**
+   * A call that a step makes of a capability of this object. As a run it is taken up by the repeated call alone: a capability is in no row.
+   * @param of the capability
+   * @param way what is compared with the arguments; see `call-names.ts`
+   */
+  enterOf(of: unknown, way: string | null, method: string, args: unknown[], work: () => unknown, origin: Origin, once: StepCall): unknown {
+    const target = { kind: 'method', name: `….${method}` } as const
+    const context: OpenContext = { host: this, target, args: [of], origin, once, isOfCapability: true }
+    const make = () => this.#make(context, origin, work, way === null ? args : [way, ...args])
+    const span = this.tracing?.called(this.noun, this.label, method, origin)
+    return span ? this.tracing!.around(span, make) : make()
   }
 
   #enter(method: string, args: unknown[], work: () => unknown, origin: Origin, once: StepCall | undefined, key?: string): unknown {
@@ -301,15 +316,25 @@ export class ObjectHost {
     const context: OpenContext = { host: this, target, args, origin }
     if (once) context.once = once
     if (key !== undefined) context.key = key
+    if (!origin.dryRun) return this.#make(context, origin, work, args)
+    const held = () => {
+      const record = recorderIn(context)
+      return record ? heldBack(this.store, `${method}()`, record, work) : work()
+    }
+    return this.#make(context, origin, held, args)
+  }
+
+  /** @param said what another attempt of a step has to say as well */
+  #make(context: OpenContext, origin: Origin, work: () => unknown, said: readonly unknown[]): unknown {
+    const { once } = context
     const call = () => {
-      const record = origin.dryRun && recorderIn(context)
-      const result = inContext(context, record ? () => heldBack(this.store, `${method}()`, record, work) : work)
+      const result = inContext(context, work)
       if (isThenable(result)) context.outcome = result
       letGoOfBulk(context, result)
       return result
     }
     if (once) this.kept()
-    const made = once ? () => this.stepCalls.make(once, args, call, (outcome) => this.#asRun(context, outcome)) : call
+    const made = once ? () => this.stepCalls.make(once, said, call, (outcome) => this.#asRun(context, outcome)) : call
     return this.gate.enter(() => this.#depth.enter(origin, made))
   }
 

@@ -24,7 +24,7 @@ import { insideOf, passOn, rawOf } from './passing-on.ts'
 import { frameworkPrefix } from './conversation.ts'
 import { applyNow, applyPath, pathKey, type Answer, type Consumer, type Stub } from './ref.ts'
 import { referredCalls } from './references.ts'
-import { ShortWays } from './shortcuts.ts'
+import { callingEnd, ShortWays } from './shortcuts.ts'
 import type { LinkStats } from './stats.ts'
 import { step, stepsToJoin } from './steps.ts'
 
@@ -185,6 +185,7 @@ export class ClientSession implements Consumer, Departure {
       current: () => this.#transport.current,
     })
     const inside = insideOf(this.#session)
+    Reflect.set(inside, callingEnd, this)
     const { importPromise, exportPromise } = inside
     inside.exportPromise = (hook) => {
       this.#waitsForOurs = true

@@ -27,6 +27,9 @@ export const orderedMethod = `${frameworkPrefix}ordered`
 /** Makes a call that a step makes, once: the step's names for it stand before the method and its arguments. */
 export const onceMethod = `${frameworkPrefix}once`
 
+/** The same of a call on a capability of the object: that stands before the names, and behind them by which way it came to be. */
+export const onceOfMethod = `${frameworkPrefix}onceOf`
+
 /** A call that has been made before its session was there: asked for again, it gives what it gave. */
 export interface MadeCall {
   method: string

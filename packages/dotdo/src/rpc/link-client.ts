@@ -12,6 +12,7 @@
 import { RpcStub } from 'capnweb'
 import type { DotdoError } from '../base/errors.ts'
 import type { BytePipe } from './byte-stream.ts'
+import { localName, calledOn } from './call-names.ts'
 import { ClientSession } from './client-session.ts'
 import type { Departure, Departures } from './departures.ts'
 import { linkVersion, sessionOfCall, type DirectCall, type LinkAnswer, type LinkCall, type LinkPeer, type LinkReply } from './frames.ts'
@@ -20,11 +21,23 @@ import { meteredPeer } from './metered-peer.ts'
 import { LoneCall } from './lone-call.ts'
 import { unawaited, unawaitedLoss, whyLost } from './lost.ts'
 import { OrderSource } from './order.ts'
-import { objectLabel, type Caller, type CallName } from './origin.ts'
+import type { Caller, CallName } from './origin.ts'
 import { isMapping } from './mapper.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix, onceMethod } from './conversation.ts'
-import { bindCall, mappedOn, rootRef, withWhatIsHere, type Answer, type CameBy, type ObjectName, type Refused, type Start } from './ref.ts'
+import {
+  applyNow,
+  bindCall,
+  bindOnce,
+  mappedOn,
+  rootRef,
+  withWhatIsHere,
+  type Answer,
+  type CameBy,
+  type ObjectName,
+  type Refused,
+  type Start,
+} from './ref.ts'
 import { Forwarder, leadsTo } from './shortcuts.ts'
 import type { LinkStats } from './stats.ts'
 import { step, stepsToJoin } from './steps.ts'
@@ -160,10 +173,16 @@ export class Link implements Start {
    * @param caller whose reference it is: who calls where the code that runs now is nobody's
    */
   record(path: string[], args: unknown[] | undefined, caller?: Caller): Answer {
-    const [method] = path
-    const isCall = args && !method!.startsWith(frameworkPrefix) && this.at && !isMapping()
-    const name = isCall ? this.#nameOf(this.at!, path, args) : undefined
-    return name ? this.#record([onceMethod], [...name, method, args], caller) : this.#record(path, args, caller)
+    const method = path.at(-1)!
+    const name = args && !method.startsWith(frameworkPrefix) && !isMapping() ? this.#nameOf(path, args) : undefined
+    if (!name) return this.#record(path, args, caller)
+    if (path.length === 1) {
+      const answer = this.#record([onceMethod], [...name, method, args], caller)
+      answer.named = localName(name)
+      return answer
+    }
+    const { session } = this.#turn(caller)
+    return bindOnce(session, applyNow(session.main, path.slice(0, -1), undefined), name, null, method, args!)
   }
 
   /** A call could not be made: told of when the turn ends, where nobody has asked for it. */
@@ -179,12 +198,13 @@ export class Link implements Start {
   }
 
   /** What a call that a step makes is known by, at every attempt of the step. One of a mapper is made for each element, and has no name. */
-  #nameOf(at: ObjectName, path: readonly string[], args: readonly unknown[]): CallName | undefined {
+  #nameOf(path: readonly string[], args: readonly unknown[]): CallName | undefined {
     const { noted, once } = this.#ports.caller()
     if (!noted && !once) return undefined
-    const label = (this.#label ??= objectLabel(at))
-    noted?.(label, path.join('.'), args)
-    return path.length === 1 ? once?.(`${label}.${path[0]}`) : undefined
+    const label = (this.#label ??= calledOn({ answer: { link: this }, path: [] }))
+    const what = path.join('.')
+    if (this.at) noted?.(label, what, args)
+    return once?.(`${label}.${what}`)
   }
 
   #record(path: string[], args: unknown[] | undefined, caller?: Caller): Answer {

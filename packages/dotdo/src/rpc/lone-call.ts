@@ -25,6 +25,7 @@ export interface LoneCallPorts {
 /** See the head of this file for what it owns. */
 export class LoneCall implements Answer {
   made?: Answer['made']
+  named?: string
   readonly isPromise = true
   readonly #call: DirectCall
   #ports: LoneCallPorts
@@ -171,6 +172,11 @@ export class LoneCall implements Answer {
     this.#stepsLeft = stepsToCall
     this.#waiting ??= this.#waitFor()
     return this.#waiting
+  }
+
+  arrival(): Promise<unknown> {
+    this.stub()
+    return this.#arrived?.promise ?? this.#settled.promise
   }
 
   #waitFor(): Stub {

@@ -101,6 +101,11 @@ function lackingIn(target: RpcTarget, name: string): DotdoError | undefined {
   }
 }
 
+/** Whether a capability only stands before one that lives elsewhere. */
+export function leadsAway(cap: unknown): boolean {
+  return cap instanceof Restricted && isStub(Restricted.behind(cap))
+}
+
 /** Whether a value is a capability: something that crosses a link as a reference. */
 export function isCapability(value: unknown): boolean {
   return value instanceof RpcTarget || isStub(value) || typeof value === 'function'

@@ -3,13 +3,27 @@
  * uses one asks for it anew, in the same message, so that one trip is enough and what was revoked in between is seen.
  */
 import { RpcStub } from 'capnweb'
+import { calledOn } from './call-names.ts'
 import type { ClientSession } from './client-session.ts'
 import { frameworkPrefix } from './conversation.ts'
 import type { Link } from './link-client.ts'
 import type { Caller } from './origin.ts'
 import { isMapping } from './mapper.ts'
 import { copyPlain, notPlain } from './plain.ts'
-import { applyPath, bindCall, mappedOn, rootRef, type Answer, type CameBy, type Refused, type Start, type Step, type Stub } from './ref.ts'
+import {
+  applyNow,
+  applyPath,
+  bindCall,
+  bindOnce,
+  mappedOn,
+  rootRef,
+  type Answer,
+  type CameBy,
+  type Refused,
+  type Start,
+  type Step,
+  type Stub,
+} from './ref.ts'
 import { Forwarder } from './shortcuts.ts'
 
 /** What a framework method of an object, or of what another such method gave, answers with. */
@@ -57,7 +71,12 @@ export class Reached implements Start {
     // What stands here is no instruction, so it is called from here.
     if (isMapping()) return mappedOn(this, path, args, caller)
     const session = this.session(caller)
-    return bindCall(session, this.stubIn(session), path, args)
+    const stub = this.stubIn(session)
+    const method = path.at(-1)
+    const { once } = args && !method?.startsWith(frameworkPrefix) ? this.caller() : {}
+    const name = once?.(calledOn({ answer: { link: this }, path }))
+    if (!name) return bindCall(session, stub, path, args)
+    return bindOnce(session, applyNow(stub, path.slice(0, -1), undefined), name, null, method ?? null, args!)
   }
 
   refused(call: Refused, error: unknown): void {

@@ -12,13 +12,14 @@ import type { Link } from './link-client.ts'
 import { kept } from './handoffs.ts'
 import { insideOfStub } from './inside-of-stub.ts'
 import { isMapping } from './mapper.ts'
-import type { Caller } from './origin.ts'
+import type { Caller, CallName } from './origin.ts'
 import { ownParts } from './own-bytes.ts'
 import { copyPlain, notPlain } from './plain.ts'
-import { frameworkPrefix } from './conversation.ts'
+import { calledOn, localName, wayTo } from './call-names.ts'
+import { frameworkPrefix, onceMethod, onceOfMethod } from './conversation.ts'
 import { failing, rawOf } from './passing-on.ts'
 import { comeBy, settledArgs, type Come } from './settled-args.ts'
-import { linkBehindStub } from './shortcuts.ts'
+import { capabilityBehindStub, linkBehindStub } from './shortcuts.ts'
 import { asUnsendableIn } from './unsendable.ts'
 
 /** A stub or a promise of capnweb, of anything. */
@@ -34,6 +35,8 @@ export interface Answer {
   readonly sent?: readonly unknown[] | undefined
   /** Whether it stands in a record and was never made. */
   readonly isRecorded?: true
+  /** Of a call that a step has made: its name within the step. */
+  named?: string | undefined
   /** Whether it can be awaited. */
   readonly isPromise: boolean
   /** The session that it lives in, where there is one by now. */
@@ -46,6 +49,8 @@ export interface Answer {
   value(): Promise<unknown>
   /** The stub to call on. */
   stub(): Stub
+  /** Of a call that went without a session: resolves when its answer is there, before anybody gets it. Rejects as the call does. */
+  arrival?(): Promise<unknown>
   /** The stub to put into a value. */
   carry(): Stub
   dispose(): void
@@ -100,6 +105,8 @@ export interface Start {
   record(path: string[], args: unknown[] | undefined, caller?: Caller): Answer
   /** The stub that capnweb is given when it goes into a value. */
   forwarder(caller?: Caller): Stub
+  /** Who calls now. */
+  caller(): Caller
   /** A call could not be made. Whether somebody has asked for its answer shows when the turn ends. */
   refused(call: Refused, error: unknown): void
 }
@@ -135,6 +142,7 @@ function snapshot(args: readonly unknown[]): readonly unknown[] | typeof notPlai
 class Bound implements Answer {
   made?: Answer['made']
   sent?: Answer['sent']
+  named?: string
   readonly isPromise: boolean
   readonly session: ClientSession
   #stub: Stub
@@ -270,7 +278,7 @@ export function rootRef(link: Start, caller: Caller): Stub {
  */
 export function bindCall(session: ClientSession, stub: Stub, path: readonly string[], args: unknown[] | undefined, isMade = false): Answer {
   if (isMapping() && !isMade) return mapped(stub, path, args)
-  const isOnObject = stub === session.main && path.length === 1
+  const isOnObject = stub === session.main && path.length === 1 && path[0] !== onceOfMethod
   let plain = args && (isMade ? args : snapshot(args))
   if (args && plain === notPlain) {
     const settled = withWhatIsHere(args)
@@ -279,7 +287,30 @@ export function bindCall(session: ClientSession, stub: Stub, path: readonly stri
   const given = plain === notPlain ? args : (plain as unknown[] | undefined)
   const call = () => session.make(() => applyNow(stub, path, given), args !== undefined, isOnObject)
   const answer = new Bound(session, consumedBy(session, call, args), true)
-  if (plain !== notPlain) answer.sent = plain
+  // Of a call that a step names, what stands behind the names.
+  if (plain !== notPlain) answer.sent = path[0] === onceMethod ? (plain!.at(-1) as unknown[]) : plain
+  return answer
+}
+
+/**
+ * A call that a step makes of what another call has given: the object that has the capability makes it once, so it is asked to.
+ * @param target what it is made on; `method` is `null` for a function
+ * @param caller the object whose step it is, where that is another
+ */
+export function bindOnce(
+  session: ClientSession,
+  target: unknown,
+  name: CallName,
+  way: string | null,
+  method: string | null,
+  args: unknown[],
+  ...caller: string[]
+): Answer {
+  const sent = snapshot(args)
+  const call = [target, ...name, way, method, sent === notPlain ? args : sent, ...caller]
+  const answer = bindCall(session, session.main, [onceOfMethod], call) as Bound
+  if (sent !== notPlain) answer.sent = sent
+  answer.named = localName(name)
   return answer
 }
 
@@ -639,12 +670,49 @@ function call(core: Core, args: unknown[]): Answer {
   }
   const stub = answer.stub()
   if (isMapping()) return mapped(stub, path, args)
+  const name = nameOf(core, stub)
+  if (name) return callOnce({ answer, path }, stub, name, wayTo(core), args)
   // A result that came natively is called where it is.
   if (answer.session) return bindCall(answer.session, stub, path, args)
   const own = ownParts(args)
   const local = new Local(applyPath(stub, path, own))
   const sent = snapshot(own)
   if (sent !== notPlain) local.sent = sent
+  return local
+}
+
+/** What a call of a step is known by, where it is made on what a call has given. What has come home is called here, as any function is. */
+function nameOf(core: Core, stub: Stub): CallName | undefined {
+  const { once } = startingFrom(core)?.caller() ?? {}
+  return once && !capabilityBehindStub(stub) ? once(calledOn(core)) : undefined
+}
+
+/** Where the calls begin that led to what a reference leads to. */
+function startingFrom({ answer }: Core): Start | undefined {
+  let at = answer
+  while (!(at instanceof Root)) {
+    if (!at.made) return at.session?.link
+    at = at.made.of.answer
+  }
+  return at.link
+}
+
+function callOnce({ answer, path }: Exclude<Core, 'read'>, stub: Stub, name: CallName, way: string, args: unknown[]): Answer {
+  const target = refOf({ answer: answer as Answer, path: path.slice(0, -1) })
+  const bound = (session: ClientSession, given: unknown[]) => bindOnce(session, target, name, way, path.at(-1) ?? null, given)
+  const { session } = answer as Answer
+  if (session) return bound(session, args)
+  // Only when its answer comes will it be known whether a session leads to it.
+  const own = ownParts(args)
+  const called = () => {
+    const { session } = answer as Answer
+    return session ? bound(session, own).value() : (applyPath(stub, path, own) as unknown as Promise<unknown>)
+  }
+  const arrived = (answer as Answer).arrival?.()
+  const local = new Local(arrived ? here(arrived.then(called)) : applyPath(stub, path, own))
+  const sent = snapshot(own)
+  if (sent !== notPlain) local.sent = sent
+  local.named = localName(name)
   return local
 }
 
@@ -704,6 +772,7 @@ function dispose(core: Core): void {
 class Local implements Answer {
   made?: Answer['made']
   sent?: Answer['sent']
+  named?: string
   readonly isPromise = true
   readonly session = undefined
   #stub: Stub

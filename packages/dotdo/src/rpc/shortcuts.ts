@@ -9,6 +9,7 @@
  */
 import { RpcStub, RpcTarget, type RpcSession } from 'capnweb'
 import type { Frame } from './frames.ts'
+import type { ClientSession } from './client-session.ts'
 import type { Link } from './link-client.ts'
 import { standsBefore } from './lacking.ts'
 import { insideOf, rawOf, type Hook } from './passing-on.ts'
@@ -51,21 +52,38 @@ function targetBehindStub(value: unknown): object | undefined {
   return pathIfPromise ? undefined : targetBehind(hook)
 }
 
+/** By which the inside of a session of capnweb's tells whose it is, at the calling end. */
+export const callingEnd = Symbol('calling end')
+
+/** The session by which a stub leads to a capability elsewhere, where this isolate called for it; `undefined` for every other value. */
+export function sessionBehindStub(value: unknown): ClientSession | undefined {
+  const session = value instanceof RpcStub ? lastBehind(rawOf(value).hook)?.entry?.session : undefined
+  return session && (Reflect.get(session, callingEnd) as ClientSession | undefined)
+}
+
 function linkBehind(hook: Hook): Link | undefined {
   const target = targetBehind(hook)
   return target && (Reflect.get(target, leadsTo) as Link | undefined)
 }
 
-/** Answers that have come are looked through: what they hold is what they are. */
 function targetBehind(hook: Hook): object | undefined {
+  return lastBehind(hook)?.target
+}
+
+/** Answers that have come are looked through: what they hold is what they are. */
+function lastBehind(hook: Hook): Hook | undefined {
   let at: Hook | undefined = hook
   for (let steps = 0; at && steps < mostSteps; steps++) {
-    if (at.target) return at.target
+    if (at.target) return at
     const value = at.payload?.value
+    const last: Hook = at
     if (value instanceof RpcStub) {
       const inner: { hook: Hook; pathIfPromise?: unknown[] } = rawOf(value)
       at = inner.pathIfPromise?.length ? undefined : inner.hook
-    } else at = at.resolution ?? at.entry?.resolution
+    } else {
+      at = at.resolution ?? at.entry?.resolution
+      if (!at) return last
+    }
   }
   return undefined
 }

@@ -1,7 +1,7 @@
 /**
  * Calls that the steps of other objects' runs make: each takes effect once, however often its step is attempted.
  *
- * Owns the table `dotdo_step_calls`. Invariants:
+ * Owns the tables `dotdo_step_calls` and `dotdo_step_calls_size`. Invariants:
  * 1. A method that returns no promise and its row are one transaction: both are there, or neither. One that throws has had no effect in this
  *    object's storage, and may be called again.
  * 2. A method that returns a promise becomes a run under the call's key, begun in one transaction with its row. What it does in steps of its
@@ -9,7 +9,8 @@
  * 3. A call that has written nothing leaves no row: it may be made again, whatever it gives.
  * 4. A row is dropped only when its caller cannot ask for it any more: by the caller's own word, or after `keepMs`, from when on the call is
  *    refused.
- * 5. Nothing is held across an await: two objects may call each other in a circle.
+ * 5. The stored count is never lower than there are rows: only where it says that there is no room are they counted.
+ * 6. Nothing is held across an await: two objects may call each other in a circle.
  */
 import { decodeValue, encodeValue } from '../base/codec.ts'
 import { codeOf, DotdoError } from '../base/errors.ts'
@@ -65,6 +66,11 @@ const migrations: Migrations = [
        since INTEGER, caller TEXT, key TEXT, print TEXT NOT NULL, result TEXT, PRIMARY KEY (since, caller, key)
      ) WITHOUT ROWID`,
   ],
+  [
+    // How many rows there are, at most, where there are any: counting them would read them all.
+    'CREATE TABLE dotdo_step_calls_size (id INTEGER PRIMARY KEY CHECK (id = 1), rows INTEGER NOT NULL)',
+    'INSERT INTO dotdo_step_calls_size (id, rows) SELECT 1, count(*) FROM dotdo_step_calls HAVING count(*) > 0',
+  ],
 ]
 
 /** A row. `result` is `null` for a call that became a run. */
@@ -73,11 +79,18 @@ type CallRow = { print: string; result: string | null }
 /** Rows that one call drops at most, and after how many new rows it does. */
 const pruneBite = 256
 
+/** New rows that are counted before they are there. */
+const rowsAhead = 128
+
 /** The calls of steps that one object has taken; see the head of this file for what it owns. */
 export class StepCalls {
   #ports: StepCallPorts
   #limits: StepCallLimits
+  /** Rows, at most; exactly, once they had to be counted. */
   #rows: number
+  #isCounted = false
+  /** New rows that are part of the stored count already. */
+  #ahead = 0
   #untilPrune = 0
 
   /** Opens the table. @throws `STATE_TOO_NEW` */
@@ -85,7 +98,7 @@ export class StepCalls {
     this.#ports = ports
     this.#limits = { ...defaultStepCallLimits, ...limits }
     migrate(ports.store, 'step-calls', migrations)
-    this.#rows = Number(ports.store.sql('SELECT count(*) AS n FROM dotdo_step_calls')[0]!['n'])
+    this.#rows = Number(ports.store.sql('SELECT rows FROM dotdo_step_calls_size WHERE id = 1')[0]?.['rows'] ?? 0)
   }
 
   /**
@@ -106,7 +119,7 @@ export class StepCalls {
       const outcome = this.#ports.outcomeOf(call.key)
       if (outcome) return outcome
       const given = work()
-      return isThenable(given) ? begin(given) : given
+      return isThenable(given) ? this.#begin(call, given, begin) : given
     }
     if (call.since < clock.now() - this.#limits.keepMs) throw callExpired(call, this.#limits.keepMs)
     const hasPruned = --this.#untilPrune < 0
@@ -117,14 +130,27 @@ export class StepCalls {
       const given = work()
       if (isThenable(given)) {
         this.#insert(call, printOf(text), null)
-        return { given: begin(given), isKept: true }
+        return { given: this.#begin(call, given, begin), isKept: true }
       }
       const isKept = this.#changes() !== before
       if (isKept) this.#insert(call, printOf(text), this.#textOf(call, given))
       return { given, isKept }
     })
-    if (isKept) this.#rows++
+    if (isKept) this.#count()
     return given
+  }
+
+  /** Makes a run of a call that goes on. One of the same key that is there although no row tells of it has done what there is to do. */
+  #begin({ key }: StepCall, given: PromiseLike<unknown>, begin: (outcome: PromiseLike<unknown>) => Promise<unknown>): Promise<unknown> {
+    try {
+      return begin(given)
+    } catch (error) {
+      // Nobody else hears of how it ends.
+      given.then(undefined, () => undefined)
+      const outcome = codeOf(error) === 'RUN_KEY_TAKEN' ? this.#ports.outcomeOf(key) : undefined
+      if (!outcome) throw error
+      return outcome
+    }
   }
 
   /** The row of a call, and how much has been written before it: one statement for both, because most calls have no row. */
@@ -136,9 +162,24 @@ export class StepCalls {
   }
 
   #insert({ since, caller, key }: StepCall, print: string, result: string | null): void {
-    if (this.#rows >= this.#limits.calls) throw overLimit('stepCalls', this.#rows + 1, this.#limits.calls, caller)
+    if (this.#rows >= this.#limits.calls) this.#requireRoom(caller)
     const insert = 'INSERT INTO dotdo_step_calls (since, caller, key, print, result) VALUES (?, ?, ?, ?, ?)'
     this.#ports.store.sql(insert, since, caller, key, print, result)
+  }
+
+  /** What is known is how many there are at most. Where that is too many, they are counted, once in an incarnation. */
+  #requireRoom(caller: string): void {
+    if (!this.#isCounted) this.#rows = Number(this.#ports.store.sql('SELECT count(*) AS n FROM dotdo_step_calls')[0]!['n'])
+    this.#isCounted = true
+    if (this.#rows >= this.#limits.calls) throw overLimit('stepCalls', this.#rows + 1, this.#limits.calls, caller)
+  }
+
+  /** Counts a row, and now and then the next ones on disk: an incarnation that ends leaves a count that is too high, and never one that is too low. */
+  #count(): void {
+    this.#rows++
+    if (this.#ahead-- > 0) return
+    this.#ahead = rowsAhead
+    this.#ports.store.sql('INSERT OR REPLACE INTO dotdo_step_calls_size (id, rows) VALUES (1, ?)', this.#rows + rowsAhead)
   }
 
   /** How many rows this object's connection to its storage has ever written. */

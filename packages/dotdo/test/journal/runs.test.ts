@@ -431,6 +431,30 @@ describe('a call from outside', () => {
     })
   })
 
+  test('with such arguments and a key waits for whoever has called, a day', async () => {
+    const object = new TestObject({ main: () => 'must not run' })
+    const work = async (it: AdoptedExecution) => [await it.step(() => 1, { stepId: 'a' }), await never()]
+    const { run } = callOutside(object, [() => 1], work, 'k')
+    await settle()
+    object.store.flush()
+    object.crash()
+    await Promise.all(object.journal.resumeDue())
+    expect(object.journal.run(run.runId)).toMatchObject({ status: 'running' })
+    expect(object.journal.outcomeOf('k')).toBeUndefined()
+    const { run: again } = callOutside(object, [() => 1], work, 'k')
+    await settle()
+    expect(again.runId).toBe(run.runId)
+    object.store.flush()
+    // Dies again, and nobody comes back.
+    object.crash()
+    await Promise.all(object.journal.resumeDue())
+    const day = 86_400_000
+    expect(object.journal.nextWakeMs()).toBe(object.clock.now() + day)
+    object.clock.advance(day)
+    await Promise.all(object.journal.resumeDue())
+    expect(object.journal.run(run.runId)).toMatchObject({ status: 'failed', error: { code: 'RUN_NOT_RESUMABLE' } })
+  })
+
   test('is not begun twice under one key', async () => {
     const object = new TestObject({})
     const { run, reply } = callOutside(object, [], (it) => it.step(settle, { stepId: 'a' }), 'k')

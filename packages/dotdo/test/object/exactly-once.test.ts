@@ -51,6 +51,11 @@ describe('a call inside of a step that is attempted again', () => {
     expect(await ledger('killed').sum()).toBe(5)
   })
 
+  test('on what a call gave is answered by an object that has died since', async () => {
+    expect(await payer('a').payByPage('pages')).toEqual([5, [11, 71]])
+    expect(await ledger('pages').sum()).toBe(71)
+  })
+
   test('in another step is another call', async () => {
     expect(await payer('a').payTwiceInTwoSteps('two')).toEqual([1, 2])
   })

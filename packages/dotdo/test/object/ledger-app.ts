@@ -4,10 +4,16 @@ import { DO, type StepContext } from '../../src/index.ts'
 
 class Page extends RpcTarget {
   readonly #write: (n: number) => number
+  readonly #writeInSteps: (n: number) => Promise<number[]>
 
-  constructor(write: (n: number) => number) {
+  constructor(write: (n: number) => number, writeInSteps: (n: number) => Promise<number[]>) {
     super()
     this.#write = write
+    this.#writeInSteps = writeInSteps
+  }
+
+  async writeInSteps(n: number) {
+    return this.#writeInSteps(n)
   }
 
   write(n: number) {
@@ -53,7 +59,10 @@ export const Ledger = DO.extend({
     this.ctx.abort('for the test')
   },
   page() {
-    return new Page((n) => this.add(n))
+    return new Page(
+      (n) => this.add(n),
+      (n) => this.addInSteps(n),
+    )
   },
   pageAfterWriting() {
     this.add(1)
@@ -127,6 +136,18 @@ export const Payer = DO.extend({
   },
   async putInVain(ledger: string) {
     return await this.do(() => this.Ledger(ledger).put(3), { stepId: 'put', retries: { limit: 2, delay: 1 } })
+  },
+  /** On what a call gave: the other object dies when the first attempt has its answer. */
+  async payByPage(ledger: string) {
+    return await this.do(
+      async ({ attempt }) => {
+        const paid = await this.Ledger(ledger).page().write(5)
+        const later = await (await this.Ledger(ledger).page()).writeInSteps(6)
+        if (attempt === 1) await this.Ledger(ledger).die()
+        return [paid, later]
+      },
+      { stepId: 'pay', retries },
+    )
   },
   async payTwiceInTwoSteps(ledger: string) {
     const first = await this.do(() => this.Ledger(ledger).add(1), { stepId: 'one' })

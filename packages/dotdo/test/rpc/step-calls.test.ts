@@ -228,6 +228,21 @@ describe('a method that returns a promise', () => {
     expect(it.object.journal.runs()).toHaveLength(1)
   })
 
+  test('whose row is lost while its run is there is answered by that, and fails nobody', async () => {
+    const it = new Receiver()
+    expect(await it.call(named('a'), 'waits')).toEqual({ key: 'a' })
+    it.object.store.sql('DELETE FROM dotdo_step_calls')
+    expect(await it.call(named('a'), 'waits')).toEqual({ key: 'a' })
+    let open!: () => void
+    it.gate = new Promise((resolve) => (open = resolve))
+    const first = it.call(named('b'), 'waits')
+    it.object.store.sql('DELETE FROM dotdo_step_calls')
+    const again = it.call(named('b'), 'waits')
+    open()
+    expect(await Promise.all([first, again])).toEqual([{ key: 'b' }, { key: 'b' }])
+    expect(it.object.journal.runs()).toHaveLength(2)
+  })
+
   test('whose run was cancelled stays so', async () => {
     const it = new Receiver()
     it.gate = new Promise(() => {})
@@ -272,6 +287,28 @@ describe('what is remembered', () => {
     expect(await code(it.call(named('c'), 'plain'))).toBe('LINK_LIMIT')
   })
 
+  test('is counted only where it may be too much, over any number of lives', async () => {
+    const it = new Receiver({ calls: 300 })
+    const statements: string[] = []
+    const size = () => Number(it.object.store.sql('SELECT rows FROM dotdo_step_calls_size')[0]!['rows'])
+    for (let life = 0; life < 4; life++) {
+      for (let n = 0; n < 10; n++) await it.call(named(`${life} ${n}`), 'plain')
+      expect(size()).toBeGreaterThanOrEqual(it.rows())
+      it.crash()
+    }
+    const { store } = it.object
+    const sql = store.sql.bind(store)
+    store.sql = ((statement: string, ...values: never[]) => (statements.push(statement), sql(statement, ...values))) as typeof sql
+    const counts = () => statements.filter((it) => it.includes('count(*) AS n FROM dotdo_step_calls')).length
+    await it.call(named('after them'), 'plain')
+    expect(counts()).toBe(0)
+    for (let n = 41; n < 300; n++) await it.call(named(`more ${n}`), 'plain')
+    for (const n of [1, 2]) expect(await code(it.call(named(`too many ${n}`), 'plain'))).toBe('LINK_LIMIT')
+    // Nothing was counted but to see that what had been counted ahead is not there, and then that all is.
+    expect(counts()).toBe(1)
+    expect([it.rows(), it.effects('too many 1')]).toEqual([300, 0])
+  })
+
   test('tells arguments apart as earlier releases did, where they have written the row', async () => {
     const it = new Receiver()
     const insert = 'INSERT INTO dotdo_step_calls (since, caller, key, print, result) VALUES (?, ?, ?, ?, ?)'
@@ -301,6 +338,10 @@ describe('what is remembered', () => {
     const tables = it.object.store.sql(`SELECT sql FROM sqlite_schema WHERE name = 'dotdo_step_calls'`)
     expect(String(tables[0]!['sql']).replace(/\s+/g, ' ')).toBe(
       'CREATE TABLE dotdo_step_calls ( since INTEGER, caller TEXT, key TEXT, print TEXT NOT NULL, result TEXT, PRIMARY KEY (since, caller, key) ) WITHOUT ROWID',
+    )
+    const size = it.object.store.sql(`SELECT sql FROM sqlite_schema WHERE name = 'dotdo_step_calls_size'`)
+    expect(String(size[0]!['sql'])).toBe(
+      'CREATE TABLE dotdo_step_calls_size (id INTEGER PRIMARY KEY CHECK (id = 1), rows INTEGER NOT NULL)',
     )
   })
 })

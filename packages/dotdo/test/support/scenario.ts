@@ -11,6 +11,8 @@ export type Op =
   | { kind: 'outside'; id: string; fails: number }
   /** A row in another object: by a method that is done at once, or by one with steps of its own. */
   | { kind: 'bump' | 'work'; id: string; to: string }
+  /** The same by methods of what a call of that object gave. */
+  | { kind: 'part' | 'partWork'; id: string; to: string }
   | { kind: 'send'; id: string }
   | { kind: 'child'; id: string; ops: Op[] }
   | { kind: 'sleep'; id: string; ms: number }
@@ -70,6 +72,8 @@ export const everything: readonly Op[] = [
       { kind: 'work', id: 'work', to: late },
     ],
   },
+  { kind: 'part', id: 'part', to: '2' },
+  { kind: 'partWork', id: 'partWork', to: late },
   {
     kind: 'child',
     id: 'child',
@@ -93,7 +97,7 @@ export function draw(random: Random, { sleepsMs }: Pace): Planned[] {
     const id = `s${steps++}`
     const kind = one(depth < 2 ? [...kinds, ...nesting] : kinds)
     if (kind === 'outside') return { kind, id, fails: below(3) }
-    if (kind === 'bump' || kind === 'work') return { kind, id, to: one(actors) }
+    if (kind === 'bump' || kind === 'work') return { kind: below(8) > 0 ? kind : ofPart[kind], id, to: one(actors) }
     if (kind === 'sleep') return { kind, id, ms: one(sleepsMs) }
     if (kind === 'child' || kind === 'both') return { kind, id, ops: several(1 + below(3), depth + 1) }
     return { kind, id }
@@ -107,9 +111,11 @@ export function draw(random: Random, { sleepsMs }: Pace): Planned[] {
   })
 }
 
-const kinds: readonly Op['kind'][] = [
+const kinds: readonly Exclude<Op['kind'], 'part' | 'partWork'>[] = [
   ...(['inside', 'inside', 'outside', 'bump', 'bump', 'work', 'send', 'send', 'sleep', 'wait', 'map', 'fail'] as const),
 ]
+/** Calls that open a session cost a simulation more than others: they are rare. */
+const ofPart = { bump: 'part', work: 'partWork' } as const
 const nesting = ['child', 'both'] as const
 
 const has = (kind: Op['kind'], ops: readonly Op[]): boolean => walk('', ops, (it) => (it.kind === kind ? [kind] : [])).length > 0
@@ -126,7 +132,7 @@ function walk(key: string, ops: readonly Op[], of: (op: Op, effect: string) => s
 export const waitsOf = ({ key, ops }: Planned): string[] => walk(key, ops, ({ kind }, effect) => (kind === 'wait' ? [effect] : []))
 /** Events that there must be, by name. */
 export const sendsOf = ({ key, ops }: Planned): string[] => walk(key, ops, ({ kind }, effect) => (kind === 'send' ? [effect] : []))
-const asks: ReadonlySet<Op['kind']> = new Set(['outside', 'work', 'fail'])
+const asks: ReadonlySet<Op['kind']> = new Set(['outside', 'work', 'partWork', 'fail'])
 /** Steps that ask the outside. */
 export const asksOf = ({ key, ops }: Planned): string[] => walk(key, ops, ({ kind }, effect) => (asks.has(kind) ? [effect] : []))
 
@@ -135,5 +141,7 @@ export const effectsOf = ({ key, ops }: Planned): string[] =>
   walk(key, ops, ({ kind }, effect) => {
     if (kind === 'map') return ['a', 'b', 'c'].map((item) => `${effect}/${item}`)
     if (kind === 'fail') return [`${effect}/done`, `${effect}/undone`]
-    return kind === 'inside' || kind === 'bump' || kind === 'work' ? [effect] : []
+    return rows.has(kind) ? [effect] : []
   })
+
+const rows: ReadonlySet<Op['kind']> = new Set(['inside', 'bump', 'work', 'part', 'partWork'])

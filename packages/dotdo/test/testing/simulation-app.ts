@@ -2,6 +2,7 @@
  * The app of the simulation, in three versions. It does what it is told by a plan, and notes in tables of its own what has come of it: those tables are what
  * the simulation's ledger is compared with.
  */
+import { RpcTarget } from 'capnweb'
 import { NonRetryableError } from '../../src/journal/step-options.ts'
 import { DO } from '../../src/object/do.ts'
 import { DotdoSystem } from '../../src/object/system.ts'
@@ -10,6 +11,23 @@ import { senders, slow, type Op, type Pace } from '../support/scenario.ts'
 
 interface Told {
   name: string
+}
+
+/** What an actor gives: calls of it come to what the actor's own methods do. */
+class Part extends RpcTarget {
+  readonly #of: { bump(effect: string): string; work(effect: string): Promise<unknown> }
+
+  constructor(of: { bump(effect: string): string; work(effect: string): Promise<unknown> }) {
+    super()
+    this.#of = of
+  }
+
+  bump(effect: string) {
+    return this.#of.bump(effect)
+  }
+  work(effect: string) {
+    return this.#of.work(effect)
+  }
 }
 
 /** One version of the app's classes, by noun. */
@@ -66,6 +84,8 @@ export function appOf(version: number, { tickMs, retryMs }: Pace): Record<string
       if (op.kind === 'outside') return this.do((step) => this._ask(step.idempotencyKey, step.attempt <= op.fails), { stepId: id, retries })
       if (op.kind === 'bump') return this.do(() => this.Actor(op.to).bump(effect), { stepId: id, retries })
       if (op.kind === 'work') return this.do(() => this.Actor(op.to).work(effect), { stepId: id, retries })
+      if (op.kind === 'part') return this.do(() => this.Actor(op.to).part().bump(effect), { stepId: id, retries })
+      if (op.kind === 'partWork') return this.do(async () => (await this.Actor(op.to).part()).work(effect), { stepId: id, retries })
       if (op.kind === 'child') return this.runs.call('main', [effect, op.ops], { stepId: id })
       if (op.kind === 'sleep') return this.sleep(op.ms, { stepId: id })
       if (op.kind === 'wait') return this.waitFor('Item.released', { stepId: id, match: { id: effect } })
@@ -97,6 +117,9 @@ export function appOf(version: number, { tickMs, retryMs }: Pace): Record<string
     /** Done at once: its row and its key share a transaction. */
     bump(effect: string) {
       return this._note(effect)
+    },
+    part() {
+      return new Part(this)
     },
     async fails(effect: string) {
       const undo = () => void this._note(`${effect}/undone`)

@@ -1,0 +1,75 @@
+import { RpcSession, RpcStub, RpcTarget, type RpcTransport } from 'capnweb'
+import { describe, expect, test } from 'vitest'
+import { codeOf } from '../../src/base/errors.ts'
+import { capabilityElsewhere, methodAtHome } from '../../src/rpc/home.ts'
+import { countedHere, readGuard, restrict } from '../../src/rpc/narrow.ts'
+
+const ports = { now: () => 0, counter: countedHere }
+const narrowed = (cap: object) => restrict(cap, readGuard({ only: ['add'] }, ports), ports)
+
+class Cart extends RpcTarget {
+  sum = 0
+  add(n: number) {
+    return (this.sum += n)
+  }
+}
+
+/** A stub of what is at the other end of a session that says nothing, and what ends it. */
+function stubElsewhere(): { stub: RpcStub<Cart>; end: () => void } {
+  const { promise, reject } = Promise.withResolvers<string>()
+  promise.catch(() => undefined)
+  const transport: RpcTransport = { send: async () => undefined, receive: () => promise }
+  return { stub: new RpcSession<Cart>(transport).getRemoteMain(), end: () => reject(new Error('over')) }
+}
+
+const refused = (work: () => unknown) => {
+  try {
+    return { gave: work() }
+  } catch (error) {
+    return codeOf(error)
+  }
+}
+
+describe('a method at home', () => {
+  test('is called on the capability itself, by a stub of it, narrowed or not, and as a part of data', () => {
+    const cart = new Cart()
+    expect(methodAtHome(cart, 'add')!(1)).toBe(1)
+    expect(methodAtHome(new RpcStub(cart), 'add')!(1)).toBe(2)
+    expect(methodAtHome(new RpcStub(narrowed(cart) as RpcTarget), 'add')!(1)).toBe(3)
+    expect(methodAtHome({ add: new RpcStub((n: number) => n) }, 'add')!(4)).toBe(4)
+    expect(methodAtHome(new RpcStub((n: number) => n), null)!(5)).toBe(5)
+  })
+
+  test('is not called by asking', () => {
+    const cart = new Cart()
+    methodAtHome(cart, 'add')
+    expect(cart.sum).toBe(0)
+  })
+
+  test('is none of what lives elsewhere, also behind what is narrowed here', () => {
+    const { stub, end } = stubElsewhere()
+    expect(methodAtHome(stub, 'add')).toBeUndefined()
+    expect(methodAtHome(narrowed(stub), 'add')).toBeUndefined()
+    expect(methodAtHome({ add: stub }, 'add')).toBeUndefined()
+    end()
+  })
+
+  test('is none of what cannot be called', () => {
+    const cart = new Cart()
+    expect(refused(() => methodAtHome(cart, 'sum')!())).toBe('METHOD_UNKNOWN')
+    expect(refused(() => methodAtHome(cart, 'constructor')!())).toBe('METHOD_UNKNOWN')
+    expect(refused(() => methodAtHome({ add: 1 }, 'add'))).toBe('METHOD_UNKNOWN')
+    expect(refused(() => methodAtHome({}, 'toString'))).toBe('METHOD_UNKNOWN')
+    expect(refused(() => methodAtHome(undefined, 'add'))).toBe('METHOD_UNKNOWN')
+    expect(refused(() => methodAtHome(cart, null))).toBe('METHOD_UNKNOWN')
+  })
+})
+
+test('whoever calls what lives elsewhere is told what to do instead', () => {
+  expect(capabilityElsewhere('Shop/a', 'Buyer/b', 'add')).toMatchObject({
+    code: 'CAPABILITY_ELSEWHERE',
+    retryable: false,
+    message: expect.stringContaining('this.Noun(id)') as string,
+    data: { object: 'Shop/a', caller: 'Buyer/b', method: 'add' },
+  })
+})
