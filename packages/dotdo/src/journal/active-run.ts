@@ -1,4 +1,5 @@
 import { Cancellation } from './cancellation.ts'
+import { FunctionTexts } from './function-texts.ts'
 import type { Notes } from './lineage.ts'
 import { ReadAhead } from './read-ahead.ts'
 import type { RunRow } from './runs.ts'
@@ -63,6 +64,8 @@ export class ActiveRun {
   follows: { seq: number; runId: string } | undefined
   readonly cancellation = new Cancellation()
   readonly uses = new Map<string, StepUse>()
+  /** What its functions are called in errors. */
+  readonly texts = new FunctionTexts()
   /** The steps under way, their pauses between attempts included. */
   readonly open = new Set<Promise<unknown>>()
   /** Work that begins steps as it goes on. */

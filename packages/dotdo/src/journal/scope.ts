@@ -90,7 +90,7 @@ export class Scope implements Execution {
       const plan = planStep(options)
       checkFunction(plan.stepId, fn)
       const perform = (again: boolean, looked?: Looked): Promise<unknown> => this.#driver.perform(this.#run, this, fn, plan, again, looked)
-      return this.#use(fn, plan.stepId, describe(fn), perform, plan)
+      return this.#use(fn, plan.stepId, this.#run.texts.of(fn), perform, plan)
       // The one place where what was stored gets its type back: T says what the function gives, and the codec gives that back.
     }) as Promise<StepResult<T>>
   }
@@ -272,11 +272,4 @@ function checkFunction(stepId: string, fn: unknown): void {
       data: { stepId },
     },
   )
-}
-
-/** A function for people: its name, else the beginning of its text on one line. */
-function describe(fn: StepFunction<unknown>): string {
-  if (fn.name !== '') return `'${fn.name}'`
-  const text = Function.prototype.toString.call(fn).slice(0, 160).replace(/\s+/g, ' ')
-  return `\`${text.length > 80 ? `${text.slice(0, 80)}…` : text}\``
 }

@@ -23,4 +23,48 @@ export function forRows(store: Store, rows: readonly SqlValue[][], statement: (v
   }
 }
 
+/**
+ * Entries of one schedule each as JSON of groups: `[…what they have in common, [the ids of the schedules]]`. Of thousands that are due together most say the same, and
+ * SQLite then reads a name for each and not a row: measured twice as fast as a row each, and never slower.
+ *
+ * @param commonOf what an entry says beside whose it is, as plain values; all of one length
+ */
+export function groupsOf<Entry>(
+  entries: readonly Entry[],
+  idOf: (entry: Entry) => string,
+  commonOf: (entry: Entry) => (string | number | null)[],
+): string {
+  const groups = new Map<string, Group>()
+  const recent: Group[] = []
+  for (const entry of entries) {
+    const common = commonOf(entry)
+    const isSame = (other: Group): boolean => common.every((cell, place) => cell === other.common[place])
+    let group = recent.find(isSame)
+    if (!group) {
+      const text = JSON.stringify(common)
+      group = groups.get(text)
+      if (!group) groups.set(text, (group = { common, ids: [] }))
+      recent.unshift(group)
+      if (recent.length > recentGroups) recent.pop()
+    }
+    group.ids.push(idOf(entry))
+  }
+  return JSON.stringify(Array.from(groups.values(), ({ common, ids }) => [...common, ids]))
+}
+
+/** What is due at one moment comes of few recurrences, in turns: to write each entry down to find its group would cost more than all the rest of grouping. */
+const recentGroups = 4
+
+interface Group {
+  common: (string | number | null)[]
+  ids: string[]
+}
+
+/** The text of a table of such groups, for a statement to begin with. Its last column is `ids`. @param columns the names of what they have in common */
+export function groupsTable(name: string, columns: readonly string[]): string {
+  const common = columns.map((column, place) => `value ->> ${place} AS ${column}`)
+  // Read once a group: as a part of a join it would be read again for each id.
+  return `WITH ${name} AS MATERIALIZED (SELECT ${common.join(', ')}, value -> ${columns.length} AS ids FROM json_each(?))`
+}
+
 const list = (row: string, length: number) => Array.from({ length }, () => row).join(', ')

@@ -2,7 +2,7 @@ import { DotdoError } from '../base/errors.ts'
 import type { Clock, Store } from '../base/ports.ts'
 import type { AfterRecurrence, Declaration, ScheduleHandler } from './declaration.ts'
 import { aim, beforeNow, type OpenRecurrences } from './instants.ts'
-import { defaultPolicies } from './policies.ts'
+import { defaultPolicies, type SchedulePolicies } from './policies.ts'
 import { once, storeRecurrence, type Recurrence } from './recurrence.ts'
 import type { ScheduleRow, ScheduleTable } from './schedule-table.ts'
 
@@ -19,6 +19,14 @@ interface Pending {
   at: number
 }
 
+/** What firing has to know of a schedule that its row says too, and that is the same for as long as this incarnation lives. */
+export interface Standing {
+  handler: ScheduleHandler
+  policies: SchedulePolicies
+  /** As the row has it; known once that is written. */
+  recurrence: string
+}
+
 /**
  * The schedules of this incarnation, as its `init` declares them.
  *
@@ -31,7 +39,7 @@ export class Declared {
   readonly #table: ScheduleTable
   readonly #open: OpenRecurrences
   readonly #changed: (scheduleId: string) => void
-  readonly #handlers = new Map<string, ScheduleHandler>()
+  readonly #standing = new Map<string, Standing>()
   #pending = new Map<string, Pending>()
   /** How often each id was wanted: where the search for a free one goes on. */
   readonly #taken = new Map<string, number>()
@@ -48,17 +56,22 @@ export class Declared {
   add(declaration: Declaration, handler: ScheduleHandler, settled: boolean): string {
     const id = this.#freeId(declaration.id ?? (nameOf(handler) || declaration.pattern))
     this.#check(id, settled)
-    this.#pending.set(id, { declaration, position: this.#handlers.size, at: this.#clock.now() })
-    this.#handlers.set(id, handler)
+    this.#pending.set(id, { declaration, position: this.#standing.size, at: this.#clock.now() })
+    this.#standing.set(id, { handler, policies: declaration.policies, recurrence: '' })
     return id
   }
 
   handlerOf(id: string): ScheduleHandler | undefined {
-    return this.#handlers.get(id)
+    return this.#standing.get(id)?.handler
+  }
+
+  /** What a schedule that is in the table stands for in this incarnation. */
+  standingOf(id: string): Standing | undefined {
+    return this.#standing.get(id)
   }
 
   has(id: string): boolean {
-    return this.#handlers.has(id)
+    return this.#standing.has(id)
   }
 
   /** Writes what was declared and is not in the table yet. */
@@ -78,6 +91,8 @@ export class Declared {
     const fresh = new FreshRows(this.#open)
     const begun: ScheduleRow[] = []
     const written: ScheduleRow[] = []
+    // Thousands have few recurrences, and each comes as a text of its own.
+    const texts = new Map<string, string>()
     for (const [id, { declaration, position, at }] of pending) {
       const found = find(id)
       const declared = declaredText(declaration.recurrence)
@@ -86,6 +101,8 @@ export class Declared {
       const stated = { ...row, pattern: declaration.pattern, policies: declaration.policies, position }
       // The jitter may have changed with the policies. What waits for a run goes on waiting.
       const aimed = same && found.nextAt !== null && found.wakeAt === null ? stated : aim(stated, stated.nextAt, this.#open)
+      if (!texts.has(row.recurrence)) texts.set(row.recurrence, row.recurrence)
+      this.#standing.get(id)!.recurrence = texts.get(row.recurrence)!
       // Most wakes change nothing, and then write nothing: a written row has a price.
       if (!found) begun.push(aimed)
       else if (!same || !isEqual(found, aimed)) written.push(aimed)
@@ -103,7 +120,7 @@ export class Declared {
   #freeId(wanted: string): string {
     let nth = this.#taken.get(wanted) ?? 1
     let id = nth === 1 ? wanted : `${wanted}#${nth}`
-    while (this.#handlers.has(id)) id = `${wanted}#${++nth}`
+    while (this.#standing.has(id)) id = `${wanted}#${++nth}`
     this.#taken.set(wanted, nth)
     return id
   }
@@ -118,7 +135,7 @@ export class Declared {
         },
       )
     }
-    if (this.#handlers.size >= maxSchedules) {
+    if (this.#standing.size >= maxSchedules) {
       throw new DotdoError(
         'TOO_MANY_SCHEDULES',
         `This object declares more than ${maxSchedules} schedules. Give each tenant or stage an object of its own.`,

@@ -1,9 +1,9 @@
 import type { Budget } from '../base/price.ts'
 import type { RunStatus, RunView } from '../base/views.ts'
 import type { ScheduleEvent, ScheduleHandler } from './declaration.ts'
-import { jitterOf } from './policies.ts'
+import { startOf } from './instants.ts'
 import type { Instants } from './recurrence.ts'
-import type { DueRow } from './schedule-table.ts'
+import type { ScheduleRow } from './schedule-table.ts'
 
 /** One run that a schedule asks for. Its `runId` is the same however often the same instant is worked out. */
 export interface Firing extends ScheduleEvent {
@@ -54,7 +54,12 @@ export function withBudget(budget: Budget | undefined): { budget?: Budget } {
 
 /** The name of the run of one instant. */
 export function runIdOf(scheduleId: string, instant: number): string {
-  return `${scheduleId}@${new Date(instant).toISOString()}`
+  return scheduleId + runSuffix(instant)
+}
+
+/** What stands behind the schedule's id in the name of the run of one instant: the same for all that fire at it. */
+export function runSuffix(instant: number): string {
+  return `@${new Date(instant).toISOString()}`
 }
 
 /**
@@ -62,9 +67,9 @@ export function runIdOf(scheduleId: string, instant: number): string {
  *
  * `row.nextAt` has come, with its jitter: that is the caller's check. Where runs queue, one is taken at a time, the oldest: the others stay due.
  */
-export function takeDue(row: DueRow, instants: Instants, nextAt: number, now: number): Taken {
+export function takeDue(row: Pick<ScheduleRow, 'id' | 'policies' | 'coveredTo'>, instants: Instants, nextAt: number, now: number): Taken {
   const { catchUp, catchUpLimit, catchUpWithinMs, jitterMs } = row.policies
-  const startsAt = (instant: number) => (jitterMs === 0 ? instant : instant + jitterOf(row.id, instant, jitterMs, instants.next(instant)))
+  const startsAt = (instant: number) => startOf(row.id, instant, jitterMs, instants)
 
   const due = [latestDue(instants, nextAt, now, startsAt)]
   while (due.length < catchUpLimit && due[0]! > nextAt) {

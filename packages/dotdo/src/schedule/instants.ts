@@ -1,7 +1,7 @@
 import { jitterOf } from './policies.ts'
 import { openRecurrence, readRecurrence, type Instants } from './recurrence.ts'
 import { Zones } from './zone.ts'
-import type { DueRow, ScheduleRow } from './schedule-table.ts'
+import type { ScheduleRow } from './schedule-table.ts'
 
 /** How many recurrences are held open at the same time, before all are opened anew. */
 const maxOpen = 10_000
@@ -40,11 +40,15 @@ function remembering(instants: Instants): Instants {
 }
 
 /** A row with its next instant and, by its jitter, the time that one starts. */
-export function aim<Row extends DueRow>(row: Row, nextAt: number | null, open: OpenRecurrences): Row {
+export function aim(row: ScheduleRow, nextAt: number | null, open: OpenRecurrences): ScheduleRow {
   if (nextAt === null || row.status !== 'active') return { ...row, nextAt: null, wakeAt: null }
   const { jitterMs } = row.policies
-  const jitter = jitterMs === 0 ? 0 : jitterOf(row.id, nextAt, jitterMs, open.of(row.recurrence).next(nextAt))
-  return { ...row, nextAt, wakeAt: nextAt + jitter }
+  return { ...row, nextAt, wakeAt: jitterMs === 0 ? nextAt : startOf(row.id, nextAt, jitterMs, open.of(row.recurrence)) }
+}
+
+/** When an instant of a schedule starts: when it comes, or later by its jitter. */
+export function startOf(id: string, instant: number, jitterMs: number, instants: Instants): number {
+  return jitterMs === 0 ? instant : instant + jitterOf(id, instant, jitterMs, instants.next(instant))
 }
 
 /** The reference for a first or renewed next instant: one that is exactly now still counts, one that has fired does not. */

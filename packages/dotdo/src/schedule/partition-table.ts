@@ -1,6 +1,6 @@
 import type { SqlRow, Store } from '../base/ports.ts'
 import type { PartitionState, RunStatus } from '../base/views.ts'
-import { forRows } from './bulk.ts'
+import { groupsOf, groupsTable } from './bulk.ts'
 
 /** A stretch of time that one run answers for, or that many answered for long ago. Epoch ms, `start` inclusive, `end` exclusive. */
 export interface Span {
@@ -34,6 +34,17 @@ export const spansKeptApart = 1000
 export const maxSpans = 10_000
 
 const rowsAtOnce = 1000
+
+/** Stretches that say the same of many schedules. A run's id is what stands behind its schedule's, or else whole. */
+const laid = groupsTable('laid', ['start_at', 'end_at', 'state', 'suffix', 'run', 'backfill', 'again'])
+
+/** The schedules that have anything behind the beginning of what is laid. Most stretches begin where the newest one ended. */
+const crowdedIds = `${laid} SELECT DISTINCT schedule.value AS id FROM laid JOIN json_each(laid.ids) AS schedule
+  WHERE EXISTS (SELECT 1 FROM dotdo_partitions AS there WHERE there.schedule = schedule.value AND there.end_at > laid.start_at)`
+
+const inserted = `${laid} INSERT INTO dotdo_partitions (schedule, end_at, start_at, state, run_id, backfill, again)
+  SELECT schedule.value, end_at, start_at, state, coalesce(schedule.value || suffix, run), backfill, again
+  FROM laid JOIN json_each(laid.ids) AS schedule`
 
 /**
  * Which stretches of time have been covered. Reads and writes `dotdo_partitions`; transactions are the caller's.
@@ -76,19 +87,10 @@ export class PartitionTable {
   }
 
   #layBite(spans: readonly OwnedSpan[]): void {
-    const starts = JSON.stringify(spans.map(({ schedule, start }) => [schedule, start]))
-    // Most stretches begin where the newest one ended, and cut nothing: one question for all of them.
-    const crowded = new Set(
-      this.#store
-        .sql<{ id: string }>(
-          `SELECT DISTINCT value ->> 0 AS id FROM json_each(?) WHERE EXISTS (
-            SELECT 1 FROM dotdo_partitions WHERE schedule = value ->> 0 AND end_at > value ->> 1)`,
-          starts,
-        )
-        .map(({ id }) => id),
-    )
-    for (const { schedule, start, end } of spans) if (crowded.has(schedule)) this.#cut(schedule, start, end)
-    this.#insert(spans)
+    const groups = asGroups(spans)
+    const crowded = new Set(this.#store.sql<{ id: string }>(crowdedIds, groups).map(({ id }) => id))
+    if (crowded.size > 0) for (const { schedule, start, end } of spans) if (crowded.has(schedule)) this.#cut(schedule, start, end)
+    this.#store.sql(inserted, groups)
   }
 
   #cut(schedule: string, from: number, to: number): void {
@@ -96,14 +98,8 @@ export class PartitionTable {
       if (span.end <= to) this.#store.sql('DELETE FROM dotdo_partitions WHERE schedule = ? AND end_at = ?', schedule, span.end)
       else this.#store.sql('UPDATE dotdo_partitions SET start_at = ? WHERE schedule = ? AND end_at = ?', to, schedule, span.end)
       // What a run is still to answer for has to end where the run's instant is, so the rest of it is missing.
-      if (span.start < from && span.state !== 'running') this.#insert([{ ...span, schedule, end: from }])
+      if (span.start < from && span.state !== 'running') this.#store.sql(inserted, asGroups([{ ...span, schedule, end: from }]))
     }
-  }
-
-  #insert(spans: readonly OwnedSpan[]): void {
-    const rows = spans.map((it) => [it.schedule, it.end, it.start, it.state, it.runId, it.backfill, it.again ? 1 : 0])
-    const into = 'INSERT INTO dotdo_partitions (schedule, end_at, start_at, state, run_id, backfill, again) VALUES '
-    forRows(this.#store, rows, (values) => into + values)
   }
 
   /** Says what became of runs. Gives the stretches whose state that has changed; a run whose stretch was cut away has none. */
@@ -184,6 +180,18 @@ export class PartitionTable {
   forget(schedules: readonly string[]): void {
     this.#store.sql('DELETE FROM dotdo_partitions WHERE schedule IN (SELECT value FROM json_each(?))', JSON.stringify(schedules))
   }
+}
+
+/** Stretches as the table {@link laid}. */
+function asGroups(spans: readonly OwnedSpan[]): string {
+  return groupsOf(
+    spans,
+    ({ schedule }) => schedule,
+    ({ schedule, start, end, state, runId, backfill, again }) => {
+      const isBehind = runId?.startsWith(schedule) ?? false
+      return [start, end, state, isBehind ? runId!.slice(schedule.length) : null, isBehind ? null : runId, backfill, again ? 1 : 0]
+    },
+  )
 }
 
 function fromSql(row: SqlRow): Span {

@@ -5,16 +5,16 @@ import type { Clock, Random, Store } from '../base/ports.ts'
 import { readBudget } from '../base/price.ts'
 import type { BackfillView, PartitionPage, RunStatus, RunView, ScheduleView } from '../base/views.ts'
 import { Backfills } from './backfills.ts'
-import { Declared } from './declared.ts'
+import { Declared, type Standing } from './declared.ts'
 import type { BackfillOptions, Declaration, InstantLike, ScheduleHandle, ScheduleHandler, TriggerOptions } from './declaration.ts'
-import { runIdOf, statusOf, takeDue, withBudget, type Firing, type ScheduleRuns } from './firing.ts'
+import { runIdOf, runSuffix, statusOf, takeDue, withBudget, type Firing, type ScheduleRuns } from './firing.ts'
 import { scheduleHandle } from './handles.ts'
 import { readInstant } from './instant.ts'
-import { aim, beforeNow, OpenRecurrences } from './instants.ts'
+import { aim, beforeNow, OpenRecurrences, startOf } from './instants.ts'
 import { PartitionTable, type Outcome, type OwnedSpan } from './partition-table.ts'
 import { viewsOf, windowsOf, type Window } from './partitions.ts'
 import { readRecurrence } from './recurrence.ts'
-import { ScheduleTable, type DueRow, type ScheduleRow, type Tally } from './schedule-table.ts'
+import { ScheduleTable, type DueRow, type Fired, type ScheduleRow, type Tally } from './schedule-table.ts'
 import { migrations } from './tables.ts'
 
 /** What a {@link Scheduler} stands on. */
@@ -174,15 +174,16 @@ export class Scheduler {
       this.#settleRuns()
       const now = this.#clock.now()
       const taken: Firing[] = []
-      const rows: DueRow[] = []
+      const turn: Turn = { now, taken, cancelled, suffixes: new Map() }
+      const rows: Fired[] = []
       const fold: string[] = []
-      for (const row of this.#table.due(now, this.#settled ? maxFiringsAtOnce : -1)) {
+      for (const row of this.#dueRows(now)) {
         if (taken.length >= maxFiringsAtOnce) break
-        const handler = this.#declared.handlerOf(row.id)
-        if (!handler) continue
-        const after = this.#take(row, handler, now, taken, cancelled)
+        const standing = this.#declared.standingOf(row.id)
+        if (!standing) continue
+        const after = this.#take(row, standing, turn)
         rows.push(after)
-        if (Math.floor(after.fired / foldEvery) > Math.floor(row.fired / foldEvery)) fold.push(row.id)
+        if (Math.floor((row.fired + after.firings) / foldEvery) > Math.floor(row.fired / foldEvery)) fold.push(row.id)
       }
       this.#table.fired(rows)
       this.#partitions.lay(taken.filter(({ window }) => window.start < window.end).map(spanOf))
@@ -195,6 +196,15 @@ export class Scheduler {
     for (const runId of cancelled) this.#runs.cancel(runId)
     for (const id of new Set(firings.map((it) => it.scheduleId))) this.#changed(id)
     return firings
+  }
+
+  /** What is due, soonest first. Until the end of `init` what it has not come to yet may stand before the others, so those are read too. */
+  *#dueRows(now: number): Generator<DueRow> {
+    for (let from = 0; ; from += maxFiringsAtOnce) {
+      const rows = this.#table.due(now, maxFiringsAtOnce, from)
+      yield* rows
+      if (this.#settled || rows.length < maxFiringsAtOnce) return
+    }
   }
 
   /** When {@link due} has something to do next, epoch ms: where the alarm belongs. In the past when something is due. `null`: never. */
@@ -384,39 +394,38 @@ export class Scheduler {
     return this.#declared.handlerOf(id)
   }
 
-  /** What one schedule that is due fires, put with `taken`, and its row as it is then. Runs to end are put with `cancelled`. */
-  #take(row: DueRow, handler: ScheduleHandler, now: number, taken: Firing[], cancelled: string[]): DueRow {
-    const { overlapRuns } = row.policies
-    if (row.nextAt === null) return row
+  /** What one schedule that is due fires, put with what is taken, and what that changes in its row. */
+  #take(row: DueRow, { handler, policies, recurrence }: Standing, { now, taken, cancelled, suffixes }: Turn): Fired {
+    const { id, nextAt, lastScheduledAt, coveredTo } = row
+    const { overlapRuns } = policies
+    const left: Fired = { id, nextAt, wakeAt: null, lastScheduledAt, coveredTo, firings: 0, firedAt: null, runSuffix: null, isOpen: false }
+    if (nextAt === null) return left
     const open = row.openRun !== null && statusOf(this.#runs, row.openRun) === 'running' ? row.openRun : null
     // It stays due, and is aimed anew when that run has ended.
-    if (open !== null && overlapRuns === 'queue') return { ...row, wakeAt: null }
-    const { events, lastScheduledAt, nextAt } = takeDue(row, this.#open.of(row.recurrence), row.nextAt, now)
-    const aimed = aim({ ...row, lastScheduledAt }, nextAt, this.#open)
-    const [first] = events
-    if (!first || (open !== null && overlapRuns === 'skip')) return aimed
+    if (open !== null && overlapRuns === 'queue') return left
+    const instants = this.#open.of(recurrence)
+    const due = takeDue({ id, policies, coveredTo }, instants, nextAt, now)
+    left.lastScheduledAt = due.lastScheduledAt
+    left.nextAt = due.nextAt
+    left.wakeAt = due.nextAt === null ? null : startOf(id, due.nextAt, policies.jitterMs, instants)
+    const [first] = due.events
+    if (!first || (open !== null && overlapRuns === 'skip')) return left
     if (open !== null && overlapRuns === 'cancel-previous') {
-      const span = this.#partitions.endingAt(row.id, row.coveredTo ?? NaN)
+      const span = this.#partitions.endingAt(id, coveredTo ?? NaN)
       if (span?.runId === open) first.window.start = Math.min(first.window.start, span.start)
       cancelled.push(open)
     }
-    const firings = events.map((event) => ({
-      ...event,
-      scheduleId: row.id,
-      runId: runIdOf(row.id, event.scheduledAt),
-      handler,
-      ...withBudget(row.policies.budget),
-    }))
-    taken.push(...firings)
-    const last = firings.at(-1)!
-    return {
-      ...aimed,
-      lastFiredAt: now,
-      lastRunId: last.runId,
-      coveredTo: last.window.end,
-      openRun: overlapRuns === 'allow' ? null : last.runId,
-      fired: row.fired + firings.length,
+    for (const { scheduledAt, window } of due.events) {
+      const suffix = suffixes.get(scheduledAt) ?? runSuffix(scheduledAt)
+      suffixes.set(scheduledAt, suffix)
+      left.runSuffix = suffix
+      left.coveredTo = window.end
+      taken.push({ scheduledAt, window, scheduleId: id, runId: id + suffix, handler, ...withBudget(policies.budget) })
     }
+    left.firings = due.events.length
+    left.firedAt = now
+    left.isOpen = overlapRuns !== 'allow'
+    return left
   }
 
   /** A cancelled schedule stays as it is: `init` runs on every wake, and what it does to its handles has to be repeatable. */
@@ -501,6 +510,16 @@ export class Scheduler {
       },
     )
   }
+}
+
+/** What {@link Scheduler.due} gathers while it looks at rows. */
+interface Turn {
+  now: number
+  taken: Firing[]
+  /** Runs to end. */
+  cancelled: string[]
+  /** `runSuffix` of the instants so far: thousands fire at few. */
+  suffixes: Map<number, string>
 }
 
 /** The stretch that a firing answers for. */

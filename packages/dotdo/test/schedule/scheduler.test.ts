@@ -235,6 +235,21 @@ describe('what is due', () => {
     expect(new Set(runs(world.started)).size).toBe(2000)
   })
 
+  it('fires what is due together with as many statements as one alone', () => {
+    const statements = (count: number, jitter?: string) => {
+      const world = new World()
+      const scheduler = world.wake(({ every }) => {
+        for (let i = 0; i < count; i++) every(15 * (1 + (i % 3))).minutes(fn, { id: `s${i}`, ...(jitter && { jitter }) })
+      })
+      world.clock.advance(dayMs)
+      const before = world.store.statements
+      expect(scheduler.due()).toHaveLength(count)
+      // Each run has a row of its own, which is the journal's.
+      return world.store.statements - before - count
+    }
+    expect([statements(600), statements(600, '10m')]).toEqual([statements(1), statements(1)])
+  })
+
   it('fires nothing twice when the clock jumps back', () => {
     const world = new World()
     const init = ({ every }: ReturnType<World['open']>) => void every.hour(fn)
