@@ -40,6 +40,15 @@ export const outboxMigrations: Migrations = [
     'ALTER TABLE dotdo_dead_letters ADD COLUMN told INTEGER NOT NULL DEFAULT 0',
     'CREATE INDEX dotdo_dead_letters_of ON dotdo_dead_letters (handler, told, seq)',
   ],
+  [
+    // An event and what it is owed to, `lanes` as a JSON list, in one statement: a send is otherwise two, in a transaction of their own, and takes twice as long.
+    `CREATE VIEW dotdo_sends AS SELECT id, type, payload, key, source, sent_at, NULL AS lanes FROM dotdo_outbox`,
+    `CREATE TRIGGER dotdo_sends_insert INSTEAD OF INSERT ON dotdo_sends BEGIN
+      INSERT INTO dotdo_outbox (id, type, payload, key, source, sent_at, open)
+        VALUES (NEW.id, NEW.type, NEW.payload, NEW.key, NEW.source, NEW.sent_at, json_array_length(NEW.lanes));
+      INSERT INTO dotdo_deliveries (handler, seq, attempts, due_at) SELECT value, last_insert_rowid(), 0, 0 FROM json_each(NEW.lanes);
+    END`,
+  ],
 ]
 
 /** A delivery that has not ended. */
@@ -96,22 +105,17 @@ export class OutboxTables {
     return this.store.sql<{ id: string; type: string }>('SELECT id, type FROM dotdo_outbox WHERE key = ?', key)[0]
   }
 
-  /** Stores an event and what each of `handlers` is owed, in one transaction. `undefined`: to be matched later (T2). */
-  insert(event: NewEvent, handlers: string[] | undefined): void {
-    this.store.transaction(() => {
-      const row = this.store.sql<{ seq: number }>(
-        `INSERT INTO dotdo_outbox (id, type, payload, key, source, sent_at, open, ended_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq`,
-        event.id,
-        event.type,
-        event.payload,
-        event.key ?? null,
-        event.source,
-        event.sentAt,
-        handlers?.length ?? null,
-        handlers?.length === 0 ? event.sentAt : null,
-      )[0]
-      for (const handler of handlers ?? []) this.#owe(handler, row!.seq)
-    })
+  /** Stores an event and what each of `handlers` is owed, in one statement. `undefined`: to be matched later (T2). */
+  insert(event: NewEvent, handlers: readonly string[] | undefined): void {
+    const { id, type, payload, key = null, source, sentAt } = event
+    if (handlers && handlers.length > 0) {
+      const into = 'INSERT INTO dotdo_sends (id, type, payload, key, source, sent_at, lanes) VALUES (?, ?, ?, ?, ?, ?, ?)'
+      this.store.sql(into, id, type, payload, key, source, sentAt, JSON.stringify(handlers))
+      return
+    }
+    const [open, endedAt] = handlers ? [0, sentAt] : [null, null]
+    const into = 'INSERT INTO dotdo_outbox (id, type, payload, key, source, sent_at, open, ended_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)'
+    this.store.sql(into, id, type, payload, key, source, sentAt, open, endedAt)
   }
 
   unmatched(): { seq: number; type: string }[] {

@@ -86,13 +86,23 @@ const openRuns = ['running', 'parked', 'held', 'undoing']
   .map((status) => `SELECT seq, run_id, started_at FROM dotdo_runs WHERE status = '${status}'`)
   .join(' UNION ALL ')
 
-/** Reads and writes `dotdo_runs`. What may follow on what is decided by the journal. */
+/**
+ * Reads and writes `dotdo_runs`. What may follow on what is decided by the journal.
+ *
+ * Owns whether any run can come to a wait, where the answer was no: it is asked for each event that the object sends or receives, and most objects that do have no
+ * run at all. Invariant: every write here forgets it. Of those elsewhere none makes a run that waits, nor is any event sent in their transactions.
+ */
 export class RunTable {
   readonly #store: Store
   readonly #values: ValueStore
+  #noneMayWait = false
 
   constructor(store: Store, values: ValueStore) {
-    this.#store = store
+    const write: Store['sql'] = (statement, ...parameters) => {
+      if (!statement.startsWith('SELECT')) this.#noneMayWait = false
+      return store.sql(statement, ...parameters)
+    }
+    this.#store = { sql: write, transaction: (work) => store.transaction(work) }
     this.#values = values
   }
 
@@ -252,13 +262,15 @@ export class RunTable {
 
   /** Whether any run can come to a wait still: one that has not ended, or that may be retried. Only then can a wait be for what is received now. */
   anyMayWait(): boolean {
-    return (
+    if (this.#noneMayWait) return false
+    const any =
       this.#store.sql(
         `SELECT 1 WHERE EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'running') OR EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'parked')
           OR EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'held') OR EXISTS (SELECT 1 FROM dotdo_runs WHERE status = 'undoing')
           OR EXISTS (SELECT 1 FROM dotdo_runs WHERE status IN ('failed', 'cancelled'))`,
       ).length > 0
-    )
+    this.#noneMayWait = !any
+    return any
   }
 
   done(seq: number, result: Stored, now: number): void {

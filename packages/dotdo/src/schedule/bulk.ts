@@ -60,11 +60,11 @@ interface Group {
   ids: string[]
 }
 
-/** The text of a table of such groups, for a statement to begin with. Its last column is `ids`. @param columns the names of what they have in common */
+/** The text of a table of such groups, to stand behind `WITH`. Its last column is `ids`. @param columns the names of what they have in common */
 export function groupsTable(name: string, columns: readonly string[]): string {
   const common = columns.map((column, place) => `value ->> ${place} AS ${column}`)
   // Read once a group: as a part of a join it would be read again for each id.
-  return `WITH ${name} AS MATERIALIZED (SELECT ${common.join(', ')}, value -> ${columns.length} AS ids FROM json_each(?))`
+  return `${name} AS MATERIALIZED (SELECT ${common.join(', ')}, value -> ${columns.length} AS ids FROM json_each(?))`
 }
 
 const list = (row: string, length: number) => Array.from({ length }, () => row).join(', ')

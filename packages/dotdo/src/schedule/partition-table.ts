@@ -39,10 +39,10 @@ const rowsAtOnce = 1000
 const laid = groupsTable('laid', ['start_at', 'end_at', 'state', 'suffix', 'run', 'backfill', 'again'])
 
 /** The schedules that have anything behind the beginning of what is laid. Most stretches begin where the newest one ended. */
-const crowdedIds = `${laid} SELECT DISTINCT schedule.value AS id FROM laid JOIN json_each(laid.ids) AS schedule
+const crowdedIds = `WITH ${laid} SELECT DISTINCT schedule.value AS id FROM laid JOIN json_each(laid.ids) AS schedule
   WHERE EXISTS (SELECT 1 FROM dotdo_partitions AS there WHERE there.schedule = schedule.value AND there.end_at > laid.start_at)`
 
-const inserted = `${laid} INSERT INTO dotdo_partitions (schedule, end_at, start_at, state, run_id, backfill, again)
+const inserted = `WITH ${laid} INSERT INTO dotdo_partitions (schedule, end_at, start_at, state, run_id, backfill, again)
   SELECT schedule.value, end_at, start_at, state, coalesce(schedule.value || suffix, run), backfill, again
   FROM laid JOIN json_each(laid.ids) AS schedule`
 

@@ -101,9 +101,9 @@ const written = `INSERT OR REPLACE INTO dotdo_schedules (${columns.join(', ')}) 
 /** A row that nothing has happened to yet: what is left out is as the table fills it in. */
 const begun = `INSERT INTO dotdo_schedules (${columns.slice(3, 9).join(', ')}, covered_to, position, changed_at, id, status, paused) VALUES `
 
-const told = ['next_at', 'wake_at', 'last_scheduled_at', 'covered_to', 'firings', 'fired_at', 'suffix', 'is_open']
+const told = groupsTable('told', ['next_at', 'wake_at', 'last_scheduled_at', 'covered_to', 'firings', 'fired_at', 'suffix', 'is_open'])
 
-const firedRows = `${groupsTable('told', told)}
+const firedRows = `WITH ${told}
   UPDATE dotdo_schedules SET next_at = new.next_at, wake_at = new.wake_at, last_scheduled_at = new.last_scheduled_at, covered_to = new.covered_to,
     last_fired_at = coalesce(new.fired_at, last_fired_at), last_run_id = coalesce(id || suffix, last_run_id),
     open_run = CASE WHEN firings = 0 THEN open_run WHEN is_open = 1 THEN id || suffix END, fired = fired + firings
@@ -150,7 +150,8 @@ export class ScheduleTable {
     // As one text: the platform makes a value of each column of each row otherwise, which is most of what reading costs.
     const [row] = this.#store.sql<{ due: string }>(
       `SELECT json_group_array(json_array(id, next_at, last_scheduled_at, covered_to, open_run, fired)) AS due FROM (
-        SELECT * FROM dotdo_schedules WHERE status = 'active' AND paused = 0 AND wake_at <= ? ORDER BY wake_at LIMIT (? + 0) OFFSET (? + 0))`,
+        SELECT id, next_at, last_scheduled_at, covered_to, open_run, fired FROM dotdo_schedules
+          WHERE status = 'active' AND paused = 0 AND wake_at <= ? ORDER BY wake_at LIMIT (? + 0) OFFSET (? + 0))`,
       now,
       limit,
       from,

@@ -14,6 +14,7 @@ import { outboxMigrations } from '../../src/events/tables.ts'
 import { list, readQuery, summarise, type Lists } from '../../src/fleet/lists.ts'
 import { shardMigrations } from '../../src/fleet/tables.ts'
 import { journalMigrations } from '../../src/journal/tables.ts'
+import { groupsTable } from '../../src/schedule/bulk.ts'
 import { migrations as scheduleMigrations } from '../../src/schedule/tables.ts'
 import { SqliteStore } from '../support/sqlite-store.ts'
 
@@ -54,7 +55,6 @@ const allowed: Readonly<Record<string, string>> = {
 /** What stands for the parts of statements that are made as the code runs: each a text, or several that are all looked at. */
 const parts: Readonly<Record<string, readonly string[]>> = {
   columns: ['*'],
-  dueColumns: ['*'],
   preview: ['1 AS preview'],
   assignments: ['failures = 0'],
   retiredKept: ['5'],
@@ -78,6 +78,8 @@ const parts: Readonly<Record<string, readonly string[]>> = {
       .join(' UNION ALL '),
   ],
   from: [`FROM (SELECT value ->> 0 AS schedule, value -> 1 AS runs, value ->> 2 AS done, value ->> 3 AS failed FROM json_each(?)) AS told`],
+  laid: [groupsTable('laid', ['start_at', 'end_at', 'state', 'suffix', 'run', 'backfill', 'again'])],
+  told: [groupsTable('told', ['next_at', 'wake_at', 'last_scheduled_at', 'covered_to', 'firings', 'fired_at', 'suffix', 'is_open'])],
   isOpen: ['EXISTS (SELECT 1 FROM json_each(told.runs) WHERE value = open_run)'],
 }
 

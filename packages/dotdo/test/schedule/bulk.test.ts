@@ -41,7 +41,7 @@ it('gives SQLite every entry of groups once, with what it says, however many say
         ({ n, text }) => [n, text],
       )
       const rows = new SqliteStore().sql(
-        `${groupsTable('given', ['n', 'text'])} SELECT it.value AS id, n, text FROM given JOIN json_each(given.ids) AS it`,
+        `WITH ${groupsTable('given', ['n', 'text'])} SELECT it.value AS id, n, text FROM given JOIN json_each(given.ids) AS it`,
         groups,
       )
       const sorted = (all: object[]) => all.map((one) => JSON.stringify(one)).toSorted()

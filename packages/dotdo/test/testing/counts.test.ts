@@ -1,4 +1,4 @@
-/** What a step costs in statements and flushes, counted over the whole runtime: whoever adds one sees it here. */
+/** What a step and an event cost in statements and flushes, counted over the whole runtime: whoever adds one sees it here. */
 import { afterEach, expect, test, vi } from 'vitest'
 import { DO } from '../../src/index.ts'
 import { SqliteStore } from '../../src/testing/sqlite-store.ts'
@@ -54,14 +54,18 @@ async function stepOf(kind: 'calls' | 'reads' | 'pure'): Promise<{ statements: s
   const run = (count: number) => app.until(caller[kind]!(count))
   await run(3)
   const [few, many] = [await costs(() => run(2)), await costs(() => run(3))]
-  const left = [...few.statements]
-  const statements = many.statements.filter((it) => {
+  app.close()
+  return { statements: more(few.statements, many.statements), flushes: many.flushes - few.flushes }
+}
+
+/** What of many statements is not among the few. */
+function more(few: readonly string[], many: readonly string[]): string[] {
+  const left = [...few]
+  return many.filter((it) => {
     const at = left.indexOf(it)
     if (at >= 0) left.splice(at, 1)
     return at < 0
   })
-  app.close()
-  return { statements, flushes: many.flushes - few.flushes }
 }
 
 test('a step that calls another object is two statements and a flush, and at the other end three beside the method’s own, and a flush', async () => {
@@ -76,4 +80,38 @@ test('one that reads of another object leaves nothing there', async () => {
 
 test('a pure step is one statement, and shares its flush with the others of its turn', async () => {
   expect(await stepOf('pure')).toEqual({ statements: ['INSERT dotdo_steps'], flushes: 0 })
+})
+
+const Sender = DO.extend({
+  sends(count: number) {
+    for (let i = 0; i < count; i++) this.send('Tick.came', { i })
+  },
+})
+const Receiver = DO.extend({
+  init() {
+    this.ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS ticks (i INTEGER)')
+    this.Sender('s').on.Tick.came(({ i }: { i: number }) => void this.ctx.storage.sql.exec('INSERT INTO ticks VALUES (?)', i))
+  },
+  count() {
+    return this.ctx.storage.sql.exec('SELECT * FROM ticks').toArray().length
+  },
+})
+
+test('of events that are sent and handled together each is one statement at its sender, and at the other end those of its handler', async () => {
+  const app = await testApp({ Sender, Receiver })
+  const [sender, receiver] = [app.Sender('s'), app.Receiver('r')]
+  await app.until(receiver.count())
+  const send = async (count: number): Promise<void> => {
+    await app.until(sender.sends(count))
+    await app.advance(100)
+  }
+  await send(3)
+  const few = await costs(() => send(2))
+  const many = await costs(() => send(12))
+  expect(more(few.statements, many.statements)).toEqual(
+    Array.from({ length: 20 }, (_, i) => (i < 10 ? 'INSERT dotdo_sends' : 'INSERT ticks')),
+  )
+  expect(many.flushes).toBe(few.flushes)
+  expect(await app.until(receiver.count())).toBe(17)
+  app.close()
 })
