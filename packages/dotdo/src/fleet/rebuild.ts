@@ -1,7 +1,9 @@
 /**
  * Owns: how far a rebuild of one shard is (`dotdo_fleet_state`, key `rebuild`). It asks the objects that the shard knows, in the order of their names, so
- * many at the same time; where it stands is stored after each bite, and a crash goes back by one bite at most. An object that fails is counted and passed.
+ * many at the same time; where it stands is stored after each bite, and a crash goes back by one bite at most. An object that fails is counted and passed; one whose
+ * class the app has no more is forgotten, too: it would be late for ever.
  */
+import { codeOf } from '../base/errors.ts'
 import type { Clock, Store } from '../base/ports.ts'
 import type { FleetRebuild } from '../base/fleet-views.ts'
 
@@ -12,6 +14,8 @@ export interface RebuildPorts {
   readonly atOnce: number
   /** Asks an object to tell everything anew. Rejects where it does not. */
   ask(object: string): Promise<void>
+  /** The app has no class any more that the object could be of. */
+  gone(object: string): void
   wake(): void
 }
 
@@ -87,6 +91,7 @@ export class Rebuild {
     for (const [index, outcome] of outcomes.entries()) {
       if (outcome.status === 'fulfilled') continue
       next.failed++
+      if (codeOf(outcome.reason) === 'NOUN_UNKNOWN') this.#ports.gone(objects[index]!)
       next.error = {
         object: objects[index]!,
         message: String((outcome.reason as Error | undefined)?.message ?? outcome.reason).slice(0, 500),

@@ -70,6 +70,7 @@ export class Shard {
       clock: ports.clock,
       atOnce: this.#limits.asksAtOnce,
       ask: (object) => ports.askAll(object),
+      gone: (object) => this.#change(() => this.#forget(object)),
       wake: () => ports.wake(),
     })
     this.#prunedAt = Number(this.#state('pruned') ?? ports.clock.now())

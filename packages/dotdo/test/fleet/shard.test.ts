@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
+import { DotdoError } from '../../src/base/errors.ts'
 import type { FleetRunQuery, RunHead } from '../../src/base/fleet-views.ts'
 import type { DeadLetter, ScheduleView } from '../../src/base/views.ts'
 import type { AlertPayload } from '../../src/fleet/alerts.ts'
@@ -180,6 +181,24 @@ describe('what is over', () => {
     // What was refused counts for nothing.
     tell(shard, [{ kind: 'schedule', id: 's', v: ++v }], 'Load/c')
     tell(shard, [schedule(1)], 'Load/d')
+  })
+
+  test('goes with a rebuild where the app has its class no more, and stays where an object only fails', async () => {
+    const askAll = (object: string) => {
+      if (object === 'Load/c') return Promise.reject(new Error('no answer within 10 s'))
+      return object.startsWith('Old/') ? Promise.reject(new DotdoError('NOUN_UNKNOWN', 'There is no noun "Old".')) : Promise.resolve()
+    }
+    const late = readRule({ on: 'late', deadline: '1h', to: ops })
+    const shard = open([late], { askAll })
+    for (const object of ['Load/a', 'Load/c', 'Old/b']) tell(shard, [runFact('1', { tags: ['x'] }), schedule(clock.now() + hourMs)], object)
+    shard.rebuild()
+    await shard.due()
+    expect(shard.rebuilding).toMatchObject({ status: 'done', asked: 3, failed: 2, error: { object: 'Old/b' } })
+    expect(list(store, readQuery('objects', {})).map(({ item }) => item.object)).toEqual(['Load/a', 'Load/c'])
+    expect(ids({ tag: 'x' })).toEqual(['1', '1'])
+    clock.advance(dayMs)
+    await shard.due()
+    expect(told.map(([, , text]) => text.includes('Old'))).toEqual([false, false])
   })
 
   test('has no place for more schedules than it takes, and says so', () => {

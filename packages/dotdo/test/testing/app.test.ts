@@ -126,6 +126,40 @@ describe('an object that dies', () => {
   })
 })
 
+test('a class that is another one under the same noun has the objects of the one before, with their runs and what they stored', async () => {
+  class Order extends DO.extend({
+    async place() {
+      this.ctx.storage.kv.put('by', 'Order')
+      await this.do(() => 'paid', { stepId: 'pay' })
+      await this.sleep('2d', { stepId: 'rest' })
+      return 'not to be'
+    },
+  }) {}
+  const Parcel = DO.extend({
+    async place() {
+      const paid = await this.do(() => 'not again', { stepId: 'pay' })
+      await this.sleep('2d', { stepId: 'rest' })
+      return [paid, this.ctx.storage.kv.get('by')]
+    },
+    label: () => 'of a parcel',
+  })
+  const app = await testApp({ Order })
+  const called = app.Order('1').place()
+  called.catch(() => undefined)
+  await app.advance('1d')
+  await app.deploy({ Order: Parcel }, { version: 'v2' })
+  await app.advance('2d')
+  expect(app.runs('Order/1')).toMatchObject([{ status: 'done', result: ['paid', 'Order'] }])
+  expect(await app.Order('1').label()).toBe('of a parcel')
+  // What has no class any more is told by name, with those that there are.
+  await app.deploy({ Parcel }, { version: 'v3' })
+  expect(() => app.Order('1')).toThrow(expect.objectContaining({ code: 'NOUN_UNKNOWN', data: { noun: 'Order', known: ['Parcel'] } }))
+  // And is there again with its class.
+  await app.deploy({ Order: Parcel }, { version: 'v4' })
+  expect(app.runs('Order/1')).toHaveLength(1)
+  expect(await app.Order('1').label()).toBe('of a parcel')
+})
+
 describe('what stands around an app', () => {
   test('other objects are fakes of a few lines behind real links', async () => {
     const app = await testApp(Pipeline, {
