@@ -60,6 +60,10 @@ const Shop = DO.extend({
   add(n: number) {
     return this._note(n)
   },
+  async addInSteps(n: number) {
+    await this.do(() => this._note(n), { stepId: 'first' })
+    return await this.do(() => this._note(n), { stepId: 'second' })
+  },
   sold(): number {
     return Number(this.ctx.storage.sql.exec('SELECT count(*) AS n FROM sold').one()['n'])
   },
@@ -93,7 +97,7 @@ const Shop = DO.extend({
     return save(this.Shop(this.id).cart(), { uses: 1 })
   },
   ownToken() {
-    return save(this, { only: ['add'] })
+    return save(this, { only: ['addInSteps'] })
   },
 })
 
@@ -164,8 +168,9 @@ const Buyer = DO.extend({
     const call = () => (this.Shop(shop).cart() as Far)[method](1) as unknown
     return await this.do(async (step) => failFirst(step, await call()), { stepId: 'buy', retries: retried ? retries : { limit: 0 } })
   },
-  async present(shop: string, token: string) {
-    return await this.do(async (step) => failFirst(step, (await (restore(token) as Far).add(1)) as number), { stepId: 'buy', retries })
+  async present(token: string, method: string) {
+    const call = async (): Promise<unknown> => (restore(token) as Far)[method](1)
+    return await this.do(async (step) => failFirst(step, await call()), { stepId: 'buy', retries })
   },
   async many(shop: string) {
     return await this.do(
@@ -211,11 +216,18 @@ describe('a call on what a call gave, in a step that is attempted again,', () =>
   test('takes effect once where a token stands for it, and uses that up once', async () => {
     const { app, shop, buyer, sold } = await open()
     const token = await app.until(shop.token())
-    expect(await app.until(buyer.present('s', token))).toBe(1)
+    expect(await app.until(buyer.present(token, 'add'))).toBe(1)
     expect(await sold()).toBe(1)
-    expect(await app.until(failure((app.Buyer('c') as Far).present('s', token)))).toBe('CAPABILITY_USED_UP')
-    expect(await app.until(buyer.present('s', await app.until(shop.ownToken())))).toBe(1)
+    expect(await app.until(failure((app.Buyer('c') as Far).present(token, 'add')))).toBe('CAPABILITY_USED_UP')
+    app.close()
+  })
+
+  test('is one run where a token stands for the object itself', async () => {
+    const { app, shop, buyer, sold } = await open()
+    const token = await app.until(shop.ownToken())
+    expect(await app.until(buyer.present(token, 'addInSteps'))).toBe(1)
     expect(await sold()).toBe(2)
+    expect(app.runs('Shop/s')).toHaveLength(1)
     app.close()
   })
 
