@@ -18,7 +18,7 @@ export function encodeValue(value: unknown, what = 'a value'): string {
 }
 
 function encode(value: unknown, what: string): string {
-  if (isJson(value, 0, new Set())) return 'j' + JSON.stringify(value)
+  if (isJson(value, 0, undefined)) return 'j' + JSON.stringify(value)
   try {
     return 'd' + stringify(value, { Error: (it: unknown) => it instanceof Error && toErrorRecord(it) })
   } catch (cause) {
@@ -48,10 +48,11 @@ export function decodeValue(text: string): unknown {
 }
 
 /** Whether JSON gives the value back as it is. Deep values and shared ones go to devalue, which keeps references and finds cycles. */
-function isJson(value: unknown, depth: number, seen: Set<object>): boolean {
+function isJson(value: unknown, depth: number, above: Set<object> | undefined): boolean {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return true
   if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0)
-  if (typeof value !== 'object' || depth > 64 || seen.has(value)) return false
+  if (typeof value !== 'object' || depth > 64 || above?.has(value)) return false
+  const seen = above ?? new Set()
   seen.add(value)
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) if (!isJson(value[i], depth + 1, seen)) return false

@@ -39,7 +39,11 @@ export const priceNames: readonly (keyof Price)[] = ['requests', 'calls', 'messa
 
 /** Adds to a price in its place. */
 export function addSpent(to: Spent, more: Spent): void {
-  for (const name of priceNames) if (more[name]) to[name] = (to[name] ?? 0) + more[name]
+  // Its own names alone: most of what is added has two or three.
+  for (const name in more) {
+    const value = more[name as keyof Price]
+    if (value) to[name as keyof Price] = (to[name as keyof Price] ?? 0) + value
+  }
 }
 
 /** The whole of a price. */

@@ -86,8 +86,8 @@ export class ActiveRun {
   readonly toldAt = new Map<string, number>()
   /** What it uses. */
   readonly meter: Meter
-  /** Stops the timer of its budget. */
-  readonly timer = new AbortController()
+  /** Stops the timer of its budget of time, where it has one. */
+  timer: AbortController | undefined
   /** How to undo the steps that are done, by id, as the code of this execution says. */
   readonly undos = new Map<string, StepPlan>()
   /** Is told when one more of them is known. */

@@ -14,6 +14,7 @@ import type { SignalTable } from './signals.ts'
 import { StepRunner } from './step-runner.ts'
 import type { StepTable } from './steps.ts'
 import { StoredStream } from './stored-stream.ts'
+import { tellRun } from './telling.ts'
 import { Undoer } from './undoing.ts'
 import type { Stored, ValueStore } from './values.ts'
 
@@ -172,6 +173,7 @@ export class Executions {
     if (limit === undefined || run.undoing) return
     // A clock that was set back makes it no longer than the budget.
     const left = Math.min(limit, Math.max(0, row.started_at + limit - this.#ports.clock.now()))
+    run.timer = new AbortController()
     this.#ports.sleep(left, run.timer.signal).then(
       () => {
         const value = this.#ports.clock.now() - row.started_at
@@ -205,7 +207,7 @@ export class Executions {
   }
 
   #letGo(run: ActiveRun): void {
-    run.timer.abort()
+    run.timer?.abort()
     this.#active.delete(run.runId)
     this.#followers.set(run.runId, [...(this.#followers.get(run.runId) ?? []), run.resolve])
   }
@@ -265,7 +267,7 @@ export class Executions {
     } catch (thrown) {
       run.resolve(Promise.reject(await this.#failed(run, thrown, outcome)))
     } finally {
-      run.timer.abort()
+      run.timer?.abort()
       this.#writePrices(run)
       this.rests.ended(run)
       if (this.#active.get(run.runId) === run) this.#active.delete(run.runId)
@@ -404,7 +406,7 @@ export class Executions {
     runId: string,
     row?: RunRow,
   ): void {
-    this.#ports.observe({ type, run: this.#runs.view(row ?? this.#runs.get(runId)) })
+    tellRun(this.#ports, this.#runs, type, row ?? this.#runs.get(runId))
   }
 }
 

@@ -410,6 +410,16 @@ export class Journal {
     return soonest
   }
 
+  /** By when the object wants to be woken for a run that has just begun: {@link nextWakeMs} is no later from now on. Asks no row. */
+  watchedBy(): number {
+    return (this.#wakeAt = nextLook(this.#wakeAt, this.#ports.clock.now(), this.#limits.watchdogMs))
+  }
+
+  /** When the object is to be woken for the runs that are under way; null where none was when it was asked last. */
+  get watchedAt(): number | null {
+    return this.#wakeAt
+  }
+
   /**
    * Ends a run as cancelled: its signals abort, its steps get `RUN_CANCELLED`, and no step of it begins any more. Whoever awaits it is
    * rejected at once; code that ignores the signal goes on unseen. One with steps that can be undone ends when they are, and is running until then.

@@ -1,6 +1,6 @@
 import { dayMs } from '../base/durations.ts'
 import type { Clock, Random, Store } from '../base/ports.ts'
-import type { LiveEventBody, RunTarget } from '../base/views.ts'
+import type { LiveEventBody, RunStatus, RunTarget } from '../base/views.ts'
 import type { Execution } from './execution.ts'
 import type { ValueBucket } from './spill.ts'
 
@@ -52,8 +52,11 @@ export interface JournalPorts {
   /** Tells whoever watches, in memory and best effort: nothing depends on it. Must not throw. */
   observe(event: LiveEventBody): void
 
-  /** Whether anybody wants to be told of steps: what nobody looks at is not made. Absent: somebody always does. */
+  /** Whether anybody watches: what nobody looks at is not made. Absent: somebody always does. */
   isObserved?(): boolean
+
+  /** Is told of each change of a run, watched or not, in the turn that writes it and behind {@link observe}. Must not throw. */
+  changed?(change: RunChange): void
 }
 
 /**
@@ -66,6 +69,19 @@ export type DeployPolicy = 'latest' | 'pin' | 'ask'
 export interface Compression {
   compress(bytes: Uint8Array): Uint8Array
   decompress(bytes: Uint8Array): Uint8Array
+}
+
+/** What happens to a run, as live events name it. */
+export type RunEventType = Extract<LiveEventBody, { run: unknown }>['type']
+
+/** A change of a run, for those who depend on it: no more than where it stands. */
+export interface RunChange {
+  type: RunEventType
+  runId: string
+  status: RunStatus
+  isFork: boolean
+  /** What it executes: read when it is asked for. */
+  readonly target: RunTarget
 }
 
 /** What {@link JournalPorts.execute} is asked to call. */

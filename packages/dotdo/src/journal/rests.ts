@@ -2,6 +2,7 @@ import type { ActiveRun, Rest } from './active-run.ts'
 import type { Cancellation } from './cancellation.ts'
 import type { JournalLimits, JournalPorts } from './ports.ts'
 import type { RunTable } from './runs.ts'
+import { tellRun } from './telling.ts'
 
 /**
  * Owns what only waits: sleeps, waits and pauses of the executions in memory, and the parking of runs in which nothing else is left.
@@ -163,7 +164,7 @@ export class Rests {
     run.meter.dirty = false
     run.parked = true
     run.rested()
-    this.#ports.observe({ type: 'run.parked', run: this.#runs.view(this.#runs.get(run.runId)) })
+    tellRun(this.#ports, this.#runs, 'run.parked', this.#runs.get(run.runId))
     this.#ports.wake?.()
     if (run.adopted) return
     this.#parked.add(run)

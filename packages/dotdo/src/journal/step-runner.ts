@@ -15,7 +15,7 @@ import type { RestRunner } from './rest-runner.ts'
 import type { Rests } from './rests.ts'
 import { idempotencyKey, Scope, type Looked, type StepDriver } from './scope.ts'
 import { retryDelayMs, undoPrefix, type Checkpoint, type StepContext, type StepFunction, type StepPlan } from './step-options.ts'
-import { isDone, isPlain, newStep, type DoneStep, type Step, type StepTable } from './steps.ts'
+import { isDone, isPlain, newStep, type DoneStep, type Step, type StepEnd, type StepTable } from './steps.ts'
 import { assertUnchanged } from './unchanged.ts'
 import type { Stored, ValueStore } from './values.ts'
 import type { RestPlan } from './wait-options.ts'
@@ -359,20 +359,17 @@ export class StepRunner implements StepDriver {
 
   /** The commit point of a step: its result and its status in one row. */
   #done(run: ActiveRun, step: Step, stored: Stored): void {
-    const row: Step = {
-      ...step,
-      status: 'done',
-      endedAt: this.#ports.clock.now(),
-      result: stored.text,
-      valueId: stored.valueId,
-      error: null,
-    }
+    const end: StepEnd = { endedAt: this.#ports.clock.now(), result: stored.text, valueId: stored.valueId }
     const lineage = run.notes ? encodeEdges(run.notes.take(step.stepId)) : null
     // A write that fails leaves it among those that have no row, whose failure is written then.
-    if (run.unwritten.has(step)) this.#steps.insertDone(row, lineage)
-    else this.#steps.finish(row, lineage)
+    if (run.unwritten.has(step)) this.#steps.insertDone(step, end, lineage)
+    else this.#steps.finish(step, end, lineage)
     run.unwritten.delete(step)
-    Object.assign(step, row)
+    step.status = 'done'
+    step.endedAt = end.endedAt
+    step.result = end.result
+    step.valueId = end.valueId
+    step.error = null
   }
 
   /** Writes how an attempt failed. Returns when another one may follow, else throws what the user's function gets. */

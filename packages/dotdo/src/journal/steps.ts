@@ -1,6 +1,6 @@
 import { decodeValue, encodeValue } from '../base/codec.ts'
 import type { ErrorRecord } from '../base/errors.ts'
-import type { SqlValue, Store } from '../base/ports.ts'
+import type { Store } from '../base/ports.ts'
 import type { Spent } from '../base/price.ts'
 import type { Progress, StepStatus, StepView } from '../base/views.ts'
 import type { ActiveRun } from './active-run.ts'
@@ -97,10 +97,16 @@ export function isDone(found: DoneStep | Step): found is DoneStep {
   return found.status === 'done'
 }
 
-/** What every step's first row says. */
-function firstOf({ run, stepId, ordinal, status, attempt, startedAt }: Step) {
-  return { run, step_id: stepId, ordinal, status, attempt, started_at: startedAt }
-}
+/** What a step that is done has come to. */
+export type StepEnd = { endedAt: number } & Pick<Step, 'result' | 'valueId'>
+
+// Each step runs one of these: their texts are made once.
+const first = 'run, step_id, ordinal, attempt, started_at'
+const insertFirst = `INSERT INTO dotdo_steps (${first}, status) VALUES (?, ?, ?, ?, ?, ?)`
+const insertWhole = `INSERT INTO dotdo_steps (${first}, status, next_attempt_at, kind, version, input, due_at, waits_for, undo, within)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const insertDone = `INSERT INTO dotdo_steps (${first}, status, within, ended_at, progress, result, value_id, price, lineage)
+  VALUES (?, ?, ?, ?, ?, 'done', ?, ?, ?, ?, ?, ?, ?)`
 
 /** Whether a step states nothing of itself beside its id. */
 export function isPlain(step: Step): boolean {
@@ -185,40 +191,48 @@ export class StepTable {
     return row.status === 'done' ? toDone(row) : this.find(run, stepId)
   }
 
-  /** Writes a step that was done in the turn in which it began, in one statement. @param lineage see {@link finish} */
-  insertDone(step: Step, lineage: string | null): void {
-    const row: Record<string, SqlValue> = {
-      ...firstOf({ ...step, status: 'done' }),
-      ended_at: step.endedAt,
-      progress: step.progress && encodeValue(step.progress, 'progress'),
-      result: step.result,
-      value_id: step.valueId,
-      within: step.within,
-    }
-    if (step.price) row.price = JSON.stringify(step.price)
-    if (lineage !== null) row.lineage = lineage
-    this.#insert(row)
+  /** Writes a plain step that was done in the turn in which it began, in one statement. @param lineage see {@link finish} */
+  insertDone(step: Step, end: StepEnd, lineage: string | null): void {
+    this.#store.sql(
+      insertDone,
+      step.run,
+      step.stepId,
+      step.ordinal,
+      step.attempt,
+      step.startedAt,
+      step.within,
+      end.endedAt,
+      step.progress && encodeValue(step.progress, 'progress'),
+      end.result,
+      end.valueId,
+      step.price && JSON.stringify(step.price),
+      lineage,
+    )
   }
 
   /** Writes a step's first row. Most state nothing beside their id, and pay for no more columns. */
   insert(step: Step): void {
-    if (isPlain(step) && step.within === null) return this.#insert(firstOf(step))
-    this.#insert({
-      ...firstOf(step),
-      next_attempt_at: step.nextAttemptAt,
-      kind: step.kind,
-      version: step.version,
-      input: step.input,
-      due_at: step.dueAt,
-      waits_for: step.waitsFor,
-      undo: step.undo,
-      within: step.within,
-    })
-  }
-
-  #insert(row: Readonly<Record<string, SqlValue>>): void {
-    const names = Object.keys(row)
-    this.#store.sql(`INSERT INTO dotdo_steps (${names.join(', ')}) VALUES (${names.map(() => '?').join(', ')})`, ...Object.values(row))
+    if (isPlain(step) && step.within === null) {
+      this.#store.sql(insertFirst, step.run, step.stepId, step.ordinal, step.attempt, step.startedAt, step.status)
+      return
+    }
+    this.#store.sql(
+      insertWhole,
+      step.run,
+      step.stepId,
+      step.ordinal,
+      step.attempt,
+      step.startedAt,
+      step.status,
+      step.nextAttemptAt,
+      step.kind,
+      step.version,
+      step.input,
+      step.dueAt,
+      step.waitsFor,
+      step.undo,
+      step.within,
+    )
   }
 
   /** Writes all that can change after the first start, in one statement. */
@@ -249,13 +263,13 @@ export class StepTable {
    * Writes the end of a step that is done: the few columns that its last attempt has changed, in one statement.
    * @param lineage what it has noted, as `lineage.ts` writes it; null for nothing
    */
-  finish(step: Step, lineage: string | null): void {
+  finish(step: Step, end: StepEnd, lineage: string | null): void {
     this.#store.sql(
       `UPDATE dotdo_steps SET status = 'done', ended_at = ?, progress = ?, result = ?, value_id = ?, price = ?, lineage = ? WHERE run = ? AND step_id = ?`,
-      step.endedAt,
+      end.endedAt,
       step.progress && encodeValue(step.progress, 'progress'),
-      step.result,
-      step.valueId,
+      end.result,
+      end.valueId,
       step.price && JSON.stringify(step.price),
       lineage,
       step.run,

@@ -1,6 +1,6 @@
 /** What one object tells the index of the fleet: the feed's ports over its rooms, and what the index may ask of it. */
 import { redactText } from '../base/redact.ts'
-import type { DeadLetter, LiveEventBody } from '../base/views.ts'
+import type { DeadLetter } from '../base/views.ts'
 import { shardName, shardOf, type FactBatch } from '../fleet/facts.ts'
 import { Feed, type Standing } from '../fleet/feed.ts'
 import { lettersTold } from '../fleet/limits.ts'
@@ -56,7 +56,11 @@ export function feedOf(host: ObjectHost): Feed | undefined {
     },
     soon: (work) => queueMicrotask(work),
     later: (delayMs, work) => void detached(() => timer(delayMs, work)),
-    wake: () => host.wake?.changed(),
+    wake: () => {
+      const at = host.feed?.nextWakeMs()
+      if (at === undefined) host.wake?.changed()
+      else host.wake?.by(at)
+    },
     failed: (error) =>
       console.warn(
         redactText(
@@ -69,13 +73,6 @@ export function feedOf(host: ObjectHost): Feed | undefined {
 /** Why an object of a jurisdiction is not in the index, and what to do. */
 export function noShards(jurisdiction: string): string {
   return `The index has no shards in '${jurisdiction}'. To have the objects there in it, name it: serve({ fleet: { jurisdictions: ['${jurisdiction}'] } }).`
-}
-
-/** Marks what an event of the object's life has changed. */
-export function noteEvent(feed: Feed | undefined, event: LiveEventBody): void {
-  if (event.type === 'event.dead') feed?.mark('letters', '')
-  // A run that is parked or being undone is running for those outside.
-  else if ('run' in event && event.type !== 'run.parked' && event.type !== 'run.undoing') feed?.mark('run', event.run.runId)
 }
 
 /** What the index asks of an object, by the names that they have behind the framework's prefix. */

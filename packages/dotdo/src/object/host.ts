@@ -21,7 +21,7 @@ import { watchdogAt } from '../events/limits.ts'
 import type { AdoptedExecution, Execution } from '../journal/execution.ts'
 import type { Feed } from '../fleet/feed.ts'
 import { Journal } from '../journal/journal.ts'
-import type { RunInvocation } from '../journal/ports.ts'
+import type { RunChange, RunInvocation } from '../journal/ports.ts'
 import { Rehearsal } from '../journal/rehearsal.ts'
 import { CallKeys } from '../rpc/call-keys.ts'
 import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
@@ -41,7 +41,7 @@ import { currentContext, detached, inContext, isLetGo, letGoOfBulk, noteIn, type
 import { cloneFields, type Shape } from './definition.ts'
 import { dryRunIn, recorderIn } from './dry-run.ts'
 import { Exchange } from './exchange.ts'
-import { feedOf, noteEvent } from './fleet-feed.ts'
+import { feedOf } from './fleet-feed.ts'
 import { callOnce, frameworkOf } from './framework.ts'
 import { Gate } from './gate.ts'
 import { housekeepingOf } from './housekeeping.ts'
@@ -129,11 +129,7 @@ export class ObjectHost {
     const observe = (event: LiveEventBody): void => {
       this.live.emit(event)
       this.runEvents.tell(event)
-      if ('run' in event) this.kept()
-      noteEvent(this.feed, event)
-      // A fork answers for no window of its schedule.
-      if ('run' in event && event.type !== 'run.started' && event.run.target.kind === 'schedule' && !event.run.forkedFrom)
-        this.scheduler.ran(event.run.target.id, event.run.target.scheduledAt, event.run.runId, forSchedule(event.run.status))
+      if (event.type === 'event.dead') this.feed?.mark('letters', '')
     }
     const codeVersion = codeVersionOf(env)
     const keep = appRetention()
@@ -147,6 +143,7 @@ export class ObjectHost {
         sync,
         observe,
         isObserved: () => this.live.isWanted || this.runEvents.isWanted,
+        changed: (change) => this.#runChanged(change),
         compression: zstd,
         ...(results && { bucket: { of: valueBucket(results), prefix: `results/${noun}/${ctx.id.toString()}/` } }),
         ...(codeVersion !== undefined && { codeVersion }),
@@ -254,6 +251,18 @@ export class ObjectHost {
     )
   }
 
+  /** A run has changed: it is kept, the index is to be told, and its schedule answers for its window. */
+  #runChanged(change: RunChange): void {
+    const { type, runId, status } = change
+    this.kept()
+    // A run that is parked or being undone is running for those outside.
+    if (type !== 'run.parked' && type !== 'run.undoing') this.feed?.mark('run', runId)
+    // A fork answers for no window of its schedule.
+    if (type === 'run.started' || change.isFork) return
+    const { target } = change
+    if (target.kind === 'schedule') this.scheduler.ran(target.id, target.scheduledAt, runId, forSchedule(status))
+  }
+
   /** What this object has to do with others now. */
   get linkStats(): ObjectLinks {
     return { calling: this.links.stats, calledBy: { openSessions: this.#userLink.openSessions } }
@@ -345,15 +354,17 @@ export class ObjectHost {
     context.execution ??= execution
     context.isSettling = true
     this.#settle(execution, outcome)
-    this.wake.changed()
+    this.wake.by(this.journal.watchedBy())
     return execution.outcome
   }
 
   /** Ends the run that a call became when the call ends. The platform evicts no object that something is waited for, so nothing is while the run rests. */
   #settle(execution: AdoptedExecution, outcome: PromiseLike<unknown>): void {
-    const settled = execution.settle(outcome).finally(() => this.wake.changed())
-    // One that fails later is in its row as far as it could be written.
-    settled.catch(() => undefined)
+    // Nothing wants to be woken sooner because a run has ended. One that could not is in its row as far as it could be written.
+    const settled = execution.settle(outcome).then(
+      () => this.wake.eased(this.journal.watchedAt),
+      () => this.wake.changed(),
+    )
     this.ctx.waitUntil(Promise.race([settled, execution.atRest]))
   }
 
@@ -428,7 +439,7 @@ export class ObjectHost {
       queueMicrotask(() => {
         if (!context.isSettling) this.#settle(execution, context.outcome ?? first)
       })
-      this.wake.changed()
+      this.wake.by(this.journal.watchedBy())
       return first
     }
     return begin(context.execution)

@@ -34,8 +34,11 @@ export function sqlStore(storage: DurableObjectStorage): Store {
       // Ids, keys, types and tags are texts of the user's: what none of the rooms has looked at is looked at here.
       if (anySecrets()) for (const it of parameters) if (typeof it === 'string') refuseSecrets('A text', it)
       try {
+        const cursor = exec(statement, ...parameters)
+        // It has run already, and to ask for rows that it does not give costs as much again.
+        if (givesNone(statement)) return []
         // All at once: a call into the platform for each row costs as much as the statement.
-        const rows = exec(statement, ...parameters).toArray()
+        const rows = cursor.toArray()
         for (const row of rows) withBytes(row)
         return rows as Row[]
       } catch (thrown) {
@@ -44,6 +47,11 @@ export function sqlStore(storage: DurableObjectStorage): Store {
     },
     transaction: (work) => storage.transactionSync(work),
   }
+}
+
+/** Whether a statement gives no rows for sure: one that writes, and does not say what. */
+function givesNone(statement: string): boolean {
+  return /^[IUD]/.test(statement) && !statement.includes('RETURNING')
 }
 
 /** Rows lazily, values in the order of the columns, for reads that are larger than memory. A write between two rows is seen or not, as SQLite sees fit. */

@@ -44,6 +44,21 @@ export class Wake {
     })
   }
 
+  /** Says that something wants to be woken by an instant, and nothing else sooner than before: nothing is looked at where the alarm comes by then. */
+  by(instant: number): void {
+    if (typeof this.#setFor !== 'number' || this.#setFor > instant) this.changed()
+  }
+
+  /**
+   * Says that what wanted to be woken at an instant may not want that any more, and nothing else sooner than before. Where that is what the alarm is set for,
+   * it is left for a second, and looked at then.
+   */
+  eased(instant: number | null): void {
+    if (typeof this.#setFor !== 'number' || this.#setFor !== instant) return
+    if (this.#setFor > now()) this.#leave()
+    else this.changed()
+  }
+
   /** Says that the alarm has fired: the platform has none now. */
   fired(): void {
     this.#setFor = null
@@ -54,7 +69,11 @@ export class Wake {
     const soonest = this.#soonest()
     if (soonest === this.#setFor) return
     const isLater = typeof this.#setFor === 'number' && this.#setFor > now() && (soonest === null || soonest > this.#setFor)
-    if (!isLater) return this.#set(soonest)
+    if (isLater) this.#leave()
+    else this.#set(soonest)
+  }
+
+  #leave(): void {
     if (this.#leaving) return
     this.#leaving = true
     timer(leaveMs, () => {

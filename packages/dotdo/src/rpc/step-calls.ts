@@ -18,6 +18,7 @@ import { fingerprint } from '../base/fingerprint.ts'
 import { migrate, type Migrations } from '../base/migrations.ts'
 import type { Clock, Store } from '../base/ports.ts'
 import { isThenable } from '../base/thenable.ts'
+import { LatestCalls } from './latest-calls.ts'
 import { overLimit } from './limits.ts'
 import { weigh } from './weight.ts'
 
@@ -92,13 +93,19 @@ export class StepCalls {
   /** New rows that are part of the stored count already. */
   #ahead = 0
   #untilPrune = 0
+  /** Which calls have no row for sure. */
+  readonly #latest: LatestCalls
 
   /** Opens the table. @throws `STATE_TOO_NEW` */
   constructor(ports: StepCallPorts, limits: Partial<StepCallLimits> = {}) {
     this.#ports = ports
     this.#limits = { ...defaultStepCallLimits, ...limits }
     migrate(ports.store, 'step-calls', migrations)
-    this.#rows = Number(ports.store.sql('SELECT rows FROM dotdo_step_calls_size WHERE id = 1')[0]?.['rows'] ?? 0)
+    const [found] = ports.store.sql<{ rows: number | null; latest: number | null }>(
+      'SELECT (SELECT rows FROM dotdo_step_calls_size WHERE id = 1) AS rows, (SELECT max(since) FROM dotdo_step_calls) AS latest',
+    )
+    this.#rows = found?.rows ?? 0
+    this.#latest = new LatestCalls(found?.latest ?? Number.NEGATIVE_INFINITY)
   }
 
   /**
@@ -112,7 +119,8 @@ export class StepCalls {
   make(call: StepCall, args: readonly unknown[], work: () => unknown, begin: (outcome: PromiseLike<unknown>) => Promise<unknown>): unknown {
     const { store, clock } = this.#ports
     const text = textOfArgs(args)
-    const { changes, row } = this.#find(call)
+    // A first attempt comes in the order in which steps begin: then it is known without a look that there is no row.
+    const row = this.#latest.isNew(call) ? undefined : this.#find(call)
     if (row) {
       if (!this.#isSame(row.print, text)) throw callChanged(call)
       if (row.result !== null) return decodeValue(row.result)
@@ -122,11 +130,10 @@ export class StepCalls {
       return isThenable(given) ? this.#begin(call, given, begin) : given
     }
     if (call.since < clock.now() - this.#limits.keepMs) throw callExpired(call, this.#limits.keepMs)
-    const hasPruned = --this.#untilPrune < 0
-    if (hasPruned) this.#prune(call)
+    if (--this.#untilPrune < 0) this.#prune(call)
     // The commit point, for a method that returns no promise: its writes and its row, or neither.
     const { given, isKept } = store.transaction(() => {
-      const before = hasPruned ? this.#changes() : changes
+      const before = this.#changes()
       const given = work()
       if (isThenable(given)) {
         this.#insert(call, printOf(text), null)
@@ -153,18 +160,16 @@ export class StepCalls {
     }
   }
 
-  /** The row of a call, and how much has been written before it: one statement for both, because most calls have no row. */
-  #find({ since, caller, key }: StepCall): { changes: number; row: CallRow | undefined } {
-    const select = `SELECT print, result FROM dotdo_step_calls WHERE since = ? AND caller = ? AND key = ? UNION ALL SELECT '', total_changes()`
-    const rows = this.#ports.store.sql<{ print: string; result: string | number | null }>(select, since, caller, key)
-    const { result: changes } = rows.at(-1)!
-    return { changes: Number(changes), row: rows.length > 1 ? (rows[0] as CallRow) : undefined }
+  #find({ since, caller, key }: StepCall): CallRow | undefined {
+    const select = 'SELECT print, result FROM dotdo_step_calls WHERE since = ? AND caller = ? AND key = ?'
+    return this.#ports.store.sql<CallRow>(select, since, caller, key)[0]
   }
 
   #insert({ since, caller, key }: StepCall, print: string, result: string | null): void {
     if (this.#rows >= this.#limits.calls) this.#requireRoom(caller)
     const insert = 'INSERT INTO dotdo_step_calls (since, caller, key, print, result) VALUES (?, ?, ?, ?, ?)'
     this.#ports.store.sql(insert, since, caller, key, print, result)
+    this.#latest.add({ since, caller, key })
   }
 
   /** What is known is how many there are at most. Where that is too many, they are counted, once in an incarnation. */

@@ -8,6 +8,8 @@ const smallChars = 8
  * a value of any size costs no more than that.
  */
 export function weigh(value: unknown, enough: number): number {
+  if (typeof value !== 'object' || value === null)
+    return typeof value === 'string' ? value.length : typeof value === 'bigint' ? smallChars * 2 : smallChars / 2
   let total = 0
   const seen = new Set<object>()
   const add = (part: unknown): void => {

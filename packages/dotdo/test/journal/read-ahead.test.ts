@@ -16,7 +16,7 @@ function table(ids: readonly string[], isDone: (index: number) => boolean = () =
   const run = { seq: 1, ahead: new ReadAhead(), write: <T>(work: () => T) => work() }
   const add = (stepId: string, index: number, done: boolean, seq = 1): void => {
     const step = { ...newStep(seq, stepId, index, 5, undefined), attempt: 1, result: `[${index}]` }
-    if (done) steps.insertDone({ ...step, endedAt: 5 }, null)
+    if (done) steps.insertDone(step, { endedAt: 5, result: step.result, valueId: null }, null)
     else steps.insert({ ...step, status: 'running' })
   }
   ids.forEach((id, index) => add(id, index, isDone(index)))

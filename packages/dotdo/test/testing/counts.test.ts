@@ -69,12 +69,12 @@ function more(few: readonly string[], many: readonly string[]): string[] {
 }
 
 test('a step that calls another object is two statements and a flush, and at the other end three beside the method’s own, and a flush', async () => {
-  const atCallee = ['SELECT dotdo_step_calls', 'INSERT rows', 'SELECT', 'INSERT dotdo_step_calls']
+  const atCallee = ['SELECT', 'INSERT rows', 'SELECT', 'INSERT dotdo_step_calls']
   expect(await stepOf('calls')).toEqual({ statements: ['INSERT dotdo_steps', ...atCallee, 'UPDATE dotdo_steps'], flushes: 2 })
 })
 
 test('one that reads of another object leaves nothing there', async () => {
-  const atCallee = ['SELECT dotdo_step_calls', 'SELECT']
+  const atCallee = ['SELECT', 'SELECT']
   expect(await stepOf('reads')).toEqual({ statements: ['INSERT dotdo_steps', ...atCallee, 'UPDATE dotdo_steps'], flushes: 1 })
 })
 
@@ -113,5 +113,18 @@ test('of events that are sent and handled together each is one statement at its 
   )
   expect(many.flushes).toBe(few.flushes)
   expect(await app.until(receiver.count())).toBe(17)
+  app.close()
+})
+
+test('a run that follows another is its row and its end: its alarm is set, and no room is asked when it wants to be woken', async () => {
+  const app = await testApp({ Caller, Callee })
+  const caller = app.Caller('a') as unknown as Record<string, (count: number) => Promise<void>>
+  const run = () => app.until(caller['pure']!(1))
+  await run()
+  const { statements, flushes } = await costs(run)
+  // What the index is to be told is one row, written at the beginning and at the end.
+  const mark = 'INSERT dotdo_fleet_marks'
+  expect(statements).toEqual(['INSERT dotdo_runs', 'INSERT dotdo_steps', mark, 'UPDATE dotdo_runs', mark])
+  expect(flushes).toBe(1)
   app.close()
 })
