@@ -10,7 +10,7 @@ import { Link, type LinkClientPorts } from '../rpc/link-client.ts'
 import type { LinkServerPorts } from '../rpc/link-server.ts'
 import { meteredPeer } from '../rpc/metered-peer.ts'
 import { packCall, unpackAnswer, type PackedCall } from '../rpc/packed-call.ts'
-import { placedNoun, readPlacedNoun } from '../rpc/origin.ts'
+import { placedNoun, readPlacedNoun, type Caller } from '../rpc/origin.ts'
 import { formatTrace, parseTrace, type TraceHeaders } from '../rpc/trace.ts'
 import { newLinkStats, sumStats, type LinkStats } from '../rpc/stats.ts'
 import { appOptions } from './app.ts'
@@ -215,6 +215,15 @@ function peerOf(address: ObjectAddress, to?: 'inspector'): LinkPeer {
 /** What links need beside the platform: addresses that others have told can be reached. */
 const withAddresses = (ports: OwnerPorts): LinkClientPorts => ({ ...ports, peerAt: (address) => peerOf(address as ObjectAddress) })
 
+/** The same for who only looks: in a step too, what is asked of an inspector is no call of the step's. */
+function lookingOn(ports: LinkClientPorts): LinkClientPorts {
+  const caller = (): Caller => {
+    const { context, origin } = ports.caller()
+    return { context, origin }
+  }
+  return { ...ports, caller }
+}
+
 /** The receiving end of links to one object; what it hands off leaves by links that `ports` make. */
 export function linkServerPorts(ports: OwnerPorts): LinkServerPorts {
   const reaching = withAddresses(ports)
@@ -294,7 +303,7 @@ export class Links {
       if (jurisdiction !== undefined) place(name)
       const peer = () => meteredPeer(peerOf(place(name), to), stats, trace)
       const at = { noun, name, ...(jurisdiction !== undefined && { jurisdiction }) }
-      known = new Link(peer, this.#ports, stats, appOptions().limits?.link, at)
+      known = new Link(peer, to ? lookingOn(this.#ports) : this.#ports, stats, appOptions().limits?.link, at)
       if (this.#links.size >= linksPerOwner) this.#forgetOldest()
     }
     this.#links.set(key, known)

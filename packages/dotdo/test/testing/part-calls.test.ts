@@ -64,6 +64,11 @@ const Shop = DO.extend({
     await this.do(() => this._note(n), { stepId: 'first' })
     return await this.do(() => this._note(n), { stepId: 'second' })
   },
+  /** A step that looks at the run of another object. */
+  async cameFrom() {
+    await this.do(() => 1, { stepId: 'begins' })
+    return await this.do(() => this.runs.get(this.runs.list()[0]!.runId).lineage(), { stepId: 'looks' })
+  },
   sold(): number {
     return Number(this.ctx.storage.sql.exec('SELECT count(*) AS n FROM sold').one()['n'])
   },
@@ -184,6 +189,9 @@ const Buyer = DO.extend({
   async withOtherCart(shop: string) {
     return await this.do(async (step) => failFirst(step, await this.Shop(shop).cart(`${step.attempt}`).add(1)), { stepId: 'buy', retries })
   },
+  async lookAt(shop: string) {
+    return await this.do(() => (this.Shop(shop) as Far).cameFrom() as unknown, { stepId: 'look' })
+  },
   async twice(shop: string) {
     const cart = (await this.Shop(shop).cart()) as Far
     await this.do(() => cart.add(1) as number, { stepId: 'one' })
@@ -271,4 +279,10 @@ describe('a call on what a call gave, in a step that is attempted again,', () =>
     expect(await sold()).toBe(0)
     app.close()
   })
+})
+
+test('a step that asks for lineage is told of the runs of other objects', async () => {
+  const { app, buyer } = await open()
+  expect(await app.until(buyer.lookAt('s'))).toMatchObject({ runs: [{ object: 'Shop/s' }, { object: 'Buyer/b' }], missing: [] })
+  app.close()
 })
