@@ -31,11 +31,9 @@ try {
   }
   // They may be open from the picture before.
   const windows = async () => {
-    if (!(await page.getByRole('button', { name: /^Backfill/ }).isVisible())) await page.getByText('Windows').first().click()
+    if ((await page.locator('details.windows[open]').count()) === 0) await page.getByText('Windows').first().click()
   }
   const fill = async () => {
-    app.pipeline.calls.length = 0
-    app.pipeline.backfills = []
     await windows()
     await page.getByRole('button', { name: /^Backfill/ }).click()
     await page.getByText('Cancel backfill').first().waitFor()
@@ -67,6 +65,9 @@ try {
   const only = process.argv[4]
   for (const colorScheme of ['light', 'dark'] as const) {
     for (const width of (process.argv[3] ?? '1280,390').split(',').map(Number)) {
+      // What the pass before has filled is to be filled again.
+      app.pipeline.backfills = []
+      app.pipeline.calls.length = 0
       await page.emulateMedia({ colorScheme })
       await page.setViewportSize({ width, height: 800 })
       await page.evaluate(() => sessionStorage.clear())
