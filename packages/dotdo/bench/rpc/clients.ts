@@ -17,7 +17,10 @@ const rounds = 25
 /** How often both sides run before they are measured, without the network: what is measured is compiled code, as in the other lines. */
 const warmUps = 100
 
-/** A chain of ten over a WebSocket and as one HTTP batch: in trips of the same network, as something without dotdo needs them. */
+/**
+ * A chain of ten over a WebSocket and as one HTTP batch: in trips of the same network, as something without dotdo needs them. And beside one call by the same
+ * link, which is what a trip is in the lines between objects: that has no bar.
+ */
 export async function* clientChains(workerd: RunningWorkerd, oneWayMs: number): AsyncGenerator<BenchResult> {
   const proxy = await startProxy(workerd.port, oneWayMs)
   const token = await sessionToken()
@@ -29,9 +32,13 @@ export async function* clientChains(workerd: RunningWorkerd, oneWayMs: number): 
       ['HTTP batch', 'a bare fetch', 'plainBatch', 'fetch'],
       ['HTTP batch of dotdo/client', 'a bare fetch', 'batch', 'fetch'],
     ] as const) {
-      for (let i = 0; i < warmUps; i++) await Promise.all([near[link](), near[bare]()])
-      const { median } = await compare(timed(far[link]), timed(far[bare]), rounds)
+      const chained = () => chain(far[link]())
+      const one = () => far[link]().ping()
+      for (let i = 0; i < warmUps; i++) await Promise.all([chain(near[link]()), near[link]().ping(), near[bare]()])
+      const { median } = await compare(timed(chained), timed(far[bare]), rounds)
       yield atMost(`chain of ${depth}, ${name}, in trips`, median, says, 1.15)
+      const beside = await compare(timed(chained), timed(one), rounds)
+      yield { ...atMost(`  the same to one call`, beside.median, 'one call by that link', Infinity), bar: '' }
     }
   } finally {
     near.close()
@@ -40,17 +47,17 @@ export async function* clientChains(workerd: RunningWorkerd, oneWayMs: number): 
   }
 }
 
-/** A chain over each of a client's links to one address, and what one trip is without anything of ours. */
+/** The stub of an object by each of a client's links to one address, and what one trip is without anything of ours. */
 async function linksTo(url: string, token: string) {
   const app = connect(url, { token })
   const batches = connect(url, { token, transport: 'batch' })
   const echo = new WebSocket(new URL('echo', url.replace('http', 'ws')))
   await new Promise((resolve) => echo.addEventListener('open', resolve, { once: true }))
   return {
-    socket: () => chain(app['Stage']('one')),
-    batch: () => chain(batches['Stage']('one')),
+    socket: () => app['Stage']('one') as any,
+    batch: () => batches['Stage']('one') as any,
     /** By a capnweb client that knows nothing of dotdo. */
-    plainBatch: () => chain((newHttpBatchRpcSession(new URL('rpc', url).href) as any).authenticate(token).Stage('one')),
+    plainBatch: () => (newHttpBatchRpcSession(new URL('rpc', url).href) as any).authenticate(token).Stage('one'),
     echo: () =>
       new Promise<void>((resolve) => {
         echo.addEventListener('message', () => resolve(), { once: true })
