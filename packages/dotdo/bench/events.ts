@@ -2,7 +2,7 @@
  * Events between two objects on workerd itself, beside the writes and calls that they cannot do without.
  *
  * Both sides take turns in short rounds. A `send` counts until its handler's write in the other object is on disk and known to be: two flushes, one
- * at each end, where the bare call has one.
+ * at each end, where the bare call has one. `ONLY=sustained npm run bench -- events` measures what has that in its name.
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -10,6 +10,12 @@ import type { BenchResult } from '../../../bench/run.ts'
 import { atMost, compare } from './rpc/figures.ts'
 import { startWorkerd, type RunningWorkerd } from './rpc/workerd.ts'
 
+const wanted = (name: string): boolean => name.includes(process.env['ONLY'] ?? '')
+const names = {
+  one: 'send to a handler in another object',
+  burst: 'sends sustained, 100 a turn',
+  lost: 'sends that were answered and are lost, at three SIGKILLs',
+}
 const classes = ['Sender', 'Receiver', 'NativeSender', 'NativeReceiver']
 
 async function ask(workerd: RunningWorkerd, path: string): Promise<string> {
@@ -56,32 +62,39 @@ async function lostOf(workerd: RunningWorkerd, sent: number[]): Promise<number> 
 
 /** One `send` after the other, and as many as go. */
 export default async function* events(): AsyncGenerator<BenchResult> {
+  if (!Object.values(names).some(wanted)) return
   const entry = fileURLToPath(new URL('events/worker/worker.ts', import.meta.url))
   let workerd = await startWorkerd([{ name: 'bench', entry, classes, vars: { DOTDO_SECRET: 'a secret of a bench, 32 characters' } }])
   try {
     for (let tries = 0; (await ask(workerd, 'ready?side=ours')) !== 'true'; tries++) if (tries > 1000) throw new Error(workerd.log())
     // The clock of an object ticks in milliseconds; fifty of its times have a mean.
     const one = (side: string) => async () => Number(await ask(workerd, `one?side=${side}&count=50`))
-    const { median } = await compare(one('ours'), one('native'), 15)
-    yield atMost('send to a handler in another object', median, 'a native call with a flushed write', 2.5)
+    if (wanted(names.one)) {
+      const { median } = await compare(one('ours'), one('native'), 15)
+      yield atMost(names.one, median, 'a native call with a flushed write', 2.5)
+    }
     const turns = 40
     const burst = (side: string) => async () => (await timed(workerd, `burst?side=${side}&count=100&turns=${turns}`)) / (turns * 100)
-    const { quiet } = await compare(burst('ours'), burst('native'), 9)
-    yield {
-      name: 'sends sustained, 100 a turn',
-      value: 1000 / quiet.ours,
-      unit: 'events/s',
-      baseline: 'bare batched inserts at both ends',
-      baselineValue: 1000 / quiet.baseline,
-      ratio: quiet.baseline / quiet.ours,
-      bar: 'at least 0.3',
-      ok: quiet.baseline / quiet.ours >= 0.3,
+    if (wanted(names.burst)) {
+      const { quiet } = await compare(burst('ours'), burst('native'), 9)
+      const ratio = quiet.baseline / quiet.ours
+      yield {
+        name: names.burst,
+        value: 1000 / quiet.ours,
+        unit: 'events/s',
+        baseline: 'bare batched inserts at both ends',
+        baselineValue: 1000 / quiet.baseline,
+        ratio,
+        bar: 'at least 0.3',
+        ok: ratio >= 0.3,
+      }
     }
+    if (!wanted(names.lost)) return
     const sent: number[] = []
     for (let kill = 0; kill < 3; kill++) workerd = await sendUntilKilled(workerd, sent)
     const lost = await lostOf(workerd, sent)
     yield {
-      name: `lost of ${sent.length} sends that were answered, at three SIGKILLs`,
+      name: names.lost,
       value: lost,
       unit: 'events',
       baseline: 'sent',

@@ -1,6 +1,6 @@
 /**
  * What the journal costs in plain Node over `node:sqlite` in memory: steps, replay, and large results. The figures of a real object (workerd,
- * output gate) are another bench's.
+ * output gate) are another bench's. `ONLY=replay npm run bench -- journal` measures what has that in its name.
  */
 import type { Execution } from '../src/journal/execution.ts'
 import { Journal } from '../src/journal/journal.ts'
@@ -101,16 +101,30 @@ const result = (name: string, value: number, unit: string, baseline: string, bas
   }
 }
 
+const wanted = (name: string): boolean => name.includes(process.env['ONLY'] ?? '')
+const names = {
+  ten: '10,000 steps in sequence',
+  hundred: '100,000 steps in sequence',
+  replay: 'replay of 100,000 finished steps',
+  array: 'a result of 200,000 rows, as an array',
+  stream: 'a result of 200,000 rows, as a stream',
+}
+
 /** Steps beside bare rows, a run of 100,000 beside one of 10,000, and a large result beside `JSON.stringify` of it. */
 export default async function* journal(): AsyncGenerator<BenchResult> {
-  await steps(1000)
-  const ten = await steps(10_000)
-  yield result('10,000 steps in sequence', ten.freshMs, 'ms', '10,000 bare rows in the same SQLite', await bareRows(10_000), 8)
-  const hundred = await steps(100_000)
-  yield result('100,000 steps in sequence', hundred.freshMs, 'ms', '10,000 of them', ten.freshMs, 12)
-  yield result('replay of 100,000 finished steps', hundred.replayMs, 'ms', 'of 10,000', ten.replayMs, 11)
+  if ([names.ten, names.hundred, names.replay].some(wanted)) {
+    await steps(1000)
+    const ten = await steps(10_000)
+    if (wanted(names.ten)) yield result(names.ten, ten.freshMs, 'ms', '10,000 bare rows in the same SQLite', await bareRows(10_000), 8)
+    if (wanted(names.hundred) || wanted(names.replay)) {
+      const hundred = await steps(100_000)
+      if (wanted(names.hundred)) yield result(names.hundred, hundred.freshMs, 'ms', '10,000 of them', ten.freshMs, 12)
+      if (wanted(names.replay)) yield result(names.replay, hundred.replayMs, 'ms', 'of 10,000', ten.replayMs, 11)
+    }
+  }
+  if (![names.array, names.stream].some(wanted)) return
   await rows()
   const { arrayMs, streamMs, stringifyMs } = await rows()
-  yield result('a result of 200,000 rows, as an array', arrayMs, 'ms', 'JSON.stringify of it', stringifyMs, 8)
-  yield result('a result of 200,000 rows, as a stream', streamMs, 'ms', 'JSON.stringify of it', stringifyMs, 8)
+  if (wanted(names.array)) yield result(names.array, arrayMs, 'ms', 'JSON.stringify of it', stringifyMs, 8)
+  if (wanted(names.stream)) yield result(names.stream, streamMs, 'ms', 'JSON.stringify of it', stringifyMs, 8)
 }
