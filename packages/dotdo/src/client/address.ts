@@ -8,7 +8,7 @@ export function rpcAddress(url: string | URL, scheme: 'ws' | 'http'): string {
     throw new DotdoError(
       'INVALID_URL',
       // A host and its port alone would be read as a protocol and its path.
-      `${JSON.stringify(said)} is no address of an app. Write http://${said.split('//').pop()}`,
+      `${JSON.stringify(said)} is no address. Write http://${said.split('//').pop()}`,
       { data: { url: said } },
     )
   const address = new URL(url)

@@ -106,7 +106,7 @@ export function connectOver<App = AnyApp>(url: string | URL, options: ConnectOpt
           key: JSON.stringify([placed, isName ? name : typeof name]),
           take: (app) => app[placed]!(name),
           // What is no name is refused by the app.
-          ...(isName && { object: { noun: placed, name } }),
+          object: isName ? [placed, name] : undefined,
         })
       }
     },

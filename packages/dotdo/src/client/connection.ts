@@ -24,6 +24,9 @@ import type { ClientTransport, Tell } from './transport.ts'
 /** A stub of capnweb, as far as a client uses one. */
 export type AnyStub = { readonly [member: string | symbol]: AnyStub } & ((...args: unknown[]) => AnyStub) & Disposable & Promise<unknown>
 
+/** An object of the app. */
+export type ObjectAt = readonly [noun: string, name: string]
+
 /** A call on an object, from when it leaves until it is answered. */
 export interface KeyedCall {
   readonly settle: PromiseWithResolvers<unknown>
@@ -32,10 +35,8 @@ export interface KeyedCall {
 }
 
 interface OpenCall extends KeyedCall {
-  noun: string
-  name: string
-  key: string | null
-  chain: ChainLink[]
+  /** What is sent, whenever it is. */
+  readonly said: [...ObjectAt, key: string | null, chain: ChainLink[]]
   chars: number
   stub: AnyStub
   session?: Session
@@ -70,11 +71,10 @@ const mostRoots = 1000
 export interface Connection {
   /**
    * Sends a chain of calls on an object, again if need be.
-   * @param isRead nothing but properties: may be read again, and needs no key
    * @param chars how large its arguments are
    * @throws `OFFLINE_QUEUE_FULL`, `LINK_LOST`; synchronously, and what capnweb throws for values that it cannot send
    */
-  call(noun: string, name: string, chain: ChainLink[], isRead: boolean, chars: number): KeyedCall
+  call(object: ObjectAt, chain: ChainLink[], chars: number): KeyedCall
   /**
    * The stub that calls on an object are made on, which are sent once.
    * @param key names what it leads to; @param take takes it from the app's stub
@@ -118,9 +118,10 @@ export function connection(
   const keys = ports.newKey()
   let nextKey = 0
 
-  function call(noun: string, name: string, chain: ChainLink[], isRead: boolean, chars: number): KeyedCall {
-    const key = isRead ? null : `${keys}.${nextKey++}`
-    const made = { noun, name, key, chain, chars, settle: Promise.withResolvers(), issuedAt: ports.now(), sends: 0 }
+  function call(object: ObjectAt, chain: ChainLink[], chars: number): KeyedCall {
+    // Nothing but properties may be read again, and needs no key.
+    const said = [...object, chain.some(([, args]) => args) ? `${keys}.${nextKey++}` : null, chain]
+    const made = { said, chars, settle: Promise.withResolvers(), issuedAt: ports.now(), sends: 0 }
     const call = made as unknown as OpenCall
     send(call)
     unanswered.add(call)
@@ -171,7 +172,7 @@ export function connection(
 
   const tell: Tell = (status, detail = {}) => {
     if (status === 'open') {
-      waiting = losses = 0
+      losses = 0
       downSince = undefined
     }
     options.onStatus?.(status, detail)
@@ -187,7 +188,7 @@ export function connection(
       if (waiting >= maxCalls || transport.waitingChars + chars > maxBytes)
         throw new DotdoError(
           'OFFLINE_QUEUE_FULL',
-          `Not sent: ${maxCalls} calls or ${maxBytes} bytes wait. Wait for onStatus('open'), or raise offline.`,
+          `Not sent: ${maxCalls} calls or ${maxBytes} bytes wait. Wait for onStatus('open') or raise offline.`,
           { retryable: true, data: { maxCalls, maxBytes } },
         )
       waiting++
@@ -197,11 +198,10 @@ export function connection(
 
   function opened(delayMs: number): Session {
     waiting = 0
-    const resent = unanswered.size > 0
     const transport =
       options.transport === 'batch'
         ? new BatchTransport(address, ports, tell, delayMs)
-        : new SocketTransport(address, ports, tell, delayMs, resent ? Math.min(giveUpMs, resendMs) : giveUpMs)
+        : new SocketTransport(address, ports, tell, delayMs, unanswered.size ? Math.min(giveUpMs, resendMs) : giveUpMs)
     const opened = new RpcSession(transport)
     letGoOfTaken(opened)
     const door = opened.getRemoteMain() as unknown as RpcStub<Record<string, never>>
@@ -213,9 +213,8 @@ export function connection(
 
   function send(call: OpenCall): void {
     const session = admit(call.chars)
-    const { noun, name, key, chain, firstSentAt } = call
-    const age = firstSentAt === undefined ? [] : [ports.now() - firstSentAt]
-    const stub = session.app['call']!(noun, name, key, chain, ...age)
+    const age = call.firstSentAt === undefined ? [] : [ports.now() - call.firstSentAt]
+    const stub = session.app['call']!(...call.said, ...age)
     call.session = session
     call.stub = stub
     call.sends++
@@ -254,17 +253,16 @@ export function connection(
     const now = ports.now()
     downSince ??= now
     const goesOn = transport.mayResend && !isClosed && now - downSince < Math.min(giveUpMs, resendMs)
-    const again: OpenCall[] = []
-    for (const call of unanswered) {
-      if (call.session !== session) continue
+    const again = [...unanswered].filter((call) => {
+      if (call.session !== session) return false
       if (transport.openedAt < Infinity) call.firstSentAt ??= Math.max(call.issuedAt, transport.openedAt)
       // The others are told by their stubs, which have the error by now, or an answer that came just before.
-      if (goesOn && call.sends < mostSends) again.push(call)
-    }
+      return goesOn && call.sends < mostSends
+    })
     if (!goesOn) downSince = undefined
     const retryMs = again.length > 0 ? backoffMs(losses++, ports.random(), 10_000) : undefined
     // Calls that a batch has answered may not have heard of it yet.
-    if (!isClosed && !transport.isOver) tell('lost', { reason: reasonOf(error), ...(retryMs !== undefined && { retryMs }) })
+    if (!isClosed && !transport.isOver) tell('lost', { reason: reasonOf(error), retryMs })
     // A status listener may have closed it.
     if (retryMs === undefined || isClosed) return
     current ??= opened(retryMs)

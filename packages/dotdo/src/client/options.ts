@@ -7,7 +7,7 @@ export interface StatusDetail {
   /** Why it was lost. */
   reason?: string
   /** How long until it is tried again. */
-  retryMs?: number
+  retryMs?: number | undefined
 }
 
 /** Options of {@link connect}. */

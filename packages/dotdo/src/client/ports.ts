@@ -33,7 +33,7 @@ export function webPorts(): ClientPorts {
   const { setImmediate } = globalThis as { setImmediate?: (then: () => void) => unknown }
   return {
     socket(address) {
-      if (!globalThis.WebSocket) throw new DotdoError('INVALID_OPTIONS', "No WebSocket: use Node 22, or transport: 'batch'.")
+      if (!globalThis.WebSocket) throw new DotdoError('INVALID_OPTIONS', "No WebSocket: use Node 22 or transport: 'batch'.")
       return new WebSocket(address)
     },
     async post(address, body) {

@@ -18,8 +18,8 @@ import { DotdoError } from '../base/errors.ts'
 import { named } from '../rpc/errors.ts'
 import { chainLinks, type ChainLink } from '../rpc/chain.ts'
 import { insideOfStub } from '../rpc/inside-of-stub.ts'
-import { isMapping } from '../rpc/mapper.ts'
-import { asCoded, type AnyStub, type Connection } from './connection.ts'
+import { isMapping, saidBeforeMaps } from '../rpc/mapper.ts'
+import { asCoded, type AnyStub, type Connection, type ObjectAt } from './connection.ts'
 import type { ClientPorts } from './ports.ts'
 import { snapshot } from './snapshot.ts'
 
@@ -30,7 +30,7 @@ export interface Origin {
   /** Takes its stub from the app's. */
   take(app: AnyStub): AnyStub
   /** Of an object: calls on it may be sent again. */
-  object?: { noun: string; name: string }
+  object?: ObjectAt | undefined
   /** What its reference has itself, and does not ask for. */
   own?: Record<string | symbol, unknown>
 }
@@ -87,13 +87,11 @@ export function recorder(
     const reference = new Proxy(() => {}, {
       apply: (_, __, args: unknown[]) => call(at, args),
       get: (_, member) => {
-        if (member in Object.prototype) return Reflect.get(RpcPromise.prototype, member) as unknown
         const own = isRoot && at.origin.own?.[member]
         if (own) return own
-        if (typeof member === 'symbol') {
-          if (member === Symbol.dispose) return () => dispose(at)
-          return Reflect.get(member === insideOfStub ? stubNow(at) : RpcPromise.prototype, member) as unknown
-        }
+        if (member === insideOfStub) return stubNow(at)[member]
+        if (member === Symbol.dispose) return () => dispose(at)
+        if (typeof member === 'symbol' || member in Object.prototype) return Reflect.get(RpcPromise.prototype, member) as unknown
         if (member === 'toJSON') return undefined
         if (member === 'map') return (mapper: (value: unknown) => unknown) => map(at, mapper)
         if (member in Promise.prototype) {
@@ -160,12 +158,11 @@ export function recorder(
   function map(at: Step, mapper: (value: unknown) => unknown): object {
     const made = step(at.origin, at, null)
     made.args = []
-    // Any of them may be captured: as the promises that they are, beside the list.
-    for (const it of turn) it.isShared = true
-    const stub = stubNow(at)
-    // Invariant 5. What is not there yet would be written down as well.
+    share(at)
+    sayAll()
+    // What is not there yet would be written down as well.
     connection.open()
-    const mapped = stub['map']!((value: unknown) => asTheyAre([mapper(value)], []).args[0])
+    const mapped = stubNow(at)['map']!((value: unknown) => asTheyAre([mapper(value)], []).args[0])
     made.stub = () => mapped
     if (!isMapping()) left.push(made)
     return referenceTo(made)
@@ -194,11 +191,9 @@ export function recorder(
 
   /** The stub of capnweb behind a reference, for whatever capnweb does with it. It leaves at once, and all that was recorded before it. */
   function stubNow(at: Step): AnyStub {
-    if (!isMapping()) {
-      share(at)
-      flush(true)
-      schedule()
-    }
+    share(at)
+    flush(true)
+    schedule()
     return stubOf(at)
   }
 
@@ -215,11 +210,19 @@ export function recorder(
     schedule()
   }
 
+  /** Before the function of a `.map` runs: invariant 5. Any call may be captured, as the promise that it is, beside the list. */
+  function sayAll(): void {
+    for (const it of turn) it.isShared = true
+    flush(true)
+  }
+
   function schedule(): void {
     if (scheduled) return
     scheduled = true
+    saidBeforeMaps.add(sayAll)
     ports.endOfTurn(() => {
       scheduled = false
+      saidBeforeMaps.delete(sayAll)
       flush(false)
       for (const made of left.splice(0)) if (made.users === 0) pull(made)
       connection.endOfTurn()
@@ -236,22 +239,17 @@ export function recorder(
       if (made.stub || isBetween(made)) continue
       const chain = made.users === 0 && !made.isShared ? chainOf(made) : undefined
       if (chain) sendChain(made, chain)
-      else {
-        sendPlain(made)
-        if (made.users === 0) pull(made)
-      }
-      if (made.isAwaited) pull(made)
+      else sendPlain(made)
+      if (made.isAwaited || made.users === 0) pull(made)
     }
     for (const made of leaving) if (made.isDisposed) dispose(made)
   }
 
   function sendChain(made: Step, chain: Step[]): void {
-    const { noun, name } = made.origin.object!
     const links = chain.map(({ name, args }): ChainLink => (args ? [name!, args] : [name!]))
-    const isRead = links.every(([, args]) => args === undefined)
     const chars = chain.reduce((sum, { chars }) => sum + chars, 0)
     attempt(made, () => {
-      const call = connection.call(noun, name, links, isRead, chars)
+      const call = connection.call(made.origin.object!, links, chars)
       made.stub = () => call.stub
       settle(made, call.settle.promise)
     })
@@ -376,7 +374,7 @@ function share(used: Step | undefined): void {
 }
 
 /** Whether a step only leads to the one call that was made on it. */
-const isBetween = (made: Step): boolean => made.users === 1 && !made.isShared && !made.isAwaited && made.origin.object !== undefined
+const isBetween = (made: Step): boolean => made.users === 1 && !made.isShared && !made.isAwaited && !!made.origin.object
 
 /** The steps from the object on, where they are one unit. */
 function chainOf(made: Step): Step[] | undefined {
@@ -403,7 +401,7 @@ function outcomeOf(at: Step): Step['outcome'] {
 }
 
 function refuseChange(): never {
-  throw new TypeError('Stubs cannot be assigned to: call a method.')
+  throw new TypeError('Stubs cannot be assigned to.')
 }
 
 /** A step has left and came to nothing: whatever is done with it fails. */
@@ -417,7 +415,7 @@ function leave(made: Step, outcome: { readonly error: unknown }): void {
 /** The end of a call in the middle of a unit. Few are ever looked at. */
 const gone = (method: string) => ({
   get error() {
-    return new DotdoError('REFERENCE_GONE', `${method}() left with its chain of calls: await what is used in later turns.`, {
+    return new DotdoError('REFERENCE_GONE', `${method}() left with its chain of calls. Await what is used later.`, {
       data: { method },
     })
   },

@@ -33,7 +33,7 @@ export class SocketTransport extends ClientTransport {
     this.tell('connecting')
     const socket = this.ports.socket(this.address)
     this.#socket = socket
-    this.cancel = this.ports.timer(attemptMs, () => broken(`it did not open within ${attemptMs} ms`))
+    this.cancel = this.ports.timer(attemptMs, () => broken(`not open within ${attemptMs} ms`))
     const broken = (reason: string) => {
       // A socket tells its end twice, by `error` and by `close`.
       if (this.#socket !== socket) return

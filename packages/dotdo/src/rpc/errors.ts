@@ -93,8 +93,7 @@ export function asGone<T>(error: T): T | DotdoError {
 }
 
 /** What is told of a reference that was let go of. */
-export const goneWords =
-  'This reference was disposed of here, or with the end of the call that brought it as an argument. Keep what is used after that, or returned, as ref.dup().'
+export const goneWords = 'It was disposed of here or with its call. Keep ref.dup() of what is used later.'
 
 /** The error for a call whose session is gone: evicted with its object, expired, or closed. */
 export function linkLost(reason: string): DotdoError {

@@ -13,6 +13,6 @@ export const insideOfStub: symbol = (() => {
       return spy
     },
   })
-  Reflect.apply(Reflect.get(RpcStub.prototype, 'onRpcBroken') as () => void, spy, [])
+  ;(RpcStub.prototype as unknown as { onRpcBroken(): void }).onRpcBroken.call(spy)
   return asked as symbol
 })()

@@ -6,7 +6,7 @@
  */
 import { RpcPromise, RpcStub, type RpcSession } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
-import { asUnsendable, notAValue } from './errors.ts'
+import { asUnsendable, goneWords, notAValue } from './errors.ts'
 import { insideOfStub } from './inside-of-stub.ts'
 
 /** What is touched of what capnweb keeps behind stubs. */
@@ -32,6 +32,9 @@ interface Recording {
 
 const inside = (stub: object) => Reflect.get(stub, insideOfStub) as { hook: Hook; pathIfPromise?: unknown[] }
 
+/** What is to be said before the function of a `.map` runs: what waits for the end of its turn would else be made for each element. */
+export const saidBeforeMaps = new Set<() => void>()
+
 // The element of a `.map`, and what is read of it, are capnweb's own: it asks its prototype for what it does not know.
 for (const use of [Symbol.toPrimitive, Symbol.iterator, Symbol.asyncIterator])
   Object.defineProperty(RpcPromise.prototype, use, {
@@ -53,6 +56,8 @@ const stubs = RpcStub.prototype as unknown as { map: (this: object, mapper: Mapp
 const { map } = stubs
 const Copy = RpcPromise as unknown as new (hook: Hook, path?: unknown[]) => object
 stubs.map = function (mapper) {
+  // Within another, all is said.
+  for (const say of saidBeforeMaps) say()
   const { hook, pathIfPromise } = inside(this)
   const recorded: Mapper = (element) => {
     const result = mapper(element)
@@ -73,7 +78,8 @@ stubs.map = function (mapper) {
 }
 
 // capnweb's one class of recordings, which nothing but a recording leads to.
-map.call(new RpcStub({}), (element) => {
+const sample = new RpcStub({})
+map.call(sample, (element) => {
   const recordings = Object.getPrototypeOf(inside(element).hook.mapper) as Recording
   // Asked for what stands in a value. What a call is made on is copied by capnweb itself.
   recordings.getImport = function (hook) {
@@ -86,6 +92,10 @@ map.call(new RpcStub({}), (element) => {
     return makeOutput.call(this, result)
   }
 })
+
+sample[Symbol.dispose]()
+/** What every stub that was let go of stands on, one for all: capnweb's words have no code. */
+export const afterDisposal = Object.assign(inside(sample).hook, { error: new DotdoError('REFERENCE_GONE', goneWords) })
 
 /** Has a session let go of what its `.map`s have taken along: that was copied for them. What is none of the session's own was given away. */
 export function letGoOfTaken(session: RpcSession): void {

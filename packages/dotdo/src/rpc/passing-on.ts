@@ -22,11 +22,11 @@
  */
 import { RpcPromise, RpcStub, type RpcSession, type RpcTarget } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
-import { goneWords, named } from './errors.ts'
+import { named } from './errors.ts'
 import { deliverOnce, sendOnce } from './given-streams.ts'
 import { insideOfStub } from './inside-of-stub.ts'
 import { firstOnPath, isLacking, lacks, notCallable, ofListOnPath, privateOnPath, standsBefore } from './lacking.ts'
-import { letGoOfTaken } from './mapper.ts'
+import { afterDisposal, letGoOfTaken } from './mapper.ts'
 import { isGetter, isReachable } from './members.ts'
 import { asGiven } from './own-bytes.ts'
 import { refuseOverweight } from './shared-parts.ts'
@@ -163,15 +163,8 @@ export function failing(error: unknown): object {
 }
 
 function failed(error: unknown): Hook {
-  const Failed = afterDisposal().constructor as new (error: unknown) => Hook
+  const Failed = afterDisposal.constructor as new (error: unknown) => Hook
   return new Failed(error)
-}
-
-/** The one hook of all stubs that were let go of. */
-function afterDisposal(): Hook {
-  const disposed = new RpcStub({})
-  disposed[Symbol.dispose]()
-  return rawOf(disposed).hook
 }
 
 /** What a method has under this name is told of its calls that cannot be made because an argument failed: by what else was given. */
@@ -203,8 +196,6 @@ export function mendPayloads(): void {
   payloads[mended] = true
   mendPromises(Object.getPrototypeOf(rawOf(new RpcPromise(Promise.resolve() as never)).hook) as Promises)
   mendPaths(Object.getPrototypeOf(Object.getPrototypeOf(rawOf(new RpcStub({} as never)).hook)) as Paths)
-  // What every stub that was let go of stands on: capnweb's words have no code.
-  afterDisposal().error = new DotdoError('REFERENCE_GONE', goneWords)
   const { getHookForReadableStream, getHookForWritableStream } = payloads
   const writableHooks = new WeakMap<WritableStream, Hook>()
   payloads.getHookForReadableStream = function (stream, parent, dup) {

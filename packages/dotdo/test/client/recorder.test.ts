@@ -336,6 +336,48 @@ describe('what capnweb does with a stub', () => {
     expect((await sent())[0]).toBe('1.Stage("new")')
   })
 
+  test('of what has come is over calls of the same turn as they are: each is made once, and none is a part of it', async () => {
+    const { app, sent, answer } = client()
+    const counter = app.Stage('a').counter()
+    void counter.then(() => {})
+    await sent()
+    await answer(['resolve', 2, ['export', -1]])
+    // capnweb's own stub, of which nothing is recorded here.
+    const held = await counter
+    const base = app.Stage('b').counter()
+    const mapped = held.list().map((n: unknown) => base.add(n))
+    void mapped.then(() => {})
+    void app.Stage('b').note('after')
+    expect(await sent()).toEqual([
+      '-1.list()',
+      '1.Stage("b")',
+      '4.counter()',
+      '? 5',
+      '3.(["import",5])',
+      '? 6',
+      'Stage/b key.1: note("after")',
+      '? 7',
+    ])
+  })
+
+  test('what was let go of is refused with a code, though nothing of it is recorded here', async () => {
+    const { app, sent, answer } = client()
+    const counter = app.Stage('a').counter()
+    void counter.then(() => {})
+    await sent()
+    await answer(['resolve', 2, ['export', -1]])
+    const held = await counter
+    held[Symbol.dispose]()
+    for (const use of [() => held.add(1), () => held.value]) {
+      const refused = expect(Promise.resolve(use())).rejects.toMatchObject({
+        code: 'REFERENCE_GONE',
+        message: expect.stringContaining('dup()') as string,
+      })
+      await sent()
+      await refused
+    }
+  })
+
   test('a promise that was let go of before it left is delivered, and its answer let go of', async () => {
     const failures: unknown[] = []
     const { app, sent, answer, released } = client({ onFailure: (error) => failures.push(error) })

@@ -218,11 +218,15 @@ ends('a duplicate goes on when the first is disposed of; the last one ends it', 
   two[Symbol.dispose]()
   await eventually('it was let go', async () => (await world.disposed()) === 1)
 })
-ends('what is disposed of cannot be used again, and says so', ['later'], async ({ open }) => {
+ends('what is disposed of cannot be used again, and says so', ['later'], async ({ open, traits }) => {
   const world = await open()
   const counter = await world.counter(1)
   counter[Symbol.dispose]()
-  await refused(() => counter.value, /dispose/)
+  for (const use of [() => counter.value, () => counter.increment(), () => world.increment(counter)]) {
+    const error = await refused(use, /dispose/i)
+    if (traits.wire !== 'memory')
+      must(error.code === 'REFERENCE_GONE' && /dup\(\)/.test(error.message), `it says what to do: ${error.message}`)
+  }
 })
 ends(
   'what a method was given and returns as it is, is gone by then, and says to duplicate it',

@@ -287,6 +287,18 @@ map('captures results of the same turn', async ({ open }) => {
   using base = world.counter(10)
   same(await numbers.map((n: Far) => base.increment(n)), [10, 11, 13])
 })
+map('of what a capability gives takes along calls of the same turn, which are made once', ['later'], async ({ open }) => {
+  const world = await open()
+  using counter = await world.counter(3)
+  const [total, settings] = [world.add(1), world.settings]
+  using base = world.counter(10)
+  same(await counter.counted(3).map((n: Far) => [total, settings.size, base.increment(n)]), [
+    [1, 3, 10],
+    [1, 3, 11],
+    [1, 3, 13],
+  ])
+  same(await Promise.all([world.sumOfAll, total, base.increment(1)]), [1, 1, 14])
+})
 map('leaves what it takes along and what it returns to the program, which uses it after that', ['later'], async ({ open }) => {
   const world = await open()
   using numbers = world.numbers(3)
