@@ -58,6 +58,7 @@ async function openSocket(request: Request, main: () => unknown): Promise<Respon
     timer,
     now: () => clock.now(),
     mapMeter,
+    firstIsWayIn: true,
     shares,
   })
   server.addEventListener('message', ({ data }) => {
@@ -107,7 +108,7 @@ async function answerBatch(request: Request, main: unknown): Promise<string> {
   const served = new ServedClient(
     main,
     limits,
-    { send: (text) => void out.push(text), ended: (reason) => (failure = reason), endOfTurn, timer, mapMeter },
+    { send: (text) => void out.push(text), ended: (reason) => (failure = reason), endOfTurn, timer, mapMeter, firstIsWayIn: true },
     { answers },
   )
   try {

@@ -16,11 +16,12 @@ import type { Departure } from './departures.ts'
 import { FrameTransport } from './frame-transport.ts'
 import { linkVersion, type DirectCall, type Frame, type LinkCall, type LinkPeer, type LinkReply } from './frames.ts'
 import type { LinkLimits } from './limits.ts'
+import { MarkedFrames } from './lines.ts'
 import type { Link, LinkClientPorts } from './link-client.ts'
 import { sentOrigin, type Caller } from './origin.ts'
 import { numbered, type CallOrder, type OrderSource } from './order.ts'
 import { handOffFailure, unawaited, unawaitedLoss, whyLost } from './lost.ts'
-import { insideOf, passOn, rawOf } from './passing-on.ts'
+import { insideOf, isApart, isResult, passOn, rawOf } from './passing-on.ts'
 import { frameworkPrefix } from './conversation.ts'
 import { applyNow, applyPath, pathKey, type Answer, type Consumer, type Stub } from './ref.ts'
 import { referredCalls } from './references.ts'
@@ -57,6 +58,20 @@ export interface ClientSessionOptions {
   /** The call without a session whose answer opened this one at the far end. */
   answered?: LinkCall
 }
+
+/** What a call is given that is not there when it is made: see `ClientSession`. */
+interface Given {
+  /** Results of calls on others. */
+  results: boolean
+  /** Results of calls on the far end. */
+  there: boolean
+  own: boolean
+}
+
+const nothingGiven = (): Given => ({ results: false, there: false, own: false })
+
+/** Whether a path leads to a method of the framework. */
+const isOfFramework = ([name]: readonly unknown[]): boolean => typeof name === 'string' && name.startsWith(frameworkPrefix)
 
 /** Steps of promises after which a chain has been asked for its value by whoever awaits it where it is made. */
 const stepsToAwait = 4
@@ -118,8 +133,11 @@ export class ClientSession implements Consumer, Departure {
   #order: OrderSource
   /** The hand-offs that the call gives which is being made now, where it is one on the object itself. */
   #tickets: string[] | undefined
-  /** Whether the call that is being made now is given a promise that only the program itself can keep. */
-  #waitsForOurs = false
+  /** What the call that is being made now is given: results of calls that are under way, here or at the far end, and promises that only the program can keep. */
+  #given: Given = nothingGiven()
+  /** Whether the call that is made now is one on the object, which finds its own place. */
+  #placesItself = false
+  #marked = new MarkedFrames()
   /** Numbered calls that the next message announces. */
   #announced: CallOrder | undefined
   /** Numbers that capnweb will give to the next calls of ours, and those whose answers are due. */
@@ -177,6 +195,13 @@ export class ClientSession implements Consumer, Departure {
     this.#session = new RpcSession(this.#transport, nothing, {
       onSendError: (error) => (this.#closed ? saidToNobody : errorForWire(error)),
     })
+    const inside = insideOf(this.#session)
+    const { sendCall } = inside
+    // Before anything that lets go of what it was given: the call is what was said last.
+    inside.sendCall = (id, path, args) => {
+      const send = () => Reflect.apply(sendCall, inside, [id, path, args])
+      return this.#placesItself || isOfFramework(path) ? send() : this.#placed(id, send, isApart(args))
+    }
     passOn(this.#session)
     this.#ways = new ShortWays(this.#session, {
       linkAt: (address) => link.toAddress(address),
@@ -184,12 +209,17 @@ export class ClientSession implements Consumer, Departure {
       introduce: (to) => this.introduce(to),
       current: () => this.#transport.current,
     })
-    const inside = insideOf(this.#session)
     Reflect.set(inside, callingEnd, this)
-    const { importPromise, exportPromise } = inside
+    const { importPromise, exportPromise, getImport } = inside
     inside.exportPromise = (hook) => {
-      this.#waitsForOurs = true
+      if (isResult(hook)) this.#given.results = true
+      else this.#given.own = true
       return Reflect.apply(exportPromise, inside, [hook])
+    }
+    inside.getImport = (hook) => {
+      const id = Reflect.apply(getImport, inside, [hook])
+      if (id !== undefined && id > 0) this.#given.there = true
+      return id
     }
     inside.importPromise = (id) => {
       // Its answer may have come in the same message.
@@ -207,12 +237,15 @@ export class ClientSession implements Consumer, Departure {
    * @returns the promise of each call, to be called on, and its value
    */
   adopt(calls: readonly DirectCall[], reply: LinkReply): { stub: Stub; value: PromiseLike<unknown> }[] {
+    // They have their places already.
+    this.#placesItself = true
     const promises = calls.map(({ method, args }, i) => {
       const stub = applyPath(this.main, [method], args && [])
       const value = (stub as unknown as PromiseLike<unknown>).then((it) => it)
       this.#awaited.add(i + 1)
       return { stub, value }
     })
+    this.#placesItself = false
     // Said and taken in already.
     this.#transport.take()
     this.#seq = 1
@@ -253,16 +286,13 @@ export class ClientSession implements Consumer, Departure {
       provided = provider.framework('provide', [promise, ticket]) as unknown as Promise<unknown>
     } else {
       // It is here, comes here first because it is under way natively, or its receiver has no address.
-      const before = this.#waitsForOurs
+      const before = this.#given
+      this.#given = nothingGiven()
       provided = this.framework('deliver', [ticket, promise]) as unknown as Promise<unknown>
-      this.#waitsForOurs = before
+      this.#given = before
     }
-    const arrived = this.#order.setOut()
     const handed = { accepted, ticket, isOnItsWay: true }
-    const settle = () => {
-      handed.isOnItsWay = false
-      arrived()
-    }
+    const settle = () => void (handed.isOnItsWay = false)
     provided.then(settle, (error: unknown) => {
       if (this.#closed) return settle()
       // The receiver waits for what will not come: it is told why.
@@ -302,27 +332,63 @@ export class ClientSession implements Consumer, Departure {
 
   /** Makes a call on the object itself in its place among the others, whatever its arguments wait for. */
   #inOrder(call: () => Stub): Stub {
-    const [ticketsBefore, waitsBefore] = [this.#tickets, this.#waitsForOurs]
+    const [ticketsBefore, placesBefore] = [this.#tickets, this.#placesItself]
     const tickets: string[] = (this.#tickets = [])
-    this.#waitsForOurs = false
-    let stub: Stub
-    let waitsForOurs: boolean
+    this.#placesItself = true
     try {
-      stub = call()
+      const { made, given } = this.#noting(call)
+      // What lives at the far end has been handed off, with a ticket.
+      this.#number(tickets, given.results, given.own)
+      return made
     } finally {
-      waitsForOurs = this.#waitsForOurs
       this.#tickets = ticketsBefore
-      this.#waitsForOurs = waitsBefore
+      this.#placesItself = placesBefore
     }
-    const order = this.#order.number(tickets)
-    if (!order) return stub
+  }
+
+  /** Sends a call that was not recorded here but passed on, or is made on what a call has given. @param isOthers it has no place among the others */
+  #placed<T>(id: number, send: () => T, isOthers: boolean): T {
+    const before = this.#transport.queued.length
+    const { made, given } = this.#noting(send)
+    const frame = this.#transport.queued.at(-1)
+    // What could not be sent has said nothing.
+    if (this.#transport.queued.length === before || frame![0] !== 'push') return made
+    if (id !== 0) {
+      const mark = isOthers ? 'others' : given.own ? 'own' : given.results || given.there ? 'results' : undefined
+      if (mark) this.#marked.set(frame!, mark)
+    } else if (!isOthers) this.#number([], given.results || given.there, given.own)
+    return made
+  }
+
+  /** Runs `work`, and notes what of the far end's or the program's the call is given that it makes. */
+  #noting<T>(work: () => T): { made: T; given: Given } {
+    const before = this.#given
+    const given = (this.#given = nothingGiven())
+    try {
+      return { made: work(), given }
+    } finally {
+      this.#given = before
+    }
+  }
+
+  /**
+   * Gives the call on the object that was said last its number, where it needs one.
+   * @param tickets the hand-offs that it gives
+   * @param results whether it is given other results that are under way
+   * @param own whether it is given a promise that only the program itself can keep
+   */
+  #number(tickets: string[], results: boolean, own: boolean): void {
+    const order = this.#order.number(tickets.length > 0 || results)
+    if (!order) return
     const { gate, number } = order
     this.#transport.amend((frame) => numbered(frame, number))
     const calls = this.#announced?.calls ?? []
     // What the program keeps by itself may be what a later call gives it: such a call is made behind those before it, and none waits for it.
-    if (!waitsForOurs) calls.push([number, tickets])
+    if (!own) calls.push([number, tickets])
     this.#announced = { gate, calls }
-    return stub
+    if (own || (tickets.length === 0 && !results)) return
+    const begun = this.#order.setOut()
+    ;(this.framework('begun', [number]) as unknown as PromiseLike<unknown>).then(begun, begun)
   }
 
   /** Lets the far end have a link of its own to another object; `undefined` where it could not reach it. */
@@ -536,6 +602,7 @@ export class ClientSession implements Consumer, Departure {
     this.#targets = undefined
     const order = this.#announced
     this.#announced = undefined
+    const marks = this.#marked.of(frames)
     const ended = this.#endedNow()
     let reply: LinkReply
     try {
@@ -549,6 +616,7 @@ export class ClientSession implements Consumer, Departure {
         ...(this.#seq === 1 && { origin: sentOrigin(this.#origin) }),
         ...(targets && { targets }),
         ...(order && { order }),
+        ...(marks && { marks }),
         ...(exportsSomething && { duplex: true as const }),
         ...ended,
         frames,

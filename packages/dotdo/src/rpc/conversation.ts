@@ -1,6 +1,7 @@
 /** One caller's dealings with one object: a session, or a call without one. */
 import { RpcStub } from 'capnweb'
 import type { Origin } from './origin.ts'
+import type { Lines } from './lines.ts'
 import { asGiven } from './own-bytes.ts'
 
 /** A conversation, as the capability at its start sees it. */
@@ -11,6 +12,8 @@ export interface Conversation {
   readonly gone: Promise<never>
   /** The gate of its caller's numbered calls, once a message has named it. */
   readonly gate?: () => string | undefined
+  /** Its calls on what calls have given, where it is a session. */
+  readonly lines?: Lines
   /** The address that its caller has sent for the ticket of a hand-off, once: `null` for the receiver itself. */
   target(ticket: string): unknown
 }
@@ -29,6 +32,9 @@ export const onceMethod = `${frameworkPrefix}once`
 
 /** The same of a call on a capability of the object: that stands before the names, and behind them by which way it came to be. */
 export const onceOfMethod = `${frameworkPrefix}onceOf`
+
+/** Makes a chain of calls of a client's, once for each key. */
+export const keyedMethod = `${frameworkPrefix}keyed`
 
 /** A call that has been made before its session was there: asked for again, it gives what it gave. */
 export interface MadeCall {

@@ -133,7 +133,7 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
   }
 
   /** Hands frames of the other end to the session, and the native streams that came with them. */
-  deliver(frames: Frame[], streams?: StreamsOfFrames): void {
+  deliver(frames: readonly Frame[], streams?: StreamsOfFrames): void {
     this.#lanes.fromWire(frames, streams)
   }
 

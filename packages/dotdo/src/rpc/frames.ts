@@ -8,6 +8,7 @@
  */
 
 import type { IntendedWrite } from './graph.ts'
+import type { Marks } from './lines.ts'
 import type { CallOrder } from './order.ts'
 import type { Origin } from './origin.ts'
 import type { ToldObject } from './shortcuts.ts'
@@ -37,6 +38,8 @@ export interface LinkMessage {
   targets?: Record<string, unknown>
   /** Which of the calls have to wait for their turn. */
   order?: CallOrder
+  /** Which of the calls on what calls have given wait for something, and for what. */
+  marks?: Marks
   /** The caller exports something (a callback, a promise of another session) and will have more to say: answer at once. */
   duplex?: true
   /** Other sessions of this caller that it is done with. */

@@ -24,7 +24,7 @@ import { OrderSource } from './order.ts'
 import type { Caller, CallName } from './origin.ts'
 import { isMapping } from './mapper.ts'
 import { copyPlain, notPlain } from './plain.ts'
-import { frameworkPrefix, onceMethod } from './conversation.ts'
+import { frameworkPrefix, keyedMethod, onceMethod } from './conversation.ts'
 import {
   applyNow,
   bindCall,
@@ -228,7 +228,8 @@ export class Link implements Start {
   framework(name: string, args: unknown[]): PromiseLike<unknown> {
     const method = frameworkPrefix + name
     const turn = this.#turn()
-    const plain = turn.isEmpty ? copyPlain(args, false) : notPlain
+    const hasPlace = method === keyedMethod && this.#order.isOpen
+    const plain = turn.isEmpty && !hasPlace ? copyPlain(args, false) : notPlain
     if (plain === notPlain) return bindCall(turn.session, turn.session.main, [method], args).value()
     const lone = turn.record({ method, args: plain as unknown[] })
     const value = lone.value()

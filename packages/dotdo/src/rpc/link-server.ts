@@ -10,6 +10,7 @@
  *    be on its way; one that is retained is dropped when idle.
  * 6. There are never more than `sessionsPerObject`.
  */
+import { RpcStub } from 'capnweb'
 import { DotdoError, type ErrorRecord } from '../base/errors.ts'
 import { isThenable } from '../base/thenable.ts'
 import { frameworkPrefix, onceMethod, startOf, type Conversation, type FrameworkMethods, type MadeCall } from './conversation.ts'
@@ -34,9 +35,10 @@ import type { Link } from './link-client.ts'
 import { Handoffs } from './handoffs.ts'
 import { callMember, isReachable } from './members.ts'
 import { makeCall, type Outcome } from './outcome.ts'
-import { neverMade } from './passing-on.ts'
+import { madeApart, neverMade } from './passing-on.ts'
 import { packAnswer, packPlain, unpackCall } from './packed-call.ts'
 import { notPlain } from './plain.ts'
+import { applyNow, type Stub } from './ref.ts'
 import { ServerSession } from './server-session.ts'
 
 /** What the receiving end needs of its surroundings. */
@@ -262,12 +264,17 @@ export class LinkServer {
     return {
       /** The result that `ticket` stands for, when its provider has brought it. */
       accept: (ticket: string) => this.#accept(ticket, conversation),
-      /** A call that has its turn among its caller's others; `args` are those of a call, `null` for a read. */
+      /** A call that has its turn among its caller's others; `args` are those of a call, `null` for a read. `path` is that of a property's. */
       ordered: Object.assign(
-        (number: number, name: string, args: unknown[] | null) => this.#inOrder(conversation, number, name, args),
+        (number: number, name: string | null, args: unknown[] | null, path?: string[]) =>
+          this.#inOrder(conversation, number, path ?? [name!], args),
         // Another argument than a hand-off has failed: those behind it wait for no call.
         { [neverMade]: ([number]: [number]) => this.#gates.passed(conversation.gate?.(), number) },
       ),
+      /** Resolves when a numbered call has been made, or given up, and all before it. */
+      begun: (number: number) => this.#gates.begun(conversation.gate?.(), number),
+      /** A call on what a call has given, in its place among the session's others. */
+      ...(conversation.lines && { behind: conversation.lines.behind }),
       /** Brings a result of this object to whoever the caller has named for `ticket`. */
       provide: (value: unknown, ticket: string) => this.#provide(conversation.target(ticket), value, ticket),
       /** A provider brings what `ticket` stands for. */
@@ -291,9 +298,13 @@ export class LinkServer {
     }
   }
 
-  #inOrder(conversation: Conversation, number: number, name: string, args: unknown[] | null): unknown {
+  #inOrder(conversation: Conversation, number: number, path: string[], args: unknown[] | null): unknown {
     const main = this.#start(conversation) as Record<string, unknown>
-    const make = () => (args ? callMember(main, name, args) : isReachable(main, name) ? main[name] : undefined)
+    const [name] = path as [string]
+    const make = () => {
+      if (path.length > 1) return madeApart(() => applyNow(new RpcStub(main as never) as unknown as Stub, path, args ?? undefined))
+      return args ? callMember(main, name, args) : isReachable(main, name) ? main[name] : undefined
+    }
     return this.#gates.inTurn(conversation.gate?.(), number, make)
   }
 

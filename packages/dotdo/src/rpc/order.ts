@@ -26,9 +26,9 @@ export class OrderSource {
     this.#newName = newName
   }
 
-  /** The number of a call that gives these hand-offs; `undefined` for a call that needs none. */
-  number(tickets: string[]): { gate: string; number: number } | undefined {
-    if (tickets.length === 0 && this.#onTheirWay === 0) return undefined
+  /** The number of a call; `undefined` for one that needs none. @param waits whether it gives what is on its way */
+  number(waits: boolean): { gate: string; number: number } | undefined {
+    if (!waits && this.#onTheirWay === 0) return undefined
     return { gate: (this.#gate ??= this.#newName()), number: this.#next++ }
   }
 
@@ -37,7 +37,7 @@ export class OrderSource {
     return this.#onTheirWay > 0
   }
 
-  /** A promise has set out; the result is called when it has arrived, or never will. */
+  /** A call waits for what is on its way; the result is called when it has begun, or never will. */
   setOut(): () => void {
     this.#onTheirWay++
     return () => void this.#onTheirWay--
@@ -50,17 +50,19 @@ export class OrderSource {
   }
 }
 
-/** A pushed call on the object itself as one that has its turn. Reads have no arguments. */
+/** A pushed call on the object itself, or on a property of it, as one that has its turn. Reads have no arguments. */
 export function numbered(frame: Frame, number: number): Frame {
-  const [kind, [, target, [name], args]] = frame as unknown as [string, [string, number, [string], unknown[] | undefined]]
-  return [kind, ['pipeline', target, [orderedMethod], [number, name, args ? [args] : null]]]
+  const [kind, [, target, path, args]] = frame as unknown as [string, [string, number, string[], unknown[] | undefined]]
+  const given = args ? [args] : null
+  return [kind, ['pipeline', target, [orderedMethod], path.length === 1 ? [number, path[0], given] : [number, null, given, [path]]]]
 }
 
 /** The receiver's side: whose turn it is among the calls of one caller. */
-class OrderGate {
+export class OrderGate {
   /** Numbers that were announced and neither made nor given up, with what they wait for. */
   #expected = new Map<number, string[]>()
-  #waiting = new Map<number, () => void>()
+  /** Those that wait, in the order of their numbers. */
+  #waiting: { number: number; begin: () => void }[] = []
 
   get isIdle(): boolean {
     return this.#expected.size === 0
@@ -73,15 +75,35 @@ class OrderGate {
   /** Resolves when all calls before this one have been made; `undefined` when that is so. */
   turn(number: number): Promise<void> | undefined {
     if (this.#first() >= number) return undefined
-    return new Promise<void>((resolve) => this.#waiting.set(number, resolve))
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const at = this.#waiting.findIndex((it) => it.number > number)
+    this.#waiting.splice(at < 0 ? this.#waiting.length : at, 0, { number, begin: resolve })
+    return promise
   }
 
-  /** A call was made, or will not be. */
+  /**
+   * Makes a call when it has its turn. What it gives is given as it is where that is now.
+   * @param passed told when it was made
+   */
+  inTurn(number: number, make: () => unknown, passed: () => void): unknown {
+    const made = () => {
+      try {
+        return make()
+      } finally {
+        this.passed(number)
+        passed()
+      }
+    }
+    const turn = this.turn(number)
+    // No promise of capnweb's, which would let go of the arguments before the call is made.
+    return turn ? turn.then(made) : made()
+  }
+
+  /** A call was made, or will not be. Those that were not announced begin with those after them: nobody waits for them. */
   passed(number: number): void {
     this.#expected.delete(number)
     const first = this.#first()
-    this.#waiting.get(first)?.()
-    this.#waiting.delete(first)
+    while (this.#waiting.length > 0 && this.#waiting[0]!.number <= first) this.#waiting.shift()!.begin()
   }
 
   /** A hand-off will not come: the calls that wait for it will not be made. */
@@ -111,20 +133,15 @@ export class OrderGates {
     }
   }
 
-  /** Makes a call when it has its turn. What it gives is given as it is where that is now. */
+  /** See {@link OrderGate.inTurn}. */
   inTurn(gate: string | undefined, number: number, make: () => unknown): unknown {
     const known = gate === undefined ? undefined : this.#gates.get(gate)
-    const turn = known?.turn(number)
-    const made = () => {
-      try {
-        return make()
-      } finally {
-        known?.passed(number)
-        if (gate !== undefined) this.#forget(gate)
-      }
-    }
-    // No promise of capnweb's, which would let go of the arguments before the call is made.
-    return turn ? turn.then(made) : made()
+    return known ? known.inTurn(number, make, () => this.#forget(gate!)) : make()
+  }
+
+  /** Resolves when a call has been made, and all before it. */
+  begun(gate: string | undefined, number: number): Promise<void> | undefined {
+    return gate === undefined ? undefined : this.#gates.get(gate)?.turn(number + 1)
   }
 
   /** A call will not be made. */

@@ -83,6 +83,7 @@ interface Session {
   exportPromise: (hook: Hook) => number
   importStub: (id: number) => Hook
   importPromise: (id: number) => Hook
+  getExport: (id: number) => Hook | undefined
   /** The number of what the other end has given; `undefined` for what is not its. */
   getImport: (hook: Hook) => number | undefined
 }
@@ -99,22 +100,30 @@ export interface PassingOn {
    * the length of a round trip it divides nothing by nothing and never wakes a writer again: so no answer comes at the time of its question.
    */
   later?: (then: () => void) => void
+  /** Whether all that comes over this session is written by one program, which finds nothing in between: calls of it that go on keep their order. */
+  isProgram?: boolean
 }
 
 /** Lets a session take what came over others, and give what goes on over others. */
-export function passOn(session: RpcSession, { refuseStreams, later }: PassingOn = {}): void {
+export function passOn(session: RpcSession, { refuseStreams, later, isProgram }: PassingOn = {}): void {
   mendPayloads()
   letGoOfTaken(session)
   const inside = insideOf(session)
-  const { sendCall, sendStream, createPipe, exportStub, importPromise, getImport } = inside
+  const { sendCall, sendStream, createPipe, exportStub, importPromise, getImport, getExport } = inside
   let isArgument = false
   inside.createPipe = (stream, hook) => Reflect.apply(createPipe, inside, [sendOnce(stream, isArgument), hook])
+  if (!isProgram)
+    inside.getExport = (id) => {
+      const hook = Reflect.apply(getExport, inside, [id])
+      return hook && goingOn(hook)
+    }
   // A promise that the other end has answered has no number there any more.
   inside.getImport = (hook) => (hook.entry?.resolution ? undefined : Reflect.apply(getImport, inside, [hook]))
   inside.importPromise = (id) => {
     const promised = Reflect.apply(importPromise, inside, [id])
     // One that is let go of before it is kept tells those who wait for it: that may be nobody.
     promised.entry?.activePull?.promise.catch(() => {})
+    keptThere.add(promised.entry!)
     return promised
   }
   inside.sendCall = (id, path, args) => {
@@ -149,6 +158,73 @@ export function passOn(session: RpcSession, { refuseStreams, later }: PassingOn 
       return Reflect.apply(exportStub, inside, [hook])
     }
   }
+}
+
+/** Promises that the other end of a session keeps by itself: no call of this end gives them. */
+const keptThere = new WeakSet<object>()
+
+/** Promises of this isolate that are what a call has given, or will. */
+const resultsHere = new WeakSet<Hook>()
+
+/** Takes note of what a call gives. */
+export function asResult(hook: Hook): Hook {
+  if (hook.promise) resultsHere.add(hook)
+  return hook
+}
+
+/** Whether a promise is what a call gives that was made before now, over whichever session, or is here: no later call is what keeps it. */
+export const isResult = (hook: Hook): boolean =>
+  hook.entry ? hook.entry.resolution !== undefined || !keptThere.has(hook.entry) : !hook.promise || resultsHere.has(hook)
+
+/** Calls that are made now on behalf of others, one within the other. */
+let apart = 0
+
+/** What such calls are given that are made when what they are made on has come. */
+const givenApart = new WeakSet<Payload>()
+
+/**
+ * Whether a call with these arguments, or a read without any, is one that this program has not written: one of a `.map`, for an element of a list that is here,
+ * or one that came over a session and goes on. It has no place among the program's own, one of which may wait for what it gives.
+ */
+export const isApart = (args?: Payload): boolean => apart > 0 || (args !== undefined && givenApart.has(args))
+
+/** Makes calls on behalf of others. */
+export function madeApart<T>(work: () => T): T {
+  apart++
+  try {
+    return work()
+  } finally {
+    apart--
+  }
+}
+
+/** Runs what is the program's own again. */
+function ofProgram<T>(work: () => T): T {
+  const before = apart
+  apart = 0
+  try {
+    return work()
+  } finally {
+    apart = before
+  }
+}
+
+const standIns = new WeakMap<Hook, Hook>()
+
+/** What a session finds where a call of its other end is made: what goes on from here goes on apart. */
+function goingOn(hook: Hook): Hook {
+  let known = standIns.get(hook)
+  if (known) return known
+  known = Object.create(hook, {
+    call: { value: (path: Path, args: Payload) => madeApart(() => hook.call(path, args)) },
+    get: { value: (path: Path) => madeApart(() => hook.get(path)) },
+    map: {
+      value: (path: Path, captures: Hook[], instructions: unknown[]) => madeApart(() => hook.map(path, captures, instructions)),
+    },
+    dup: { value: () => hook.dup() },
+  }) as Hook
+  standIns.set(hook, known)
+  return known
 }
 
 /** What stands behind a stub. */
@@ -235,7 +311,7 @@ export function mendPayloads(): void {
     let isMade = false
     const made = function (this: unknown, ...args: unknown[]): unknown {
       isMade = true
-      return asGiven(Reflect.apply(method, this, args))
+      return ofProgram(() => asGiven(Reflect.apply(method, this, args)))
     }
     const { [neverMade]: never } = method as { [neverMade]?: (args: unknown) => void }
     if (!never) return Reflect.apply(deliverCall, this, [made, on])
@@ -275,17 +351,33 @@ const valueThatIsRead: PropertyDescriptor & ThisType<Payload> = {
 }
 
 /** What is made of a promise that is here. */
-type Promises = Record<'dup' | 'get', (this: unknown, ...args: unknown[]) => Hook>
+type Promises = Paths & { dup: (this: Hook) => Hook; constructor: new (promise: Promise<unknown>) => Hook }
 
-/** A copy or a part of a promise may be asked for by nobody, and the promise may fail: whoever asks is told. */
+/**
+ * A copy or a part of a promise may be asked for by nobody, and the promise may fail: whoever asks is told. What is made of a result is one; and what a `.map`
+ * makes of it is the map's, also when it is made later.
+ */
 function mendPromises(hooks: Promises): void {
-  for (const way of ['dup', 'get'] as const) {
-    const make = hooks[way]
-    hooks[way] = function (...args) {
-      const made = Reflect.apply(make, this, args)
-      made.ignoreUnhandledRejections()
-      return made
-    }
+  const { dup, get, call, map } = hooks
+  const alike = (from: Hook, made: Hook) => (resultsHere.has(from) ? asResult(made) : made)
+  hooks.dup = function () {
+    const made = dup.call(this)
+    made.ignoreUnhandledRejections()
+    return alike(this, made)
+  }
+  hooks.get = function (path) {
+    const made = isApart()
+      ? new hooks.constructor(this.promise!.then((come) => madeApart(() => (come as Hook).get(path))))
+      : get.call(this, path)
+    made.ignoreUnhandledRejections()
+    return alike(this, made)
+  }
+  hooks.call = function (path, args) {
+    if (isApart()) givenApart.add(args)
+    return alike(this, call.call(this, path, args))
+  }
+  hooks.map = function (path, captures, instructions) {
+    return alike(this, map.call(this, path, captures, instructions))
   }
 }
 
@@ -315,7 +407,7 @@ function mendPaths(hooks: Paths): void {
     }
     const called = call.call(this, path, args)
     const error = notCallable(called.error)
-    if (!error && !isOfNothing(called.error)) return called
+    if (!error && !isOfNothing(called.error)) return asResult(called)
     const isIts = first && isLacking(first, path) && (!error || first.at === path.length - 1)
     return isIts ? failed(lacks(first.target, String(path[first.at]))) : error ? failed(error) : called
   }
@@ -326,7 +418,7 @@ function mendPaths(hooks: Paths): void {
     const known = ofListOnPath(this.payload?.value, path)
     if (known !== undefined) return here(known)
     const got = hidden === undefined ? get.call(this, path) : undefined
-    if (got && (!first || !isLacking(first, path))) return got
+    if (got && (!first || !isLacking(first, path))) return asResult(got)
     // What cannot be told by its name alone is told by what came of it.
     const isThere = first?.at === path.length - 1 ? !got?.payload || got.payload.value !== undefined : !isOfNothing(got?.error)
     if (got && isThere) return got
@@ -337,7 +429,7 @@ function mendPaths(hooks: Paths): void {
     if (read) return read.map(path.slice(first!.at + 1), captures, instructions)
     // What cannot be read cannot be gone over: it is read as by anybody, and that is what the function gets.
     if (first && (hidden !== undefined || isLacking(first, path))) return beyond(this.get(path), (at) => at.map([], captures, instructions))
-    return map.call(this, path, captures, instructions)
+    return asResult(madeApart(() => map.call(this, path, captures, instructions)))
   }
 }
 

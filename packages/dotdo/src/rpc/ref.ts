@@ -16,8 +16,8 @@ import type { Caller, CallName } from './origin.ts'
 import { ownParts } from './own-bytes.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { calledOn, localName, wayTo } from './call-names.ts'
-import { frameworkPrefix, onceMethod, onceOfMethod } from './conversation.ts'
-import { failing, rawOf } from './passing-on.ts'
+import { frameworkPrefix, keyedMethod, onceMethod, onceOfMethod } from './conversation.ts'
+import { asResult, failing, rawOf } from './passing-on.ts'
 import { comeBy, settledArgs, type Come } from './settled-args.ts'
 import { capabilityBehindStub, linkBehindStub } from './shortcuts.ts'
 import { asUnsendableIn } from './unsendable.ts'
@@ -181,7 +181,9 @@ class Bound implements Answer {
 
 /** A value that has come, as a promise of it that capnweb sends from here. */
 export function here(value: Promise<unknown>): Stub {
-  return new RpcPromise(value.then(kept) as Promise<never>) as unknown as Stub
+  const promise = new RpcPromise(value.then(kept) as Promise<never>)
+  asResult(rawOf(promise).hook)
+  return promise as unknown as Stub
 }
 
 /**
@@ -278,7 +280,8 @@ export function rootRef(link: Start, caller: Caller): Stub {
  */
 export function bindCall(session: ClientSession, stub: Stub, path: readonly string[], args: unknown[] | undefined, isMade = false): Answer {
   if (isMapping() && !isMade) return mapped(stub, path, args)
-  const isOnObject = stub === session.main && path.length === 1 && path[0] !== onceOfMethod
+  // The framework's own calls have their own order, but for those that make calls of the user's.
+  const isOnObject = stub === session.main && (!path[0]!.startsWith(frameworkPrefix) || ofUsers.has(path[0]!))
   let plain = args && (isMade ? args : snapshot(args))
   if (args && plain === notPlain) {
     const settled = withWhatIsHere(args)
@@ -313,6 +316,9 @@ export function bindOnce(
   answer.named = localName(name)
   return answer
 }
+
+/** Methods of the framework that make calls of the user's. */
+const ofUsers: ReadonlySet<string> = new Set([onceMethod, keyedMethod])
 
 /** Arguments with the values of references whose values are here, and promises as ones that travel; `args` itself where there are none. */
 export function withWhatIsHere(args: unknown[]): unknown[] {
@@ -751,9 +757,11 @@ function stubOf(core: Core): Stub {
 function inside(given: Core): Stub {
   const core = consumer ? shortest(given) : given
   if (consumer && isPromise(core)) {
-    const answer = core.answer instanceof Root ? answerOf(core) : core.answer
-    const handed = consumer.handOff(answer, core.answer instanceof Root ? [] : core.path)
+    const isRead = core.answer instanceof Root || isAskedOfWhatIsHere(core)
+    const answer = isRead ? answerOf(core) : (core.answer as Answer)
+    const handed = consumer.handOff(answer, isRead ? [] : core.path)
     if (handed) return handed
+    if (isRead && !(core.answer instanceof Root)) return answer.carry()
   }
   if (core.answer instanceof Root && core.path.length === 0) {
     const { whole } = core.answer.link
@@ -761,6 +769,18 @@ function inside(given: Core): Stub {
   }
   if (core.answer instanceof Root) return answerOf(core).carry()
   return applyPath(core.answer.carry(), core.path, undefined)
+}
+
+/** Whether a reference is to a property of a capability that has come: it is read now, before the call is made that is given it, and not when that asks for it. */
+function isAskedOfWhatIsHere({ answer, path }: Core): boolean {
+  if (path.length === 0 || answer instanceof Root || !answer.session) return false
+  let at: unknown = answer.came?.value
+  for (const name of path) {
+    if (typeof at === 'function') return true
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, name)) return false
+    at = (at as Record<string, unknown>)[name]
+  }
+  return false
 }
 
 function dispose(core: Core): void {

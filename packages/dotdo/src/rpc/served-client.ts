@@ -7,7 +7,7 @@
  * 3. What waits is bounded in number and bytes; over it the session ends.
  * 4. A session ends once, with a reason that has a code: the client's open calls get it, and so does whoever carries the texts.
  */
-import { RpcSession, type RpcTransportWithCustomEncoding } from 'capnweb'
+import { RpcPromise, RpcSession, type RpcTransportWithCustomEncoding } from 'capnweb'
 import { codeOf, DotdoError } from '../base/errors.ts'
 import { errorForWire, errorFrame, linkLost } from './errors.ts'
 import type { FairShares, Share, SharePorts } from './fair-share.ts'
@@ -15,7 +15,8 @@ import { FrameGuard } from './frame-guard.ts'
 import type { Frame } from './frames.ts'
 import { overLimit, type ClientLimits } from './limits.ts'
 import type { MapMeter } from './map-meter.ts'
-import { passOn } from './passing-on.ts'
+import { insideOf, passOn, rawOf } from './passing-on.ts'
+import { step, stepsToJoin } from './steps.ts'
 import { frameInvalid, noWayBack } from './value-guard.ts'
 
 /** What the session of a client needs of its surroundings. */
@@ -28,6 +29,8 @@ export interface ServedClientPorts extends SharePorts {
   now?: () => number
   /** Counts what `.map`s cost: the isolate's one. */
   mapMeter?: MapMeter | undefined
+  /** Whether the first call is the way in, on which all others are made: they wait until it has ended, so that they are made in their order behind it. */
+  firstIsWayIn?: boolean
   /** Shares the isolate with the other clients. A batch has none: all of it is there at once, and bounded. */
   shares?: FairShares | undefined
 }
@@ -68,6 +71,7 @@ export class ServedClient {
   #looksLeft = 0
   #cancelLook: (() => void) | undefined
   #ended = false
+  #isIn = false
   /** What came after the end, in frames. */
   #unheard = 0
   #ageMs = 0
@@ -86,9 +90,11 @@ export class ServedClient {
     this.#transport = new ClientTransport(
       (frame) => this.#send(frame),
       (reason) => this.#end(reason),
+      () => this.#begun(),
     )
     this.#session = new RpcSession(this.#transport, main, { onSendError: errorForWire, limits: { maxDepth: limits.nesting + 8 } })
     passOn(this.#session, {
+      isProgram: true,
       // Whatever can be measured: one millisecond.
       later: (then) => void ports.timer(1, then),
       ...(batch && { refuseStreams: () => noWayBack('stream') }),
@@ -173,6 +179,18 @@ export class ServedClient {
         return
       }
     }
+  }
+
+  /**
+   * Resolves when the call that was taken in last has begun, where all that it is made on is here. capnweb makes a call on what a call gives some steps of promises
+   * after it has read it: another that is made on what is here would come before.
+   */
+  async #begun(): Promise<void> {
+    if (this.#ports.firstIsWayIn && !this.#isIn) {
+      this.#isIn = true
+      await wayIn(this.#session)
+    }
+    for (let i = 0; i < stepsToJoin; i++) await step
   }
 
   /** What `.map`s cost is known when they have run, which is when their lists have come: it is charged before the next frame. */
@@ -272,6 +290,15 @@ export class ServedClient {
   }
 }
 
+/** Resolves when the first call of a session has ended, well or not. */
+async function wayIn(session: RpcSession): Promise<void> {
+  const called = insideOf(session).getExport(1)?.payload?.value
+  const ended = called instanceof RpcPromise ? rawOf(called).hook.promise : undefined
+  await ended?.catch(() => {
+    // Whoever asks for it is told, and so are all whose calls are made on it.
+  })
+}
+
 /** capnweb's own words for what it cannot read have no code. */
 function withCode(reason: unknown): Error {
   if (reason instanceof Error && codeOf(reason) !== undefined) return reason
@@ -290,10 +317,13 @@ class ClientTransport implements RpcTransportWithCustomEncoding {
   #idle: (() => void)[] = []
   #onSend: (frame: Frame) => void
   #onAbort: (reason: unknown) => void
+  #begun: () => Promise<void>
 
-  constructor(onSend: (frame: Frame) => void, onAbort: (reason: unknown) => void) {
+  /** @param begun resolves when the call that the session has read last has begun */
+  constructor(onSend: (frame: Frame) => void, onAbort: (reason: unknown) => void, begun: () => Promise<void>) {
     this.#onSend = onSend
     this.#onAbort = onAbort
+    this.#begun = begun
   }
 
   /** Called by the session. */
@@ -304,12 +334,14 @@ class ClientTransport implements RpcTransportWithCustomEncoding {
   }
 
   /** Called by the session. */
-  receive(): Promise<unknown> {
-    if (this.#failure) return Promise.reject(this.#failure.error)
+  async receive(): Promise<unknown> {
+    const isCall = this.#current?.[0] === 'push'
     // capnweb's loop refers to what it has read last until it reads more: a socket that rests would keep it.
     if (this.#current) this.#current.length = 0
     this.#current = undefined
-    if (this.#incoming.length > 0) return Promise.resolve((this.#current = this.#incoming.shift()))
+    if (isCall) await this.#begun()
+    if (this.#failure) throw this.#failure.error
+    if (this.#incoming.length > 0) return (this.#current = this.#incoming.shift())
     this.#reader = Promise.withResolvers()
     for (const wake of this.#idle.splice(0)) wake()
     return this.#reader.promise

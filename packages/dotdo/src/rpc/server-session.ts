@@ -8,6 +8,7 @@ import { FrameGuard } from './frame-guard.ts'
 import { FrameTransport } from './frame-transport.ts'
 import type { Frame, LinkMessage, LinkReply } from './frames.ts'
 import type { LinkLimits } from './limits.ts'
+import { Lines, type Mark } from './lines.ts'
 import { frameworkPrefix, orderedMethod, type Conversation } from './conversation.ts'
 import type { LinkServerPorts } from './link-server.ts'
 import { passOn } from './passing-on.ts'
@@ -45,6 +46,7 @@ export class ServerSession {
   #gone = Promise.withResolvers<never>()
   #targets = new Map<string, unknown>()
   #gate: string | undefined
+  #lines = new Lines()
   #expect: (order: CallOrder) => () => void
 
   /** @param caller who opened the session, as errors of limits name it */
@@ -65,6 +67,7 @@ export class ServerSession {
     })
     const onSend = (frame: Frame) => {
       this.#guard.sent(frame)
+      this.#lines.said(frame)
       if (frame[0] === 'abort') this.#failure ??= { error: linkLost('a frame could not be understood') }
       this.#hanging?.()
     }
@@ -75,6 +78,7 @@ export class ServerSession {
         origin,
         gone: this.#gone.promise,
         gate: () => this.#gate,
+        lines: this.#lines,
         target: (ticket) => this.#target(ticket),
       }),
       {
@@ -124,7 +128,7 @@ export class ServerSession {
     for (const [kind, id] of message.frames) if (kind === 'release') this.#spared.delete(id as number)
     for (const ticket in message.targets) this.#targets.set(ticket, message.targets[ticket])
     try {
-      this.#transport.deliver(this.#looked(message.frames), message.streams)
+      this.#transport.deliver(this.#lines.placed(this.#looked(message.frames), marked(message)), message.streams)
     } catch (error) {
       this.#refused = { error }
       return Promise.resolve()
@@ -246,6 +250,13 @@ export class ServerSession {
     // Exports beyond the main one and the callers' own calls are capabilities that results carried.
     return this.#session.getStats().exports > 1 + this.#guard.calls + this.#spared.size
   }
+}
+
+/** Calls of a message that are marked, by their frames. */
+function marked({ marks, frames }: LinkMessage): ReadonlyMap<Frame, Mark> {
+  const found = new Map<Frame, Mark>()
+  for (const mark in marks) for (const at of marks[mark as Mark]!) found.set(frames[at]!, mark as Mark)
+  return found
 }
 
 /** Whether a frame makes a call that may run code of the user's. What the framework does by itself writes to nothing. */

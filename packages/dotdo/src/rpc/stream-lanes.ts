@@ -145,7 +145,7 @@ export class StreamLanes {
   }
 
   /** Takes frames of the other end, with the native streams that came along. */
-  fromWire(frames: Frame[], streams: StreamsOfFrames | undefined): void {
+  fromWire(frames: readonly Frame[], streams: StreamsOfFrames | undefined): void {
     for (const frame of frames) {
       if (this.#behind) this.#behind.push({ frame, streams })
       else this.#arrived(frame, streams)

@@ -148,8 +148,8 @@ describe('calls that nobody awaits', () => {
     const big = 'x'.repeat(10_000)
     await root().sum(root().echo([big.length]) as unknown as number[])
     expect(JSON.stringify(replies)).not.toContain('[[10000]]')
-    // The answer, and word that the intermediate has reached its call.
-    expect(replies).toHaveLength(2)
+    // The answer, and word that the intermediate has reached its call, and that this has begun.
+    expect(replies).toHaveLength(3)
   })
 })
 

@@ -1,6 +1,8 @@
 /** Calls on one reference are made in the order in which they were written, whatever their arguments wait for. Random ones are in programs.property.test.ts. */
-import { RpcTarget, type RpcStub } from 'capnweb'
+import { RpcSession, RpcTarget, type RpcStub } from 'capnweb'
 import { describe, expect, test } from 'vitest'
+import { defaultClientLimits } from '../../src/rpc/limits.ts'
+import { ServedClient } from '../../src/rpc/served-client.ts'
 import { OrderGates, OrderSource } from '../../src/rpc/order.ts'
 import { pair, turns, type Carry } from './pair.ts'
 
@@ -184,6 +186,165 @@ describe('calls on one reference', () => {
   })
 })
 
+class Sum extends RpcTarget {
+  readonly #log: unknown[]
+  constructor(log: unknown[]) {
+    super()
+    this.#log = log
+  }
+  add(value: unknown) {
+    return this.#log.push(value)
+  }
+  get count() {
+    return this.#log.length
+  }
+}
+
+/** One that gives a capability, and takes some. */
+class Giver extends Log {
+  sum() {
+    return new Sum(this.entries)
+  }
+  same(value: unknown) {
+    return value
+  }
+  async laterSame(sum: RpcStub<Sum>) {
+    const kept = sum.dup()
+    await turns(3)
+    return kept
+  }
+  readonly #shared = new Sum(this.entries)
+  shared() {
+    return this.#shared
+  }
+}
+
+function given() {
+  const giver = new Giver()
+  const source = pair(new Source())
+  const other = pair(new Log())
+  const here = pair(giver)
+  const G = here.link.root() as any
+  return {
+    log: giver.entries,
+    G,
+    S: source.link.root() as any,
+    O: other.link.root() as any,
+    here,
+    leaks: () => [source, other, here].reduce((sum, { server }) => sum + server.openHandoffs, 0),
+  }
+}
+
+describe('calls on a capability', () => {
+  const waits: [string, (at: ReturnType<typeof given>) => unknown][] = [
+    ['another object', ({ S }) => S.slow(9, 'late')],
+    ['the same object', ({ G }) => G.later(9, 'late')],
+    ['the same object, which has it at once', ({ G }) => G.same('late')],
+  ]
+  test.each(waits)('keep their places behind one that waits for %s', async (_, late) => {
+    const at = given()
+    const sum = at.G.sum()
+    await Promise.all([sum.add('before'), sum.add(late(at)), sum.add('after')])
+    expect(at.log).toEqual(['before', 'late', 'after'])
+    expect(at.leaks()).toBe(0)
+  })
+  test('go on when what one waits for fails, and reads have places among them', async () => {
+    const { G, S, log } = given()
+    const sum = G.sum()
+    const bad = sum.add(S.fail(5))
+    const [late, count] = [sum.add(S.slow(9, 'late')), Promise.resolve(sum.count)]
+    await expect(Promise.resolve(bad)).rejects.toThrow('the source failed')
+    expect(await count).toBe(1)
+    expect(await late).toBe(1)
+    expect(log).toEqual(['late'])
+  })
+  test('do not wait for one that is given a promise of the program’s own', async () => {
+    const { G, log } = given()
+    const sum = G.sum()
+    const { promise, resolve } = Promise.withResolvers<unknown>()
+    const own = sum.add(promise)
+    resolve(await sum.add('first'))
+    await own
+    expect(log).toEqual(['first', 1])
+  })
+  test('do not wait for what was written after them, where another reference turns out late to be the same capability', async () => {
+    const { G, log } = given()
+    const sum = G.sum()
+    const again = G.laterSame(sum)
+    await sum.add(again.add('inner'))
+    const mapped = G.list().map(() => again.add('mapped'))
+    await sum.add(mapped[1])
+    expect(log).toEqual(['inner', 1, 'mapped', 'mapped', 4])
+  })
+  test('of another caller do not wait', async () => {
+    const { G, log } = given()
+    const mine = G.shared()
+    const late = mine.add(G.later(30, 'late'))
+    await turns(3)
+    const other = await G.shared()
+    expect(await other.add('quick')).toBe(1)
+    await late
+    expect(log).toEqual(['quick', 'late'])
+  })
+})
+
+/** An object as an unmodified capnweb client reaches it, each of whose frames comes in a turn of its own or not. */
+function served(frameLater: boolean) {
+  const at = given()
+  class Main extends RpcTarget {
+    async open() {
+      return this
+    }
+    world() {
+      return at.here.link.root()
+    }
+  }
+  let toClient: ((text: string) => void) | undefined
+  const inbox: string[] = []
+  const client = new ServedClient(new Main(), defaultClientLimits, {
+    send: (text) => {
+      if (toClient) toClient(text)
+      else inbox.push(text)
+      toClient = undefined
+    },
+    ended: () => {},
+    endOfTurn: (then) => void setImmediate(then),
+    timer: (delayMs, then) => {
+      const id = setTimeout(then, delayMs)
+      return () => clearTimeout(id)
+    },
+  })
+  const session = new RpcSession({
+    send: async (text: string) => {
+      if (frameLater) await turns(1)
+      client.received(text)
+    },
+    receive: () => (inbox.length > 0 ? Promise.resolve(inbox.shift()!) : new Promise<string>((resolve) => (toClient = resolve))),
+    abort: () => client.gone(),
+  })
+  return { ...at, root: session.getRemoteMain() as any }
+}
+
+describe('calls of an unmodified capnweb client', () => {
+  const whens: [string, boolean, boolean][] = [
+    ['whose frames come in one turn', false, false],
+    ['whose frames come in one turn, on what is here', false, true],
+    ['whose frames come one by one', true, false],
+    ['whose frames come one by one, on what is here', true, true],
+  ]
+  test.each(whens)('%s keep their places behind one that waits', async (_, frameLater, isHere) => {
+    for (let lag = 0; lag < 5; lag++) {
+      const { root, log } = served(frameLater)
+      const world = isHere ? await root.open().world() : root.open().world()
+      const calls: unknown[] = [world.note(world.later(lag, 'late')), world.note('after')]
+      await turns(lag)
+      calls.push(world.note(world.same(world.later(lag, 'later'))), world.note('last'))
+      await Promise.all(calls)
+      expect(log).toEqual(['late', 'after', 'later', 'last'])
+    }
+  })
+})
+
 describe('a gate', () => {
   test('gives turns by number, skips what was given up, and is forgotten when idle', async () => {
     const gates = new OrderGates()
@@ -210,11 +371,11 @@ describe('a gate', () => {
   })
   test('numbers calls only while something is on its way', () => {
     const source = new OrderSource(() => 'g')
-    expect(source.number([])).toBeUndefined()
+    expect(source.number(false)).toBeUndefined()
     const arrived = source.setOut()
-    expect(source.number(['t'])).toEqual({ gate: 'g', number: 0 })
-    expect(source.number([])).toEqual({ gate: 'g', number: 1 })
+    expect(source.number(true)).toEqual({ gate: 'g', number: 0 })
+    expect(source.number(false)).toEqual({ gate: 'g', number: 1 })
     arrived()
-    expect(source.number([])).toBeUndefined()
+    expect(source.number(false)).toBeUndefined()
   })
 })

@@ -55,6 +55,26 @@ export class Counter extends RpcTarget {
   }
 }
 
+/** A capability that takes note of its calls. */
+export class Tally extends RpcTarget {
+  #notes: string[]
+  constructor(notes: string[]) {
+    super()
+    this.#notes = notes
+  }
+  get count() {
+    return this.#notes.length
+  }
+  add(value: unknown) {
+    return this.#notes.push(JSON.stringify(shown(value)))
+  }
+  async addLater(value: unknown) {
+    const count = this.add(value)
+    await turns(1)
+    return count
+  }
+}
+
 /** The sum of all numbers in a value; what is no data is one. */
 const sum = (value: unknown): number => {
   if (typeof value === 'number') return value
@@ -76,6 +96,8 @@ export class Thing extends RpcTarget {
   #stored: any
   /** Read by the test alone. */
   readonly notes: string[] = []
+  /** What was noted by each tally, by its name: read by the test alone. */
+  readonly tallies: Record<number, string[]> = {}
   constructor(factor: number) {
     super()
     this.#factor = factor
@@ -117,6 +139,14 @@ export class Thing extends RpcTarget {
   }
   counters(n: number) {
     return [0, 1, 2].map((i) => new Counter(n + i))
+  }
+  tally(name: number) {
+    return new Tally((this.tallies[name] = []))
+  }
+  async laterTally(name: number) {
+    const tally = this.tally(name)
+    await turns(2)
+    return tally
   }
   use(counter: any, x: number) {
     return counter.times(x)
@@ -160,7 +190,7 @@ export const shown = (value: any): any => {
   return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, shown(part)]))
 }
 
-type Kind = 'number' | 'list' | 'lists' | 'record' | 'counter' | 'counters' | 'data'
+type Kind = 'number' | 'list' | 'lists' | 'record' | 'counter' | 'counters' | 'tally' | 'count' | 'data'
 interface Known {
   id: number
   kind: Kind
@@ -196,6 +226,12 @@ const ofCounter: [string, Wanted[], Kind][] = [
   ['plus', ['number'], 'counter'],
 ]
 
+const ofTally: [string, Wanted[], Kind][] = [
+  ['add', ['any data'], 'number'],
+  ['add', ['any data'], 'number'],
+  ['addLater', ['any data'], 'number'],
+]
+
 /** Draws a program. @param reads whether something is read that calls change: a graph reads it where its result stands */
 export function program(seed: number, reads: boolean): Program {
   const random = new SeededRandom(seed)
@@ -216,7 +252,7 @@ export function program(seed: number, reads: boolean): Program {
     known.flatMap((it): Arg[] => {
       const whole = { ref: it.id, path: [] }
       if (wanted === 'number') return numbersIn(it)
-      if (wanted === 'any data') return it.kind === 'counter' || it.kind === 'counters' ? [] : [whole, ...numbersIn(it)]
+      if (wanted === 'any data') return ['counter', 'counters', 'tally', 'count'].includes(it.kind) ? [] : [whole, ...numbersIn(it)]
       if (wanted === 'counter' && it.kind === 'counters') return [{ ref: it.id, path: [String(random.below(3))] }]
       return it.kind === wanted ? [whole] : []
     })
@@ -252,7 +288,23 @@ export function program(seed: number, reads: boolean): Program {
       if (chance(0.25)) return made(on, 'value', undefined, 'number')
       return made(on, ...pick(ofCounter))
     }
+    const tallies = isInMap ? [] : known.filter(({ kind }) => kind === 'tally')
+    if (tallies.length > 0 && chance(0.4)) {
+      const on = { ref: pick(tallies).id, path: [] }
+      if (!reads || !chance(0.15)) return made(on, ...pick(ofTally))
+      return [
+        { id, on, method: 'count', asked: 'now' },
+        // A property of a result is read anew wherever it is given.
+        { id, kind: 'count', mayFail: mayFail(known, on) },
+      ]
+    }
     const on = { object: random.below(objects) }
+    if (!isInMap && chance(0.1)) {
+      return [
+        { id, on, method: pick(['tally', 'laterTally']), args: [{ literal: id }], asked },
+        { id, kind: 'tally', mayFail: false },
+      ]
+    }
     if (fails && chance(0.08)) return made(on, pick(['fail', 'failLater']), ['number'], 'number')
     if (chance(0.08)) return made(on, 'factor', undefined, 'number')
     if (isInMap || chance(0.65)) return made(on, ...pick(pure))
@@ -306,7 +358,7 @@ export function program(seed: number, reads: boolean): Program {
     if (known.length > 0 && chance(0.15)) {
       const { id, kind } = pick(known)
       // A list that is here has a `.map` of its own.
-      steps.push({ await: id, value: chance(0.3) && (kind === 'number' || kind === 'record' || kind === 'counter') })
+      steps.push({ await: id, value: chance(0.3) && (kind === 'number' || kind === 'record' || kind === 'counter' || kind === 'tally') })
     }
     if (chance(0.1)) steps.push({ turns: 1 + random.below(3) })
     steps.push(...calls(known, 1, 0))

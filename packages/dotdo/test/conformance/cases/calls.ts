@@ -356,6 +356,34 @@ order('a getter is read when it is awaited, and sees what was called before that
   void counter.increment(1)
   same(await value, 1)
 })
+order('a call whose argument is under way keeps its place among those on its object', ['remote'], async ({ open }) => {
+  const world = await open()
+  const calls = [world.note(world.later('late')), world.note('after'), world.note(world.square(world.later(3))), world.note('last')]
+  same(await Promise.all(calls), [1, 2, 3, 4])
+  same(await world.noted(), ['late', 'after', 9, 'last'])
+})
+order('and over turns, where nobody awaits it', ['remote', 'later'], async ({ open, settle }) => {
+  const [world, other] = [await open(), await open()]
+  void world.note(other.pass('gate'))
+  await settle()
+  void world.note('after')
+  await settle()
+  void other.release('gate')
+  await eventually('the notes', async () => (await world.noted()).length === 2)
+  same(await world.noted(), ['gate', 'after'])
+})
+order('a call whose argument is under way keeps its place among those on its capability', ['remote'], async ({ open }) => {
+  const world = await open()
+  using counter = world.counter(0)
+  same(await Promise.all([counter.increment(world.later(1)), counter.increment(10), counter.value]), [1, 11, 11])
+})
+order('and where the capability has come', ['remote', 'later'], async ({ open, settle }) => {
+  const world = await open()
+  using counter = await world.counter(0)
+  const late = counter.increment(world.later(1))
+  await settle()
+  same(await Promise.all([late, counter.increment(10)]), [1, 11])
+})
 order('staggered awaits in one turn keep it', async ({ open }) => {
   const world = await open()
   const one = async (i: number, ticks: number) => {
