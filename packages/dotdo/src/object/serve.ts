@@ -52,7 +52,7 @@ export function serve(options: AppOptions = {}): AppHandler {
       const ports = (origin = originOf(request)) => linkPorts('the Worker', keepAlive, undefined, origin)
       const links = () => new Links(ports(), tracing)
       // Its calls are the client's own: it asks for an answer in a later message than the call, so that whether somebody awaits it is known there alone.
-      const ofClient = (origin?: Origin) => new Links({ ...ports(origin), unawaitedFailure: () => {} }, tracing)
+      const ofClient = (origin?: Origin) => new Links({ ...ports(origin), isRelay: true, unawaitedFailure: () => {} }, tracing)
       const rpc = (origin?: Origin) => serveClient(request, () => new Door(env, ofClient(origin)))
       try {
         if (room === 'rpc') return await (tracing ? tracing.served(request, originOf(request), rpc) : rpc())

@@ -4,7 +4,9 @@
  * Owns the session, its numbering of messages and calls, and the releases that are held back. Invariants:
  * 1. All frames of one turn leave in one message, but for a call with bulk: its frame, and what stands before it, leave while it is made. A message that would only tell that answers have come is not sent; one that tells of a
  *    capability that was let go of is, so that its end comes while the session goes on.
- * 2. Every call that nothing else refers to is pulled when its turn ends, awaited or not: it is delivered, and its failure is known.
+ * 2. Every call that nothing else refers to is pulled when its turn ends, awaited or not: it is delivered, and its failure is known. Calls that are passed on for
+ *    a client are pulled by that, in a message of its own: what it gives away instead may be a stream, which would have come here and had its one reader. Those that it
+ *    has forgotten are pulled when the session rests.
  * 3. While an answer is outstanding, exactly one poll hangs at the receiver.
  * 4. A session of an ended turn stays usable while something may refer to it, and is dropped when idle. What the user's code cannot reach any more
  *    refers to nothing, said or not: a chain of calls leaves no session behind.
@@ -147,6 +149,8 @@ export class ClientSession implements Consumer, Departure {
   #wentAhead: number[] = []
   /** Calls that were pulled by the link and not by the user. */
   #pulledHere = new Set<number>()
+  /** Calls of others that have left, and that nobody has asked for or referred to: whoever made them says so later. */
+  #unasked = new Set<number>()
   /** Calls whose answers came in this turn of the event loop: a pull of theirs may still be queued. */
   #justAnswered = new Set<number>()
   /** Releases of answered calls: they leave with what is said next, or with the session. */
@@ -418,6 +422,10 @@ export class ClientSession implements Consumer, Departure {
     if (++this.#restedSweeps > idleMs / graceMs) this.#close(linkLost(`it was idle for ${idleMs} ms`))
     // A property has no end of its own.
     else for (const stub of this.#forgotten.splice(0)) (stub as Partial<Disposable>)[Symbol.dispose]?.()
+    if (this.#unasked.size === 0 || this.#closed) return
+    const pulls = [...this.#unasked].map((id) => this.#pulled(id))
+    this.#unasked.clear()
+    this.#ports.keepAlive(this.#exchange(pulls))
   }
 
   /** Lets go of a promise of this session as soon as the turn's calls on it have been said: nothing later can use it. */
@@ -567,6 +575,10 @@ export class ClientSession implements Consumer, Departure {
     const frames = taken.filter(
       ([kind, id]) => !(kind === 'pull' && (this.#awaited.has(id as number) || this.#justAnswered.has(id as number))),
     )
+    if (this.#unasked.size > 0) {
+      const used = referredCalls(taken, [...this.#unasked])
+      for (const ids of [asked, released, used]) for (const id of ids) this.#unasked.delete(id)
+    }
     for (const id of asked) {
       if (this.#justAnswered.has(id)) continue
       this.#awaited.add(id)
@@ -575,11 +587,16 @@ export class ClientSession implements Consumer, Departure {
     for (const id of unasked) {
       // What its caller has let go of already is delivered, and has no number any more to ask by.
       if (referred!.has(id) || released.has(id)) continue
-      frames.push(['pull', id])
-      this.#awaited.add(id)
-      this.#pulledHere.add(id)
+      if (this.#ports.isRelay) this.#unasked.add(id)
+      else frames.push(this.#pulled(id))
     }
     return frames
+  }
+
+  #pulled(id: number): Frame {
+    this.#awaited.add(id)
+    this.#pulledHere.add(id)
+    return ['pull', id]
   }
 
   /** The numbers of the calls that these frames make. */

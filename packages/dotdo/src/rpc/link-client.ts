@@ -71,6 +71,8 @@ export interface LinkClientPorts {
   unawaitedFailure(error: DotdoError): void
   /** The object at an address that another has told. */
   peerAt(address: unknown): LinkPeer
+  /** Set where calls are those of a client, which asks for its answers by itself, later than it calls. */
+  isRelay?: true
 }
 
 /** The calling end of the link to one object; see the head of this file for what it owns. */

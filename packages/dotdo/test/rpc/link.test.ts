@@ -136,6 +136,44 @@ describe('calls that nobody awaits', () => {
     expect(failures[0]).toMatchObject({ code: 'BROKEN' })
   })
 
+  test('of a client are pulled by that, and when the session rests where it has forgotten them', async () => {
+    const pulls: unknown[][] = []
+    const timers: (() => void)[] = []
+    const thing = new (class extends RpcTarget {
+      notes = 0
+      note(entry: string) {
+        return `${entry} ${++this.notes}`
+      }
+    })()
+    const it = pair(thing, {
+      isRelay: true,
+      timer: (_, then) => {
+        timers.push(then)
+        return () => {}
+      },
+      carry: (message, send) => {
+        if ('frames' in message) pulls.push(message.frames.filter(([kind]) => kind === 'pull').map(([, id]) => id))
+        return send()
+      },
+    })
+    const object = it.link.forwarder() as unknown as { note(entry: string): Promise<string> }
+    const kept = object.note('kept')
+    const forgotten = object.note('forgotten')
+    await turns()
+    expect(thing.notes).toBe(2)
+    expect(pulls).toEqual([[]])
+    expect(await kept).toBe('kept 1')
+    await turns()
+    expect(pulls).toEqual([[], [1]])
+    for (let i = 0; i < 3 && pulls.length < 3; i++) {
+      for (const then of timers.splice(0)) then()
+      await turns()
+    }
+    expect(pulls[2]).toEqual([2])
+    expect(await forgotten).toBe('forgotten 2')
+    expect(it.link.isQuiet).toBe(true)
+  })
+
   test('an intermediate of a chain is not sent back', async () => {
     const replies: unknown[] = []
     const { root } = open({

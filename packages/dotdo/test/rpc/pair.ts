@@ -35,6 +35,8 @@ export function pair(
     departures?: Departures
     /** Time, where it is not the clock's. */
     timer?: LinkClientPorts['timer']
+    /** Whether the calls are those of a client. */
+    isRelay?: true
   } = {},
 ) {
   const timer = options.timer ?? realTimer
@@ -53,6 +55,7 @@ export function pair(
     whenForgotten: (target, then) => forgotten.register(target, then),
     unawaitedFailure: (error) => failures.push(error),
     peerAt: (address) => address as LinkPeer,
+    ...(options.isRelay && { isRelay: true }),
   }
   const serverPorts: LinkServerPorts = {
     endOfTurn: (then) => void setImmediate(then),
