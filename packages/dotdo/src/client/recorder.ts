@@ -87,11 +87,12 @@ export function recorder(
     const reference = new Proxy(() => {}, {
       apply: (_, __, args: unknown[]) => call(at, args),
       get: (_, member) => {
-        const own = isRoot && at.origin.own?.[member]
+        const isCommon = member in Object.prototype
+        const own = isRoot && !isCommon && at.origin.own?.[member]
         if (own) return own
         if (member === insideOfStub) return stubNow(at)[member]
         if (member === Symbol.dispose) return () => dispose(at)
-        if (typeof member === 'symbol' || member in Object.prototype) return Reflect.get(RpcPromise.prototype, member) as unknown
+        if (isCommon || typeof member === 'symbol') return Reflect.get(RpcPromise.prototype, member) as unknown
         if (member === 'toJSON') return undefined
         if (member === 'map') return (mapper: (value: unknown) => unknown) => map(at, mapper)
         if (member in Promise.prototype) {
@@ -415,7 +416,7 @@ function leave(made: Step, outcome: { readonly error: unknown }): void {
 /** The end of a call in the middle of a unit. Few are ever looked at. */
 const gone = (method: string) => ({
   get error() {
-    return new DotdoError('REFERENCE_GONE', `${method}() left with its chain of calls. Await what is used later.`, {
+    return new DotdoError('REFERENCE_GONE', `${method}() left with its chain. Await what is used later.`, {
       data: { method },
     })
   },

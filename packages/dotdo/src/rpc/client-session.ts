@@ -18,13 +18,13 @@ import type { Departure } from './departures.ts'
 import { FrameTransport } from './frame-transport.ts'
 import { linkVersion, type DirectCall, type Frame, type LinkCall, type LinkPeer, type LinkReply } from './frames.ts'
 import type { LinkLimits } from './limits.ts'
-import { MarkedFrames } from './lines.ts'
+import { Lines, marked, Marking } from './lines.ts'
 import type { Link, LinkClientPorts } from './link-client.ts'
 import { sentOrigin, type Caller } from './origin.ts'
 import { numbered, type CallOrder, type OrderSource } from './order.ts'
 import { handOffFailure, unawaited, unawaitedLoss, whyLost } from './lost.ts'
-import { insideOf, isApart, isResult, passOn, rawOf } from './passing-on.ts'
-import { frameworkPrefix } from './conversation.ts'
+import { insideOf, passOn, rawOf } from './passing-on.ts'
+import { frameworkPrefix, startOf } from './conversation.ts'
 import { applyNow, applyPath, pathKey, type Answer, type Consumer, type Stub } from './ref.ts'
 import { referredCalls } from './references.ts'
 import { callingEnd, ShortWays } from './shortcuts.ts'
@@ -60,20 +60,6 @@ export interface ClientSessionOptions {
   /** The call without a session whose answer opened this one at the far end. */
   answered?: LinkCall
 }
-
-/** What a call is given that is not there when it is made: see `ClientSession`. */
-interface Given {
-  /** Results of calls on others. */
-  results: boolean
-  /** Results of calls on the far end. */
-  there: boolean
-  own: boolean
-}
-
-const nothingGiven = (): Given => ({ results: false, there: false, own: false })
-
-/** Whether a path leads to a method of the framework. */
-const isOfFramework = ([name]: readonly unknown[]): boolean => typeof name === 'string' && name.startsWith(frameworkPrefix)
 
 /** Steps of promises after which a chain has been asked for its value by whoever awaits it where it is made. */
 const stepsToAwait = 4
@@ -135,11 +121,12 @@ export class ClientSession implements Consumer, Departure {
   #order: OrderSource
   /** The hand-offs that the call gives which is being made now, where it is one on the object itself. */
   #tickets: string[] | undefined
-  /** What the call that is being made now is given: results of calls that are under way, here or at the far end, and promises that only the program can keep. */
-  #given: Given = nothingGiven()
-  /** Whether the call that is made now is one on the object, which finds its own place. */
-  #placesItself = false
-  #marked = new MarkedFrames()
+  #marking: Marking
+  /** Calls of the far end on what this end has given. */
+  #lines = new Lines({
+    exported: (id) => insideOf(this.#session).getExport(id),
+    deliver: (frames) => this.#transport.deliver(frames),
+  })
   /** Numbered calls that the next message announces. */
   #announced: CallOrder | undefined
   /** Numbers that capnweb will give to the next calls of ours, and those whose answers are due. */
@@ -196,16 +183,13 @@ export class ClientSession implements Consumer, Departure {
     this.#onClosed = closed
     this.#id = name
     this.#transport = new FrameTransport((frame) => this.#onFrame(frame), ports, limits)
-    this.#session = new RpcSession(this.#transport, nothing, {
+    const main = startOf(nothing, () => ({ behind: this.#lines.behind }))
+    this.#session = new RpcSession(this.#transport, main, {
       onSendError: (error) => (this.#closed ? saidToNobody : errorForWire(error)),
     })
     const inside = insideOf(this.#session)
-    const { sendCall } = inside
-    // Before anything that lets go of what it was given: the call is what was said last.
-    inside.sendCall = (id, path, args) => {
-      const send = () => Reflect.apply(sendCall, inside, [id, path, args])
-      return this.#placesItself || isOfFramework(path) ? send() : this.#placed(id, send, isApart(args))
-    }
+    this.#marking = new Marking(inside, this.#transport, (given) => this.#number([], given.results || given.there, given.own))
+    this.#lines.watch(inside)
     passOn(this.#session)
     this.#ways = new ShortWays(this.#session, {
       linkAt: (address) => link.toAddress(address),
@@ -214,17 +198,7 @@ export class ClientSession implements Consumer, Departure {
       current: () => this.#transport.current,
     })
     Reflect.set(inside, callingEnd, this)
-    const { importPromise, exportPromise, getImport } = inside
-    inside.exportPromise = (hook) => {
-      if (isResult(hook)) this.#given.results = true
-      else this.#given.own = true
-      return Reflect.apply(exportPromise, inside, [hook])
-    }
-    inside.getImport = (hook) => {
-      const id = Reflect.apply(getImport, inside, [hook])
-      if (id !== undefined && id > 0) this.#given.there = true
-      return id
-    }
+    const { importPromise } = inside
     inside.importPromise = (id) => {
       // Its answer may have come in the same message.
       if (!this.#answeredThere.has(id)) this.#promised.add(id)
@@ -242,14 +216,14 @@ export class ClientSession implements Consumer, Departure {
    */
   adopt(calls: readonly DirectCall[], reply: LinkReply): { stub: Stub; value: PromiseLike<unknown> }[] {
     // They have their places already.
-    this.#placesItself = true
-    const promises = calls.map(({ method, args }, i) => {
-      const stub = applyPath(this.main, [method], args && [])
-      const value = (stub as unknown as PromiseLike<unknown>).then((it) => it)
-      this.#awaited.add(i + 1)
-      return { stub, value }
-    })
-    this.#placesItself = false
+    const promises = this.#marking.apart(() =>
+      calls.map(({ method, args }, i) => {
+        const stub = applyPath(this.main, [method], args && [])
+        const value = (stub as unknown as PromiseLike<unknown>).then((it) => it)
+        this.#awaited.add(i + 1)
+        return { stub, value }
+      }),
+    )
     // Said and taken in already.
     this.#transport.take()
     this.#seq = 1
@@ -290,10 +264,7 @@ export class ClientSession implements Consumer, Departure {
       provided = provider.framework('provide', [promise, ticket]) as unknown as Promise<unknown>
     } else {
       // It is here, comes here first because it is under way natively, or its receiver has no address.
-      const before = this.#given
-      this.#given = nothingGiven()
-      provided = this.framework('deliver', [ticket, promise]) as unknown as Promise<unknown>
-      this.#given = before
+      provided = this.#marking.noting(() => this.framework('deliver', [ticket, promise])).made as unknown as Promise<unknown>
     }
     const handed = { accepted, ticket, isOnItsWay: true }
     const settle = () => void (handed.isOnItsWay = false)
@@ -336,42 +307,15 @@ export class ClientSession implements Consumer, Departure {
 
   /** Makes a call on the object itself in its place among the others, whatever its arguments wait for. */
   #inOrder(call: () => Stub): Stub {
-    const [ticketsBefore, placesBefore] = [this.#tickets, this.#placesItself]
+    const before = this.#tickets
     const tickets: string[] = (this.#tickets = [])
-    this.#placesItself = true
     try {
-      const { made, given } = this.#noting(call)
+      const { made, given } = this.#marking.apart(() => this.#marking.noting(call))
       // What lives at the far end has been handed off, with a ticket.
       this.#number(tickets, given.results, given.own)
       return made
     } finally {
-      this.#tickets = ticketsBefore
-      this.#placesItself = placesBefore
-    }
-  }
-
-  /** Sends a call that was not recorded here but passed on, or is made on what a call has given. @param isOthers it has no place among the others */
-  #placed<T>(id: number, send: () => T, isOthers: boolean): T {
-    const before = this.#transport.queued.length
-    const { made, given } = this.#noting(send)
-    const frame = this.#transport.queued.at(-1)
-    // What could not be sent has said nothing.
-    if (this.#transport.queued.length === before || frame![0] !== 'push') return made
-    if (id !== 0) {
-      const mark = isOthers ? 'others' : given.own ? 'own' : given.results || given.there ? 'results' : undefined
-      if (mark) this.#marked.set(frame!, mark)
-    } else if (!isOthers) this.#number([], given.results || given.there, given.own)
-    return made
-  }
-
-  /** Runs `work`, and notes what of the far end's or the program's the call is given that it makes. */
-  #noting<T>(work: () => T): { made: T; given: Given } {
-    const before = this.#given
-    const given = (this.#given = nothingGiven())
-    try {
-      return { made: work(), given }
-    } finally {
-      this.#given = before
+      this.#tickets = before
     }
   }
 
@@ -443,6 +387,7 @@ export class ClientSession implements Consumer, Departure {
 
   #onFrame(frame: Frame): void {
     this.#ways?.said(frame)
+    this.#lines.said(frame)
     if (frame[0] === 'release') this.#promised.delete(frame[1] as number)
     // capnweb forgets what it releases after it has said so: whether the session is over shows at the end of the turn.
     if (frame[0] !== 'abort') this.#scheduleFlush()
@@ -619,7 +564,7 @@ export class ClientSession implements Consumer, Departure {
     this.#targets = undefined
     const order = this.#announced
     this.#announced = undefined
-    const marks = this.#marked.of(frames)
+    const marks = this.#marking.of(frames)
     const ended = this.#endedNow()
     let reply: LinkReply
     try {
@@ -697,7 +642,7 @@ export class ClientSession implements Consumer, Departure {
         this.#ports.unawaitedFailure(unawaited(thrown(value)))
       }
     }
-    this.#transport.deliver(reply.frames, reply.streams)
+    this.#transport.deliver(this.#lines.placed(reply.frames, marked(reply)), reply.streams)
   }
 
   /** Nothing is on its way: the session ends now if nothing can refer to it, and when it was idle for long otherwise. */
@@ -712,7 +657,6 @@ export class ClientSession implements Consumer, Departure {
 
   #fail(error: unknown): void {
     if (this.#closed) return
-    this.#order.lost()
     const failure = whyLost(error)
     const lost = this.#pulledHere.size
     if (lost > 0) {

@@ -60,6 +60,8 @@ export interface LinkReply {
   open: boolean
   /** Capabilities in `frames` that are other objects: the caller may let go of them, and call the objects. */
   objects?: ToldObject[]
+  /** As in {@link LinkMessage}, of calls on what the caller has given. */
+  marks?: Marks
   frames: Frame[]
 }
 

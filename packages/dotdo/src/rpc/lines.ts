@@ -9,15 +9,18 @@
  * 1. A call is made after those whose frames came before it, on the same reference: whatever else leads to the same capability has a line of its own. So a
  *    call waits for nothing but what was called before it, and no two wait for each other.
  * 2. A line stands only while a call of it has not begun: where all arguments are here, frames go on as they came.
- * 3. Where the answer of a call is told, a reference to a capability in it is the same reference as that to its place in the answer.
- * 4. Calls of a `.map` have no place: what a call waits for may be the map. And no call waits for one whose argument the caller itself has to keep: a later
+ * 3. A capability is the same reference as the place at which it stood in an answer, and what a read gives the same as what it reads.
+ * 4. A call is made on what its frame names, in place: what that is of is not released before.
+ * 5. Calls of a `.map`, and what is passed on for others, have no place: what a call waits for may be they. And no call waits for one whose argument the caller itself has to keep: a later
  *    call may be what gives it that.
  */
 import { RpcStub } from 'capnweb'
+import { DotdoError } from '../base/errors.ts'
 import { frameworkPrefix } from './conversation.ts'
+import { goneWords } from './errors.ts'
 import type { Frame } from './frames.ts'
 import { OrderGate } from './order.ts'
-import { madeApart, neverMade } from './passing-on.ts'
+import { isApart, isResult, neverMade, type Hook, type Session } from './passing-on.ts'
 import { applyNow, type Stub } from './ref.ts'
 
 /** Why a call on what a call has given is marked: its arguments are results under way, or promises of the caller's own, or it is one of a `.map`. */
@@ -26,10 +29,83 @@ export type Mark = 'results' | 'own' | 'others'
 /** The positions of marked calls among the frames of a message. */
 export type Marks = Partial<Record<Mark, number[]>>
 
-/** The caller's side: which of the frames that wait to leave are marked. */
-export class MarkedFrames {
+/** What a call is given that is not there when it is made. */
+export interface Given {
+  /** Results of calls on others. */
+  results: boolean
+  /** Results of calls on the far end. */
+  there: boolean
+  /** Promises that only the program itself can keep. */
+  own: boolean
+}
+
+/** The caller's side: which of the frames that a session says are marked. */
+export class Marking {
   #marks = new WeakMap<Frame, Mark>()
   #any = false
+  /** What the call that is being made now is given. */
+  #given: Given = nothingGiven()
+  /** Whether calls find their places without a mark. */
+  #areApart = false
+
+  /**
+   * To be made before anything that lets go of what a call was given: the call is then what was said last.
+   * @param inside of the session whose calls are marked
+   * @param said the frames that wait to leave
+   * @param onMain told of a call on the far end's main capability that was said: it has another order
+   */
+  constructor(inside: Session, said: { readonly queued: readonly Frame[] }, onMain?: (given: Given) => void) {
+    const { sendCall, exportPromise, getImport } = inside
+    inside.sendCall = (id, path, args) => {
+      const send = () => Reflect.apply(sendCall, inside, [id, path, args])
+      if (this.#areApart || isOfFramework(path)) return send()
+      const before = said.queued.length
+      const { made, given } = this.noting(send)
+      const frame = said.queued.at(-1)
+      // What could not be sent has said nothing.
+      if (said.queued.length === before || frame![0] !== 'push') return made
+      const isOthers = isApart(args)
+      if (id === 0 && onMain) {
+        if (!isOthers) onMain(given)
+        return made
+      }
+      const mark = isOthers ? 'others' : given.own ? 'own' : given.results || given.there ? 'results' : undefined
+      if (mark) this.set(frame!, mark)
+      return made
+    }
+    inside.exportPromise = (hook) => {
+      if (isResult(hook)) this.#given.results = true
+      else this.#given.own = true
+      return Reflect.apply(exportPromise, inside, [hook])
+    }
+    inside.getImport = (hook) => {
+      const id = Reflect.apply(getImport, inside, [hook])
+      if (id !== undefined && id > 0) this.#given.there = true
+      return id
+    }
+  }
+
+  /** Makes calls that find their places by themselves. */
+  apart<T>(work: () => T): T {
+    const before = this.#areApart
+    this.#areApart = true
+    try {
+      return work()
+    } finally {
+      this.#areApart = before
+    }
+  }
+
+  /** Makes a call, and notes what it is given. */
+  noting<T>(work: () => T): { made: T; given: Given } {
+    const before = this.#given
+    const given = (this.#given = nothingGiven())
+    try {
+      return { made: work(), given }
+    } finally {
+      this.#given = before
+    }
+  }
 
   set(frame: Frame, mark: Mark): void {
     this.#marks.set(frame, mark)
@@ -48,17 +124,60 @@ export class MarkedFrames {
   }
 }
 
+const nothingGiven = (): Given => ({ results: false, there: false, own: false })
+
+/** Whether a path leads to a method of the framework. */
+const isOfFramework = ([name]: readonly unknown[]): boolean => typeof name === 'string' && name.startsWith(frameworkPrefix)
+
+/** The calls of an envelope that are marked, by their frames. */
+export function marked({ marks, frames }: { marks?: Marks; frames: readonly Frame[] }): ReadonlyMap<Frame, Mark> {
+  const found = new Map<Frame, Mark>()
+  for (const mark of ['results', 'own', 'others'] as const) {
+    const positions: unknown = marks?.[mark]
+    if (Array.isArray(positions)) for (const at of positions as number[]) if (frames[at]) found.set(frames[at], mark)
+  }
+  return found
+}
+
 type Name = string | number
 
-/** The name under which a receiver calls itself for a call that has a place in a line. No other end can. */
+/** The name under which a receiver calls itself for a call that has a place in a line. */
 const behindMethod = `${frameworkPrefix}behind`
+
+/** What a receiver's lines need of their session. */
+export interface LinesPorts {
+  /** What a number stands for. */
+  exported(id: number): Hook | undefined
+  /** Has the session take frames later. */
+  deliver(frames: Frame[]): void
+}
 
 /** The receiver's side: the lines of one session; see the head of this file. */
 export class Lines {
+  #ports: LinesPorts
   #lines = new Map<string, OrderGate>()
   #next = 0
-  /** Where capabilities stood in answers on which lines stand. */
-  #stoodAt = new Map<number, Name[]>()
+  /** The number that the other end gives to its next call. */
+  #nextCall = 1
+  /** Which references numbers are the same as: capabilities, where they stood in answers, and reads. Forgotten with their release. */
+  #sameAs = new Map<number, Name[]>()
+  /** Whether a capability was given since a frame was said last. */
+  #hasGiven = false
+  /** Releases of what calls in lines are made on: they wait for these. */
+  #releases: { root: number; frame: Frame }[] = []
+
+  constructor(ports: LinesPorts) {
+    this.#ports = ports
+  }
+
+  /** Watches what a session gives away. */
+  watch(inside: Session): void {
+    const { exportStub } = inside
+    inside.exportStub = (hook) => {
+      this.#hasGiven = true
+      return Reflect.apply(exportStub, inside, [hook])
+    }
+  }
 
   /** Lines that stand: what a test for leaks looks at. */
   get open(): number {
@@ -67,14 +186,29 @@ export class Lines {
 
   /** The frames of a message as this end takes them: a call that has a place in a line is one of {@link Lines.behind}. */
   placed(frames: readonly Frame[], marked: ReadonlyMap<Frame, Mark>): readonly Frame[] {
-    if (marked.size === 0 && this.#lines.size === 0) return frames
-    return frames.map((frame) => this.#placed(frame, marked.get(frame)))
+    let taken: Frame[] | undefined
+    for (const [i, frame] of frames.entries()) {
+      const placed = this.#taken(frame, marked.get(frame))
+      if (placed !== frame) taken ??= frames.slice(0, i)
+      if (placed) taken?.push(placed)
+    }
+    return taken ?? frames
   }
 
-  #placed(frame: Frame, mark: Mark | undefined): Frame {
+  #taken(frame: Frame, mark: Mark | undefined): Frame | undefined {
+    const [kind, id] = frame
+    if (kind === 'release') return this.#released(frame, id as number)
+    if (kind === 'stream' || kind === 'pipe') this.#nextCall++
+    if (kind !== 'push') return frame
+    const number = this.#nextCall++
     const call = callIn(frame)
-    if (!call || mark === 'others') return frame
-    const key = this.#keyOf(call.id, call.path.slice(0, -1))
+    if (!call) return frame
+    if (!call.args) this.#sameAs.set(number, [...this.#of(call.id), ...call.path.map(String)])
+    return mark === 'others' ? frame : this.#placed(frame, call, mark)
+  }
+
+  #placed(frame: Frame, { id, path, args }: Call, mark: Mark | undefined): Frame {
+    const key = JSON.stringify([...this.#of(id), ...path.slice(0, -1).map(String)])
     let line = this.#lines.get(key)
     if (!line) {
       if (mark !== 'results') return frame
@@ -82,39 +216,47 @@ export class Lines {
     }
     const number = this.#next++
     if (mark !== 'own') line.expect(number, [])
-    const { id, path, args } = call
-    const to = path.slice(0, -1)
-    // capnweb puts what this is, when it is there, in its place. A capability of this end's is there.
-    const on = to.length > 0 ? ['pipeline', id, to] : [id < 0 ? 'import' : 'pipeline', id]
-    return ['push', ['pipeline', 0, [behindMethod], [key, number, path.at(-1) ?? null, args ? [args] : null, on]]]
+    return ['push', ['pipeline', 0, [behindMethod], [key, number, id, [path], args ? [args] : null]]]
+  }
+
+  #released(frame: Frame, id: number): Frame | undefined {
+    if (this.#lines.size > 0) {
+      const root = this.#of(id)[0] as number
+      if ([...this.#lines.keys()].some((key) => key.startsWith(`[${root},`) || key === `[${root}]`)) {
+        this.#releases.push({ root, frame })
+        return undefined
+      }
+    }
+    this.#sameAs.delete(id)
+    return frame
   }
 
   /** Takes note of a frame that this end says: invariant 3. */
   said([kind, id, value]: Frame): void {
-    if (kind !== 'resolve' || this.#lines.size === 0) return
-    const from = this.#stoodAt.get(id as number) ?? [id as number]
+    if (kind !== 'resolve' || !this.#hasGiven) return
+    this.#hasGiven = false
     const look = (part: unknown, at: Name[]): void => {
       if (typeof part !== 'object' || part === null) return
       if (!Array.isArray(part)) {
         if (Object.getPrototypeOf(part) === Object.prototype)
           for (const name in part) look((part as Record<string, unknown>)[name], [...at, name])
       } else if (part.length === 1 && Array.isArray(part[0])) (part[0] as unknown[]).forEach((it, i) => look(it, [...at, String(i)]))
-      else if (part[0] === 'export' || part[0] === 'promise') this.#stoodAt.set(part[1] as number, at)
+      else if (part[0] === 'export') this.#sameAs.set(part[1] as number, at)
     }
-    const start = JSON.stringify(from).slice(0, -1)
-    for (const key of this.#lines.keys()) if (key.startsWith(start)) return look(value, from)
+    look(value, this.#of(id as number))
   }
 
-  /** Makes a call that has a place in a line, or a read where there are no `args`, on what `on` is by now. */
+  /** Makes a call that has a place in a line, or a read where there are no `args`, on what a number stands for. */
   readonly behind = Object.assign(
-    (key: string, number: number, name: Name | null, args: unknown[] | null, on: unknown): unknown =>
-      this.#pass(key, () => {
-        const path = name === null ? [] : [String(name)]
-        const make = () =>
-          madeApart(() => (on instanceof RpcStub ? applyNow(on as unknown as Stub, path, args ?? undefined) : callPart(on, path, args)))
-        const line = this.#lines.get(key)
-        return line ? line.inTurn(number, make, () => this.#forget(key)) : make()
-      }),
+    (key: string, number: number, id: number, path: Name[], args: unknown[] | null): unknown => {
+      const make = () => {
+        const hook = this.#ports.exported(id)
+        if (!hook) throw new DotdoError('REFERENCE_GONE', goneWords)
+        return applyNow(new RpcStub(hook as never) as unknown as Stub, path.map(String), args ?? undefined)
+      }
+      const line = this.#lines.get(key)
+      return line ? line.inTurn(number, make, () => this.#forget(key)) : make()
+    },
     {
       [neverMade]: ([key, number]: [string, number]) => {
         this.#lines.get(key)?.passed(number)
@@ -123,38 +265,37 @@ export class Lines {
     },
   )
 
-  #pass<T>(key: string, make: () => T): T {
-    try {
-      return make()
-    } finally {
-      this.#forget(key)
-    }
-  }
-
   #forget(key: string): void {
     if (!this.#lines.get(key)?.isIdle) return
     this.#lines.delete(key)
-    if (this.#lines.size === 0) this.#stoodAt.clear()
+    if (this.#releases.length === 0) return
+    // What is called on a promise waits for that by itself, from now on.
+    const releases = this.#releases
+      .splice(0)
+      .map(({ frame }) => this.#released(frame, frame[1] as number))
+      .filter((frame) => frame !== undefined)
+    if (releases.length > 0) this.#ports.deliver(releases)
   }
 
-  #keyOf(id: number, to: readonly Name[]): string {
-    return JSON.stringify([...(this.#stoodAt.get(id) ?? [id]), ...to.map(String)])
+  /** The reference that a number is the same as. */
+  #of(id: number): Name[] {
+    return this.#sameAs.get(id) ?? [id]
   }
 }
 
-/** The call, or the read, that a frame makes on what a call has given. */
-function callIn([kind, expression]: Frame): { id: number; path: Name[]; args: unknown[] | undefined } | undefined {
-  if (kind !== 'push' || !Array.isArray(expression)) return undefined
-  const [what, id, path = [], args] = expression as [unknown, unknown, unknown?, unknown[]?]
+interface Call {
+  id: number
+  path: Name[]
+  args: unknown[] | undefined
+}
+
+/** The call, or the read, that a frame makes on what a call has given; `undefined` for a copy, which is no read. */
+function callIn([, expression]: Frame): Call | undefined {
+  if (!Array.isArray(expression)) return undefined
+  const [what, id, path, args] = expression as [unknown, unknown, unknown?, unknown[]?]
   if (what !== 'pipeline' || typeof id !== 'number' || id === 0 || !Array.isArray(path)) return undefined
-  return { id, path: path as Name[], args }
+  if (path.length === 0 && !args) return undefined
+  return path.every(isName) ? { id, path, args } : undefined
 }
 
-/** What is called on data may be a capability in it, and is not there otherwise: capnweb says so. */
-function callPart(on: unknown, path: string[], args: unknown[] | null): unknown {
-  const data = new RpcStub({ on } as never) as unknown as Stub
-  const result = applyNow(data, ['on', ...path], args ?? undefined)
-  const letGo = () => data[Symbol.dispose]()
-  ;(result as unknown as PromiseLike<unknown>).then(letGo, letGo)
-  return result
-}
+const isName = (name: unknown): name is Name => typeof name === 'string' || typeof name === 'number'

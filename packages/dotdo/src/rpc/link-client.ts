@@ -20,7 +20,7 @@ import { defaultLinkLimits, type LinkLimits } from './limits.ts'
 import { meteredPeer } from './metered-peer.ts'
 import { LoneCall } from './lone-call.ts'
 import { unawaited, unawaitedLoss, whyLost } from './lost.ts'
-import { OrderSource } from './order.ts'
+import { OrderSources } from './order.ts'
 import type { Caller, CallName } from './origin.ts'
 import { isMapping } from './mapper.ts'
 import { copyPlain, notPlain } from './plain.ts'
@@ -102,7 +102,7 @@ export class Link implements Start {
   /** Messages without a session so far: the next one's number. */
   #called = 0
   #forTurns: TurnPorts
-  #order: OrderSource
+  #orders: OrderSources
   /** Native calls whose answers are due. */
   #underWay = 0
 
@@ -114,7 +114,7 @@ export class Link implements Start {
     this.at = at
     this.#open = peer
     this.#ports = ports
-    this.#order = new OrderSource(() => ports.newSession())
+    this.#orders = new OrderSources(() => ports.newSession())
     this.#stats = stats
     this.#limits = { ...defaultLinkLimits, ...limits }
     this.#forTurns = {
@@ -157,7 +157,7 @@ export class Link implements Start {
 
   /** Whether no call is under way, or waits to leave: whoever calls the object now comes after all calls of this link. */
   get isQuiet(): boolean {
-    return this.#turns.size === 0 && this.#underWay === 0 && !this.#order.isOpen && ![...this.#sessions].some((session) => session.isBusy)
+    return this.#turns.size === 0 && this.#underWay === 0 && !this.#orders.isOpen && ![...this.#sessions].some((session) => session.isBusy)
   }
 
   /** Who calls now. */
@@ -212,7 +212,7 @@ export class Link implements Start {
   #record(path: string[], args: unknown[] | undefined, caller?: Caller): Answer {
     if (isMapping()) return mappedOn(this, path, args, caller)
     const turn = this.#turn(caller)
-    if (path.length === 1 && !turn.hasSession && !this.#order.isOpen) {
+    if (path.length === 1 && !turn.hasSession && !this.#orders.of(turn.caller.context).isOpen) {
       let plain = args && copyPlain(args, true)
       if (args && plain === notPlain) {
         const settled = withWhatIsHere(args)
@@ -230,7 +230,7 @@ export class Link implements Start {
   framework(name: string, args: unknown[]): PromiseLike<unknown> {
     const method = frameworkPrefix + name
     const turn = this.#turn()
-    const hasPlace = method === keyedMethod && this.#order.isOpen
+    const hasPlace = method === keyedMethod && this.#orders.of(turn.caller.context).isOpen
     const plain = turn.isEmpty && !hasPlace ? copyPlain(args, false) : notPlain
     if (plain === notPlain) return bindCall(turn.session, turn.session.main, [method], args).value()
     const lone = turn.record({ method, args: plain as unknown[] })
@@ -279,7 +279,7 @@ export class Link implements Start {
           told: (session, isKept) => this.#tell(session, isKept),
           ended: () => (this.#ended.length > 0 ? { ended: this.#ended.splice(0) } : {}),
           caller: turn.caller,
-          order: this.#order,
+          order: this.#orders.of(turn.caller.context),
           turnEnded: answered ? () => {} : () => turn.leaveNow(),
           ...(answered ? { answered } : { departure: turn }),
         }),

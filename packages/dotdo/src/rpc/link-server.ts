@@ -222,7 +222,7 @@ export class LinkServer {
 
   #open(id: string, origin: Origin, main: (conversation: Conversation) => object): ServerSession {
     if (this.#sessions.size >= this.#limits.sessionsPerObject) this.#makeRoom(origin)
-    const session = new ServerSession(main, origin, this.#ports, this.#limits, (order) => this.#gates.expect(order))
+    const session = new ServerSession(main, origin, this.#ports, this.#limits, this.#gates)
     this.#sessions.set(id, session)
     return session
   }

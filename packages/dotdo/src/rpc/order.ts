@@ -15,15 +15,45 @@ export interface CallOrder {
   calls: [number: number, tickets: string[]][]
 }
 
-/** The caller's side: numbers the calls of one link while promises are on their way to its object. */
+/** The caller's side, for all programs that call over one link: one does not wait for what another's calls wait for. */
+export class OrderSources {
+  #newName: () => string
+  #sources = new WeakMap<object, OrderSource>()
+  #ofNobody: OrderSource | undefined
+  #open = 0
+
+  constructor(newName: () => string) {
+    this.#newName = newName
+  }
+
+  /** The order of the calls of one context. */
+  of(context: object | undefined): OrderSource {
+    const known = context ? this.#sources.get(context) : this.#ofNobody
+    if (known) return known
+    const made = new OrderSource(this.#newName, (change) => void (this.#open += change))
+    if (context) this.#sources.set(context, made)
+    else this.#ofNobody = made
+    return made
+  }
+
+  /** Whether some call waits, whoever's. */
+  get isOpen(): boolean {
+    return this.#open > 0
+  }
+}
+
+/** The calls of one program on the object of one link: numbers them while promises are on their way there. */
 export class OrderSource {
   #newName: () => string
+  #counted: (change: 1 | -1) => void
   #gate: string | undefined
   #next = 0
   #onTheirWay = 0
 
-  constructor(newName: () => string) {
+  /** @param counted told when one more call waits, or one less */
+  constructor(newName: () => string, counted: (change: 1 | -1) => void = () => {}) {
     this.#newName = newName
+    this.#counted = counted
   }
 
   /** The number of a call; `undefined` for one that needs none. @param waits whether it gives what is on its way */
@@ -40,13 +70,11 @@ export class OrderSource {
   /** A call waits for what is on its way; the result is called when it has begun, or never will. */
   setOut(): () => void {
     this.#onTheirWay++
-    return () => void this.#onTheirWay--
-  }
-
-  /** A message was lost, and with it numbers that nobody will ever make: later calls have an order of their own. */
-  lost(): void {
-    this.#gate = undefined
-    this.#next = 0
+    this.#counted(1)
+    return () => {
+      this.#onTheirWay--
+      this.#counted(-1)
+    }
   }
 }
 

@@ -75,7 +75,7 @@ interface Payload {
 type HookOf<S> = (this: Payload, stream: S, parent: unknown, dup?: boolean) => Hook
 
 /** What is touched in a session of capnweb's. */
-interface Session {
+export interface Session {
   sendCall: (id: number, path: unknown[], args?: Payload) => Hook
   sendStream: (id: number, path: unknown[], args: Payload) => { promise: Promise<unknown>; size: number }
   createPipe: (stream: ReadableStream, hook: Hook) => number
@@ -119,11 +119,15 @@ export function passOn(session: RpcSession, { refuseStreams, later, isProgram }:
     }
   // A promise that the other end has answered has no number there any more.
   inside.getImport = (hook) => (hook.entry?.resolution ? undefined : Reflect.apply(getImport, inside, [hook]))
+  /** Promises of the other end, while calls may be made on them. */
+  const theirs = new Map<number, NonNullable<Hook['entry']>>()
   inside.importPromise = (id) => {
     const promised = Reflect.apply(importPromise, inside, [id])
     // One that is let go of before it is kept tells those who wait for it: that may be nobody.
-    promised.entry?.activePull?.promise.catch(() => {})
+    const kept = () => void theirs.delete(id)
+    promised.entry?.activePull?.promise.then(kept, kept)
     keptThere.add(promised.entry!)
+    theirs.set(id, promised.entry!)
     return promised
   }
   inside.sendCall = (id, path, args) => {
@@ -140,6 +144,9 @@ export function passOn(session: RpcSession, { refuseStreams, later, isProgram }:
       isArgument = false
     }
     if (isOwned) args.dispose()
+    // What is asked of a promise that the other end keeps comes when that is kept.
+    const asked = theirs.get(id)
+    if (asked && !asked.resolution && sent.entry) keptThere.add(sent.entry)
     return sent
   }
   if (later) {

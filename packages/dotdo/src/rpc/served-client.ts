@@ -90,7 +90,8 @@ export class ServedClient {
     this.#transport = new ClientTransport(
       (frame) => this.#send(frame),
       (reason) => this.#end(reason),
-      () => this.#begun(),
+      // What a batch answers stands behind its calls, which may be made before they ask for it alone.
+      () => (batch && batch.answers.size > 0 ? Promise.resolve() : this.#begun()),
     )
     this.#session = new RpcSession(this.#transport, main, { onSendError: errorForWire, limits: { maxDepth: limits.nesting + 8 } })
     passOn(this.#session, {
@@ -313,6 +314,8 @@ class ClientTransport implements RpcTransportWithCustomEncoding {
   #incoming: Frame[] = []
   #current: Frame | undefined
   #reader: PromiseWithResolvers<unknown> | undefined
+  /** While the call that was read last has not begun. */
+  #held: object | undefined
   #failure: { error: unknown } | undefined
   #idle: (() => void)[] = []
   #onSend: (frame: Frame) => void
@@ -334,17 +337,33 @@ class ClientTransport implements RpcTransportWithCustomEncoding {
   }
 
   /** Called by the session. */
-  async receive(): Promise<unknown> {
-    const isCall = this.#current?.[0] === 'push'
+  receive(): Promise<unknown> {
+    if (this.#failure) return Promise.reject(this.#failure.error)
+    if (this.#current?.[0] === 'push') this.#hold()
     // capnweb's loop refers to what it has read last until it reads more: a socket that rests would keep it.
     if (this.#current) this.#current.length = 0
     this.#current = undefined
-    if (isCall) await this.#begun()
-    if (this.#failure) throw this.#failure.error
-    if (this.#incoming.length > 0) return (this.#current = this.#incoming.shift())
     this.#reader = Promise.withResolvers()
-    for (const wake of this.#idle.splice(0)) wake()
-    return this.#reader.promise
+    const { promise } = this.#reader
+    this.#hand()
+    if (this.#reader && this.#incoming.length === 0) for (const wake of this.#idle.splice(0)) wake()
+    return promise
+  }
+
+  /** The next call waits until that has begun which was read last. What is no call does not: it may be what that one waits for. */
+  #hold(): void {
+    const held = (this.#held = {})
+    void this.#begun().then(() => {
+      if (this.#held !== held) return
+      this.#held = undefined
+      this.#hand()
+    })
+  }
+
+  #hand(): void {
+    if (!this.#reader || this.#incoming.length === 0 || (this.#held && this.#incoming[0]![0] === 'push')) return
+    this.#reader.resolve((this.#current = this.#incoming.shift()))
+    this.#reader = undefined
   }
 
   /** Called by the session when it ends, whoever ended it. */
@@ -356,13 +375,8 @@ class ClientTransport implements RpcTransportWithCustomEncoding {
   }
 
   deliver(frames: Frame[]): void {
-    for (const frame of frames) {
-      if (this.#reader) {
-        this.#current = frame
-        this.#reader.resolve(frame)
-        this.#reader = undefined
-      } else this.#incoming.push(frame)
-    }
+    this.#incoming.push(...frames)
+    this.#hand()
   }
 
   /** Resolves when the session has taken in every frame that was delivered, or has ended. */

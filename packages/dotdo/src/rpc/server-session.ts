@@ -8,15 +8,16 @@ import { FrameGuard } from './frame-guard.ts'
 import { FrameTransport } from './frame-transport.ts'
 import type { Frame, LinkMessage, LinkReply } from './frames.ts'
 import type { LinkLimits } from './limits.ts'
-import { Lines, type Mark } from './lines.ts'
+import { Lines, marked, Marking } from './lines.ts'
 import { frameworkPrefix, orderedMethod, type Conversation } from './conversation.ts'
 import type { LinkServerPorts } from './link-server.ts'
-import { passOn } from './passing-on.ts'
-import type { CallOrder } from './order.ts'
+import { insideOf, passOn } from './passing-on.ts'
+import type { OrderGates } from './order.ts'
 import type { Origin } from './origin.ts'
 import { crowd } from './own-bytes.ts'
 import { step, stepsToDrain } from './steps.ts'
 import { Shortcuts } from './shortcuts.ts'
+import { frameInvalid } from './value-guard.ts'
 
 /** The receiving end of one session. */
 export class ServerSession {
@@ -46,18 +47,16 @@ export class ServerSession {
   #gone = Promise.withResolvers<never>()
   #targets = new Map<string, unknown>()
   #gate: string | undefined
-  #lines = new Lines()
-  #expect: (order: CallOrder) => () => void
+  #lines = new Lines({
+    exported: (id) => insideOf(this.#session).getExport(id),
+    deliver: (frames) => this.#transport.deliver(frames),
+  })
+  #marking: Marking
+  #gates: OrderGates
 
   /** @param caller who opened the session, as errors of limits name it */
-  constructor(
-    main: (conversation: Conversation) => object,
-    origin: Origin,
-    ports: LinkServerPorts,
-    limits: LinkLimits,
-    expect: (order: CallOrder) => () => void,
-  ) {
-    this.#expect = expect
+  constructor(main: (conversation: Conversation) => object, origin: Origin, ports: LinkServerPorts, limits: LinkLimits, gates: OrderGates) {
+    this.#gates = gates
     this.#ports = ports
     this.#records = origin.records
     this.#limits = limits
@@ -85,6 +84,8 @@ export class ServerSession {
         onSendError: (error) => (this.#closed ? saidToNobody : errorForWire(error)),
       },
     )
+    this.#marking = new Marking(insideOf(this.#session), this.#transport)
+    this.#lines.watch(insideOf(this.#session))
     passOn(this.#session)
     this.#shortcuts = new Shortcuts(this.#session)
   }
@@ -120,14 +121,10 @@ export class ServerSession {
   take(message: LinkMessage): Promise<void> {
     this.#hanging?.()
     if (message.duplex) this.#duplex = true
-    if (message.order) {
-      this.#gate = message.order.gate
-      const giveUp = this.#expect(message.order)
-      this.#gone.promise.catch(giveUp)
-    }
     for (const [kind, id] of message.frames) if (kind === 'release') this.#spared.delete(id as number)
     for (const ticket in message.targets) this.#targets.set(ticket, message.targets[ticket])
     try {
+      this.#announced(message)
       this.#transport.deliver(this.#lines.placed(this.#looked(message.frames), marked(message)), message.streams)
     } catch (error) {
       this.#refused = { error }
@@ -135,6 +132,17 @@ export class ServerSession {
     }
     const taken = this.#transport.idle()
     return message.frames.filter(isUsersCall).length > 1 ? taken.finally(crowd()) : taken
+  }
+
+  /** Takes up what a message says of the order of its calls. @throws `FRAME_INVALID` */
+  #announced({ order }: LinkMessage): void {
+    if (!order) return
+    const isOne = (call: unknown) => Array.isArray(call) && Number.isSafeInteger(call[0]) && Array.isArray(call[1])
+    if (typeof order.gate !== 'string' || !Array.isArray(order.calls) || !order.calls.every(isOne))
+      throw frameInvalid('its order names no calls', order)
+    // Calls that wait go by the gate that they came with.
+    this.#gate ??= order.gate
+    this.#gone.promise.catch(this.#gates.expect(order))
   }
 
   /**
@@ -157,6 +165,7 @@ export class ServerSession {
     if (this.#failure && frames.length === 0) throw this.#failure.error
     const records = this.#records?.splice(0)
     const told = this.#shortcuts.take()
+    const marks = this.#marking.of(frames)
     // Nothing was called on these before they were known, so nothing goes the long way.
     if (sparesTold) for (const { exports } of told?.objects ?? []) for (const id of exports) this.#spared.add(id)
     return {
@@ -166,6 +175,7 @@ export class ServerSession {
       open: this.isRetained,
       ...(records && { records }),
       ...told,
+      ...(marks && { marks }),
       frames,
     }
   }
@@ -182,11 +192,21 @@ export class ServerSession {
     try {
       const looked = this.#guard.look(frames, this.#ageMs)
       for (const answer of looked.answers) this.#transport.say(answer)
+      if (looked.answers.length > 0) this.#refusedIn(frames, new Set(looked.frames))
       return looked.frames
     } catch (error) {
       this.#failure ??= { error }
       this.close()
       throw error
+    }
+  }
+
+  /** Calls that were refused will not be made: nobody waits for them. */
+  #refusedIn(frames: readonly Frame[], passed: ReadonlySet<Frame>): void {
+    for (const frame of frames) {
+      if (passed.has(frame) || frame[0] !== 'push' || !Array.isArray(frame[1])) continue
+      const [, , path, args] = frame[1] as [unknown, unknown, unknown?, unknown?]
+      if (Array.isArray(path) && path[0] === orderedMethod && Array.isArray(args)) this.#gates.passed(this.#gate, args[0] as number)
     }
   }
 
@@ -250,13 +270,6 @@ export class ServerSession {
     // Exports beyond the main one and the callers' own calls are capabilities that results carried.
     return this.#session.getStats().exports > 1 + this.#guard.calls + this.#spared.size
   }
-}
-
-/** Calls of a message that are marked, by their frames. */
-function marked({ marks, frames }: LinkMessage): ReadonlyMap<Frame, Mark> {
-  const found = new Map<Frame, Mark>()
-  for (const mark in marks) for (const at of marks[mark as Mark]!) found.set(frames[at]!, mark as Mark)
-  return found
 }
 
 /** Whether a frame makes a call that may run code of the user's. What the framework does by itself writes to nothing. */

@@ -35,6 +35,8 @@ export interface ValueGuardOptions {
   limits: SessionLimits
   meter?: MapMeter | undefined
   caller?: string | undefined
+  /** Whether the other end is a stranger: the names of the framework are not for it. */
+  stranger?: boolean
   oneWay?: { answers: ReadonlySet<number> }
   /** Whether there is a call with this number. */
   isHere(id: number): boolean
@@ -106,7 +108,7 @@ export class ValueGuard {
     switch (kind) {
       case 'pipeline':
       case 'import':
-        this.#lookAtReference(id, path, value)
+        this.#lookAtReference(id, path, value, depth === 0)
         if (depth > 0) this.#charge(cost, Array.isArray(path) ? Math.max(1, path.length) : 1)
         if (Array.isArray(args)) for (const part of args as unknown[]) this.look(part, cost, depth + 1)
         return
@@ -138,18 +140,20 @@ export class ValueGuard {
     }
   }
 
-  #lookAtReference(id: unknown, path: unknown, where: unknown): void {
+  #lookAtReference(id: unknown, path: unknown, where: unknown, isCall = false): void {
     if (!isWhole(id)) throw frameInvalid('a reference has no number', where)
     const refused = this.#options.refusalOf(id)
     if (refused) throw new Refusal(refused)
     // An unmodified client names results that it has released: the call is wrong, and the session goes on.
     if (id > 0 && !this.#options.isHere(id)) throw new Refusal(referenceGone(id))
-    this.#lookAtPath(path)
+    this.#lookAtPath(path, isCall && !this.#options.stranger)
   }
 
-  #lookAtPath(path: unknown): void {
+  /** @param isOfLink whether it may name what the framework calls by itself */
+  #lookAtPath(path: unknown, isOfLink = false): void {
     if (!Array.isArray(path)) return
     if (path.length > this.#limits.chainDepth) throw new Refusal(this.#over('chainDepth', path.length))
+    if (isOfLink) return
     for (const part of path as unknown[])
       if (typeof part === 'string' && part.startsWith(frameworkPrefix)) throw new Refusal(reserved(part))
   }

@@ -1,9 +1,9 @@
 /** Lines of calls on what calls have given, frame by frame. What they do for programs is in order.test.ts and programs.property.test.ts. */
-import { RpcStub, RpcTarget } from 'capnweb'
+import { RpcSession, RpcStub, RpcTarget } from 'capnweb'
 import { describe, expect, test } from 'vitest'
 import type { Frame } from '../../src/rpc/frames.ts'
-import { Lines, MarkedFrames, type Mark } from '../../src/rpc/lines.ts'
-import { neverMade } from '../../src/rpc/passing-on.ts'
+import { Lines, marked, Marking, type Mark } from '../../src/rpc/lines.ts'
+import { insideOf, neverMade, rawOf } from '../../src/rpc/passing-on.ts'
 
 const push = (id: number, path: (string | number)[], ...args: unknown[]): Frame => ['push', ['pipeline', id, path, args]]
 const read = (id: number, path: string[]): Frame => ['push', ['pipeline', id, path]]
@@ -32,16 +32,29 @@ class Noting extends RpcTarget {
   }
 }
 
+/** The lines of a session whose capabilities these are. */
+const linesOf = (capabilities: Record<number, object> = {}) => {
+  const stubs = Object.fromEntries(Object.entries(capabilities).map(([id, it]) => [id, new RpcStub(it as never)]))
+  const delivered: Frame[] = []
+  const lines = new Lines({
+    exported: (id) => stubs[id] && rawOf(stubs[id]).hook,
+    deliver: (frames) => void delivered.push(...frames),
+  })
+  const session = new RpcSession({ send: async () => {}, receive: () => new Promise(() => {}), abort: () => {} })
+  lines.watch(insideOf(session))
+  return { lines, delivered, gives: () => void insideOf(session).exportStub(rawOf(new RpcStub(new Noting())).hook) }
+}
+
 describe('lines', () => {
   test('leave frames as they came while nothing waits', () => {
-    const lines = new Lines()
+    const { lines } = linesOf()
     const frames = [push(-1, ['add'], 1), push(3, ['add'], 2), read(-1, ['count'])]
     expect(placed(lines, ...frames)).toEqual(frames)
     expect(lines.open).toBe(0)
   })
 
   test('take later calls and reads on the same reference behind one that waits, and none on another', () => {
-    const lines = new Lines()
+    const { lines } = linesOf()
     const [first, other, second, count] = placed(
       lines,
       ['results', push(-1, ['add'], ['pipeline', 4])],
@@ -55,7 +68,8 @@ describe('lines', () => {
   })
 
   test('give others no place, and have nobody wait for what the caller keeps itself', async () => {
-    const lines = new Lines()
+    const target = new Noting()
+    const { lines } = linesOf({ [-1]: target })
     const [, others, own, last] = placed(
       lines,
       ['results', push(-1, ['note'], ['pipeline', 4])],
@@ -64,59 +78,76 @@ describe('lines', () => {
       push(-1, ['note'], 2),
     )
     expect([others, own, last].map(placeOf)).toEqual([undefined, ['[-1]', 1], ['[-1]', 2]])
-    const target = new Noting()
-    using on = new RpcStub(target)
-    const late = lines.behind('[-1]', 2, 'note', ['last'], on)
+    const late = lines.behind('[-1]', 2, -1, ['note'], ['last'])
     expect(target.notes).toEqual([])
-    await lines.behind('[-1]', 0, 'note', ['first'], on)
+    await lines.behind('[-1]', 0, -1, ['note'], ['first'])
     await late
     expect(target.notes).toEqual(['first', 'last'])
     // The caller's own is still to come, and no line stands for it.
     expect(lines.open).toBe(0)
-    await lines.behind('[-1]', 1, 'note', ['own'], on)
+    await lines.behind('[-1]', 1, -1, ['note'], ['own'])
     expect(target.notes).toEqual(['first', 'last', 'own'])
   })
 
-  test('know a capability by where it stood in the answer on which the line stands', () => {
-    const lines = new Lines()
-    placed(lines, ['results', push(5, ['a', 'add'], ['pipeline', 4])])
+  test('know a capability by where it stood in an answer, whether or not a line stood then, and a read by what it reads', () => {
+    const { lines, gives } = linesOf()
+    gives()
     lines.said(['resolve', 5, { a: ['export', -3], list: [[['export', -4]]] }])
-    const [same, element, sameElement] = placed(
+    const [part, , same, element, sameElement] = placed(
       lines,
+      ['results', push(5, ['a', 'add'], ['pipeline', 4])],
+      read(5, ['a']),
       push(-3, ['add'], 1),
       ['results', push(-4, ['add'], ['pipeline', 6])],
       push(5, ['list', 0, 'add'], 1),
     )
+    expect(placeOf(part)![0]).toBe('[5,"a"]')
     expect(placeOf(same)![0]).toBe('[5,"a"]')
     expect(placeOf(element)![0]).toBe(placeOf(sameElement)![0])
+    // The read was call number 2, and its answer is the same reference.
+    gives()
+    lines.said(['resolve', 2, ['export', -7]])
+    expect(placeOf(placed(lines, push(-7, ['add'], 1))[0])![0]).toBe('[5,"a"]')
   })
 
-  test('end when all calls in them have begun, or cannot be made', async () => {
-    const lines = new Lines()
-    placed(lines, ['results', push(-1, ['note'], ['pipeline', 4])], push(-1, ['note'], 2))
-    expect(lines.open).toBe(1)
+  test('end when all calls in them have begun, or cannot be made, and keep until then what these are made on', async () => {
     const target = new Noting()
-    using on = new RpcStub(target)
-    const late = lines.behind('[-1]', 1, 'note', [2], on)
+    const { lines, delivered } = linesOf({ [-1]: target })
+    placed(lines, ['results', push(-1, ['note'], ['pipeline', 4])], push(-1, ['note'], 2))
+    const [other] = placed(lines, ['release', -1, 1], ['release', -2, 1])
+    expect(other).toEqual(['release', -2, 1])
+    expect(lines.open).toBe(1)
+    const late = lines.behind('[-1]', 1, -1, ['note'], [2])
     lines.behind[neverMade](['[-1]', 0])
     await late
     expect(target.notes).toEqual([2])
     expect(lines.open).toBe(0)
+    expect(delivered).toEqual([['release', -1, 1]])
   })
 
-  test('make calls on parts of data, and tell what is not there', async () => {
-    const lines = new Lines()
-    const target = new Noting()
-    expect(await lines.behind('[5]', 0, 'note', [1], { note: (n: number) => target.note(n) })).toBe(1)
-    await expect(Promise.resolve(lines.behind('[5]', 1, 'other', [1], { note: 1 }))).rejects.toThrow()
+  test('make calls where they are made: on data itself, and not on a copy', async () => {
+    const data = {
+      count: 0,
+      inc(by: number) {
+        return (this.count += by)
+      },
+    }
+    const { lines } = linesOf({ 5: data })
+    expect(await lines.behind('[5]', 0, 5, ['inc'], [2])).toBe(2)
+    await expect(Promise.resolve(lines.behind('[5]', 1, 5, ['nope'], []))).rejects.toThrow("'nope'")
+    expect(() => lines.behind('[6]', 2, 6, ['nope'], [])).toThrow('disposed')
   })
 })
 
 test('a caller tells the positions of its marked frames, and nothing of others', () => {
-  const marked = new MarkedFrames()
+  const session = new RpcSession({ send: async () => {}, receive: () => new Promise(() => {}), abort: () => {} })
+  const marking = new Marking(insideOf(session), { queued: [] })
   const [a, b, c] = [push(-1, ['add'], 1), push(-1, ['add'], 2), push(-1, ['add'], 3)]
-  expect(marked.of([a, b])).toBeUndefined()
-  marked.set(a, 'results')
-  marked.set(c, 'own')
-  expect(marked.of([b, a, c])).toEqual({ results: [1], own: [2] })
+  expect(marking.of([a, b])).toBeUndefined()
+  marking.set(a, 'results')
+  marking.set(c, 'own')
+  expect(marking.of([b, a, c])).toEqual({ results: [1], own: [2] })
+  expect(marking.of([b])).toBeUndefined()
+  // What is marked that is not there is nothing.
+  expect(marked({ frames: [a, b], marks: { results: [1, 7, -1] } })).toEqual(new Map([[b, 'results']]))
 })

@@ -198,7 +198,19 @@ class Sum extends RpcTarget {
   get count() {
     return this.#log.length
   }
+  self() {
+    return this
+  }
 }
+
+/** Answers that take their time. */
+const slowly =
+  (lag: number): Carry =>
+  async (_, send) => {
+    const reply = await send()
+    await turns(lag)
+    return reply
+  }
 
 /** One that gives a capability, and takes some. */
 class Giver extends Log {
@@ -276,6 +288,25 @@ describe('calls on a capability', () => {
     await sum.add(mapped[1])
     expect(log).toEqual(['inner', 1, 'mapped', 'mapped', 4])
   })
+  test('of the caller’s own, at whom it was given to, keep their places too', async () => {
+    const { S } = given()
+    const [log, named]: unknown[][] = [[], []]
+    const callback = (value: unknown) => log!.push(value)
+    const target = new Sum(named!)
+    const other = pair(
+      new (class extends RpcTarget {
+        async use(call: any, sum: any, source: any) {
+          const calls = [call(source.slow(9, 'late')), call('after'), sum.add(source.slow(9, 'late')), sum.add('after'), sum.count]
+          return await Promise.all(calls)
+        }
+      })(),
+    )
+    expect(await (other.link.root() as any).use(callback, target, S)).toEqual([1, 2, 1, 2, 2])
+    expect([log, named]).toEqual([
+      ['late', 'after'],
+      ['late', 'after'],
+    ])
+  })
   test('of another caller do not wait', async () => {
     const { G, log } = given()
     const mine = G.shared()
@@ -342,6 +373,57 @@ describe('calls of an unmodified capnweb client', () => {
       await Promise.all(calls)
       expect(log).toEqual(['late', 'after', 'later', 'last'])
     }
+  })
+})
+
+describe('what is called beside a call that waits', () => {
+  test('can still be passed on, as a result and by a map', async () => {
+    const { G, log } = given()
+    const sum = G.sum()
+    const late = sum.add(G.later(3, 'late'))
+    const passed = G.laterSame(sum)
+    const mapped = G.list().map(() => sum.add('mapped'))
+    await Promise.all([late, mapped, passed])
+    expect(await passed.add('last')).toBe(4)
+    expect(log[0]).not.toBe('last')
+  })
+
+  test('is the same reference when its answer has crossed the call on the wire', async () => {
+    const { here, log } = { here: pair(new Giver(), { carry: slowly(3) }), log: [] as unknown[] }
+    const G = here.link.root() as any
+    const x = G.note(G.same('x'))
+    const p = G.sum()
+    const asked = Promise.resolve(p)
+    await turns(2)
+    const late = p.add(G.later(40, 'late'))
+    const after = (await asked).add('after')
+    await Promise.all([x, late, after])
+    log.push(await late, await after)
+    expect(log).toEqual([2, 3])
+  })
+
+  test('by another program does not wait', async () => {
+    let context = {}
+    const here = pair(new Giver(), { caller: () => ({ context, origin: { depth: 1 } }) })
+    const source = pair(new Source())
+    const G = here.link.root() as any
+    const late = G.note((source.link.root() as any).slow(60, 'late'))
+    await turns(3)
+    context = {}
+    const other = here.link.root() as any
+    expect(await other.count).toBe(0)
+    await late
+  })
+
+  test('goes on when a sibling is refused, and no call of its message keeps a gate open', async () => {
+    const { G, here } = given()
+    let deep = G.sum()
+    for (let i = 0; i < 1001; i++) deep = deep.self()
+    const [refused, handed, after] = [Promise.resolve(deep.count), G.note(G.same('handed')), G.note('after')]
+    await expect(refused).rejects.toMatchObject({ code: 'LINK_LIMIT' })
+    await Promise.all([handed, after])
+    expect(await G.note(G.same(1))).toBe(1)
+    expect(here.server.openHandoffs).toBe(0)
   })
 })
 

@@ -35,6 +35,8 @@ export function pair(
     departures?: Departures
     /** Time, where it is not the clock's. */
     timer?: LinkClientPorts['timer']
+    /** Whose code calls. */
+    caller?: LinkClientPorts['caller']
     /** Whether the calls are those of a client. */
     isRelay?: true
   } = {},
@@ -49,7 +51,7 @@ export function pair(
     keepAlive: () => {},
     timer,
     bytePipe,
-    caller: () => ({ context: undefined, origin: { depth: 1 } }),
+    caller: options.caller ?? (() => ({ context: undefined, origin: { depth: 1 } })),
     newSession: () => `s${sessions++}-${Math.random()}`,
     detached: (work) => work(),
     whenForgotten: (target, then) => forgotten.register(target, then),
