@@ -204,6 +204,8 @@ export class Lines {
     const call = callIn(frame)
     if (!call) return frame
     if (!call.args) this.#sameAs.set(number, [...this.#of(call.id), ...call.path.map(String)])
+    // Most calls: nothing waits.
+    if (this.#lines.size === 0 && mark !== 'results') return frame
     return mark === 'others' ? frame : this.#placed(frame, call, mark)
   }
 

@@ -222,14 +222,11 @@ const standIns = new WeakMap<Hook, Hook>()
 function goingOn(hook: Hook): Hook {
   let known = standIns.get(hook)
   if (known) return known
-  known = Object.create(hook, {
-    call: { value: (path: Path, args: Payload) => madeApart(() => hook.call(path, args)) },
-    get: { value: (path: Path) => madeApart(() => hook.get(path)) },
-    map: {
-      value: (path: Path, captures: Hook[], instructions: unknown[]) => madeApart(() => hook.map(path, captures, instructions)),
-    },
-    dup: { value: () => hook.dup() },
-  }) as Hook
+  known = Object.create(hook) as Hook
+  known.call = (path, args) => madeApart(() => hook.call(path, args))
+  known.get = (path) => madeApart(() => hook.get(path))
+  known.map = (path, captures, instructions) => madeApart(() => hook.map(path, captures, instructions))
+  known.dup = () => hook.dup()
   standIns.set(hook, known)
   return known
 }
