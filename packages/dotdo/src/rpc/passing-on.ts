@@ -55,6 +55,7 @@ export interface Hook {
   target?: object
   /** Of an element of a list over which the function of a `.map` goes, and of what is made of it. */
   mapper?: object
+  [isGiven]?: true
 }
 
 /** A value of capnweb's with what it holds. One that came over a session, or was copied, owns that. */
@@ -170,18 +171,18 @@ export function passOn(session: RpcSession, { refuseStreams, later, isProgram }:
 /** Promises that the other end of a session keeps by itself: no call of this end gives them. */
 const keptThere = new WeakSet<object>()
 
-/** Promises of this isolate that are what a call has given, or will. */
-const resultsHere = new WeakSet<Hook>()
+/** By which a promise of this isolate tells that it is what a call has given, or will. A set of them would cost each call more than all else here. */
+const isGiven: unique symbol = Symbol('given by a call')
 
 /** Takes note of what a call gives. */
 export function asResult(hook: Hook): Hook {
-  if (hook.promise) resultsHere.add(hook)
+  if (hook.promise) hook[isGiven] = true
   return hook
 }
 
 /** Whether a promise is what a call gives that was made before now, over whichever session, or is here: no later call is what keeps it. */
 export const isResult = (hook: Hook): boolean =>
-  hook.entry ? hook.entry.resolution !== undefined || !keptThere.has(hook.entry) : !hook.promise || resultsHere.has(hook)
+  hook.entry ? hook.entry.resolution !== undefined || !keptThere.has(hook.entry) : !hook.promise || hook[isGiven] === true
 
 /** Calls that are made now on behalf of others, one within the other. */
 let apart = 0
@@ -363,7 +364,7 @@ type Promises = Paths & { dup: (this: Hook) => Hook; constructor: new (promise: 
  */
 function mendPromises(hooks: Promises): void {
   const { dup, get, call, map } = hooks
-  const alike = (from: Hook, made: Hook) => (resultsHere.has(from) ? asResult(made) : made)
+  const alike = (from: Hook, made: Hook) => (from[isGiven] ? asResult(made) : made)
   hooks.dup = function () {
     const made = dup.call(this)
     made.ignoreUnhandledRejections()
