@@ -79,6 +79,11 @@ export class FrameGuard {
     })
   }
 
+  /** The number that the other end gives to its next call. */
+  get nextCall(): number {
+    return this.#next
+  }
+
   /** Calls that were made and not released. */
   get calls(): number {
     return this.#calls.size

@@ -7,6 +7,7 @@
  */
 import type { Frame } from './frames.ts'
 import { orderedMethod } from './conversation.ts'
+import { asGiven } from './own-bytes.ts'
 
 /** Numbered calls of one message: which wait for which hand-offs. */
 export interface CallOrder {
@@ -116,7 +117,8 @@ export class OrderGate {
   inTurn(number: number, make: () => unknown, passed: () => void): unknown {
     const made = () => {
       try {
-        return make()
+        // Those behind it run before what it gives is looked at.
+        return this.#waiting.length > 0 ? asGiven(make(), true) : make()
       } finally {
         this.passed(number)
         passed()

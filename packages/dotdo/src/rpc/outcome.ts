@@ -19,7 +19,7 @@ export class Outcome {
 
   /**
    * @param given what the member gave; absent for one that cannot be reached, which is refused in capnweb's own words
-   * @param isAlone whether its bytes need no copy: no other call of its message can write to them before they leave
+   * @param isAlone whether bytes that are there at once need no copy: no other call of its message can write to them before they leave
    */
   constructor(given?: { value: unknown }, isAlone = true) {
     this.#given = given
@@ -34,7 +34,8 @@ export class Outcome {
         this.isPending = false
         given.value = value
         try {
-          this.plain = isAlone ? copyPlain(value, false) : copyPlain(value, true, true)
+          // Others may have waited for this call to end, and run before its answer leaves.
+          this.plain = copyPlain(value, true, true)
         } catch (error) {
           given.value = failed(error)
         }

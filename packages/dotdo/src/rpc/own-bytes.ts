@@ -40,21 +40,22 @@ export function ownParts<T>(value: T): T {
   return own === tooDeep ? value : (own as T)
 }
 
-/** Messages of several calls that are being taken in, in this isolate: what one call gives another may write to before it is said. */
+/** Messages that are being taken in, in this isolate, of which what one call gives another may write to before it is said. */
 let crowds = 0
 
-/** A message of several calls is being taken in, until the result is called. */
+/** Such a message is being taken in, until the result is called. */
 export function crowd(): () => void {
   crowds++
   return () => void crowds--
 }
 
 /**
- * What a call has given, as it was then: capnweb looks at it only after the other calls of its message have begun, and one of them may write to it.
- * Capabilities and streams in it are what they are. Bulk is copied where other calls are there to write to it: that costs as much as sending it.
+ * What a call has given, as it was then: capnweb looks at it only when it was asked for, and after the other calls of its message have begun; one of them
+ * may write to it. Capabilities and streams in it are what they are. Bulk is copied where other calls may run before it is looked at, because that costs as
+ * much as sending it: beside others, and where it comes later, because others may wait for its call to end.
  */
 export function asGiven(value: unknown, copyBulk = crowds > 0): unknown {
-  if (value instanceof Promise && Object.getPrototypeOf(value) === Promise.prototype) return value.then((it) => asGiven(it, copyBulk))
+  if (value instanceof Promise && Object.getPrototypeOf(value) === Promise.prototype) return value.then((it) => asGiven(it, true))
   try {
     const plain = copyPlain(value, true, copyBulk)
     if (plain !== notPlain) return plain

@@ -123,6 +123,7 @@ export class ServerSession {
     if (message.duplex) this.#duplex = true
     for (const [kind, id] of message.frames) if (kind === 'release') this.#spared.delete(id as number)
     for (const ticket in message.targets) this.#targets.set(ticket, message.targets[ticket])
+    const first = this.#guard.nextCall
     try {
       this.#announced(message)
       this.#transport.deliver(this.#lines.placed(this.#looked(message.frames), marked(message)), message.streams)
@@ -131,7 +132,7 @@ export class ServerSession {
       return Promise.resolve()
     }
     const taken = this.#transport.idle()
-    return message.frames.filter(isUsersCall).length > 1 ? taken.finally(crowd()) : taken
+    return this.#early.size > 0 || othersRun(message.frames, first) ? taken.finally(crowd()) : taken
   }
 
   /** Takes up what a message says of the order of its calls. @throws `FRAME_INVALID` */
@@ -270,6 +271,25 @@ export class ServerSession {
     // Exports beyond the main one and the callers' own calls are capabilities that results carried.
     return this.#session.getStats().exports > 1 + this.#guard.calls + this.#spared.size
   }
+}
+
+/**
+ * Whether other calls may run before what a message's calls give is looked at: there are several, or the one is asked for later. The framework's own, which
+ * may stand behind it, take what it gives at once.
+ * @param next the number of the message's first call
+ */
+function othersRun(frames: readonly Frame[], next: number): boolean {
+  let asked: number | undefined
+  let isTaken = false
+  for (const frame of frames) {
+    const [kind, subject] = frame
+    if (isUsersCall(frame)) {
+      if (asked !== undefined) return true
+      asked = next
+    } else if (asked !== undefined && (kind === 'push' || (kind === 'pull' && subject === asked))) isTaken = true
+    if (kind === 'push' || kind === 'stream' || kind === 'pipe') next++
+  }
+  return asked !== undefined && !isTaken
 }
 
 /** Whether a frame makes a call that may run code of the user's. What the framework does by itself writes to nothing. */

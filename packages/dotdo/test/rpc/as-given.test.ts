@@ -34,6 +34,12 @@ class Holder extends RpcTarget {
   fillBig() {
     return this.#big.fill(++this.#fills)
   }
+  /** Those that wait fill the same bytes, one after the other when it is opened. */
+  open = () => {}
+  #line: Promise<unknown> = new Promise<void>((resolve) => (this.open = resolve))
+  fillBigInLine() {
+    return (this.#line = this.#line.then(() => this.fillBig()))
+  }
   add() {
     this.#state.list.push(++this.#state.n)
     return this.#state
@@ -96,6 +102,54 @@ test('bulk that the next call of its message writes to, without a session', asyn
   const { root } = open()
   const answers = (await Promise.all([root.fillBig(), root.fillBig()])) as Uint8Array[]
   expect(answers.map((bytes) => bytes[0])).toEqual([1, 2])
+})
+
+describe('bulk that a call of another message writes to', () => {
+  const firstBytes = async (...answers: unknown[]) => ((await Promise.all(answers)) as Uint8Array[]).map((bytes) => bytes[0])
+  const push = (method: string) => ['push', ['pipeline', 0, [method], []]] as [string, ...unknown[]]
+  const pull = (id: number) => ['pull', id] as [string, ...unknown[]]
+  const session = ({ server }: ReturnType<typeof open>) => {
+    let seq = 0
+    return (...frames: [string, ...unknown[]][]) => server.accept({ version: linkVersion, session: 's', seq: seq++, frames })
+  }
+  const filledWith = (frames: readonly (readonly unknown[])[]) =>
+    frames.flatMap(([kind, , value]) => (kind === 'resolve' ? [(value as [string, Uint8Array])[1][0]] : []))
+
+  test('before it is asked for', async () => {
+    const send = session(open())
+    await send(push('fillBig'))
+    await send(push('fillBig'), pull(2))
+    expect(filledWith((await send(pull(1))).frames)).toEqual([1])
+  })
+
+  test('that had come before those before it', async () => {
+    const { server } = open()
+    const message = (seq: number) => server.accept({ version: linkVersion, session: 's', seq, frames: [push('fillBig'), pull(seq + 1)] })
+    await message(0)
+    const replies = await Promise.all([message(2), message(1)])
+    expect(replies.flatMap(({ frames }) => filledWith(frames)).toSorted((a, b) => a! - b!)).toEqual([2, 3])
+  })
+
+  test.each(['without a session', 'in a session'])('that waits for its end, %s', async (kind) => {
+    const { root, link, main } = open()
+    if (kind === 'in a session') link.session()
+    const one = root.fillBigInLine()
+    await turns(2)
+    const two = root.fillBigInLine()
+    await turns(2)
+    main.open()
+    expect(await firstBytes(one, two)).toEqual([1, 2])
+  })
+
+  test('when it has waited for its turn behind it', async () => {
+    const { root, main } = open()
+    const late = root.fillBig(root.fillBigInLine())
+    await turns(2)
+    const behind = root.fillBig()
+    await turns(2)
+    main.open()
+    expect(await firstBytes(late, behind)).toEqual([2, 3])
+  })
 })
 
 test('bytes and dates of a call on what is not there yet', async () => {
