@@ -36,6 +36,7 @@ import { Handoffs } from './handoffs.ts'
 import { callMember, isReachable } from './members.ts'
 import { makeCall, type Outcome } from './outcome.ts'
 import { madeApart, neverMade } from './passing-on.ts'
+import { givesItsOwn } from './own-bytes.ts'
 import { packAnswer, packPlain, unpackCall } from './packed-call.ts'
 import { notPlain } from './plain.ts'
 import { applyNow, type Stub } from './ref.ts'
@@ -263,7 +264,7 @@ export class LinkServer {
   #handoffMethods(conversation: Conversation): FrameworkMethods {
     return {
       /** The result that `ticket` stands for, when its provider has brought it. */
-      accept: (ticket: string) => this.#accept(ticket, conversation),
+      accept: Object.assign((ticket: string) => this.#accept(ticket, conversation), { [givesItsOwn]: true }),
       /** A call that has its turn among its caller's others; `args` are those of a call, `null` for a read. `path` is that of a property's. */
       ordered: Object.assign(
         (number: number, name: string | null, args: unknown[] | null, path?: string[]) =>

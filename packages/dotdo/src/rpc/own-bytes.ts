@@ -49,6 +49,9 @@ export function crowd(): () => void {
   return () => void crowds--
 }
 
+/** On a method of the framework: what it gives is nobody else's, so it is not copied. */
+export const givesItsOwn: unique symbol = Symbol('gives its own')
+
 /**
  * What a call has given, as it was then: capnweb looks at it only when it was asked for, and after the other calls of its message have begun; one of them
  * may write to it. Capabilities and streams in it are what they are. Bulk is copied where other calls may run before it is looked at, because that costs as

@@ -28,7 +28,7 @@ import { insideOfStub } from './inside-of-stub.ts'
 import { firstOnPath, isLacking, lacks, notCallable, ofListOnPath, privateOnPath, standsBefore } from './lacking.ts'
 import { afterDisposal, letGoOfTaken } from './mapper.ts'
 import { isGetter, isReachable } from './members.ts'
-import { asGiven } from './own-bytes.ts'
+import { asGiven, givesItsOwn } from './own-bytes.ts'
 import { refuseOverweight } from './shared-parts.ts'
 
 /** What capnweb keeps behind a stub: only what is touched here, in `shortcuts.ts` and in `client-session.ts`. */
@@ -316,9 +316,9 @@ export function mendPayloads(): void {
     let isMade = false
     const made = function (this: unknown, ...args: unknown[]): unknown {
       isMade = true
-      return ofProgram(() => asGiven(Reflect.apply(method, this, args)))
+      return ofProgram(() => (isItsOwn ? Reflect.apply(method, this, args) : asGiven(Reflect.apply(method, this, args))))
     }
-    const { [neverMade]: never } = method as { [neverMade]?: (args: unknown) => void }
+    const { [neverMade]: never, [givesItsOwn]: isItsOwn } = method as { [neverMade]?: (args: unknown) => void; [givesItsOwn]?: true }
     if (!never) return Reflect.apply(deliverCall, this, [made, on])
     const { value } = this
     const delivered = Reflect.apply(deliverCall, this, [made, on])
