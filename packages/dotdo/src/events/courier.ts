@@ -19,7 +19,7 @@ import type { EventRow, Receipt } from './batch.ts'
 import { storableError } from './error-record.ts'
 import { LaneSet } from './lane-set.ts'
 import { patienceMs, watchdogAt, type OutboxLimits } from './limits.ts'
-import { longestDelayMs, retryDelayMs, type RetryPolicy } from './retry.ts'
+import { heldDelayMs, isHeld, longestDelayMs, retryDelayMs, type RetryPolicy } from './retry.ts'
 import type { Loaded, Look, OutboxTables } from './tables.ts'
 
 /** A batch as a route is given it. */
@@ -268,6 +268,8 @@ export class Courier extends LaneSet<Lane> {
   }
 
   #failed(lane: Lane, { retries }: Route, row: Loaded, error: ErrorRecord, now: number): void {
+    // Tried it is: its receiver has a run of it, which is held.
+    if (isHeld(error)) return this.#tables.tried(lane.id, row.seq, Math.max(1, row.attempts), now + heldDelayMs)
     const attempts = row.attempts + 1
     if (isRetryable(fromErrorRecord(error)) && attempts <= retries.limit)
       return this.#tables.tried(lane.id, row.seq, attempts, now + retryDelayMs(retries, attempts, this.#ports.random, error))

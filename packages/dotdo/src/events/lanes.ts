@@ -18,7 +18,7 @@ import type { Attempt, SentEvent } from './event.ts'
 import type { DeclaredHandler, Handlers } from './handlers.ts'
 import { LaneSet } from './lane-set.ts'
 import { watchdogAt, type OutboxLimits } from './limits.ts'
-import { longestDelayMs, retryDelayMs } from './retry.ts'
+import { heldDelayMs, isHeld, longestDelayMs, retryDelayMs } from './retry.ts'
 import type { OutboxTables, Waiting } from './tables.ts'
 
 /** What delivering needs from outside. */
@@ -28,7 +28,8 @@ export interface DeliveryPorts {
   /**
    * Calls the handler with the event in its own context, as the run `attempt.runId`. Resolves when the handler has done its work, rejects
    * with what it threw. A run with this id that is already done resolves at once and does not call the handler: that is what makes the
-   * effect happen once. A run that failed is taken up again: that is what an attempt after the first is.
+   * effect happen once. A run that failed is taken up again: that is what an attempt after the first is. One that a policy holds rejects with
+   * `RUN_HELD`, which is no attempt.
    *
    * Has to settle: the lane stands still until it does, and a bound on a handler's time is the adapter's.
    */
@@ -158,6 +159,8 @@ export class Lanes extends LaneSet<Lane> {
       const event = this.#tables.event(seq)
       await this.#ports.deliver(event, handler, { runId: `event:${event.id}:${handler.id}`, number })
     } catch (thrown) {
+      // It has its place in the lane, and all of its attempts, until somebody has answered.
+      if (isHeld(thrown)) return this.#tables.tried(handler.id, seq, attempts, this.#ports.clock.now() + heldDelayMs)
       if (!isRetryable(thrown) || number > handler.retries.limit) return this.#die(handler.id, seq, number, thrown)
       this.#tables.tried(
         handler.id,

@@ -148,6 +148,13 @@ export class Outbox {
     }
   }
 
+  /** Says that a run of this handler that was held goes on: its delivery joins it, and need not wait until it is looked at again. */
+  released(handler: string): void {
+    const now = this.#ports.clock.now()
+    this.#tables.notLaterThan(handler, now, now)
+    this.#changed(handler)
+  }
+
   /** Says that `init()` has run and all handlers are declared. Matches what was sent until then. A second call does nothing. */
   settle(): void {
     if (this.#settled) return

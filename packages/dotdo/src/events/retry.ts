@@ -1,5 +1,5 @@
 import { toMs, type Duration } from '../base/durations.ts'
-import { DotdoError } from '../base/errors.ts'
+import { codeOf, DotdoError } from '../base/errors.ts'
 import { retryAfterOf } from '../base/overload.ts'
 import type { Random } from '../base/ports.ts'
 
@@ -25,6 +25,14 @@ export interface RetryPolicy {
  * written under another clock, and counts as due.
  */
 export const longestDelayMs = 3_600_000
+
+/** How long after it was found held a delivery is looked at again, where nobody says that its run may go on. Milliseconds. */
+export const heldDelayMs = 600_000
+
+/** Whether a policy holds the run of a handler until somebody lets it go on: that is no failure of it, and no attempt. */
+export function isHeld(thrown: unknown): boolean {
+  return codeOf(thrown) === 'RUN_HELD'
+}
 
 /**
  * Reads a handler's retry options. Left alone they mean 11 attempts, spread over 17 to 21 minutes: long enough for a deploy or a short

@@ -243,6 +243,19 @@ export class Journal {
   }
 
   /**
+   * As {@link retry}, for whoever repeats by itself what a run was for, such as a delivery: nobody has said that another version of the code may go on with
+   * it, so what a policy holds stays held, and what failed is held where it began with another version.
+   *
+   * @returns the run's result
+   * @throws as {@link launch}
+   */
+  async repeat(runId: string): Promise<unknown> {
+    const row = this.#runs.get(runId)
+    if (row.status === 'failed' || row.status === 'cancelled') this.#reopen(row, row.version)
+    return this.launch(runId)
+  }
+
+  /**
    * The first half of {@link retry}: the run is due, and nothing executes yet.
    * @param budget the most that it may use from its beginning on, in the place of what it was given before
    * @throws `RUN_UNKNOWN`, `INVALID_BUDGET`
@@ -253,7 +266,7 @@ export class Journal {
     if (bound && row.ended_at !== null && row.status !== 'done') this.#runs.putBudget(row.seq, bound)
     if (row.status === 'held') return this.accept(runId)
     if (row.status === 'failed' || row.status === 'cancelled') {
-      this.#reopen(row)
+      this.#reopen(row, this.#ports.codeVersion ?? null)
       this.#nowDue(runId)
     }
     return toRunRecord(this.#runs.get(runId))
@@ -304,9 +317,10 @@ export class Journal {
     for (const { seq, stepId } of goOn) this.#goOn(seq, stepId)
   }
 
-  #reopen(row: RunRow): void {
+  /** @param version of the code that the run began with, from now on */
+  #reopen(row: RunRow, version: string | null): void {
     this.#ports.store.transaction(() => {
-      this.#runs.reopen(row.seq, this.#ports.codeVersion ?? null)
+      this.#runs.reopen(row.seq, version)
       this.#steps.reopenFailed(row.seq, this.#ports.clock.now())
     })
   }
@@ -347,7 +361,7 @@ export class Journal {
     if (!row) return undefined
     if (this.#executions.find(row.run_id)) return this.launch(row.run_id)
     const isLost = row.status === 'failed' || (row.status === 'done' && row.result?.[0] === 'u')
-    if (isLost) this.#reopen(row)
+    if (isLost) this.#reopen(row, row.version)
     return isLost || statusOf(row) === 'running' ? undefined : this.launch(row.run_id)
   }
 

@@ -145,7 +145,7 @@ export class Exchange {
   #under(context: CallContext & { key: string }, tried: boolean, work: () => unknown): unknown {
     const { journal } = this.#host
     const run = tried ? journal.findByKey(context.key) : undefined
-    if (run) return journal.retry(run.runId)
+    if (run) return journal.repeat(run.runId)
     const result = inContext(context, work)
     if (result instanceof Promise) context.outcome = result
     return result

@@ -6,10 +6,11 @@
  * 2. A schedule's firing and its run's row are one transaction; so are a step's effects in this object's SQLite and its result.
  * 3. Whatever changes when the object wants to be woken ends in `wake.changed()`.
  */
-import { endOfTurn, randomUUID } from '#platform'
+import { endOfTurn, randomUUID, timer } from '#platform'
 import type { RpcTarget } from 'capnweb'
 import { DotdoError, toErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
+import type { Budget } from '../base/price.ts'
 import { redactText } from '../base/redact.ts'
 import { isThenable } from '../base/thenable.ts'
 import type { Sweeper } from '../base/sweeper.ts'
@@ -275,8 +276,12 @@ export class ObjectHost {
 
   async #start(): Promise<void> {
     try {
-      await inContext({ host: this, target: { kind: 'method', name: 'init' }, args: [] }, () => this.shape.init?.call(this.self))
+      const begun = inContext({ host: this, target: { kind: 'method', name: 'init' }, args: [] }, () => this.shape.init?.call(this.self))
+      if (isThenable(begun)) await withinInit(begun)
     } catch (cause) {
+      // The platform drops what this object has in memory, and gives its alarm up when two minutes of attempts have failed.
+      this.sweeper.settle()
+      await this.wake.again()
       const error = toErrorRecord(cause)
       throw new DotdoError(
         'INIT_FAILED',
@@ -452,6 +457,13 @@ export class ObjectHost {
     queueMicrotask(() => this.ctx.waitUntil(this.journal.work(runId).finally(() => this.wake.changed())))
   }
 
+  /** Somebody takes a run up: retries it, or accepts that it goes on. @throws `RUN_UNKNOWN`, `INVALID_BUDGET` */
+  takeUp(runId: string, how: 'accept' | { budget?: Budget }): void {
+    const { target } = how === 'accept' ? this.journal.accept(runId) : this.journal.reopen(runId, how)
+    // What brought the event may wait for just this.
+    if (target.kind === 'event') this.outbox.released(target.handler)
+  }
+
   #resuming = false
   /** Runs may have become due, or the next instant sooner. */
   #resumeSoon(): void {
@@ -613,12 +625,23 @@ export class ObjectHost {
   async #deliver(event: SentEvent, handler: DeclaredHandler, attempt: Attempt): Promise<void> {
     const target: RunTarget = { kind: 'event', type: event.type, handler: handler.id }
     this.journal.start({ runId: attempt.runId, target, args: [event] })
-    await this.journal.retry(attempt.runId)
+    await this.journal.repeat(attempt.runId)
   }
 }
 
 /** To its schedule a run that is held is under way: its window is neither done nor free. */
 const forSchedule = (status: RunStatus): RunStatus => (status === 'held' ? 'running' : status)
+
+/** The platform ends an `init()` that takes 30 seconds, and nothing can be done any more then. Milliseconds. */
+const initMs = 25_000
+
+/** @throws what `init()` rejects with; an error that says that it does not end */
+function withinInit(begun: PromiseLike<unknown>): Promise<unknown> {
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+  begun.then(resolve, reject)
+  const stop = timer(initMs, () => reject(new Error(`it has not ended after ${initMs / 1000} seconds`)))
+  return promise.finally(stop)
+}
 
 function runTooLate(label: string, name: string): DotdoError {
   return new DotdoError(

@@ -90,12 +90,12 @@ export class Inspector extends RpcTarget {
 
   /** Takes up a run that failed, was cancelled or is held; what of it is done stays done. @throws `RUN_UNKNOWN` */
   retryRun(runId: string, options: { budget?: Budget } = {}): void {
-    this.#host.journal.reopen(runId, options ?? {})
+    this.#host.takeUp(runId, options ?? {})
   }
 
   /** Lets a run that is held go on with the code that runs now. @throws `RUN_UNKNOWN` */
   acceptRun(runId: string): void {
-    this.#host.journal.accept(runId)
+    this.#host.takeUp(runId, 'accept')
   }
 
   /** Forks a run that has ended: gives the id of the fork, which is stored by then. @throws as {@link RunHandle.fork} */

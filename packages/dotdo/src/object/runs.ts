@@ -135,14 +135,14 @@ export class RunHandle extends RpcTarget {
    */
   retry(options: { budget?: Budget } = {}): RunView {
     notInDryRun('retry() of a run')
-    this.#host.journal.reopen(this.#runId, options ?? {})
+    this.#host.takeUp(this.#runId, options ?? {})
     return this.status()
   }
 
   /** Lets it go on with the code that runs now, where a deploy's policy has held it. Gives where it stands then. */
   accept(): RunView {
     notInDryRun('accept() of a run')
-    this.#host.journal.accept(this.#runId)
+    this.#host.takeUp(this.#runId, 'accept')
     return this.status()
   }
 }

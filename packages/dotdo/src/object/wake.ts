@@ -9,6 +9,10 @@ import { now, timer } from '#platform'
 /** How long an alarm that is sooner than need be is left. */
 const leaveMs = 1000
 
+/** How soon, and how late, an object that could not begin tries again. */
+const againMs = 10_000
+const longestAgainMs = 3_600_000
+
 /** The alarm of one object; see the head of this file. */
 export class Wake {
   #storage: DurableObjectStorage
@@ -71,6 +75,19 @@ export class Wake {
     const isLater = typeof this.#setFor === 'number' && this.#setFor > now() && (soonest === null || soonest > this.#setFor)
     if (isLater) this.#leave()
     else this.#set(soonest)
+  }
+
+  /**
+   * Says that the object could not begin, and is about to be dropped: where something is to be done and no alarm will come for it, one is set, and on disk when
+   * this resolves. It comes the later the longer that is overdue, ten seconds to an hour from now: a bad deploy is put right in minutes or in days.
+   */
+  async again(): Promise<void> {
+    const soonest = this.#soonest()
+    const at = now()
+    if (soonest === null || ((await this.#storage.getAlarm()) ?? at) > at) return
+    const delayMs = Math.min(Math.max(at - soonest, againMs), longestAgainMs)
+    this.#set(Math.max(soonest, at + delayMs))
+    await this.#storage.sync()
   }
 
   #leave(): void {

@@ -207,9 +207,11 @@ export class Scheduler {
     }
   }
 
-  /** When {@link due} has something to do next, epoch ms: where the alarm belongs. In the past when something is due. `null`: never. */
+  /**
+   * When {@link due} has something to do next, epoch ms: where the alarm belongs. In the past when something is due. `null`: never. Before {@link settle} by what
+   * is stored: an `init` that fails changes nothing.
+   */
   nextWakeMs(): number | null {
-    this.#declared.flush()
     const soonest = this.#table.soonest()
     return this.#backfills.more ? Math.min(soonest ?? Infinity, this.#clock.now()) : soonest
   }

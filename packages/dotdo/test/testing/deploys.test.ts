@@ -1,0 +1,149 @@
+/** Deploys as objects live through them: one whose `init()` fails, and policies for runs that nobody has called. */
+import { afterEach, expect, test } from 'vitest'
+import { DO, serve } from '../../src/index.ts'
+import { testApp, type TestApp } from '../../src/testing.ts'
+
+let app: (TestApp & Record<string, unknown>) | undefined
+afterEach(() => app?.close())
+
+/** An app whose `init()` fails, at once, later or never. */
+const sleepers = (init: 'ends' | 'throws' | 'rejects' | 'hangs') => ({
+  Sleeper: DO.extend({
+    async init() {
+      if (init === 'throws') throw new Error('a bad deploy')
+      await Promise.resolve()
+      if (init === 'rejects') throw new Error('a bad deploy')
+      if (init === 'hangs') await new Promise(() => {})
+      this.every.hour(() => 'done', { id: 'hourly' })
+    },
+    async rest() {
+      await this.sleep('2h', { stepId: 'rest' })
+      return 'rested'
+    },
+    begin() {
+      return this.runs.start('rest').runId
+    },
+    nothing() {},
+  }),
+})
+
+test.each(['throws', 'rejects', 'hangs'] as const)(
+  'an object whose init() %s for hours goes on by itself when a deploy has put that right: no run sleeps for ever, no schedule stops',
+  async (init) => {
+    app = await testApp(sleepers('ends'), { at: '2026-01-01T00:30Z' })
+    await app.Sleeper('main').begin()
+    await app.advance('10m')
+    await app.deploy(sleepers(init), { version: 'v2' })
+    await app.advance('5h')
+    expect(app.runs().map(({ status }) => status)).toEqual(['running'])
+    await app.deploy(sleepers('ends'), { version: 'v3' })
+    // As long again as it was overdue, at most an hour.
+    await app.advance('1h')
+    const [rested, ...hourly] = app.runs()
+    expect(rested).toMatchObject({ status: 'done', result: 'rested' })
+    expect(hourly.length).toBeGreaterThan(0)
+    expect(hourly.every(({ status }) => status === 'done')).toBe(true)
+  },
+)
+
+test('an object that cannot begin is woken the more rarely the longer that lasts, and one with nothing to do not at all', async () => {
+  app = await testApp(sleepers('ends'), { at: '2026-01-01T00:30Z' })
+  await app.Sleeper('main').begin()
+  await app.advance('15m')
+  let begun = 0
+  await app.deploy({ Sleeper: DO.extend({ init: () => void (begun++, JSON.parse('no')) }) }, { version: 'v2' })
+  await app.advance('1d')
+  expect(begun).toBeGreaterThan(24)
+  expect(begun).toBeLessThan(50)
+  const before = begun
+  await expect(app.Sleeper('idle').nothing()).rejects.toMatchObject({ code: 'INIT_FAILED' })
+  await app.advance('1d')
+  expect(begun - before).toBeLessThanOrEqual(26)
+})
+
+/** A handler of an object's own events, and one of another object's, each with a pause between two steps. */
+const shops = (version: string, options: { policy?: 'ask' | 'pin'; broken?: boolean } = {}) => ({
+  Shop: DO.extend({
+    init() {
+      this.on.Order.paid((order: string) => this.handle(order), { id: 'own' })
+    },
+    pay(order: string) {
+      this.send('Order.paid', order)
+    },
+    async handle(order: string) {
+      await this.do(() => version, { stepId: 'pay' })
+      await this.sleep('1h', { stepId: 'rest' })
+      return await this.do(
+        () => {
+          if (options.broken) throw new Error(`${order} cannot be shipped`)
+          return version
+        },
+        { stepId: 'ship', retries: { limit: 0 } },
+      )
+    },
+    accept() {
+      for (const { runId, status } of this.runs.list()) if (status === 'held') this.runs.get(runId).accept()
+    },
+    letters() {
+      return this.events.deadLetters().map(({ error }) => error.code ?? error.message)
+    },
+  }),
+  Bills: DO.extend({
+    init() {
+      this.Shop('main').on.Order.paid((order: string) => this._bill(order), { id: 'far' })
+    },
+    async _bill(order: string) {
+      await this.do(() => `${version} ${order}`, { stepId: 'write' })
+      await this.sleep('1h', { stepId: 'rest' })
+      return await this.do(() => version, { stepId: 'send' })
+    },
+    accept() {
+      for (const { runId, status } of this.runs.list()) if (status === 'held') this.runs.get(runId).accept()
+    },
+    nothing() {},
+  }),
+  default: serve({ deploys: options.policy ?? 'ask' }),
+})
+
+const standing = (object: string) => app!.runs(object).map(({ status, steps }) => [status, ...steps].join('; '))
+
+test.each(['ask', 'pin'] as const)(
+  'the run of an event that %s holds is not let go on by the next delivery: it waits for an answer, keeps its place, and is delivered then',
+  async (policy) => {
+    app = await testApp(shops('v1', { policy }), { version: 'v1' })
+    await app.Bills('eu').nothing()
+    await app.Shop('main').pay('a')
+    await app.advance('10m')
+    await app.deploy(shops('v2', { policy }), { version: 'v2' })
+    await app.Shop('main').pay('b')
+    await app.advance('2d')
+    // Neither ran with the new code, neither used up its attempts, and what came later did not pass it.
+    expect(standing('Shop/main')).toEqual(['held; pay: done, "v1"; rest: sleep, waiting'])
+    expect(standing('Bills/eu')).toEqual(['held; write: done, "v1 a"; rest: sleep, waiting'])
+    expect(await app.Shop('main').letters()).toEqual([])
+
+    await app.Shop('main').accept()
+    await app.Bills('eu').accept()
+    await app.advance('1d')
+    expect(standing('Shop/main')).toEqual(['v1', 'v2'].map((first) => `done; pay: done, "${first}"; rest: sleep, done; ship: done, "v2"`))
+    expect(standing('Bills/eu')).toEqual(
+      ['v1 a', 'v2 b'].map((first) => `done; write: done, "${first}"; rest: sleep, done; send: done, "v2"`),
+    )
+    expect(await app.Shop('main').letters()).toEqual([])
+  },
+)
+
+test('a handler that has failed with one version is not taken up by another that nobody has accepted', async () => {
+  app = await testApp(shops('v1', { broken: true }), { version: 'v1' })
+  await app.Shop('main').pay('a')
+  await app.advance('61m')
+  expect(app.runs('Shop/main')[0]).toMatchObject({
+    steps: ['pay: done, "v1"', 'rest: sleep, done', expect.stringContaining('ship: ') as string],
+  })
+  await app.deploy(shops('v2'), { version: 'v2' })
+  await app.advance('1d')
+  expect(standing('Shop/main')).toEqual([expect.stringMatching(/^held; pay: done, "v1"; rest: sleep, done; ship/) as string])
+  await app.Shop('main').accept()
+  await app.advance('1d')
+  expect(standing('Shop/main')).toEqual(['done; pay: done, "v1"; rest: sleep, done; ship: done, "v2"'])
+})
