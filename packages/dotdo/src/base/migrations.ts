@@ -1,4 +1,5 @@
 import { DotdoError } from './errors.ts'
+import { newTables } from './new-tables.ts'
 import type { Store } from './ports.ts'
 
 /** The statements that lead from one version of a room's tables to the next. The first entry makes version 1. */
@@ -23,7 +24,7 @@ export function migrate(store: Store, room: string, migrations: Migrations): voi
     )
   }
   store.transaction(() => {
-    for (const statements of migrations.slice(found)) for (const statement of statements) store.sql(statement)
+    for (const statement of found === 0 ? newTables(migrations) : migrations.slice(found).flat()) store.sql(statement)
     store.sql('INSERT OR REPLACE INTO dotdo_versions (room, version) VALUES (?, ?)', room, migrations.length)
   })
 }
