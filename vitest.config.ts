@@ -27,6 +27,12 @@ const workerdConfig = at('packages/dotdo/test/object/wrangler.toml')
 /** Files at once. More would have each core switch between apps that all have limits of time. */
 const maxWorkers = Math.max(2, Math.min(4, availableParallelism()))
 
+/**
+ * wrangler has a page for developers and keeps a trace of each request for it, in an object of its own. Calls take twice the time with it. What people start (`test/cli`,
+ * `test/scaffold`) has it in its tests too.
+ */
+const env = { X_LOCAL_OBSERVABILITY: 'false', X_LOCAL_EXPLORER: 'false' }
+
 /** A lane in Node that starts processes of its own: one file at a time and nothing beside it, unless it may be one of several. */
 function node(name: string, include: string[], exclude: string[] = [], isAlone = true): TestProjectConfiguration {
   return {
@@ -36,6 +42,7 @@ function node(name: string, include: string[], exclude: string[] = [], isAlone =
       exclude: ['**/node_modules/**', ...exclude],
       ...(isAlone ? { fileParallelism: false } : { maxWorkers }),
       setupFiles,
+      env,
       testTimeout: 120_000,
       hookTimeout: 120_000,
     },

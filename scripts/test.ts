@@ -4,6 +4,7 @@
  */
 import { findChromium } from '../test/support/chromium.ts'
 import { execute } from './support/parts.ts'
+import { scratch } from './support/scratch.ts'
 
 const args = process.argv.slice(2)
 const chosen = args.some((arg) => arg === '--project' || arg.startsWith('--project='))
@@ -12,10 +13,13 @@ const chosen = args.some((arg) => arg === '--project' || arg.startsWith('--proje
 const built = (await execute(['node', 'scripts/build.ts'])) === 0
 // Looked for once and passed on, so that no two test files install it at the same time.
 const chromium = await findChromium()
+const folder = await scratch()
 const passed =
   (await execute(['vitest', 'run', '--maxWorkers=2', ...(chosen ? [] : ['--project=!interop']), ...args], {
     DOTDO_CHROMIUM: chromium ?? '',
+    ...(folder && { TMPDIR: folder.path }),
   })) === 0
+await folder?.remove()
 if (chromium === undefined) {
   console.log('browser tests: skipped, no Chromium was found and none could be installed (set DOTDO_CHROMIUM to the path of one)')
 }

@@ -40,7 +40,8 @@ describe.skipIf((await findChromium()) === undefined)('in Chromium', () => {
 
   describe.each(Object.keys(clients))('%s', (client) => {
     const titles = allCases.map((it) => `${it.group}: ${it.title}`).filter((title) => !keptOut(client, title))
-    test.each(titles)('%s', async (title) => {
+    // Several at once: each case has worlds and a connection of its own, and much of its time is waiting.
+    test.concurrent.each(titles)('%s', async (title) => {
       const at = { url: running.url, token: running.token }
       expect(await page.evaluate(([client, at, title]) => suite.run(client, at, title), [client, at, title] as const)).toBe('passed')
     })

@@ -29,7 +29,7 @@ const started = new Set<ChildProcess>()
 /** Starts a command, in a process group of its own. The machine's own settings are not in its environment. */
 export function start(args: readonly string[], env: Record<string, string> = {}, cwd = root): Running {
   const kept = Object.entries(process.env).filter(
-    ([name]) => !/^(DOTDO_|NO_COLOR$|FORCE_COLOR$|COLUMNS$|TERM$|VITEST|NODE_ENV$)/.test(name),
+    ([name]) => !/^(DOTDO_|X_LOCAL_|NO_COLOR$|FORCE_COLOR$|COLUMNS$|TERM$|VITEST|NODE_ENV$)/.test(name),
   )
   const child = spawn(process.execPath, [commandLine, ...args], {
     cwd,

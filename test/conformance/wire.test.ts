@@ -15,7 +15,8 @@ afterAll(() => running?.stop())
 describe.each(Object.entries(clients))('%s', (name, open) => {
   const title = (it: Case) => `${it.group}: ${it.title}`
   for (const it of allCases.filter((it) => !keptOut(name, title(it)))) {
-    test(title(it), async () => {
+    // Several at once: each case has worlds and a connection of its own, and much of its time is waiting.
+    test.concurrent(title(it), async () => {
       const client = open(running)
       try {
         await runCase(it, client.kit, 20_000)

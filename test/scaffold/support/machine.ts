@@ -52,7 +52,9 @@ export interface Machine {
 function environment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) =>
-      !/^(WRANGLER_|npm_(package|lifecycle|command|execpath|node_execpath|config_local_prefix)|INIT_CWD$|NODE_ENV$|VITEST)/.test(name),
+      !/^(WRANGLER_|X_LOCAL_|npm_(package|lifecycle|command|execpath|node_execpath|config_local_prefix)|INIT_CWD$|NODE_ENV$|VITEST)/.test(
+        name,
+      ),
   )
   const path = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => !folder.includes('node_modules') && !folder.startsWith(root))
   return {
