@@ -1,6 +1,7 @@
 /** Command lines, read strictly: what is not known is refused, with the name that was probably meant. Pure. */
 import { parseArgs } from 'node:util'
 import { toMs } from '../base/durations.ts'
+import { parseInstant } from '../base/instants.ts'
 import { priceNames, readBudget, type Budget } from '../base/price.ts'
 import type { Command, Input, OptionSpec } from './command.ts'
 import { usageError } from './failure.ts'
@@ -110,11 +111,10 @@ export function readObject(text: string): ObjectName {
 
 /**
  * Reads an instant with its zone, `2026-11-23T02:00Z`, or a date, which is its midnight in UTC. Epoch milliseconds; `undefined` for another text, also for
- * one without its zone: it would mean something else on each machine.
+ * one without its zone, which would mean something else on each machine, and for a day that there is not.
  */
 export function readInstant(text: string): number | undefined {
-  if (!/^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2}))?$/i.test(text)) return undefined
-  const at = Date.parse(text.replace(' ', 'T'))
+  const at = parseInstant(text)
   return Number.isNaN(at) ? undefined : at
 }
 

@@ -443,8 +443,10 @@ export class Outbox {
   }
 
   #firstWithKey(type: string, key: string): string | undefined {
-    if (typeof key !== 'string' || key.length === 0 || key.length > 256) {
-      throw new DotdoError('INVALID_EVENT_KEY', `The key of '${type}' has to be a text of 1 to 256 characters.`, { data: { type } })
+    if (typeof key !== 'string' || key.length === 0 || key.length > 256 || !key.isWellFormed()) {
+      throw new DotdoError('INVALID_EVENT_KEY', `The key of '${type}' has to be a well-formed text of 1 to 256 characters.`, {
+        data: { type },
+      })
     }
     const first = this.#tables.byKey(key)
     if (first && first.type !== type) {

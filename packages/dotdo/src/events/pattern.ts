@@ -1,9 +1,5 @@
 import { DotdoError } from '../base/errors.ts'
-
-/** A noun in an event type: `Pipeline`. */
-const nounForm = /^[A-Z][A-Za-z0-9_]{0,63}$/
-/** A verb in an event type: `completed`. */
-const verbForm = /^[a-z][A-Za-z0-9_]{0,63}$/
+import { isEventType } from '../base/event-types.ts'
 
 /**
  * An event type is `Noun.verb`: a noun that starts with a capital, one dot, a verb that starts with a small letter; letters, digits and `_`,
@@ -14,7 +10,7 @@ const verbForm = /^[a-z][A-Za-z0-9_]{0,63}$/
  * @throws `INVALID_EVENT_TYPE` when it is anything else, patterns with `*` included
  */
 export function assertEventType(type: string): void {
-  if (!isForm(type, false)) {
+  if (!isEventType(type)) {
     throw new DotdoError(
       'INVALID_EVENT_TYPE',
       `${shown(type)} is no event type. Write a noun and a verb such as 'Pipeline.completed': capital first, one dot, small letter first; letters, digits and _, at most 64 each; not the verb 'then'.`,
@@ -32,7 +28,7 @@ export function assertEventType(type: string): void {
  * @throws `INVALID_EVENT_TYPE` when it is anything else
  */
 export function assertPattern(pattern: string): void {
-  if (!isForm(pattern, true)) {
+  if (!isEventType(pattern, true)) {
     throw new DotdoError(
       'INVALID_EVENT_TYPE',
       `${shown(pattern)} is no event pattern. Write this.on.Pipeline.completed(fn), or '*' for a whole side: this.on['*'].failed(fn), this.on.Pipeline['*'](fn).`,
@@ -54,14 +50,6 @@ export function matches(pattern: string, type: string): boolean {
   const noun = pattern.slice(0, patternDot)
   const verb = pattern.slice(patternDot + 1)
   return (noun === '*' || noun === type.slice(0, typeDot)) && (verb === '*' || verb === type.slice(typeDot + 1))
-}
-
-function isForm(text: unknown, stars: boolean): boolean {
-  if (typeof text !== 'string') return false
-  const parts = text.split('.', 3)
-  const [noun, verb] = parts
-  if (parts.length !== 2 || noun === undefined || verb === undefined || verb === 'then') return false
-  return ((stars && noun === '*') || nounForm.test(noun)) && ((stars && verb === '*') || verbForm.test(verb))
 }
 
 /** What was given, in quotes and of bounded length: it comes from outside and stands in a message. */

@@ -50,7 +50,7 @@ export interface Execution {
    */
   sleep(duration: Duration, options: { stepId: string }): Promise<void>
 
-  /** Rests until an instant: a `Date`, epoch milliseconds or a text that `Date.parse` reads; one that has passed is there at once. @throws as {@link step} */
+  /** Rests until an instant: a `Date`, epoch milliseconds or a text with its zone; one that has passed is there at once. @throws as {@link step} */
   sleepUntil(instant: number | Date | string, options: { stepId: string }): Promise<void>
 
   /**

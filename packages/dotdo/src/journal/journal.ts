@@ -716,21 +716,23 @@ function nextLook(at: number | null, now: number, ms: number): number {
 
 /** @throws `INVALID_RUN_TAGS` */
 function checkTags(tags: unknown): void {
-  const isTag = (tag: unknown): boolean => typeof tag === 'string' && tag.length > 0 && tag.length <= maxTagLength
+  const isTag = (tag: unknown): boolean => typeof tag === 'string' && tag.length > 0 && tag.length <= maxTagLength && tag.isWellFormed()
   if (tags === undefined || (Array.isArray(tags) && tags.length <= maxTags && tags.every(isTag))) return
   throw new DotdoError(
     'INVALID_RUN_TAGS',
-    `The tags of a run are a list of at most ${maxTags} texts of 1 to ${maxTagLength} characters. Leave out what nobody looks for.`,
+    `The tags of a run are a list of at most ${maxTags} well-formed texts of 1 to ${maxTagLength} characters. Leave out what nobody looks for.`,
     { data: { maxTags, maxTagLength } },
   )
 }
 
 /** @throws `INVALID_RUN_ID` */
 function checkId(id: unknown, name: string): void {
-  if (id === undefined || (typeof id === 'string' && id.length > 0 && id.length <= maxIdLength && id[0] !== '\n')) return
+  // SQLite cannot tell texts apart that differ in halves of characters: two runs would be one.
+  if (id === undefined || (typeof id === 'string' && id.length > 0 && id.length <= maxIdLength && id[0] !== '\n' && id.isWellFormed()))
+    return
   throw new DotdoError(
     'INVALID_RUN_ID',
-    `A ${name} is text of 1 to ${maxIdLength} characters that begins with no line break, not ${typeof id === 'string' ? `text of ${id.length}` : `a ${typeof id}`}.`,
+    `A ${name} is well-formed text of 1 to ${maxIdLength} characters that begins with no line break, not ${typeof id === 'string' ? `text of ${id.length}` : `a ${typeof id}`}.`,
     { data: { name } },
   )
 }

@@ -28,6 +28,7 @@ export async function mapItems<Item, T>(
   if (typeof stepId !== 'function') throw invalid('of a map', 'stepId', stepId, 'a function of the item: (item) => `load-${item.id}`')
   checkWhole('of a map', 'concurrency', concurrency, 1, maxConcurrency)
   if (typeof fn !== 'function') throw invalid('of a map', 'its work', fn, 'a function of the item')
+  if (!isList(items)) throw invalid('of a map', 'the items', items, 'a list, or what can be iterated over')
   const results: StepResult<T>[] = []
   const failures: { index: number; thrown: unknown }[] = []
   const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
@@ -67,4 +68,9 @@ export async function mapItems<Item, T>(
   }
   for (const end of ends) if (end.status === 'rejected') throw end.reason
   return results
+}
+
+function isList(items: unknown): boolean {
+  if (typeof items === 'string') return true
+  return typeof items === 'object' && items !== null && (Symbol.asyncIterator in items || Symbol.iterator in items)
 }

@@ -174,14 +174,16 @@ export function checkStepId(options: unknown): string {
       `A step was begun without a stepId. Name it, so that a replay of the run finds its result: this.do(fn, { stepId: 'extract-users' }).`,
     )
   }
-  if (typeof stepId === 'string' && stepId.length > 0 && stepId.length <= maxIdLength && !stepId.startsWith(undoPrefix)) {
+  // Halves of characters are all the same to SQLite: two steps would be one.
+  const isText = typeof stepId === 'string' && stepId.length > 0 && stepId.length <= maxIdLength && stepId.isWellFormed()
+  if (isText && !stepId.startsWith(undoPrefix)) {
     refuseSecrets('The stepId', stepId)
     return stepId
   }
   const shown = typeof stepId === 'string' ? JSON.stringify(stepId.length > 40 ? `${stepId.slice(0, 40)}…` : stepId) : `a ${typeof stepId}`
   throw new DotdoError(
     'INVALID_STEP_ID',
-    `A stepId is text of 1 to ${maxIdLength} characters that does not begin with '${undoPrefix}', not ${shown}. Use a short name and, in a loop, the item's key.`,
+    `A stepId is well-formed text of 1 to ${maxIdLength} characters that does not begin with '${undoPrefix}', not ${shown}. Use a short name and, in a loop, the item's key.`,
     {
       data: { stepId: typeof stepId === 'string' ? stepId.slice(0, maxIdLength) : typeof stepId },
     },
@@ -250,8 +252,8 @@ function planLimit(stepId: string, name: string, value: unknown, names: Readonly
   if (!isObject(value)) throw invalid(stepId, name, value, `an object { ${[...names].join(', ')} }`)
   checkNames(stepId, name, value, names)
   const { key, limit } = value
-  if (typeof key !== 'string' || key.length === 0 || key.length > maxIdLength)
-    throw invalid(stepId, `${name}.key`, key, `a text of 1 to ${maxIdLength} characters`)
+  if (typeof key !== 'string' || key.length === 0 || key.length > maxIdLength || !key.isWellFormed())
+    throw invalid(stepId, `${name}.key`, key, `a well-formed text of 1 to ${maxIdLength} characters`)
   checkWhole(stepId, `${name}.limit`, limit, 1, most)
   return { key, limit: Number(limit) }
 }

@@ -185,8 +185,7 @@ export class StepTable {
       ahead.next(),
     )
     const row = rows[0]
-    // SQLite gives other text for what is no Unicode, and finds it all the same.
-    if (row?.step_id !== stepId) return stepId.isWellFormed() ? undefined : this.find(run, stepId)
+    if (row?.step_id !== stepId) return undefined
     for (let i = 1; i < rows.length; i++) if (rows[i]!.status === 'done') ahead.put(toDone(rows[i]!))
     return row.status === 'done' ? toDone(row) : this.find(run, stepId)
   }

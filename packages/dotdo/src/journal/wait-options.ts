@@ -1,7 +1,9 @@
 import type { Duration } from '../base/durations.ts'
 import type { RunTarget } from '../base/views.ts'
 import { encodeValue } from '../base/codec.ts'
+import { isEventType } from '../base/event-types.ts'
 import { fingerprint } from '../base/fingerprint.ts'
+import { parseInstant } from '../base/instants.ts'
 import { encodeMatch } from './signals.ts'
 import { checkNames, checkStepId, duration, invalid } from './step-options.ts'
 
@@ -45,12 +47,12 @@ export function planSleepUntil(instant: unknown, options: unknown): RestPlan {
     typeof instant === 'number'
       ? instant
       : typeof instant === 'string'
-        ? Date.parse(instant)
+        ? parseInstant(instant)
         : instant instanceof Date
           ? instant.getTime()
           : NaN
-  if (!Number.isFinite(until))
-    throw invalid(stepId, 'the instant', instant, `a Date, milliseconds since 1970, or a text such as '2026-12-24T18:00:00Z'`)
+  if (!(Math.abs(until) <= 8.64e15))
+    throw invalid(stepId, 'the instant', instant, `a Date, milliseconds since 1970, or a text with its zone such as '2026-12-24T18:00:00Z'`)
   return { kind: 'sleep', stepId, ms: undefined, until }
 }
 
@@ -59,9 +61,9 @@ export function planWait(type: unknown, options: unknown): RestPlan {
   const stepId = checkStepId(options)
   checkNames(stepId, '', options, waitNames)
   const { match, timeout } = options as WaitOptions
-  // Handlers take patterns; a wait takes one type, so that an event finds those who wait for it by one look.
-  if (typeof type !== 'string' || !/^[A-Za-z_$][\w$-]*\.[A-Za-z_$][\w$-]*$/.test(type))
-    throw invalid(stepId, 'the event type', type, `a text of the form 'Noun.verb'`)
+  // Handlers take patterns; a wait takes one type, so that an event finds those who wait for it by one look. One that no event can have would wait for ever.
+  if (!isEventType(type))
+    throw invalid(stepId, 'the event type', type, `a noun and a verb such as 'Order.approved': capital first, one dot, small letter first`)
   const encoded = encodeMatch(match)
   if (encoded.length > matchChars) throw invalid(stepId, 'match', '…', `plain data of at most ${matchChars} characters`)
   const timeoutMs = timeout === undefined ? undefined : bounded(stepId, 'timeout', duration(stepId, 'timeout', timeout))

@@ -491,7 +491,7 @@ export class ObjectHost {
     const execution = currentContext()?.host === this ? currentContext()!.execution : undefined
     const key = options.key ?? execution?.nextKey('send')
     execution?.note({ kind: 'send', target: type, input: payload })
-    const id = this.outbox.send(type, payload, key === undefined ? {} : { key })
+    const id = this.outbox.send(type, payload, key === undefined ? options : { ...options, key })
     this.journal.signal({ id, type, payload, sentAt: clock.now(), source: this.label })
     return id
   }

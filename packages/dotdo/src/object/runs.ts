@@ -1,5 +1,6 @@
 /** Runs as capabilities: what starts one gives a handle, which can be passed on, narrowed and called from anywhere. */
 import { RpcTarget } from 'capnweb'
+import { DotdoError } from '../base/errors.ts'
 import type { Budget, RunPrice } from '../base/price.ts'
 import type { LiveEventBody, RunView, StepView } from '../base/views.ts'
 import type { ForkDiff } from '../base/fork-views.ts'
@@ -29,7 +30,7 @@ export interface Runs {
   /**
    * Starts a public method of this object as a run, stored with what this turn writes, and gives its handle at once. Inside a run it is keyed by run and
    * ordinal, so that a replay starts nothing twice.
-   * @throws `METHOD_UNKNOWN`, `NOT_STORABLE`, `RESULT_TOO_LARGE`, `INVALID_RUN_ID`, `INVALID_RUN_TAGS`, `INVALID_BUDGET`;
+   * @throws `METHOD_UNKNOWN`, `INVALID_RUN_OPTIONS`, `NOT_STORABLE`, `RESULT_TOO_LARGE`, `INVALID_RUN_ID`, `INVALID_RUN_TAGS`, `INVALID_BUDGET`;
    *   `OVERLOADED` (retryable) while too many runs wait
    */
   start(method: string, args?: readonly unknown[], options?: StartOptions): RunHandle
@@ -167,7 +168,8 @@ export function runsOf(host: ObjectHost): Runs {
     return { kind: 'method', name: method }
   }
   return {
-    start(method, args = [], { runId, key, tags, budget } = {}) {
+    start(method, args = [], options) {
+      const { runId, key, tags, budget } = checkStart(method, args, options)
       const context = currentContext()
       const execution = context?.host === host ? context.execution : undefined
       const given = key ?? (runId === undefined ? execution?.nextKey('start') : undefined)
@@ -201,6 +203,25 @@ export function runsOf(host: ObjectHost): Runs {
     fork: ((runId: string, options?: ForkOptions) => forkOf(host, runId, options ?? {})) as Runs['fork'],
     list: (options) => host.journal.runs(options),
   }
+}
+
+const startNames: ReadonlySet<string> = new Set(['runId', 'key', 'tags', 'budget'])
+
+/** @throws `INVALID_RUN_OPTIONS` for options that there are not, one that is misspelt would start twice what should be started once; and for no list */
+function checkStart(method: string, args: unknown, options: unknown = {}): StartOptions {
+  const isObject = typeof options === 'object' && options !== null
+  const strange = isObject ? Object.keys(options).find((name) => !startNames.has(name)) : undefined
+  if (Array.isArray(args) && isObject && strange === undefined) return options
+  const wrong = !Array.isArray(args)
+    ? 'takes its arguments as a list'
+    : isObject
+      ? `has no option ${JSON.stringify(strange)}`
+      : 'takes its options as an object'
+  throw new DotdoError(
+    'INVALID_RUN_OPTIONS',
+    `The start of a run of ${method}() ${wrong}. Write this.runs.start('${method}', [first, second], { key }); there are the options ${[...startNames].join(', ')}.`,
+    { data: { method, ...(strange !== undefined && { option: strange }) } },
+  )
 }
 
 /** How many events wait for a reader before those that are not the end are left out. */

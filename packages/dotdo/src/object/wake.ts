@@ -9,6 +9,9 @@ import { now, timer } from '#platform'
 /** How long an alarm that is sooner than need be is left. */
 const leaveMs = 1000
 
+/** The latest that the alarm is set for, a year from now: the platform refuses dates after 2189. Whoever is woken too soon is woken again. */
+const longestMs = 365 * 86_400_000
+
 /** How soon, and how late, an object that could not begin tries again. */
 const againMs = 10_000
 const longestAgainMs = 3_600_000
@@ -113,6 +116,7 @@ export class Wake {
     this.#setFor = soonest
     this.#armed(soonest)
     // Alarms are part of the turn's commit; a failure to write breaks the output gate and with it the instance.
-    void (soonest === null ? this.#storage.deleteAlarm() : this.#storage.setAlarm(Math.max(soonest, now())))
+    const at = now()
+    void (soonest === null ? this.#storage.deleteAlarm() : this.#storage.setAlarm(Math.min(Math.max(soonest, at), at + longestMs)))
   }
 }

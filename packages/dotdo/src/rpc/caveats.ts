@@ -3,6 +3,7 @@
  * admit a call, and nothing that a guard says makes another one admit more.
  */
 import { DotdoError } from '../base/errors.ts'
+import { isRealDay } from '../base/instants.ts'
 import { toMs } from '../base/durations.ts'
 import { invalid, firstMismatch, patternBudget, readPatterns, type Pattern } from './patterns.ts'
 import { overLimit } from './limits.ts'
@@ -113,7 +114,10 @@ function readNames(names: unknown, path = 'only'): string[] {
 function readInstant(until: unknown, now: number): number {
   if (typeof until === 'string' && /^\s*\d+(?:\.\d+)?\s*[a-z]+\s*$/i.test(until)) return now + toMs(until)
   // JavaScript reads a date out of nearly any text that has a number in it.
-  const isIso = typeof until === 'string' && /^\s*(?:[+-]\d\d)?\d{4}-\d\d/.test(until)
+  const isIso =
+    typeof until === 'string' &&
+    /^\s*(?:[+-]\d\d)?\d{4}-\d\d/.test(until) &&
+    (!/^\s*\d{4}-\d\d-\d\d/.test(until) || isRealDay(until.trim()))
   const instant = until instanceof Date ? until.getTime() : isIso ? Date.parse(until) : until
   // Beyond it there are no dates.
   if (typeof instant === 'number' && Math.abs(instant) <= 8.64e15) return instant

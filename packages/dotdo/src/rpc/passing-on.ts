@@ -67,6 +67,7 @@ interface Payload {
   /** What a returned value holds of the program's own. */
   rpcTargets?: Map<object, Hook>
   dispose(): void
+  ignoreUnhandledRejections(): void
   deliverTo: (this: Payload, parent: unknown, property: unknown, promises: unknown[]) => void
   deliverCall: (this: Payload, method: (...args: unknown[]) => unknown, on: unknown) => Promise<Payload>
   getHookForReadableStream: HookOf<ReadableStream>
@@ -326,6 +327,15 @@ export function mendPayloads(): void {
       if (!isMade) never(value)
     })
     return delivered
+  }
+  const ignore = Reflect.get(payloads, 'ignoreUnhandledRejections') as () => void
+  payloads.ignoreUnhandledRejections = function () {
+    try {
+      Reflect.apply(ignore, this, [])
+    } catch (thrown) {
+      // It looks for promises in all of a result, and a circle has no end. Whoever asks for that is told so.
+      if (!(thrown instanceof RangeError)) throw thrown
+    }
   }
   const { forEvaluate, fromAppParams, fromAppReturn } = payloads.constructor
   payloads.constructor.fromAppParams = function (args) {

@@ -104,10 +104,10 @@ function checkOptionName(name: string): void {
 
 /** An id stands in run ids, log lines and addresses: printable, not endless. */
 function checkId(id: string): void {
-  if (typeof id === 'string' && id.trim() !== '' && id.length <= maxIdLength && !/\p{Cc}/u.test(id)) return
+  if (typeof id === 'string' && id.trim() !== '' && id.length <= maxIdLength && !/\p{Cc}/u.test(id) && id.isWellFormed()) return
   throw new DotdoError(
     'INVALID_SCHEDULE',
-    `${JSON.stringify(id) ?? String(id)} cannot be the id of a schedule. Give a text of 1 to ${maxIdLength} characters without control characters.`,
+    `${JSON.stringify(id) ?? String(id)} cannot be the id of a schedule. Give a well-formed text of 1 to ${maxIdLength} characters without control characters.`,
     {
       data: { option: 'id', value: id },
     },

@@ -1,4 +1,5 @@
 import { DotdoError } from '../base/errors.ts'
+import { isInstant } from '../base/instants.ts'
 import { cronInWords } from './cron-words.ts'
 import { CronInstants, normaliseCron, type GapPolicy, type OverlapPolicy } from './cron-instants.ts'
 import type { Zones } from './zone.ts'
@@ -188,11 +189,6 @@ export function checkChoice(name: string, value: unknown, allowed: readonly stri
       data: { option: name, value, allowed },
     },
   )
-}
-
-/** Whether a number is an instant that `Date` can hold (ECMA-262, time values). */
-export function isInstant(ms: number): boolean {
-  return Number.isSafeInteger(ms) && Math.abs(ms) <= 8.64e15
 }
 
 const units: [sizeMs: number, name: string][] = [

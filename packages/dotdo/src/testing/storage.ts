@@ -11,6 +11,9 @@ export interface StoragePorts {
   alarm: number | null
 }
 
+/** From here on the platform takes no alarm. */
+const alarmEndMs = Date.UTC(2190, 0, 1)
+
 /** What `sql.exec` gives. All rows are there at once: a cursor that is read later sees what was there when it was opened. */
 class Cursor implements Iterable<Record<string, SqlStorageValue>> {
   readonly rowsRead: number
@@ -84,7 +87,12 @@ export function storageOver(store: SqliteStore, ports: StoragePorts): DurableObj
     transaction: async <T>(work: (it: unknown) => Promise<T>): Promise<T> => work(storage),
     sync: () => ports.flushed(),
     getAlarm: async () => ports.alarm,
-    setAlarm: async (at: number | Date) => void (ports.alarm = Number(at)),
+    setAlarm: (at: number | Date) => {
+      // Thrown and not rejected, as by the platform.
+      if (Number(at) >= alarmEndMs) throw new TypeError("This API doesn't support dates after 2189.")
+      ports.alarm = Number(at)
+      return Promise.resolve()
+    },
     deleteAlarm: async () => void (ports.alarm = null),
     kv,
     get: async (key: string | string[]) =>

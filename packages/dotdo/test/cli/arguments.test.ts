@@ -140,6 +140,8 @@ test.each([
   ['2026-11-23T02:00+01:00', Date.UTC(2026, 10, 23, 1)],
   ['2026-11-23T02:00', undefined],
   ['2026-13-01', undefined],
+  ['2026-02-30', undefined],
+  ['2025-02-29T02:00Z', undefined],
   ['2026', undefined],
   ['tomorrow', undefined],
   ['', undefined],

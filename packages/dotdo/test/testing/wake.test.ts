@@ -35,6 +35,26 @@ test('what wants to be woken when the alarm comes anyway asks no room; what want
   expect(it).toMatchObject({ asked: 2, set: [at, at - 1] })
 })
 
+test('an instant that the platform has no alarm for stops nobody: the object is woken on the way', async () => {
+  const Far = DO.extend({
+    init() {
+      this.at('2300-01-01')(() => 'far', { id: 'far' })
+      this.every('0 0 0 1 1 * 2400')(() => 'farther', { id: 'farther' })
+    },
+    async rest() {
+      await this.sleepUntil('2500-01-01', { stepId: 'rest' })
+    },
+    begin() {
+      return this.runs.start('rest').runId
+    },
+  })
+  const far = await testApp({ Far }, { at: '2026-01-01' })
+  app = far
+  await far.Far('main').begin()
+  await far.advance('800d')
+  expect(far.runs().map(({ status }) => status)).toEqual(['running'])
+})
+
 test('what wants to be woken when no alarm is set sets it', async () => {
   const { it, wake, at } = await alarm()
   wake.fired()

@@ -1,0 +1,90 @@
+/** What programs get wrong, where only a whole object shows what comes of it. */
+import { afterEach, describe, expect, test } from 'vitest'
+import { DO } from '../../src/index.ts'
+import { testApp, type TestApp } from '../../src/testing.ts'
+
+let app: (TestApp & Record<string, unknown>) | undefined
+afterEach(() => app?.close())
+
+/** Two halves of characters, which SQLite stores as one text. */
+const [half, other] = ['\ud83d', '\ud83e']
+
+const Loose = DO.extend({
+  circle() {
+    const circle: Record<string, unknown> = { list: [] }
+    circle['list'] = [circle]
+    return circle
+  },
+  async circleOfAStep() {
+    return await this.do(() => this.circle(), { stepId: 'circle' })
+  },
+  nothing() {},
+  begin(options: object, args: unknown = []) {
+    return this.runs.start('nothing', args as [], options).runId
+  },
+  tell(options: object) {
+    return this.send('Loose.told', 1, options)
+  },
+  async both() {
+    return [await this.do(() => half, { stepId: `load ${half}` }), await this.do(() => other, { stepId: `load ${other}` })]
+  },
+  async limited(key: string) {
+    return await this.do(() => 1, { stepId: 'limited', rateLimit: { key, limit: 1, per: '1h' } })
+  },
+})
+
+test('a result that is a circle is refused to whoever asked for it, and hurts nobody else', async () => {
+  // What nobody is told of would end the process, and with it this test.
+  app = await testApp({ Loose })
+  for (const method of ['circle', 'circleOfAStep'] as const)
+    await expect(app.until(app.Loose('main')[method]())).rejects.toMatchObject({ code: 'NOT_SENDABLE' })
+  expect(await app.Loose('main').nothing()).toBeUndefined()
+})
+
+interface Stub {
+  begin(options: unknown, args?: unknown): Promise<string>
+  tell(options: object): Promise<string>
+  both(): Promise<string[]>
+  limited(key: string): Promise<number>
+}
+
+describe('names that are no Unicode are refused: two of them would be one to SQLite, and the second would get what the first has come to', () => {
+  test.each([
+    ['a step', 'INVALID_STEP_ID', (loose: Stub) => loose.both()],
+    ['a run', 'INVALID_RUN_ID', (loose: Stub) => loose.begin({ runId: half })],
+    ["a run's key", 'INVALID_RUN_ID', (loose: Stub) => loose.begin({ key: half })],
+    ['a tag', 'INVALID_RUN_TAGS', (loose: Stub) => loose.begin({ tags: [half] })],
+    ["an event's key", 'INVALID_EVENT_KEY', (loose: Stub) => loose.tell({ key: half })],
+    ['a limit', 'INVALID_STEP_OPTIONS', (loose: Stub) => loose.limited(half)],
+  ] as const)('%s: %s', async (_, code, call) => {
+    app = await testApp({ Loose })
+    await expect(app.until(call(app.Loose('main') as unknown as Stub))).rejects.toMatchObject({ code })
+  })
+
+  test('a schedule: INVALID_SCHEDULE', async () => {
+    const Odd = DO.extend({
+      init() {
+        this.every.day(() => 1, { id: half })
+      },
+      nothing() {},
+    })
+    app = await testApp({ Odd })
+    await expect(app.Odd('main').nothing()).rejects.toMatchObject({ code: 'INIT_FAILED', data: { error: { code: 'INVALID_SCHEDULE' } } })
+  })
+})
+
+describe('an option that there is not is refused by name', () => {
+  test.each([
+    ['of a start', 'INVALID_RUN_OPTIONS', (loose: Stub) => loose.begin({ kee: 'once' })],
+    ['in the place of options', 'INVALID_RUN_OPTIONS', (loose: Stub) => loose.begin('once')],
+    ['in the place of arguments', 'INVALID_RUN_OPTIONS', (loose: Stub) => loose.begin({}, { first: 1 })],
+    ['of a send', 'INVALID_EVENT_KEY', (loose: Stub) => loose.tell({ kee: 'once' })],
+  ] as const)('%s: %s', async (_, code, call) => {
+    app = await testApp({ Loose })
+    await expect(call(app.Loose('main') as unknown as Stub)).rejects.toMatchObject({
+      code,
+      data: expect.not.objectContaining({ option: 'key' }) as object,
+    })
+    expect(app.runs()).toEqual([])
+  })
+})
