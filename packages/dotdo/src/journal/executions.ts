@@ -35,6 +35,8 @@ export interface ExecutionHooks extends Children {
   ended(): void
   /** Cancels a run whose parent has ended. */
   cancelChild(child: RunRow): void
+  /** Resolves when a run has ended, and takes it up where nobody has; rejects with its error. */
+  untilEnd(runId: string): Promise<unknown>
 }
 
 /**
@@ -354,6 +356,8 @@ export class Executions {
     // What the run's own code comes to changes nothing any more.
     Promise.resolve(outcome).catch(() => undefined)
     const { status, error } = ending
+    // What runs that this one has begun take back, they did later.
+    await Promise.allSettled(this.#runs.openChildren(run.seq).map(({ run_id }) => this.#hooks.untilEnd(run_id)))
     const { failed, unknown } = await this.#undoer.undo(run, Promise.resolve(outcome))
     const whole = failed.length + unknown.length === 0
     const end = whole ? rebuiltError(error, thrown) : undoFailed(run.runId, error, failed, unknown)

@@ -128,6 +128,7 @@ export class Journal {
         if (this.#due.size > 0) ports.wake?.()
       },
       cancelChild: (row) => void this.#cancel(row),
+      untilEnd: (runId) => this.launch(runId),
     })
     this.#pruner = new Pruner(ports.store, this.#values)
   }

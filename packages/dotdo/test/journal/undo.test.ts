@@ -7,6 +7,8 @@ import { settle, TestObject } from './harness.ts'
 import { crashAt, noCrash, randomCrashes, World, type CrashPlan } from './world.ts'
 
 const never = (): Promise<never> => new Promise(() => {})
+/** Nobody hears how it ends. */
+const unheard = (run: Promise<unknown>): void => void run.catch(() => undefined)
 
 /** A booking of several things, each of which can be taken back. */
 function booking(log: unknown[], names: string[], end: () => unknown, undoOf = (name: string): unknown => `${name} undone`) {
@@ -172,6 +174,39 @@ describe('a run that is cancelled', () => {
     expect(await run).toMatchObject({ code: 'RUN_CANCELLED' })
     expect(object.journal.run('r')).toMatchObject({ status: 'cancelled', error: { code: 'RUN_CANCELLED' } })
     expect(log).toHaveLength(2)
+  })
+
+  test.each([
+    ['cancelled', false],
+    ['cancelled', true],
+    ['failed', false],
+  ] as const)('is %s, with a run that it has begun: what that did later is taken back first (after a crash: %s)', async (end, crashes) => {
+    const log: unknown[] = []
+    const seen = (): string[] => log.map((it) => `${(it as string[])[0]!} ${(it as string[])[1]!.split(/[/:]/).at(-1)!}`)
+    // Each needs a second attempt, and so a pause.
+    const tried = new Set<string>()
+    const slow = (name: string): void => {
+      if (tried.size < tried.add(name).size) throw new Error('not now')
+    }
+    const object = new TestObject({
+      main: async (run) => {
+        await booking(log, ['flight'], () => 0)(run)
+        const child = run.callRun({ kind: 'method', name: 'child' }, [], { stepId: 'child' })
+        if (end === 'cancelled') return await child
+        await run.sleep(1000, { stepId: 's' })
+        return fail()
+      },
+      child: booking(log, ['hotel', 'car'], never, slow),
+    })
+    unheard(object.call('main', [], 'r'))
+    await object.advance(2000)
+    if (end === 'cancelled') object.journal.cancel('r')
+    await settle()
+    if (crashes) object.evict()
+    await object.advance(500_000)
+    const undone = seen().filter((it) => it.startsWith('undo'))
+    expect(undone).toEqual(['undo car', 'undo car', 'undo hotel', 'undo hotel', 'undo flight'])
+    expect(['r', 'r/child'].map((it) => object.journal.status(it).status)).toEqual([end, 'cancelled'])
   })
 
   test('while it is parked and nothing of it is in memory', async () => {
