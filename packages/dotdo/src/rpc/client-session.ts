@@ -23,7 +23,7 @@ import type { Link, LinkClientPorts } from './link-client.ts'
 import { sentOrigin, type Caller } from './origin.ts'
 import { numbered, type CallOrder, type OrderSource } from './order.ts'
 import { handOffFailure, unawaited, unawaitedLoss, whyLost } from './lost.ts'
-import { insideOf, passOn, rawOf } from './passing-on.ts'
+import { exportOf, insideOf, passOn, rawOf } from './passing-on.ts'
 import { frameworkPrefix, startOf } from './conversation.ts'
 import { applyNow, applyPath, pathKey, type Answer, type Consumer, type Stub } from './ref.ts'
 import { referredCalls } from './references.ts'
@@ -109,6 +109,8 @@ export class ClientSession implements Consumer, Departure {
   #nextReply = 0
   #early = new Map<number, LinkReply>()
   #outstanding = 0
+  /** Answers that have come and that capnweb has not taken in yet, in messages. */
+  #takingIn = 0
   #closed = false
   /** Whether the far end keeps the session until it hears of its end. */
   #isKept = false
@@ -124,7 +126,7 @@ export class ClientSession implements Consumer, Departure {
   #marking: Marking
   /** Calls of the far end on what this end has given. */
   #lines = new Lines({
-    exported: (id) => insideOf(this.#session).getExport(id),
+    exported: (id) => exportOf(this.#session, id),
     deliver: (frames) => this.#transport.deliver(frames),
   })
   /** Numbered calls that the next message announces. */
@@ -388,9 +390,14 @@ export class ClientSession implements Consumer, Departure {
   #onFrame(frame: Frame): void {
     this.#ways?.said(frame)
     this.#lines.said(frame)
-    if (frame[0] === 'release') this.#promised.delete(frame[1] as number)
+    const [kind, id] = frame
+    if (kind === 'release') {
+      this.#promised.delete(id as number)
+      // Of a call whose answer is being taken in: what comes after that sees to it.
+      if (this.#takingIn > 0 && (id as number) > 0) return
+    }
     // capnweb forgets what it releases after it has said so: whether the session is over shows at the end of the turn.
-    if (frame[0] !== 'abort') this.#scheduleFlush()
+    if (kind !== 'abort') this.#scheduleFlush()
   }
 
   /** Capabilities and promises that either end holds of the other, the two roots not counted. */
@@ -603,12 +610,26 @@ export class ClientSession implements Consumer, Departure {
   }
 
   async #afterAnswers(reply: LinkReply): Promise<void> {
-    // What the answers set going (a user's continuation, a callback) runs first: it may have more to say.
-    await new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))
-    if (!this.#isLeaving) this.#justAnswered.clear()
+    this.#takingIn++
+    await this.#transport.idle()
+    this.#takingIn--
+    // A session that has nothing to ask for rests until something is said: whatever the answers set going may say it later as well as now.
+    if (this.#isLeaving || this.#isDue) await this.#afterTurn()
+    else this.#justAnswered.clear()
     if (this.#closed || this.#outstanding > 0 || this.#isLeaving) return
     if (!reply.open) this.#close(linkEnded('the object had nothing left that this reference could lead to'))
     else await this.#goOn(this.#withPulls(this.#transport.take()))
+  }
+
+  /** What the answers set going (a user's continuation, a callback) runs first: it may have more to say than a poll. */
+  async #afterTurn(): Promise<void> {
+    await new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))
+    if (!this.#isLeaving) this.#justAnswered.clear()
+  }
+
+  /** Whether the far end has something to say that only a poll can bring. A stream is watched from both ends: a cancel comes by a poll, and so does the news that the other end is gone. */
+  get #isDue(): boolean {
+    return this.#awaited.size > 0 || this.#promised.size > 0 || this.#session.getStats().exports > 1 || this.#transport.openStreams > 0
   }
 
   /**
@@ -617,8 +638,7 @@ export class ClientSession implements Consumer, Departure {
    */
   async #goOn(frames: Frame[]): Promise<void> {
     if (this.#closed) return
-    // A stream is watched from both ends: a cancel comes by a poll, and so does the news that the other end is gone.
-    if (this.#awaited.size > 0 || this.#promised.size > 0 || this.#session.getStats().exports > 1 || this.#transport.openStreams > 0)
+    if (this.#isDue)
       await this.#exchange([...this.#releases.splice(0), ...frames])
     else {
       this.#releases.push(...frames)

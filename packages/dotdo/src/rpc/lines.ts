@@ -20,7 +20,7 @@ import { frameworkPrefix } from './conversation.ts'
 import { goneWords } from './errors.ts'
 import type { Frame } from './frames.ts'
 import { OrderGate } from './order.ts'
-import { isApart, isResult, neverMade, type Hook, type Session } from './passing-on.ts'
+import { isApart, isResult, madeApart, neverMade, type Hook, type Session } from './passing-on.ts'
 import { applyNow, type Stub } from './ref.ts'
 
 /** Why a call on what a call has given is marked: its arguments are results under way, or promises of the caller's own, or it is one of a `.map`. */
@@ -254,7 +254,7 @@ export class Lines {
       const make = () => {
         const hook = this.#ports.exported(id)
         if (!hook) throw new DotdoError('REFERENCE_GONE', goneWords)
-        return applyNow(new RpcStub(hook as never) as unknown as Stub, path.map(String), args ?? undefined)
+        return madeApart(() => applyNow(new RpcStub(hook as never) as unknown as Stub, path.map(String), args ?? undefined))
       }
       const line = this.#lines.get(key)
       return line ? line.inTurn(number, make, () => this.#forget(key)) : make()

@@ -85,13 +85,19 @@ export interface Session {
   exportPromise: (hook: Hook) => number
   importStub: (id: number) => Hook
   importPromise: (id: number) => Hook
-  getExport: (id: number) => Hook | undefined
+  /** What its other end can name, by numbers of either sign. */
+  exports: Record<number, { hook: Hook } | undefined>
+  /** What a number stands for, to go on from there. */
+  getExport: (id: number) => Followed | undefined
   /** The number of what the other end has given; `undefined` for what is not its. */
   getImport: (hook: Hook) => number | undefined
 }
 
 /** The inside of a session. */
 export const insideOf = (session: RpcSession): Session => rawOf(session.getRemoteMain()).hook.entry!.session
+
+/** What a number stands for that a session has given. */
+export const exportOf = (session: RpcSession, id: number): Hook | undefined => insideOf(session).exports[id]?.hook
 
 /** What a session passes on, and how. */
 export interface PassingOn {
@@ -111,13 +117,13 @@ export function passOn(session: RpcSession, { refuseStreams, later, isProgram }:
   mendPayloads()
   letGoOfTaken(session)
   const inside = insideOf(session)
-  const { sendCall, sendStream, createPipe, exportStub, importPromise, getImport, getExport } = inside
+  const { sendCall, sendStream, createPipe, exportStub, importPromise, getImport } = inside
   let isArgument = false
   inside.createPipe = (stream, hook) => Reflect.apply(createPipe, inside, [sendOnce(stream, isArgument), hook])
   if (!isProgram)
     inside.getExport = (id) => {
-      const hook = Reflect.apply(getExport, inside, [id])
-      return hook && goingOn(hook)
+      const entry = inside.exports[id]
+      return entry && new GoingOn(entry.hook)
     }
   // A promise that the other end has answered has no number there any more.
   inside.getImport = (hook) => (hook.entry?.resolution ? undefined : Reflect.apply(getImport, inside, [hook]))
@@ -218,19 +224,51 @@ function ofProgram<T>(work: () => T): T {
   }
 }
 
-const standIns = new WeakMap<Hook, Hook>()
+/** What is done to what a session has given, when its other end names it. */
+export type Followed = Pick<Hook, 'call' | 'get' | 'map' | 'dup'>
 
-/** What a session finds where a call of its other end is made: what goes on from here goes on apart. */
-function goingOn(hook: Hook): Hook {
-  let known = standIns.get(hook)
-  if (known) return known
-  known = Object.create(hook) as Hook
-  known.call = (path, args) => madeApart(() => hook.call(path, args))
-  known.get = (path) => madeApart(() => hook.get(path))
-  known.map = (path, captures, instructions) => madeApart(() => hook.map(path, captures, instructions))
-  known.dup = () => hook.dup()
-  standIns.set(hook, known)
-  return known
+/**
+ * What a session finds where a call of its other end is made: what goes on from here goes on apart. There is one for each call, used at once, so it is of one shape
+ * and leaves what it stands for as that is: an object that has another behind it is slow wherever it is used after that.
+ */
+class GoingOn implements Followed {
+  #hook: Hook
+
+  constructor(hook: Hook) {
+    this.#hook = hook
+  }
+
+  call(path: Path, args: Payload): Hook {
+    apart++
+    try {
+      return this.#hook.call(path, args)
+    } finally {
+      apart--
+    }
+  }
+
+  get(path: Path): Hook {
+    apart++
+    try {
+      return this.#hook.get(path)
+    } finally {
+      apart--
+    }
+  }
+
+  map(path: Path, captures: Hook[], instructions: unknown[]): Hook {
+    apart++
+    try {
+      return this.#hook.map(path, captures, instructions)
+    } finally {
+      apart--
+    }
+  }
+
+  /** Nothing is done by that. */
+  dup(): Hook {
+    return this.#hook.dup()
+  }
 }
 
 /** What stands behind a stub. */

@@ -15,7 +15,7 @@ import { FrameGuard } from './frame-guard.ts'
 import type { Frame } from './frames.ts'
 import { overLimit, type ClientLimits } from './limits.ts'
 import type { MapMeter } from './map-meter.ts'
-import { insideOf, passOn, rawOf } from './passing-on.ts'
+import { exportOf, passOn, rawOf } from './passing-on.ts'
 import { step, stepsToJoin } from './steps.ts'
 import { frameInvalid, noWayBack } from './value-guard.ts'
 
@@ -293,7 +293,7 @@ export class ServedClient {
 
 /** Resolves when the first call of a session has ended, well or not. */
 async function wayIn(session: RpcSession): Promise<void> {
-  const called = insideOf(session).getExport(1)?.payload?.value
+  const called = exportOf(session, 1)?.payload?.value
   const ended = called instanceof RpcPromise ? rawOf(called).hook.promise : undefined
   await ended?.catch(() => {
     // Whoever asks for it is told, and so are all whose calls are made on it.

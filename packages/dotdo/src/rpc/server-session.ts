@@ -11,7 +11,7 @@ import type { LinkLimits } from './limits.ts'
 import { Lines, marked, Marking } from './lines.ts'
 import { frameworkPrefix, orderedMethod, type Conversation } from './conversation.ts'
 import type { LinkServerPorts } from './link-server.ts'
-import { insideOf, passOn } from './passing-on.ts'
+import { exportOf, insideOf, passOn } from './passing-on.ts'
 import type { OrderGates } from './order.ts'
 import type { Origin } from './origin.ts'
 import { crowd } from './own-bytes.ts'
@@ -48,7 +48,7 @@ export class ServerSession {
   #targets = new Map<string, unknown>()
   #gate: string | undefined
   #lines = new Lines({
-    exported: (id) => insideOf(this.#session).getExport(id),
+    exported: (id) => exportOf(this.#session, id),
     deliver: (frames) => this.#transport.deliver(frames),
   })
   #marking: Marking
@@ -67,7 +67,7 @@ export class ServerSession {
     const onSend = (frame: Frame) => {
       this.#guard.sent(frame)
       this.#lines.said(frame)
-      if (frame[0] === 'abort') this.#failure ??= { error: linkLost('a frame could not be understood') }
+      if (frame[0] === 'abort' && !this.#closed) this.#failure ??= { error: linkLost('a frame could not be understood') }
       this.#hanging?.()
     }
     this.#transport = new FrameTransport(onSend, ports, limits)
@@ -216,7 +216,9 @@ export class ServerSession {
     this.#gone.reject(linkEnded('its caller is gone'))
     this.#hanging?.()
     for (const wake of this.#early.values()) wake()
-    this.#transport.fail(linkEnded('it was closed'))
+    const error = linkEnded('it was closed')
+    this.#failure ??= { error }
+    this.#transport.fail(error)
   }
 
   #target(ticket: string): unknown {
