@@ -613,11 +613,14 @@ export class ClientSession implements Consumer, Departure {
     this.#takingIn++
     await this.#transport.idle()
     this.#takingIn--
-    // A session that has nothing to ask for rests until something is said: whatever the answers set going may say it later as well as now.
-    if (this.#isLeaving || this.#isDue) await this.#afterTurn()
-    else this.#justAnswered.clear()
+    // One that only rests from now on does not wait for the event loop: whatever the answers set going may say something later as well as now. One that may end waits.
+    const rests = reply.open && !this.#isUnreferred && !this.#isDue && !this.#isLeaving
+    if (rests) this.#justAnswered.clear()
+    else await this.#afterTurn()
     if (this.#closed || this.#outstanding > 0 || this.#isLeaving) return
-    if (!reply.open) this.#close(linkEnded('the object had nothing left that this reference could lead to'))
+    // Where something was let go of, its number may not have been the last: whether that is so shows here, and not at the far end.
+    if (!reply.open && this.#transport.waiting === 0)
+      this.#close(linkEnded('the object had nothing left that this reference could lead to'))
     else await this.#goOn(this.#withPulls(this.#transport.take()))
   }
 
@@ -638,8 +641,7 @@ export class ClientSession implements Consumer, Departure {
    */
   async #goOn(frames: Frame[]): Promise<void> {
     if (this.#closed) return
-    if (this.#isDue)
-      await this.#exchange([...this.#releases.splice(0), ...frames])
+    if (this.#isDue) await this.#exchange([...this.#releases.splice(0), ...frames])
     else {
       this.#releases.push(...frames)
       this.#settle()

@@ -9,7 +9,7 @@ export interface Conversation {
   /** Who opened it. */
   readonly origin: Origin
   /** Rejects when it is over. */
-  readonly gone: Promise<never>
+  gone(): Promise<never>
   /** The gate of its caller's numbered calls, once a message has named it. */
   readonly gate?: () => string | undefined
   /** Its calls on what calls have given, where it is a session. */

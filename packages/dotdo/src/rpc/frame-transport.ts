@@ -2,7 +2,7 @@ import type { RpcTransportWithCustomEncoding } from 'capnweb'
 import type { Frame, StreamsOfFrames } from './frames.ts'
 import { ownBytes } from './own-bytes.ts'
 import type { LinkLimits } from './limits.ts'
-import { StreamLanes, type StreamLanePorts } from './stream-lanes.ts'
+import { laneFrames, StreamLanes, type StreamLanePorts } from './stream-lanes.ts'
 
 /** What a transport needs of its surroundings, for streams. */
 export type TransportPorts = Pick<StreamLanePorts, 'bytePipe' | 'timer'>
@@ -27,25 +27,37 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
   /** Buffers of the user's that frames refer to which wait. */
   #lent = new Set<ArrayBufferLike>()
   #lends = false
-  #lanes: StreamLanes
+  /** There from the first stream on: most sessions have none. */
+  #lanes: StreamLanes | undefined
+  #makeLanes: () => StreamLanes
+  /** Calls of either end while there were no lanes. */
+  #calls = { own: 0, peer: 0 }
 
   /** @param onSend told of every frame that waits to be carried, after it was queued */
   constructor(onSend: (frame: Frame) => void, ports: TransportPorts, limits: LinkLimits) {
     this.#onSend = onSend
-    this.#lanes = new StreamLanes({
-      bytePipe: () => ports.bytePipe(),
-      timer: (delayMs, then) => ports.timer(delayMs, then),
-      limits,
-      toWire: (frame) => this.say(frame),
-      toSession: (frame) => this.#hand(frame),
-    })
+    this.#makeLanes = () =>
+      new StreamLanes(
+        {
+          bytePipe: () => ports.bytePipe(),
+          timer: (delayMs, then) => ports.timer(delayMs, then),
+          limits,
+          toWire: (frame) => this.say(frame),
+          toSession: (frame) => this.#hand(frame),
+        },
+        this.#calls,
+      )
   }
 
   /** Called by the session. */
   send(message: unknown): number | void {
+    const frame = message as Frame
+    const [kind] = frame
     // A session that aborts reads no more.
-    if ((message as Frame)[0] === 'abort') this.#becomeIdle()
-    return this.#lanes.fromSession(message as Frame)
+    if (kind === 'abort') this.#becomeIdle()
+    if (this.#lanes || kind === 'stream' || kind === 'pipe') return (this.#lanes ??= this.#makeLanes()).fromSession(frame)
+    if (kind === 'push') this.#calls.own++
+    this.say(frame)
   }
 
   /** Queues a frame to be carried, as the wire has it. */
@@ -108,12 +120,12 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
 
   /** Streams that are under way: while there are any, both ends keep the session and the caller keeps a poll at the receiver. */
   get openStreams(): number {
-    return this.#lanes.open
+    return this.#lanes?.open ?? 0
   }
 
   /** The native streams to carry along with frames that were taken; each is given once. */
   streamsOf(frames: Frame[]): { streams: StreamsOfFrames } | undefined {
-    const streams = this.#lanes.streamsOf(frames)
+    const streams = this.#lanes?.streamsOf(frames)
     return streams && { streams }
   }
 
@@ -134,7 +146,12 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
 
   /** Hands frames of the other end to the session, and the native streams that came with them. */
   deliver(frames: readonly Frame[], streams?: StreamsOfFrames): void {
-    this.#lanes.fromWire(frames, streams)
+    for (const [i, frame] of frames.entries()) {
+      const [kind] = frame
+      if (this.#lanes || laneFrames.has(kind)) return (this.#lanes ??= this.#makeLanes()).fromWire(frames.slice(i), streams)
+      if (kind === 'push' || kind === 'stream' || kind === 'pipe') this.#calls.peer++
+      this.#hand(frame)
+    }
   }
 
   #hand(frame: Frame): void {
@@ -150,7 +167,7 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
   /** Ends the session with an error, which every call that waits for an answer gets. */
   fail(error: unknown): void {
     // What reads a stream is told before the session goes, which would tell it less.
-    if (!this.#failure) this.#lanes.fail(error)
+    if (!this.#failure) this.#lanes?.fail(error)
     this.#failure ??= { error }
     this.#outgoing = []
     this.#lent.clear()

@@ -169,7 +169,7 @@ export class LinkServer {
 
   /** What these calls are made on. */
   #mainFor(calls: readonly DirectCall[], origin: Origin): Record<string, unknown> {
-    const conversation: Conversation = { origin, gone: never, target: nothing }
+    const conversation: Conversation = { origin, gone: () => never, target: nothing }
     return (
       calls.some((call) => call.method !== onceMethod && isOfFramework(call)) ? this.#start(conversation) : this.#direct(conversation)
     ) as Record<string, unknown>
@@ -290,7 +290,7 @@ export class LinkServer {
   #accept(ticket: string, conversation: Conversation): unknown {
     const failed = (): void => this.#gates.failed(ticket)
     try {
-      const result = this.#handoffs.accept(ticket, conversation.gone)
+      const result = this.#handoffs.accept(ticket, conversation.gone())
       if (isThenable(result)) result.then(undefined, failed)
       return result
     } catch (error) {

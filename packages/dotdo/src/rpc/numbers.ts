@@ -12,11 +12,16 @@ const mostRuns = 100_000
  * with each that does not.
  */
 export class CallNumbers {
-  #next = 1
+  #next: number
   /** Runs of the session's numbers that do not travel: first, end, and how many such there are before. */
   #starts: number[] = []
   #ends: number[] = []
   #before: number[] = []
+
+  /** @param travelled calls of the session before now, all of which did */
+  constructor(travelled = 0) {
+    this.#next = 1 + travelled
+  }
 
   /** Whether the wire's numbers are the session's. */
   get same(): boolean {

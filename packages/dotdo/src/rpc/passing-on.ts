@@ -46,7 +46,13 @@ export interface Hook {
   /** Of a stream: what is read from, or the writer of what is written to. */
   state?: { stream?: ReadableStream; writer?: unknown }
   /** Of something at the other end of a session: where it is listed, and how many hooks here stand on that. */
-  entry?: { session: Session; localRefcount: number; activePull?: { promise: Promise<unknown> }; resolution?: Hook }
+  entry?: {
+    session: Session
+    localRefcount: number
+    activePull?: { promise: Promise<unknown> }
+    resolution?: Hook
+    [isKeptThere]?: true
+  }
   /** Of a promise that is here, once it is kept. */
   resolution?: Hook
   /** Of a value that is here. */
@@ -68,6 +74,8 @@ interface Payload {
   rpcTargets?: Map<object, Hook>
   dispose(): void
   ignoreUnhandledRejections(): void
+  /** Whether it is given to a call that was made on behalf of others. */
+  isGivenApart?: true
   deliverTo: (this: Payload, parent: unknown, property: unknown, promises: unknown[]) => void
   deliverCall: (this: Payload, method: (...args: unknown[]) => unknown, on: unknown) => Promise<Payload>
   getHookForReadableStream: HookOf<ReadableStream>
@@ -134,7 +142,7 @@ export function passOn(session: RpcSession, { refuseStreams, later, isProgram }:
     // One that is let go of before it is kept tells those who wait for it: that may be nobody.
     const kept = () => void theirs.delete(id)
     promised.entry?.activePull?.promise.then(kept, kept)
-    keptThere.add(promised.entry!)
+    promised.entry![isKeptThere] = true
     theirs.set(id, promised.entry!)
     return promised
   }
@@ -154,7 +162,7 @@ export function passOn(session: RpcSession, { refuseStreams, later, isProgram }:
     if (isOwned) args.dispose()
     // What is asked of a promise that the other end keeps comes when that is kept.
     const asked = theirs.get(id)
-    if (asked && !asked.resolution && sent.entry) keptThere.add(sent.entry)
+    if (asked && !asked.resolution && sent.entry) sent.entry[isKeptThere] = true
     return sent
   }
   if (later) {
@@ -175,8 +183,8 @@ export function passOn(session: RpcSession, { refuseStreams, later, isProgram }:
   }
 }
 
-/** Promises that the other end of a session keeps by itself: no call of this end gives them. */
-const keptThere = new WeakSet<object>()
+/** By which a promise tells that the other end of its session keeps it by itself: no call of this end gives it. */
+const isKeptThere: unique symbol = Symbol('kept at the other end')
 
 /** By which a promise of this isolate tells that it is what a call has given, or will. A set of them would cost each call more than all else here. */
 const isGiven: unique symbol = Symbol('given by a call')
@@ -189,19 +197,16 @@ export function asResult(hook: Hook): Hook {
 
 /** Whether a promise is what a call gives that was made before now, over whichever session, or is here: no later call is what keeps it. */
 export const isResult = (hook: Hook): boolean =>
-  hook.entry ? hook.entry.resolution !== undefined || !keptThere.has(hook.entry) : !hook.promise || hook[isGiven] === true
+  hook.entry ? hook.entry.resolution !== undefined || hook.entry[isKeptThere] !== true : !hook.promise || hook[isGiven] === true
 
 /** Calls that are made now on behalf of others, one within the other. */
 let apart = 0
-
-/** What such calls are given that are made when what they are made on has come. */
-const givenApart = new WeakSet<Payload>()
 
 /**
  * Whether a call with these arguments, or a read without any, is one that this program has not written: one of a `.map`, for an element of a list that is here,
  * or one that came over a session and goes on. It has no place among the program's own, one of which may wait for what it gives.
  */
-export const isApart = (args?: Payload): boolean => apart > 0 || (args !== undefined && givenApart.has(args))
+export const isApart = (args?: Payload): boolean => apart > 0 || args?.isGivenApart === true
 
 /** Makes calls on behalf of others. */
 export function madeApart<T>(work: () => T): T {
@@ -306,7 +311,7 @@ export function mendPayloads(): void {
   const payloads = Object.getPrototypeOf(sample) as Payload & {
     [mended]?: true
     constructor: {
-      forEvaluate: (hooks: Hook[], promises: unknown[]) => Payload
+      forEvaluate: (hooks: Hook[], promises: Payload['promises']) => Payload
       fromAppParams: (args: unknown) => Payload
       fromAppReturn: (value: unknown) => Payload
     }
@@ -375,7 +380,7 @@ export function mendPayloads(): void {
       if (!(thrown instanceof RangeError)) throw thrown
     }
   }
-  const { forEvaluate, fromAppParams, fromAppReturn } = payloads.constructor
+  const { fromAppParams, fromAppReturn } = payloads.constructor
   payloads.constructor.fromAppParams = function (args) {
     refuseOverweight(args)
     return Reflect.apply(fromAppParams, this, [args])
@@ -384,23 +389,35 @@ export function mendPayloads(): void {
     refuseOverweight(value)
     return Reflect.apply(fromAppReturn, this, [value])
   }
-  payloads.constructor.forEvaluate = function (hooks, promises) {
-    const payload = Reflect.apply(forEvaluate, this, [hooks, promises])
-    return Object.defineProperty(payload, 'value', valueThatIsRead)
-  }
+  Object.setPrototypeOf(ReadPayload.prototype, payloads)
+  payloads.constructor.forEvaluate = (hooks, promises) => new ReadPayload(hooks, promises) as unknown as Payload
 }
 
 /**
- * The value of a payload that is being read: it is set once, when all of it is there and its hooks are known. One for all, because each message has many.
+ * A value that a frame brings, of capnweb's class: what stands in it is looked at when it is set first, which is when all of it is there and its hooks are known.
+ * It has that of its own, because each message has many: one that is made as capnweb makes it, and changed then, costs more than it is read for.
  */
-const valueThatIsRead: PropertyDescriptor & ThisType<Payload> = {
-  configurable: true,
-  enumerable: true,
-  get: () => null,
-  set(read: unknown) {
-    const value = visit(read, this.hooks.length > 0 ? asStub(this.hooks) : same)
-    Object.defineProperty(this, 'value', { configurable: true, enumerable: true, writable: true, value })
-  },
+class ReadPayload {
+  source: Payload['source'] = 'owned'
+  hooks: Hook[]
+  promises: Payload['promises']
+  rpcTargets: Payload['rpcTargets'] = undefined
+  #isRead = false
+  #value: unknown = null
+
+  constructor(hooks: Hook[], promises: Payload['promises']) {
+    this.hooks = hooks
+    this.promises = promises
+  }
+
+  get value(): unknown {
+    return this.#value
+  }
+
+  set value(value: unknown) {
+    this.#value = this.#isRead ? value : visit(value, this.hooks.length > 0 ? asStub(this.hooks) : same)
+    this.#isRead = true
+  }
 }
 
 /** What is made of a promise that is here. */
@@ -426,7 +443,8 @@ function mendPromises(hooks: Promises): void {
     return alike(this, made)
   }
   hooks.call = function (path, args) {
-    if (isApart()) givenApart.add(args)
+    // It is made when what it is made on has come.
+    if (isApart()) args.isGivenApart = true
     return alike(this, call.call(this, path, args))
   }
   hooks.map = function (path, captures, instructions) {

@@ -44,7 +44,8 @@ export class ServerSession {
   #closed = false
   #records: Origin['records']
   #refused: { error: unknown } | undefined
-  #gone = Promise.withResolvers<never>()
+  /** Told of the end, where somebody has asked to hear of it. */
+  #gone: PromiseWithResolvers<never> | undefined
   #targets = new Map<string, unknown>()
   #gate: string | undefined
   #lines = new Lines({
@@ -61,9 +62,6 @@ export class ServerSession {
     this.#records = origin.records
     this.#limits = limits
     this.#guard = new FrameGuard({ limits, meter: ports.mapMeter, caller: origin.caller ?? 'a Worker' })
-    this.#gone.promise.catch(() => {
-      // Most conversations end with nobody waiting to hear of it.
-    })
     const onSend = (frame: Frame) => {
       this.#guard.sent(frame)
       this.#lines.said(frame)
@@ -75,7 +73,7 @@ export class ServerSession {
       this.#transport,
       main({
         origin,
-        gone: this.#gone.promise,
+        gone: () => this.#end,
         gate: () => this.#gate,
         lines: this.#lines,
         target: (ticket) => this.#target(ticket),
@@ -135,6 +133,17 @@ export class ServerSession {
     return this.#early.size > 0 || othersRun(message.frames, first) ? taken.finally(crowd()) : taken
   }
 
+  /** Rejects when the session is over. */
+  get #end(): Promise<never> {
+    if (!this.#gone) {
+      this.#gone = Promise.withResolvers()
+      // It may end when nobody waits any more.
+      this.#gone.promise.catch(() => {})
+      if (this.#closed) this.#gone.reject(linkEnded('its caller is gone'))
+    }
+    return this.#gone.promise
+  }
+
   /** Takes up what a message says of the order of its calls. @throws `FRAME_INVALID` */
   #announced({ order }: LinkMessage): void {
     if (!order) return
@@ -143,7 +152,7 @@ export class ServerSession {
       throw frameInvalid('its order names no calls', order)
     // Calls that wait go by the gate that they came with.
     this.#gate ??= order.gate
-    this.#gone.promise.catch(this.#gates.expect(order))
+    this.#end.catch(this.#gates.expect(order))
   }
 
   /**
@@ -213,7 +222,7 @@ export class ServerSession {
 
   close(): void {
     this.#closed = true
-    this.#gone.reject(linkEnded('its caller is gone'))
+    this.#gone?.reject(linkEnded('its caller is gone'))
     this.#hanging?.()
     for (const wake of this.#early.values()) wake()
     const error = linkEnded('it was closed')

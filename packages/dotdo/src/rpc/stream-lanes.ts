@@ -53,6 +53,9 @@ const beyondAnyWindow = 2 ** 40
 /** Names that the session knows its lanes by: capabilities of the far end that the far end never made. */
 const firstLaneName = -(2 ** 40)
 
+/** Kinds of frames that speak of lanes. */
+export const laneFrames: ReadonlySet<unknown> = new Set(['lane', 'lane-chunk', 'lane-fail', 'lane-end'])
+
 interface Writing {
   writer: LaneWriter | ByteLane
   /** The session's number of what is written to. */
@@ -72,8 +75,8 @@ interface Reading {
 export class StreamLanes {
   #ports: StreamLanePorts
   /** Calls of this end, and calls of the other. */
-  #own = new CallNumbers()
-  #peer = new CallNumbers()
+  #own: CallNumbers
+  #peer: CallNumbers
   #lanes = 0
   #writingByTarget = new Map<number, Writing>()
   #writingByName = new Map<number, Writing>()
@@ -88,8 +91,11 @@ export class StreamLanes {
   /** Writes that were fed to the session and have no answer yet. */
   #fed = new Map<number, (fed: Fed) => void>()
 
-  constructor(ports: StreamLanePorts) {
+  /** @param calls how many have travelled before now, of this end and of the other */
+  constructor(ports: StreamLanePorts, calls: { own: number; peer: number }) {
     this.#ports = ports
+    this.#own = new CallNumbers(calls.own)
+    this.#peer = new CallNumbers(calls.peer)
   }
 
   /** Lanes that have not ended. */

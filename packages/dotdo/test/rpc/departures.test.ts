@@ -112,6 +112,23 @@ describe('what one owner calls', () => {
     expect(await answer).toBe(7)
   })
 
+  test('asks for no turn of the event loop while chains are awaited, one after the other: where the loop has no rest, those would pile up', async () => {
+    const { link, ports, server } = pair(new Stage())
+    let asked = 0
+    ports.endOfTurn = (then) => {
+      asked++
+      setImmediate(then)
+    }
+    const root = link.root() as never as Stage
+    for (let i = 0; i < 30; i++) expect(await Promise.resolve(root.step().step().note(i))).toBe(i)
+    expect(asked).toBe(0)
+    // What goes on from what they gave does so in their sessions, which rest.
+    const step = root.step()
+    expect(await Promise.resolve(step.note(1))).toBe(1)
+    expect(await Promise.resolve(step.note(2))).toBe(2)
+    expect(server.openSessions).toBe(31)
+  })
+
   test('an object that is called by its turn twice keeps the place of the first call', async () => {
     const { stages, sent } = world(['a', 'b', 'c'])
     const [a, b, c] = stages.map(({ root }) => root) as [Stage, Stage, Stage]

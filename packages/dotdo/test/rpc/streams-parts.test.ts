@@ -124,9 +124,9 @@ function readable(json: unknown): Uint8Array {
 describe('numbers of calls', () => {
   test('lead from the session to the wire and back, whichever travel', () => {
     fc.assert(
-      fc.property(fc.array(fc.boolean(), { maxLength: 200 }), (travelling) => {
-        const numbers = new CallNumbers()
-        const wire: number[] = []
+      fc.property(fc.nat(3), fc.array(fc.boolean(), { maxLength: 200 }), (before, travelling) => {
+        const numbers = new CallNumbers(before)
+        const wire: number[] = Array.from({ length: before }, (_, i) => i + 1)
         const stayed: number[] = []
         for (const travels of travelling) {
           if (travels) wire.push(numbers.travels())

@@ -62,6 +62,15 @@ class Counter extends RpcTarget {
   next() {
     return ++this.#n
   }
+  itself() {
+    return this
+  }
+  numbers(count: number) {
+    return streamOf(numbers(count))
+  }
+  collect(stream: ReadableStream) {
+    return collect(stream)
+  }
 }
 
 class Streams extends RpcTarget {
@@ -297,16 +306,16 @@ describe('a stream in a result', () => {
     await closed(server, root)
   })
 
-  test('leaves the numbering of later calls right', async () => {
+  test.each([0, 1, 4])('leaves the numbering of calls right, with %i of its session before it', async (before) => {
     const { root } = open()
-    const stub = root()
-    const counter = await stub.counter()
-    // The same session, before, during and after its streams.
-    const streams = []
-    for (let i = 0; i < 5; i++) {
-      streams.push(counter.next())
-    }
-    expect(await Promise.all(streams)).toEqual([1, 2, 3, 4, 5])
+    const counter = await root().counter()
+    for (let i = 0; i < before; i++) expect(await counter.itself().next()).toBe(i + 1)
+    // Each way, with calls of the same session while they flow and after that.
+    const [down, up, next] = await Promise.all([counter.numbers(3), counter.collect(streamOf([1, 2])), counter.itself().next()])
+    expect([up, next]).toEqual([[1, 2], before + 1])
+    expect(await counter.itself().next()).toBe(before + 2)
+    expect(await collect(down)).toEqual([0, 1, 2])
+    expect(await counter.itself().next()).toBe(before + 3)
   })
 })
 
