@@ -1,6 +1,6 @@
 /** `testApp`: what a user's tests do with it. */
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { DO, extract, IcebergWriter, QueryCoordinator, SqliteScanner } from '../../src/index.ts'
+import { DO, extract, IcebergWriter, QueryCoordinator, RpcTarget, SqliteScanner } from '../../src/index.ts'
 import { testApp } from '../../src/testing.ts'
 
 const loads: string[] = []
@@ -174,6 +174,24 @@ describe('what stands around an app', () => {
     })
     expect(await app.until(app.Pipeline('main').hires(3))).toBe(3)
     expect(await app.Pipeline('main').hires(4)).toBe(7)
+  })
+
+  test('a capability is an instance of a class, and is called where it was made', async () => {
+    class Meter extends RpcTarget {
+      #total = 0
+      add(n: number) {
+        return (this.#total += n)
+      }
+    }
+    const Stage = DO.extend({ meter: () => new Meter() })
+    const Reader = DO.extend({
+      async read() {
+        using meter = await this.Stage('a').meter()
+        return [await meter.add(3), await meter.add(4)]
+      },
+    })
+    const app = await testApp({ Reader, Stage })
+    expect(await app.Reader('main').read()).toEqual([3, 7])
   })
 
   test("users' clocks and timers are the world's, and the test's own are not", async () => {
