@@ -78,7 +78,7 @@ export function keyOf({ object, type, runId, stepId, attempt, eventId, handler, 
   return runId === undefined ? JSON.stringify([object, type, eventId, handler, at]) : JSON.stringify([object, type, runId, stepId, attempt])
 }
 
-/** One line for people. */
+/** One line for people. An entry without a `runId` says none: it is left out where all of one run is told, since ids are long. */
 export function entryLine(entry: LogEntry, isOneObject: boolean, { columns, paint }: Look): string {
   const { object, type, runId, stepId, startedBy, eventType, handler, scheduleId, tookMs, error, text, attempt } = entry
   const [, what = ''] = type.split('.')

@@ -82,6 +82,8 @@ export function runTable(runs: readonly RunOf[], now: number, look: Look): strin
 const bar = { most: 24, least: 8 }
 /** A fact is not cut to less than this. */
 const leastFact = 24
+/** Of a step's result so many columns, also where no line is too long: one step is one line to look at, and `--json` has it all. */
+const mostOfResult = 120
 
 /** One run: what it is, its steps as a tree with the time that each took of the whole, and what came of it. */
 export function runTree({ object, run }: RunOf, now: number, look: Look): string[] {
@@ -182,14 +184,15 @@ export function stepFacts({ attempt, progress, result, status, kind, waitsFor, u
     rows === undefined ? '' : `${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'}`,
     progress?.bytes === undefined ? '' : formatBytes(progress.bytes),
     status === 'running' && progress?.at !== undefined ? plain(progress.at) : '',
-    rows === undefined && result && result.text !== 'undefined' ? previewText(result) : '',
+    rows === undefined && result && result.text !== 'undefined' ? previewText(result, mostOfResult) : '',
   ].filter(Boolean)
 }
 
-/** A value that was cut where it was stored says how large it is. */
-function previewText({ text, sizeBytes }: ValuePreview): string {
-  const shown = plain(text)
-  return sizeBytes > Buffer.byteLength(text) ? `${shown}… (${formatBytes(sizeBytes)})` : shown
+/** A value that was cut, here or where it was stored, says how large it is. */
+function previewText({ text, sizeBytes }: ValuePreview, most = Infinity): string {
+  const shown = cut(plain(text), most)
+  if (sizeBytes <= Buffer.byteLength(text) && shown === plain(text)) return shown
+  return `${shown.endsWith('…') ? shown : `${shown}…`} (${formatBytes(Math.max(sizeBytes, Buffer.byteLength(text)))})`
 }
 
 /** A text in lines below each other, each behind the same beginning. */

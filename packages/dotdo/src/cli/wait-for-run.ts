@@ -9,7 +9,7 @@ import type { LiveEvent, RunView, StepView } from '../base/views.ts'
 import type { ObjectName } from './arguments.ts'
 import type { Context } from './command.ts'
 import { lostReason, notReached } from './failure.ts'
-import { entryLine, entryOf } from './log-entries.ts'
+import { entryLine, entryOf, type LogEntry } from './log-entries.ts'
 import { inspect, nameOf } from './objects.ts'
 import { runTree } from './run-view.ts'
 
@@ -59,7 +59,7 @@ export async function waitForRun(
   const take = (event: LiveEvent) => {
     if (runOf(event) !== runId) return
     if (!isDrawn && !json && event.type !== 'step.progress')
-      terminal.note(entryLine(entryOf(name, event), true, { ...terminal, paint: terminal.paintError }))
+      terminal.note(entryLine(withoutRun(entryOf(name, event)), true, { ...terminal, paint: terminal.paintError }))
     if ('step' in event && run) run = withStep(run, event.step)
     draw()
     if ('run' in event && hasEnded(event.run)) ended.resolve()
@@ -103,6 +103,13 @@ export async function waitForRun(
   draw()
   close()
   return run
+}
+
+/** All lines are of the run that is waited for, and its id has been said. */
+function withoutRun(entry: LogEntry): LogEntry {
+  const shorter = { ...entry }
+  delete shorter.runId
+  return shorter
 }
 
 function runOf(event: LiveEvent): string | undefined {

@@ -150,6 +150,17 @@ function deepest(reason: unknown): string {
   return (uncaught.length > 0 ? uncaught.map(plain).join('\n') : message).trim()
 }
 
+/**
+ * What workerd says of a fault of its own, such as a host that cannot be found, for people: why, and the reference by which the app's error names it.
+ * The places in workerd's program, and the addresses of its stack, say nothing to anybody else. Any other text stays as it is.
+ */
+export function ofRuntime(message: string): string {
+  return message.replace(
+    /^e = \S+:\d+: (?:failed: )*([^\n]*)\nstack: (?:\S+@[0-9a-f]+ ?)+(?:; sentryErrorContext = \w+)?(?:; wdErrId = (\w+))?/gm,
+    (_, why: string, reference: string | undefined) => (reference === undefined ? why : `${why} (reference = ${reference})`),
+  )
+}
+
 /** Without the name that workerd gives the Worker, and without lines of a stack: they count in the bundle, which nobody has seen. */
 function plain(message: string): string {
   return message.replace(/^service core:user:[^:]*: (?:Uncaught )?/, '').replaceAll(/\n\s+at .*/g, '')

@@ -174,4 +174,11 @@ test('facts of a step are its attempt, its rows and bytes, or what it gave', () 
   expect(stepFacts(step('x', 0, 1, { result: { text: '[1]', sizeBytes: 3, rows: 1 } }))).toEqual(['1 row'])
   expect(stepFacts(step('x', 0, 1, { result: { text: '{"a":', sizeBytes: 5000 } }))).toEqual(['{"a":… (5.0 kB)'])
   expect(stepFacts(step('x', 0, 1, { result: { text: 'undefined', sizeBytes: 0 } }))).toEqual([])
+  // What was not cut where it was stored is cut here, and says so: also where no line is too long.
+  const long = { text: 'x'.repeat(500), sizeBytes: 500 }
+  expect(stepFacts(step('x', 0, 1, { result: long }))).toEqual([`${'x'.repeat(119)}… (500 B)`])
+  expect(runTree({ object: 'Pipeline/main', run: run({ steps: [step('x', 0, 1, { result: long })] }) }, noon, look()).join()).not.toMatch(
+    /x{120}/,
+  )
+  expect(stepFacts(step('x', 0, 1, { result: { text: 'x'.repeat(120), sizeBytes: 120 } }))).toEqual(['x'.repeat(120)])
 })

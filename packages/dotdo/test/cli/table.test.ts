@@ -1,8 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { Context, Input } from '../../src/cli/command.ts'
+import { query } from '../../src/cli/commands/query.ts'
 import { table, valueTable, valueText, type Column } from '../../src/cli/table.ts'
 import { width } from '../../src/cli/text.ts'
-import { look } from './machine.ts'
+import { look, recorded } from './machine.ts'
 
 const columns: Column[] = [
   { title: 'RUN', least: 6 },
@@ -85,6 +87,15 @@ describe('rows of a query', () => {
       ),
     ).toEqual(['origin  flights    mean', 'ORD      11,015    NULL', 'DFW        NULL  0.1235'])
     expect(valueTable([], look())).toEqual([])
+  })
+
+  test('are printed however many there are', async () => {
+    const rows = Array.from({ length: 150_000 }, (_, n) => ({ n }))
+    const app = { dotdo: { object: () => ({ describe: () => ({ methods: ['query'] }) }) }, Shop: () => ({ query: () => rows }) }
+    const { terminal, out } = recorded()
+    const context = { connect: () => Promise.resolve(app), terminal, json: false } as unknown as Context
+    await query.run({ positionals: ['SELECT n FROM t', 'Shop/main'] } as unknown as Input, context)
+    expect(out().split('\n').slice(-2)).toEqual(['149,999', ''])
   })
 
   test.each([

@@ -17,7 +17,7 @@ import { startLocal, type LocalApp } from '../local.ts'
 import { entryLine } from '../log-entries.ts'
 import { nameOf } from '../objects.ts'
 import { plain } from '../text.ts'
-import type { LogLine } from '../worker.ts'
+import { ofRuntime, type LogLine } from '../worker.ts'
 
 /** Names of wrangler's configuration, in its own order. */
 const configs = ['wrangler.json', 'wrangler.jsonc', 'wrangler.toml']
@@ -167,7 +167,7 @@ function keepTime(local: LocalApp, { now, terminal }: Context): () => void {
 
 /** What the app's code prints is shown as it comes; workerd's own remarks only where they are warnings. */
 function showLog({ level, message }: LogLine, { terminal, json, now }: Context): void {
-  const lines = message.trimEnd().split('\n').map(plain)
+  const lines = ofRuntime(message).trimEnd().split('\n').map(plain)
   if (json) terminal.object({ at: now(), type: 'log', level, message })
   else if (level === 'error') terminal.note(...lines.map((line) => terminal.paintError('red', line)))
   else if (level === 'warn') terminal.note(...lines.map((line) => terminal.paintError('yellow', line)))

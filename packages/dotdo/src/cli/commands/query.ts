@@ -36,7 +36,8 @@ export const query: Command = {
       )
     if (json) for (const row of answer) terminal.object(row)
     else {
-      terminal.print(...valueTable(answer, terminal))
+      // One by one: a call takes some 100,000 arguments, and an answer may have more rows.
+      for (const line of valueTable(answer, terminal)) terminal.print(line)
       terminal.note(
         terminal.paintError('dim', `${answer.length} ${answer.length === 1 ? 'row' : 'rows'} in ${formatMs(performance.now() - from)}`),
       )
