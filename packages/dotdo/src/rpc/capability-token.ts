@@ -46,13 +46,17 @@ export function readCapability(token: unknown): CapabilityClaims {
 /** What a token says that was signed with this secret. @throws `TOKEN_INVALID`, `SECRET_MISSING` */
 export function verifyCapability(token: unknown, mac: Mac): CapabilityClaims {
   const { head, claims, signature } = take(token)
-  if (!isSame(base64url(mac(head)), signature)) throw invalidCapability('its signature is not of the app that it leads to')
+  if (!isSame(base64url(mac(head)), signature))
+    throw invalidCapability(
+      'its signature is not by the secret of this app',
+      'Restore it at the app that issued it, or at one with the same DOTDO_SECRET; or ask whoever handed it out for a new one.',
+    )
   return claims
 }
 
 /** The error for a token that opens nothing. It says why, and never repeats the token. */
-export function invalidCapability(reason: string): DotdoError {
-  return new DotdoError('TOKEN_INVALID', `The token of this capability is not valid: ${reason}. Ask whoever handed it out for a new one.`, {
+export function invalidCapability(reason: string, next = 'Ask whoever handed it out for a new one.'): DotdoError {
+  return new DotdoError('TOKEN_INVALID', `The token of this capability is not valid: ${reason}. ${next}`, {
     data: { reason },
   })
 }

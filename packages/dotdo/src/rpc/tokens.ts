@@ -22,7 +22,7 @@ export interface Claims {
 
 const kinds: readonly unknown[] = ['session', 'once', 'watch'] satisfies Claims['kind'][]
 
-/** Signs claims. @throws `SECRET_MISSING`, `INVALID_OPTIONS` for a kind that there is not */
+/** Signs claims, in a Worker or in a script that has the app's secret. @throws `SECRET_MISSING`, `INVALID_OPTIONS` for a kind that there is not */
 export async function signToken(claims: Claims, secret: string | undefined): Promise<string> {
   const kind: unknown = (claims as Claims | undefined)?.kind
   // A token that opens nothing would be found out by whoever was given it.
@@ -30,6 +30,11 @@ export async function signToken(claims: Claims, secret: string | undefined): Pro
     throw new DotdoError('INVALID_OPTIONS', `No token of kind ${JSON.stringify(kind)} can be signed: give one of ${kinds.join(', ')}.`, {
       data: { kind },
     })
+  if (!isSecret(secret))
+    throw new DotdoError(
+      'SECRET_MISSING',
+      'There is no secret of 16 characters or more to sign a token with. Give the one that the app has as DOTDO_SECRET: node --env-file=.dev.vars sets what stands in that file.',
+    )
   const head = `${version}.${base64url(new TextEncoder().encode(JSON.stringify(claims)))}`
   const signature = await crypto.subtle.sign('HMAC', await hmacKey(secret), new TextEncoder().encode(head))
   return `${head}.${base64url(new Uint8Array(signature))}`
@@ -76,8 +81,8 @@ function invalid(reason: string): DotdoError {
  * @throws `SECRET_MISSING`
  */
 export function requireSecret(secret: string | undefined, object?: string): string {
-  if (typeof secret !== 'string' || secret.length < 16) {
-    const set = 'Set DOTDO_SECRET there (16 characters or more: wrangler secret put DOTDO_SECRET)'
+  if (!isSecret(secret)) {
+    const set = 'Set DOTDO_SECRET there, 16 characters or more: wrangler secret put DOTDO_SECRET, on this machine a line of .dev.vars'
     throw new DotdoError(
       'SECRET_MISSING',
       object === undefined
@@ -87,6 +92,10 @@ export function requireSecret(secret: string | undefined, object?: string): stri
     )
   }
   return secret
+}
+
+function isSecret(secret: unknown): secret is string {
+  return typeof secret === 'string' && secret.length >= 16
 }
 
 async function hmacKey(secret: string | undefined): Promise<CryptoKey> {
