@@ -5,12 +5,12 @@
  *     workerd  packages/dotdo/test/object inside workerd, with the Worker of its own wrangler.toml
  *     seed     every block of the seed as it is written, inside workerd; `seed-app`: its Complete Example behind dotdo's entry
  *     system   the whole of it from outside: test/**, Node drives workerd and Chromium, each file an app of its own
- *     alone    what kills processes, weighs memory or watches a page move: one file at a time, after the lanes above
  *     console  the page: its pure parts, and the whole of it in Chromium against a small app in Node
+ *     alone    what weighs memory or watches the page of a running app: one file at a time, after the lanes above
  *     strict   the same under production's limits: 128 MB of heap and buffers, connections, subrequests
  *     interop  foreign engines of Python, run by `npm run test:interop`
  *
- * Files of the lanes down to `system` run two at once on two cores, whichever lane they are of: most of an app's time is waiting, and a core
+ * Files of the lanes down to `console` run two at once on two cores, whichever lane they are of: most of an app's time is waiting, and a core
  * that waits is one that a property test can have. So none of them may depend on how fast it is.
  */
 import { availableParallelism } from 'node:os'
@@ -103,7 +103,7 @@ class LongLanesFirst extends BaseSequencer {
 }
 
 /** What would say something else beside another app. */
-const alone = ['test/kill/**/*.test.ts', 'test/hostile/**/*.test.ts', 'test/browser/page.test.ts', 'test/client/browser.test.ts']
+const alone = ['test/hostile/**/*.test.ts', 'test/browser/page.test.ts', 'test/client/browser.test.ts']
 
 export default defineConfig({
   test: {
@@ -130,7 +130,7 @@ export default defineConfig({
         false,
       ),
       node('alone', alone),
-      node('console', ['packages/console/test/**/*.test.ts']),
+      node('console', ['packages/console/test/**/*.test.ts'], [], false),
       node('strict', ['test/strict/**/*.test.ts']),
       node('interop', ['test/interop/**/*.test.ts']),
     ],
