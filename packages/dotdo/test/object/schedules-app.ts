@@ -8,6 +8,7 @@ export const Almanac = DO.extend({
   windows: [] as { start: number; end: number }[],
   most: 0,
   underWay: 0,
+  diesAfter: Number.POSITIVE_INFINITY,
 
   init() {
     this.hourly = this.every.hour(
@@ -16,6 +17,7 @@ export const Almanac = DO.extend({
         this.most = Math.max(this.most, this.underWay)
         await this.do(() => new Promise((resolve) => setTimeout(resolve, 5)), { stepId: 'wait' })
         this.windows.push(window)
+        if (this.windows.length === this.diesAfter) this.ctx.abort('for the test')
         this.underWay--
       },
       { id: 'hourly' },
@@ -40,6 +42,10 @@ export const Almanac = DO.extend({
   async take(theirs: Remote<ScheduleHandle>) {
     await theirs.pause()
     return await theirs.next(1)
+  },
+  /** Once: the next of its lives does not know of it. */
+  dieAfter(windows: number) {
+    this.diesAfter = windows
   },
   seen() {
     return { windows: this.windows, most: this.most }
