@@ -1,6 +1,6 @@
 /** `dotdo/client`: connect to an app from a browser or from Node. */
 export { connect, redeem } from './client/connect.ts'
-export { RpcTarget } from 'capnweb'
+export { RpcTarget } from './rpc/rpc-target.ts'
 export { restore } from './client/restore.ts'
 export type { RestoreOptions } from './client/restore.ts'
 export type { AnyApp, AppStub, Connection } from './client/connect.ts'

@@ -6,8 +6,7 @@ patchFetch()
 patchNativeStubs()
 
 export { DO } from './object/do.ts'
-// In a Worker it is the one of `cloudflare:workers`, and in Node the one of capnweb: a module that names `cloudflare:` is none that a test can load.
-export { RpcTarget } from 'capnweb'
+export { RpcTarget } from './rpc/rpc-target.ts'
 export type { DurableObjectClass, ObjectOf, Public, Reachable, Refused, Unreserved } from './object/do.ts'
 export type { Env } from './object/env.ts'
 export type { BoundNouns, Exported, Nouns, NounsOf, TypedNouns } from './object/noun-types.ts'
