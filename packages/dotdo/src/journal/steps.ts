@@ -185,7 +185,8 @@ export class StepTable {
       ahead.next(),
     )
     const row = rows[0]
-    if (row?.step_id !== stepId) return undefined
+    // SQLite gives other text for what is no Unicode, and finds it all the same: rows of earlier releases may have such ids.
+    if (row?.step_id !== stepId) return stepId.isWellFormed() ? undefined : this.find(run, stepId)
     for (let i = 1; i < rows.length; i++) if (rows[i]!.status === 'done') ahead.put(toDone(rows[i]!))
     return row.status === 'done' ? toDone(row) : this.find(run, stepId)
   }
