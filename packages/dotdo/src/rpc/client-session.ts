@@ -119,7 +119,7 @@ export class ClientSession implements Consumer, Departure {
   /** Other objects that the far end has been given a link to in this turn. */
   #introduced = new Map<Link, Stub>()
   /** Promises that this turn has sent on their way to the far end, by what they are and which part of it. */
-  #handedOff = new WeakMap<Answer, Map<string, { accepted: Stub; ticket: string; isOnItsWay: boolean }>>()
+  #handedOff: WeakMap<Answer, Map<string, { accepted: Stub; ticket: string; isOnItsWay: boolean }>> | undefined
   #order: OrderSource
   /** The hand-offs that the call gives which is being made now, where it is one on the object itself. */
   #tickets: string[] | undefined
@@ -245,7 +245,7 @@ export class ClientSession implements Consumer, Departure {
     const { isHere } = answer
     if (isHere && !(this.#tickets && answer.came)) return undefined
     const key = pathKey(path)
-    let taken = this.#handedOff.get(answer)
+    let taken = this.#handedOff?.get(answer)
     const known = taken?.get(key)
     if (known) {
       if (known.isOnItsWay) this.#tickets?.push(known.ticket)
@@ -277,7 +277,7 @@ export class ClientSession implements Consumer, Departure {
       refused.then(settle, settle)
     })
     this.#tickets?.push(ticket)
-    if (!taken) this.#handedOff.set(answer, (taken = new Map()))
+    if (!taken) (this.#handedOff ??= new WeakMap()).set(answer, (taken = new Map()))
     taken.set(key, handed)
     this.untilTurnEnds(accepted)
     return accepted
@@ -492,11 +492,11 @@ export class ClientSession implements Consumer, Departure {
   async #flush(): Promise<void> {
     this.#turnEnded()
     for (const stub of this.#ofThisTurn.splice(0)) letGo(stub)
-    this.#introduced.clear()
-    this.#handedOff = new WeakMap()
+    if (this.#introduced.size > 0) this.#introduced.clear()
+    this.#handedOff = undefined
     const taken = this.#transport.take()
     const frames = this.#withPulls(taken)
-    this.#justAnswered.clear()
+    this.#forgetAnswered()
     const tellsOfCapability = frames.some((frame) => this.#isLetGo(frame))
     for (const [kind, id] of frames) if (kind === 'release') this.#answeredThere.delete(id as number)
     if (frames.some(([kind]) => kind !== 'release') || (!this.#isUnreferred && tellsOfCapability))
@@ -613,10 +613,17 @@ export class ClientSession implements Consumer, Departure {
     this.#takingIn++
     await this.#transport.idle()
     this.#takingIn--
+    if (this.#closed || this.#outstanding > 0) return
     // One that only rests from now on does not wait for the event loop: whatever the answers set going may say something later as well as now. One that may end waits.
-    const rests = reply.open && !this.#isUnreferred && !this.#isDue && !this.#isLeaving
-    if (rests) this.#justAnswered.clear()
-    else await this.#afterTurn()
+    if (reply.open && !this.#isLeaving && !this.#isDue && !this.#isUnreferred) {
+      this.#releases.push(...this.#withPulls(this.#transport.take()))
+      this.#forgetAnswered()
+      this.#rest()
+      return
+    }
+    // What the answers set going (a user's continuation, a callback) runs first: it may have more to say than a poll.
+    await new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))
+    if (!this.#isLeaving) this.#forgetAnswered()
     if (this.#closed || this.#outstanding > 0 || this.#isLeaving) return
     // Where something was let go of, its number may not have been the last: whether that is so shows here, and not at the far end.
     if (!reply.open && this.#transport.waiting === 0)
@@ -624,15 +631,14 @@ export class ClientSession implements Consumer, Departure {
     else await this.#goOn(this.#withPulls(this.#transport.take()))
   }
 
-  /** What the answers set going (a user's continuation, a callback) runs first: it may have more to say than a poll. */
-  async #afterTurn(): Promise<void> {
-    await new Promise<void>((resolve) => this.#ports.endOfTurn(resolve))
-    if (!this.#isLeaving) this.#justAnswered.clear()
+  /** Answers that came are looked for no longer. */
+  #forgetAnswered(): void {
+    if (this.#justAnswered.size > 0) this.#justAnswered.clear()
   }
 
   /** Whether the far end has something to say that only a poll can bring. A stream is watched from both ends: a cancel comes by a poll, and so does the news that the other end is gone. */
   get #isDue(): boolean {
-    return this.#awaited.size > 0 || this.#promised.size > 0 || this.#session.getStats().exports > 1 || this.#transport.openStreams > 0
+    return this.#awaited.size > 0 || this.#promised.size > 0 || this.#transport.openStreams > 0 || this.#session.getStats().exports > 1
   }
 
   /**
@@ -671,10 +677,12 @@ export class ClientSession implements Consumer, Departure {
   #settle(): void {
     if (this.#closed || this.#outstanding > 0) return
     if (this.#isUnreferred) this.#close(linkEnded('its turn is over'))
-    else {
-      this.#restedSweeps ??= 0
-      this.#rests()
-    }
+    else this.#rest()
+  }
+
+  #rest(): void {
+    this.#restedSweeps ??= 0
+    this.#rests()
   }
 
   #fail(error: unknown): void {

@@ -133,7 +133,7 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
   take(): Frame[] {
     const frames = this.#outgoing
     this.#outgoing = []
-    this.#lent.clear()
+    if (this.#lent.size > 0) this.#lent.clear()
     return frames
   }
 
@@ -170,7 +170,7 @@ export class FrameTransport implements RpcTransportWithCustomEncoding {
     if (!this.#failure) this.#lanes?.fail(error)
     this.#failure ??= { error }
     this.#outgoing = []
-    this.#lent.clear()
+    if (this.#lent.size > 0) this.#lent.clear()
     this.#reader?.reject(error)
     this.#reader = undefined
     this.#becomeIdle()

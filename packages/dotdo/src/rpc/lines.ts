@@ -41,8 +41,7 @@ export interface Given {
 
 /** The caller's side: which of the frames that a session says are marked. */
 export class Marking {
-  #marks = new WeakMap<Frame, Mark>()
-  #any = false
+  #marks: WeakMap<Frame, Mark> | undefined
   /** What the call that is being made now is given. */
   #given: Given = nothingGiven()
   /** Whether calls find their places without a mark. */
@@ -108,16 +107,17 @@ export class Marking {
   }
 
   set(frame: Frame, mark: Mark): void {
+    this.#marks ??= new WeakMap()
     this.#marks.set(frame, mark)
-    this.#any = true
   }
 
   /** What a message of these frames says of them. */
   of(frames: readonly Frame[]): Marks | undefined {
-    if (!this.#any) return undefined
+    const known = this.#marks
+    if (!known) return undefined
     const marks: Marks = {}
     frames.forEach((frame, i) => {
-      const mark = this.#marks.get(frame)
+      const mark = known.get(frame)
       if (mark) (marks[mark] ??= []).push(i)
     })
     return Object.keys(marks).length > 0 ? marks : undefined

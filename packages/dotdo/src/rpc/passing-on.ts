@@ -279,6 +279,15 @@ class GoingOn implements Followed {
 /** What stands behind a stub. */
 export const rawOf = (stub: unknown) => Reflect.get(stub as object, insideOfStub) as { hook: Hook; pathIfPromise?: unknown[] }
 
+/** capnweb's class of values, once it was asked for. */
+let values: { fromAppParams: (args: unknown) => Payload } | undefined
+
+/** Arguments as a call of capnweb's takes them: they stay the program's own. */
+export function asArguments(args: unknown[]): Payload {
+  values ??= rawOf(new RpcStub({} as never)).hook.payload!.constructor as unknown as NonNullable<typeof values>
+  return values.fromAppParams(args)
+}
+
 /**
  * The promise of what has failed: whatever is called on it fails by the same error, and nobody has to ask. It stands on capnweb's own hook for that, on which
  * every stub stands that was let go of.

@@ -17,7 +17,7 @@ import { ownParts } from './own-bytes.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { calledOn, localName, wayTo } from './call-names.ts'
 import { frameworkPrefix, keyedMethod, onceMethod, onceOfMethod } from './conversation.ts'
-import { asResult, failing, rawOf } from './passing-on.ts'
+import { asArguments, asResult, failing, rawOf } from './passing-on.ts'
 import { comeBy, settledArgs, type Come } from './settled-args.ts'
 import { capabilityBehindStub, linkBehindStub } from './shortcuts.ts'
 import { asUnsendableIn } from './unsendable.ts'
@@ -345,29 +345,13 @@ export function applyPath(stub: Stub, path: readonly string[], args: unknown[] |
 
 /**
  * The same as a call of the session, made now: whether or not the function of a `.map` runs, and also where it is a read, which capnweb makes when it is
- * asked for, and then once for each who asks. @param stub is no part of that function
+ * asked for, and then once for each who asks. It makes no stub on its way, each of which costs as much as an object of the platform.
+ * @param stub is no part of that function
  */
 export function applyNow(stub: Stub, path: readonly string[], args: unknown[] | undefined): Stub {
-  return isMapping() || !args ? applyOutside(stub, path, args) : applyPath(stub, path, args)
-}
-
-/** Past capnweb, which writes down every call of a stub while the function of a `.map` runs. */
-function applyOutside(stub: Stub, path: readonly string[], args: unknown[] | undefined): Stub {
-  const { hook } = Reflect.get(stub, insideOfStub) as unknown as { hook: Hook }
-  // Its class of arguments is that of any value.
-  const { payload } = (Reflect.get(new RpcStub({} as never), insideOfStub) as unknown as { hook: { payload: Payload } }).hook
-  return new RpcPromise(
-    (args ? hook.call([...path], payload.constructor.fromAppParams(args)) : hook.get([...path])) as never,
-  ) as unknown as Stub
-}
-
-/** What capnweb keeps behind a stub, and how it takes arguments. */
-interface Hook {
-  call(path: string[], args: unknown): unknown
-  get(path: string[]): unknown
-}
-interface Payload {
-  constructor: { fromAppParams(args: unknown[]): unknown }
+  const { hook, pathIfPromise } = rawOf(stub)
+  const whole = pathIfPromise ? [...(pathIfPromise as string[]), ...path] : [...path]
+  return new RpcPromise((args ? hook.call(whole, asArguments(args)) : hook.get(whole)) as never) as unknown as Stub
 }
 
 /** A result as its user gets it: capabilities in it come as references, so that what is called on them can be handed off. */
