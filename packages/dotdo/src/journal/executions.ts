@@ -1,14 +1,24 @@
-import { codeOf } from '../base/errors.ts'
+import { codeOf, type DotdoError } from '../base/errors.ts'
 import { addSpent, type Spent } from '../base/price.ts'
 import { ActiveRun } from './active-run.ts'
 import type { AdoptedExecution } from './execution.ts'
-import { rebuiltError, runCrashed, runEnded, runFailedElsewhere, runHeld, runNotResumable, storableError, undoFailed } from './failures.ts'
+import {
+  rebuiltError,
+  runCrashed,
+  runEnded,
+  runFailedElsewhere,
+  runHeld,
+  runLacking,
+  runNotResumable,
+  storableError,
+  undoFailed,
+} from './failures.ts'
 import type { LineageTable } from './lineage.ts'
 import { budgetExceeded, Meter } from './meter.ts'
 import type { JournalLimits, JournalPorts } from './ports.ts'
 import { RestRunner, type Children } from './rest-runner.ts'
 import { Rests } from './rests.ts'
-import { budgetOf, endingOf, ownPrice, readTarget, type Ending, type RunRow, type RunTable } from './runs.ts'
+import { budgetOf, endingOf, ownPrice, readTarget, type Ending, type HeldRow, type RunRow, type RunTable } from './runs.ts'
 import { Scope } from './scope.ts'
 import type { SignalTable } from './signals.ts'
 import { StepRunner } from './step-runner.ts'
@@ -108,7 +118,7 @@ export class Executions {
    * @throws `RUN_HELD` where its policy keeps it from going on; the row says so then
    */
   async execute(row: RunRow, fresh: boolean): Promise<unknown> {
-    if (!fresh) this.#holdBack(row)
+    if (!fresh) this.#holdBack(row, this.heldBy(row))
     const run = this.#activate(row, fresh)
     // An execution that is let go of comes to no conclusion of its own. What it fails with is the outcome, too.
     this.#conclude(run, row, this.#call(run, row)).catch(() => undefined)
@@ -117,7 +127,8 @@ export class Executions {
 
   /** Makes an execution of a call that is under way. @throws `RUN_HELD` as {@link execute} */
   adopt(row: RunRow, fresh: boolean): AdoptedExecution {
-    if (!fresh) this.#holdBack(row)
+    // Its code is there: it is being called.
+    if (!fresh) this.#holdBack(row, this.#heldByPolicy(row))
     const run = this.#activate(row, fresh)
     run.adopted = true
     this.#adopted++
@@ -135,7 +146,8 @@ export class Executions {
     this.#writeNotes(this.#active.get(row.run_id))
     const run = this.#active.get(row.run_id)
     const undo = this.#undoer.needed(row.seq)
-    if (undo) this.#endLater(row.seq, row.run_id, { status: 'cancelled', error: storableError(error) })
+    // Whoever cancels has answered which code may undo: the one that runs now.
+    if (undo) this.#endLater(row.seq, row.run_id, { status: 'cancelled', error: storableError(error) }, this.#ports.codeVersion)
     else this.#end(row.seq, 'cancelled', error)
     if (run) {
       if (undo) run.undoing = true
@@ -219,10 +231,23 @@ export class Executions {
     this.#followers.delete(runId)
   }
 
-  #holdBack(row: RunRow): void {
+  /** Why a run that is in flight must not go on with the code that runs now: by its policy, or because there is none for it. */
+  heldBy(row: HeldRow): DotdoError | undefined {
+    const byPolicy = this.#heldByPolicy(row)
+    // What somebody has cancelled ends, and says what it could not undo. Arguments that are not stored end it, too.
+    if (byPolicy || row.args[0] === 'u' || endingOf(row)?.status === 'cancelled') return byPolicy
+    const lack = this.#ports.lacks?.(readTarget(row))
+    return lack && runLacking(row.run_id, lack)
+  }
+
+  #heldByPolicy(row: HeldRow): DotdoError | undefined {
     const { codeVersion, deployPolicy = 'latest' } = this.#ports
-    if (deployPolicy === 'latest' || row.version === null || codeVersion === undefined || row.version === codeVersion) return
-    const error = runHeld(row.run_id, deployPolicy, row.version, codeVersion)
+    if (deployPolicy === 'latest' || row.version === null || codeVersion === undefined || row.version === codeVersion) return undefined
+    return runHeld(row.run_id, deployPolicy, row.version, codeVersion)
+  }
+
+  #holdBack(row: RunRow, error: DotdoError | undefined): void {
+    if (!error) return
     this.#runs.hold(row.seq, storableError(error))
     this.#tell('run.held', row.run_id)
     throw error
@@ -379,10 +404,10 @@ export class Executions {
   }
 
   /** Writes how a run will end when its steps are undone. */
-  #endLater(seq: number, runId: string, ending: Ending): void {
+  #endLater(seq: number, runId: string, ending: Ending, version?: string): void {
     this.#ports.store.transaction(() => {
       this.#closeOpen(seq, ending.status, ending.error)
-      this.#runs.undoing(seq, ending)
+      this.#runs.undoing(seq, ending, version)
     })
     this.#cancelChildren(seq)
     this.#tell('run.undoing', runId)

@@ -140,6 +140,16 @@ export function runHeld(runId: string, policy: 'pin' | 'ask', began: string, now
   )
 }
 
+/** A run of which the code that runs now has nothing any more: `RUN_HELD`, retryable. @param lack what says so */
+export function runLacking(runId: string, lack: Error): DotdoError {
+  const gone = codeOf(lack)
+  return new DotdoError(
+    'RUN_HELD',
+    `Run '${runId}' is in flight, and the code that was deployed since has nothing that could go on with it. ${lack.message} Deploy a version that has it, or cancel the run.`,
+    { data: { runId, ...(gone !== undefined && { gone }) }, retryable: true },
+  )
+}
+
 /** A step that is not the one that was stored under its id: `STEP_CHANGED`, terminal. `changes` says in words what differs. */
 export function stepChanged(runId: string, stepId: string, changes: string): DotdoError {
   return new DotdoError(

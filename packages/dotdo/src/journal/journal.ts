@@ -86,7 +86,8 @@ export interface AdoptedCall {
  * Invariants: 1. A run is executed at most once at a time: starting, launching, resuming and the watchdog join what is under way.
  * 2. A run whose row says `running` and that is not under way is due: either it was just started, or an earlier incarnation died.
  * 3. While a run is running, {@link Journal.nextWakeMs} is an instant; while it is parked, if it waits for one. 4. Nothing is held across an await but
- * memory. 5. A run that is held goes on only when its version is back, or somebody accepted the one that runs.
+ * memory. 5. A run that is held goes on only when its version is back, or somebody accepted the one that runs; or
+ * when the code has again what it lacked.
  */
 export class Journal {
   readonly #ports: JournalPorts
@@ -377,9 +378,13 @@ export class Journal {
    * {@link nextWakeMs} says so. Those of calls under a key whose arguments are not stored wait a day for their callers first.
    */
   recover(): void {
-    const { codeVersion } = this.#ports
-    // A rollback gives runs that were held their own code back.
-    if (codeVersion !== undefined) this.#runs.releaseAll(codeVersion)
+    // A rollback gives runs that were held their own code back, a later version what it lacked.
+    for (const row of this.#runs.held()) if (!this.#executions.heldBy(row)) this.#runs.release(row.seq, row.version)
+    this.#find()
+  }
+
+  /** Runs whose rows say that they are running, and that nobody executes, are due. */
+  #find(): void {
     for (const { seq, runId, attempt, awaitsCaller } of this.#runs.running()) {
       if (this.#executions.find(runId)) continue
       if (awaitsCaller) this.#runs.park(seq, this.#ports.clock.now() + callerMs, attempt)
@@ -398,7 +403,7 @@ export class Journal {
     for (const row of this.#runs.parkedUntil(this.#ports.clock.now(), parkedAtOnce))
       if (this.#runs.unpark(row.seq)) this.#due.add(row.run_id)
     // It looks through all that have not ended: while some wait that are known, there is no need.
-    if (this.#due.size === 0) this.recover()
+    if (this.#due.size === 0) this.#find()
     const lanes: Promise<void>[] = []
     while (this.#lanes < this.#limits.resumesAtOnce && this.#due.size > 0 && !this.#isFull) {
       this.#lanes++

@@ -46,6 +46,12 @@ export interface JournalPorts {
   /** What a run does that began with another version than runs now. Absent: `latest`. */
   deployPolicy?: DeployPolicy
 
+  /**
+   * Why the code that runs has nothing for a target any more; `undefined` where it has. A run in flight is held then. Absent: it always has, and
+   * {@link JournalPorts.execute} rejects.
+   */
+  lacks?(target: RunTarget): Error | undefined
+
   /** Is told that `nextWakeMs()` or `resumeDue()` may have something sooner. Called in the middle of things: look at the end of the turn. */
   wake?(): void
 

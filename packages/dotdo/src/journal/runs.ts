@@ -57,6 +57,9 @@ export type RunRow = {
   forked_at: string | null
 }
 
+/** What decides whether a run is held. */
+export type HeldRow = Pick<RunRow, 'seq' | 'run_id' | 'version' | 'target' | 'ending' | 'args'>
+
 /** What a run is started with, as its row takes it. */
 export interface NewRun {
   runId: string
@@ -233,18 +236,22 @@ export class RunTable {
     )
   }
 
-  /** Lets the runs go on that are held and began with this version. */
-  releaseAll(version: string): void {
-    this.#store.sql(
-      `UPDATE dotdo_runs SET status = CASE WHEN ending IS NULL THEN 'running' ELSE 'undoing' END, error = NULL WHERE status = 'held' AND version = ?`,
-      version,
+  /** The runs that are held. */
+  held(): HeldRow[] {
+    return this.#store.sql<HeldRow>(
+      `SELECT seq, run_id, version, target, ending, substr(args, 1, 1) AS args FROM dotdo_runs WHERE status = 'held' AND version IS NULL
+       UNION ALL SELECT seq, run_id, version, target, ending, substr(args, 1, 1) AS args FROM dotdo_runs WHERE status = 'held' AND version >= ''`,
     )
   }
 
-  /** Writes how a run will end when its steps are undone; from then on no step of it begins that undoes nothing. */
-  undoing(seq: number, ending: Ending): void {
+  /**
+   * Writes how a run will end when its steps are undone; from then on no step of it begins that undoes nothing.
+   * @param version of the code that may undo them; `undefined`: the one that the run has
+   */
+  undoing(seq: number, ending: Ending, version?: string): void {
     this.#store.sql(
-      `UPDATE dotdo_runs SET status = 'undoing', wake_at = NULL, ending = ?, error = ? WHERE seq = ?`,
+      `UPDATE dotdo_runs SET status = 'undoing', wake_at = NULL, version = COALESCE(?, version), ending = ?, error = ? WHERE seq = ?`,
+      version ?? null,
       encodeValue(ending, 'the end of a run'),
       encodeError(ending.error),
       seq,
@@ -449,7 +456,7 @@ export function ownPrice(row: Pick<RunRow, 'price'>): Spent {
 }
 
 /** How a run that is being undone is to end. */
-export function endingOf(row: RunRow): Ending | undefined {
+export function endingOf(row: Pick<RunRow, 'ending'>): Ending | undefined {
   return row.ending === null ? undefined : (decodeValue(row.ending) as Ending)
 }
 
@@ -500,7 +507,7 @@ export function toRunRecord(row: RunRow): RunRecord {
 
 // What the readers below cast was written by this room, and migrations guard its version.
 /** What a row says started its run. */
-export function readTarget(row: RunRow): RunTarget {
+export function readTarget(row: Pick<RunRow, 'target'>): RunTarget {
   return JSON.parse(row.target) as RunTarget
 }
 

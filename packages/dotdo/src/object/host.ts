@@ -107,6 +107,7 @@ export class ObjectHost {
   #depth: CallDepth
   #ready: Promise<void>
   #isReady = false
+  #isStarted = false
 
   constructor(noun: string, shape: Shape, ctx: DurableObjectState, env: unknown) {
     this.noun = noun
@@ -150,6 +151,8 @@ export class ObjectHost {
         ...(codeVersion !== undefined && { codeVersion }),
         deployPolicy: deployPolicyOf(noun),
         wake: () => this.#resumeSoon(),
+        // What is declared is known when init() has ended.
+        lacks: (target) => (this.#isStarted ? this.#lacks(target) : undefined),
         execute: (run, execution) => this.#execute(run, execution),
         enter: (execution, work) => this.#enterStep(execution, work),
       },
@@ -292,6 +295,7 @@ export class ObjectHost {
         },
       )
     }
+    this.#isStarted = true
     this.scheduler.settle()
     this.outbox.settle()
     this.exchange.subscribed.settle()
@@ -592,10 +596,21 @@ export class ObjectHost {
    * @throws `SCHEDULE_GONE`, `HANDLER_GONE`, `METHOD_UNKNOWN`
    */
   targetOf(target: RunTarget, self: object = this.self): (...args: unknown[]) => unknown {
+    const found = this.#find(target, self)
+    if (typeof found !== 'function') throw found
+    return found
+  }
+
+  #lacks(target: RunTarget): Error | undefined {
+    const found = this.#find(target, this.self)
+    return typeof found === 'function' ? undefined : found
+  }
+
+  #find(target: RunTarget, self: object): ((...args: unknown[]) => unknown) | DotdoError {
     if (target.kind === 'schedule') {
       const handler = this.scheduler.handlerOf(target.id)
       if (handler) return handler as (...args: unknown[]) => unknown
-      throw new DotdoError(
+      return new DotdoError(
         'SCHEDULE_GONE',
         `The schedule '${target.id}' of this run is no longer declared by ${this.label}. Declare it again, or cancel the run.`,
         { data: { schedule: target.id } },
@@ -604,13 +619,13 @@ export class ObjectHost {
     if (target.kind === 'event') {
       const handler = this.outbox.handlerOf(target.handler)?.fn ?? this.exchange.handlerOf(target.handler)
       if (handler) return (event) => handler((event as SentEvent).payload, event as SentEvent)
-      throw new DotdoError('HANDLER_GONE', `The handler '${target.handler}' of this run is no longer declared by ${this.label}.`, {
+      return new DotdoError('HANDLER_GONE', `The handler '${target.handler}' of this run is no longer declared by ${this.label}.`, {
         data: { handler: target.handler },
       })
     }
     // One that is not public has been called by an event that the object subscribed it to.
     const method = Object.hasOwn(this.shape.shared, target.name) ? (self as Record<string, unknown>)[target.name] : undefined
-    if (typeof method !== 'function') throw methodUnknown(this.noun, target.name, this.shape.names)
+    if (typeof method !== 'function') return methodUnknown(this.noun, target.name, this.shape.names)
     return (...args) => (method as (...args: unknown[]) => unknown).apply(self, args)
   }
 

@@ -147,3 +147,84 @@ test('a handler that has failed with one version is not taken up by another that
   await app.advance('1d')
   expect(standing('Shop/main')).toEqual(['done; pay: done, "v1"; rest: sleep, done; ship: done, "v2"'])
 })
+
+/** Runs of a schedule, a handler and a method, each between two steps; without them, a version that has none of the three. */
+const flights = (version: string, isThere: boolean, policy: 'latest' | 'ask' = 'latest') => {
+  const undone: string[] = []
+  const two = async (flight: { do: DO['do']; sleep: DO['sleep'] }) => {
+    await flight.do(() => 'booked', { stepId: 'book', undo: () => void undone.push(`by ${version}`) })
+    await flight.sleep('3h', { stepId: 'rest' })
+    return await flight.do(() => version, { stepId: 'fly' })
+  }
+  const Flights = DO.extend({
+    init() {
+      if (!isThere) return
+      this.every.day(() => two(this as never), { id: 'daily' })
+      this.on.Flight.asked(() => two(this as never), { id: 'asked' })
+    },
+    ask() {
+      this.send('Flight.asked')
+      return this.runs.start('fly' as never).runId
+    },
+    ...(isThere && {
+      fly() {
+        return two(this as never)
+      },
+    }),
+    cancel(runId: string) {
+      return this.runs.get(runId).cancel().status
+    },
+  })
+  return { app: { Flights, default: serve({ deploys: policy }) }, undone }
+}
+type DO = { do(work: () => unknown, options: object): Promise<unknown>; sleep(length: string, options: object): Promise<void> }
+
+const flightsOf = () =>
+  app!.runs('Flights/main').map(({ status, error, steps }) => [status, error?.code ?? '', ...steps.slice(0, 1)].join(' '))
+
+test('a run whose schedule, handler or method a deploy has taken away is held, and goes on when a rollback or a later version has it again', async () => {
+  app = await testApp(flights('v1', true).app, { version: 'v1', at: '2026-01-01T23:59Z' })
+  await app.Flights('main').ask()
+  await app.advance('1h')
+  await app.deploy(flights('v2', false).app, { version: 'v2' })
+  await app.advance('12h')
+  // Nothing that was done is taken back: a rollback needs it.
+  expect(flightsOf()).toEqual(Array.from({ length: 3 }, () => 'held RUN_HELD book: done, "booked"'))
+  expect(app.runs()[0]!.error?.message).toMatch(
+    /^Run '.+' is in flight, and .+ has nothing .+ Deploy a version that has it, or cancel the run\.$/,
+  )
+  await app.deploy(flights('v3', true).app, { version: 'v3' })
+  await app.advance('1h')
+  expect(flightsOf()).toEqual(Array.from({ length: 3 }, () => 'done  book: done, "booked"'))
+  expect(app.runs().map(({ result }) => result)).toEqual(['v3', 'v3', 'v3'])
+})
+
+test('one that is cancelled instead ends, and names what it could not take back', async () => {
+  app = await testApp(flights('v1', true).app, { version: 'v1' })
+  const runId = await app.Flights('main').ask()
+  await app.advance('1h')
+  await app.deploy(flights('v2', false).app, { version: 'v2' })
+  await app.advance('12h')
+  await app.Flights('main').cancel(runId)
+  await app.advance('1h')
+  expect(app.runs().find((run) => run.runId === runId)).toMatchObject({
+    status: 'failed',
+    error: { code: 'UNDO_FAILED', message: expect.stringContaining('book') as string },
+  })
+})
+
+test.each(['12h', '1h'])(
+  'a cancel answers for a run that began with another version, held or still asleep: it is undone by the code that runs (after %s)',
+  async (after) => {
+    app = await testApp(flights('v1', true, 'ask').app, { version: 'v1' })
+    const runId = await app.Flights('main').ask()
+    const next = flights('v2', true, 'ask')
+    await app.advance('1h')
+    await app.deploy(next.app, { version: 'v2' })
+    await app.advance(after)
+    expect(await app.Flights('main').cancel(runId)).toBe('running')
+    await app.advance('1h')
+    expect(app.runs().find((run) => run.runId === runId)).toMatchObject({ status: 'cancelled', error: { code: 'RUN_CANCELLED' } })
+    expect(next.undone).toEqual(['by v2'])
+  },
+)
