@@ -74,8 +74,18 @@ describe('runs and run', () => {
     expect(failed.length).toBeGreaterThan(0)
     expect(failed.every(({ status, object }) => status === 'failed' && object === 'Pipeline/main')).toBe(true)
     expect(objects((await dotdo(['runs', '--limit', '1', '--json'])).out)).toHaveLength(1)
-    const none = await dotdo(['runs', '--state', 'cancelled', '--since', '2020-01-01T00:00Z', 'Pipeline/quiet'])
-    expect(none).toEqual({ code: 0, out: '', err: 'No cancelled runs in that time of Pipeline/quiet.\n' })
+    const none = await dotdo(['runs', '--state', 'held', '--since', '2020-01-01T00:00Z', 'Pipeline/main'])
+    expect(none).toEqual({ code: 0, out: '', err: 'No held runs in that time of Pipeline/main.\n' })
+  })
+
+  test('a name that is misspelt is not looked at, which would bring an object of it to life with its schedules', async () => {
+    await dotdo(['trigger', 'Pipeline/main', 'daily', '--wait'])
+    expect(await dotdo(['runs', 'Pipeline/mian'])).toMatchObject({
+      code: 1,
+      out: '',
+      err: expect.stringMatching(/^OBJECT_UNKNOWN: .* no Pipeline\/mian: there is Pipeline\/main\./) as string,
+    })
+    expect((await app.app.dotdo.fleet.objects({ object: 'Pipeline/mian' })).items).toEqual([])
   })
 
   test('one is found by the beginning of its id, in whichever singleton has it', async () => {

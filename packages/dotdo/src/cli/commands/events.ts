@@ -2,10 +2,10 @@
 import { formatRelative } from '../../base/words.ts'
 import type { FleetLetter } from '../../base/fleet-views.ts'
 import type { EventView } from '../../base/views.ts'
-import { readNumber, readObject } from '../arguments.ts'
+import { readNumber } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
-import { inspect, nameOf, pages } from '../objects.ts'
+import { inspect, nameOf, pages, requireObject } from '../objects.ts'
 import { errorInWords } from '../run-view.ts'
 import { table, type Look } from '../table.ts'
 
@@ -47,7 +47,7 @@ export const events: Command = {
       else terminal.note('No dead letters of any object.')
       return exit.fine
     }
-    const object = readObject(named)
+    const object = await requireObject(app, named)
     if (letter !== undefined) {
       const replayed = await inspect(app, object, async (inspector) => {
         const ids = letter === 'all' ? (await inspector.deadLetters({ limit: mostReplayed })).map(({ id }) => id) : [letter]

@@ -2,10 +2,10 @@
 import { toMs } from '../../base/durations.ts'
 import type { RunStatus } from '../../base/views.ts'
 import { formatCount } from '../../base/words.ts'
-import { readInstant, readNumber, readObject, readWord } from '../arguments.ts'
+import { readInstant, readNumber, readWord } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
-import { inspect, nameOf, pages } from '../objects.ts'
+import { inspect, nameOf, pages, requireObject } from '../objects.ts'
 import { runTable, type RunOf } from '../run-view.ts'
 import type { AnyApp, AppStub } from '../../client/connect.ts'
 import type { ObjectName } from '../arguments.ts'
@@ -46,7 +46,8 @@ export const runs: Command = {
     const app = await connect()
     const wanted: Wanted = { state, since, limit, tag }
     const named = positionals[0]
-    const found = named === undefined ? await fleetRuns(app, { ...wanted, noun }) : await runsOf(app, readObject(named), wanted)
+    const found =
+      named === undefined ? await fleetRuns(app, { ...wanted, noun }) : await runsOf(app, await requireObject(app, named), wanted)
     const { runs: newest } = found
     if (json) for (const { object, run } of newest) terminal.object({ object, ...run })
     else if (newest.length > 0) terminal.print(...runTable(newest, now(), terminal))

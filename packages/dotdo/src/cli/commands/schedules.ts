@@ -3,10 +3,10 @@ import { formatRelative } from '../../base/words.ts'
 import type { FleetSchedule, FleetScheduleQuery } from '../../base/fleet-views.ts'
 import type { ScheduleView } from '../../base/views.ts'
 import type { AnyApp, AppStub } from '../../client/connect.ts'
-import { readNumber, readObject, readWord } from '../arguments.ts'
+import { readNumber, readWord } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
-import { inspect, nameOf, pages } from '../objects.ts'
+import { inspect, nameOf, pages, requireObject } from '../objects.ts'
 import { markOf } from '../run-view.ts'
 import { table, type Cell, type Look } from '../table.ts'
 import { instant } from '../text.ts'
@@ -44,7 +44,7 @@ export const schedules: Command = {
     const named = positionals[0]
     if (state !== undefined && named !== undefined) throw usageError('--state looks among all objects: leave NOUN/ID away.')
     const app = await connect()
-    const object = named === undefined ? undefined : readObject(named)
+    const object = named === undefined ? undefined : await requireObject(app, named)
     const all = object
       ? await inspect(app, object, async (inspector) => {
           // Made in one turn, they are answered in this order.
