@@ -278,7 +278,7 @@ export function connection(
   return { call, root, open, ask, endOfTurn, close }
 }
 
-const closed = (): DotdoError => linkLost('close() was called on this connection')
+const closed = (): DotdoError => linkLost('close() was called')
 
 /**
  * What an error of capnweb's own words means to the call that it ends: a connection that was lost, or a value that cannot be sent. Others are as they are.

@@ -31,9 +31,8 @@ export class SocketTransport extends ClientTransport {
 
   #dial(): void {
     this.tell('connecting')
-    const socket = this.ports.socket(this.address)
-    this.#socket = socket
-    this.cancel = this.ports.timer(attemptMs, () => broken(`not open within ${attemptMs} ms`))
+    const socket = (this.#socket = this.ports.socket(this.address))
+    this.cancel = this.ports.timer(attemptMs, () => broken(`no answer in ${attemptMs} ms`))
     const broken = (reason: string) => {
       // A socket tells its end twice, by `error` and by `close`.
       if (this.#socket !== socket) return
@@ -82,6 +81,6 @@ export class SocketTransport extends ClientTransport {
     const socket = this.#socket
     this.#socket = undefined
     // Closing before it is open makes a browser complain in its console; the socket is closed as soon as it stands.
-    if (socket && socket.readyState !== 0) socket.close()
+    if (socket?.readyState) socket.close()
   }
 }

@@ -64,7 +64,7 @@ stubs.map = function (mapper) {
     if (!(result instanceof Promise)) return result
     // It fails as soon as it goes on, with nobody to hear of it: that would end a process of Node.
     result.catch(() => {})
-    throw new DotdoError('MAP_ASYNC', 'The function of .map cannot be async: it runs once, to record its calls.')
+    throw new DotdoError('MAP_ASYNC', 'The function of .map cannot be async: it runs once, to record calls.')
   }
   // The list of a function within another is taken along as well.
   const list = running++ > 0 ? new Copy(hook.dup(), pathIfPromise) : this
