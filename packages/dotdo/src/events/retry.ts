@@ -38,10 +38,15 @@ export function isHeld(thrown: unknown): boolean {
  * Reads a handler's retry options. Left alone they mean 11 attempts, spread over 17 to 21 minutes: long enough for a deploy or a short
  * outage, short enough that a lane is not held for a night.
  *
- * @throws `INVALID_RETRIES` for a limit that is no whole number from 0 to 100, an unknown backoff, or a delay above an hour
+ * @throws `INVALID_RETRIES` for an option that there is not, a limit that is no whole number from 0 to 100, an unknown backoff, or a delay above an hour
  * @throws `INVALID_DURATION` for a delay that is none
  */
 export function toRetryPolicy(options: RetryOptions = {}): RetryPolicy {
+  const strange = Object.keys(options).find((name) => name !== 'limit' && name !== 'delay' && name !== 'backoff')
+  if (strange !== undefined)
+    throw new DotdoError('INVALID_RETRIES', `retries has no option '${strange}'. There are limit, delay and backoff.`, {
+      data: { option: strange },
+    })
   const { limit = 10, delay = 1000, backoff = 'exponential' } = options
   const delayMs = toMs(delay)
   const known = backoff === 'constant' || backoff === 'linear' || backoff === 'exponential'

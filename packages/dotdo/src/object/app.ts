@@ -5,7 +5,7 @@ import { isSink } from '../events/sinks.ts'
 import { defaultShards } from '../fleet/facts.ts'
 import { checkRules, readRule, type AlertRule, type AppAlertRule } from '../fleet/rules.ts'
 import type { DeployPolicy } from '../journal/ports.ts'
-import type { AppLimits } from '../rpc/limits.ts'
+import { defaultClientLimits, defaultDepthLimits, defaultLinkLimits, defaultObjectLimits, type AppLimits } from '../rpc/limits.ts'
 import type { SourceDeclarations } from '../sources/ports.ts'
 import type { TraceOptions } from './tracing.ts'
 
@@ -75,8 +75,64 @@ let retention = defaultRetention
 
 const policies: readonly unknown[] = ['latest', 'pin', 'ask'] satisfies DeployPolicy[]
 
-/** Called by `serve` and by the one-file entry. @throws `TRACES_INVALID`, `DEPLOYS_INVALID`, `KEEP_INVALID`, `FLEET_INVALID`, `ALERT_INVALID`, `INVALID_HANDLER` */
+/** All names of the options. */
+const optionNames: Readonly<Record<keyof AppOptions, true>> = {
+  sources: true,
+  singletons: true,
+  services: true,
+  queues: true,
+  offers: true,
+  limits: true,
+  deploys: true,
+  keep: true,
+  fleet: true,
+  authenticate: true,
+  traces: true,
+}
+
+const limitNames: Readonly<Record<keyof AppLimits, object>> = {
+  link: defaultLinkLimits,
+  client: defaultClientLimits,
+  depth: defaultDepthLimits,
+  object: defaultObjectLimits,
+}
+
+/** What the file of a one-file app says beside its default: what is exported by the name of an option. */
+export function optionsIn(module: Readonly<Record<string, unknown>>): AppOptions {
+  const given = Object.keys(optionNames).filter((name) => module[name] !== undefined)
+  return { singletons: { Pipeline: ['main'] }, ...Object.fromEntries(given.map((name) => [name, module[name]])) }
+}
+
+/** @throws `SERVE_INVALID` for names that there are not: one that is misspelt would leave the default in its place, without a word */
+function checkNames(options: AppOptions): void {
+  const { singletons = {}, limits = {}, fleet: index } = options
+  knownAlone('', options, optionNames)
+  knownAlone('limits', limits, limitNames)
+  for (const [name, known] of Object.entries(limitNames)) knownAlone(`limits: { ${name} }`, limits[name as keyof AppLimits] ?? {}, known)
+  if (typeof index === 'object') knownAlone('fleet', index, { shards: true, jurisdictions: true, alerts: true })
+  for (const [noun, names] of Object.entries(singletons))
+    if (!Array.isArray(names))
+      throw new DotdoError(
+        'SERVE_INVALID',
+        `serve({ singletons }) takes a list of names by noun, such as { ${noun}: ['main'] }, not ${JSON.stringify(names)}.`,
+        {
+          data: { option: noun },
+        },
+      )
+}
+
+function knownAlone(within: string, given: object, known: object): void {
+  const option = Object.keys(given).find((name) => !Object.hasOwn(known, name))
+  if (option === undefined) return
+  const where = within === '' ? 'serve()' : `serve({ ${within} })`
+  throw new DotdoError('SERVE_INVALID', `${where} has no option '${option}'. There are ${Object.keys(known).join(', ')}.`, {
+    data: { option },
+  })
+}
+
+/** Called by `serve` and by the one-file entry. @throws `SERVE_INVALID`, `TRACES_INVALID`, `DEPLOYS_INVALID`, `KEEP_INVALID`, `FLEET_INVALID`, `ALERT_INVALID`, `INVALID_HANDLER` */
 export function configureApp(options: AppOptions): void {
+  checkNames(options)
   const { deploys = 'latest' } = options
   const unknown = (typeof deploys === 'string' ? [deploys] : Object.values(deploys)).find((policy) => !policies.includes(policy))
   if (unknown !== undefined)

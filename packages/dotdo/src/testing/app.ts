@@ -7,7 +7,7 @@
 import { DurableObject } from '#platform'
 import { toMs, type Duration } from '../base/durations.ts'
 import { DotdoError } from '../base/errors.ts'
-import { configureApp, type AppOptions } from '../object/app.ts'
+import { configureApp, optionsIn, type AppOptions } from '../object/app.ts'
 import { DO } from '../object/do.ts'
 import { Links } from '../object/nouns.ts'
 import type { TypedNouns } from '../object/noun-types.ts'
@@ -298,8 +298,7 @@ function readApp(app: object, fakes: Readonly<Record<string, object>>): { classe
   for (const [name, value] of Object.entries(named)) if (isClass(value)) classes[name] = value
   for (const [noun, definition] of Object.entries(fakes))
     classes[noun] = (isClass(definition) ? definition : DO.extend(definition)) as ObjectClass
-  if (isClass(main))
-    return { classes: { Pipeline: main, ...classes }, options: { singletons: { Pipeline: ['main'] }, ...(named as AppOptions) } }
+  if (isClass(main)) return { classes: { Pipeline: main, ...classes }, options: optionsIn(named) }
   if (Object.keys(classes).length === 1)
     throw new DotdoError(
       'TEST_APP_EMPTY',

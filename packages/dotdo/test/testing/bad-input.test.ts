@@ -1,6 +1,7 @@
 /** What programs get wrong, where only a whole object shows what comes of it. */
 import { afterEach, describe, expect, test } from 'vitest'
-import { DO } from '../../src/index.ts'
+import { DO, serve } from '../../src/index.ts'
+import { optionsIn } from '../../src/object/app.ts'
 import { testApp, type TestApp } from '../../src/testing.ts'
 
 let app: (TestApp & Record<string, unknown>) | undefined
@@ -74,6 +75,27 @@ describe('names that are no Unicode are refused: two of them would be one to SQL
 })
 
 describe('an option that there is not is refused by name', () => {
+  test.each<[string, object, string]>([
+    ['of serve', { singleton: { Loose: ['main'] } }, 'singleton'],
+    ['of limits', { limits: { objects: {} } }, 'objects'],
+    ['of one of the limits', { limits: { object: { runsUnderway: 5 } } }, 'runsUnderway'],
+    ['of the index', { fleet: { shard: 4 } }, 'shard'],
+    ['in the place of a list', { singletons: { Loose: 'main' } }, 'Loose'],
+  ])('%s: SERVE_INVALID', (_, options, option) => {
+    expect(() => serve(options as never)).toThrow(expect.objectContaining({ code: 'SERVE_INVALID', data: { option } }) as Error)
+  })
+
+  test("of a handler's retries: INVALID_RETRIES", async () => {
+    const Odd = DO.extend({
+      init() {
+        this.on.Loose.told(() => 1, { retries: { limits: 3 } as never })
+      },
+      nothing() {},
+    })
+    app = await testApp({ Odd })
+    await expect(app.Odd('main').nothing()).rejects.toMatchObject({ code: 'INIT_FAILED', data: { error: { code: 'INVALID_RETRIES' } } })
+  })
+
   test.each([
     ['of a start', 'INVALID_RUN_OPTIONS', (loose: Stub) => loose.begin({ kee: 'once' })],
     ['in the place of options', 'INVALID_RUN_OPTIONS', (loose: Stub) => loose.begin('once')],
@@ -87,4 +109,9 @@ describe('an option that there is not is refused by name', () => {
     })
     expect(app.runs()).toEqual([])
   })
+})
+
+test('the file of a one-file app says all that serve takes, and what else it exports is its own', () => {
+  const module = { default: Loose, keep: { runs: '7d' }, deploys: 'pin', helper: () => 1 }
+  expect(optionsIn(module)).toEqual({ singletons: { Pipeline: ['main'] }, keep: { runs: '7d' }, deploys: 'pin' })
 })
