@@ -5,7 +5,7 @@ import type { ErrorRecord } from '../base/errors.ts'
 import type { AttemptView, RunView, StepView, ValuePreview } from '../base/views.ts'
 import type { Color } from './paint.ts'
 import type { Cell, Look } from './table.ts'
-import { table } from './table.ts'
+import { leastObject, table } from './table.ts'
 import { cut, instant, pad, plain, width, wrap } from './text.ts'
 
 /** How each state of a run or a step is marked. An app may be newer than this command: a state that it does not know is shown as it is called. */
@@ -57,7 +57,7 @@ export function runTable(runs: readonly RunOf[], now: number, look: Look): strin
   return table(
     [
       { title: 'STATUS' },
-      { title: 'OBJECT', least: 8 },
+      { title: 'OBJECT', least: leastObject },
       { title: 'RUN', least: 28 },
       { title: 'STARTED BY', least: 8, drop: 2 },
       { title: 'STARTED', right: true, drop: 1 },

@@ -14,6 +14,9 @@ export interface Column {
   drop?: number
 }
 
+/** Of an object's name so much is shown before other columns are left out: its end tells it from others, and it is what other commands are given. */
+export const leastObject = 20
+
 /** What stands in one place: a text, and how it is coloured. */
 export type Cell = string | { text: string; color: Color | undefined }
 

@@ -2,7 +2,7 @@
  * A run, looked at until it has ended: drawn anew in its place on a terminal, told line by line anywhere else.
  *
  * Owns the subscription and the timer of the drawing. Invariants: (1) an event never takes the run or a step back; (2) what is given back was
- * read when the run had ended, not put together from events.
+ * read when the run had ended, not put together from events; (3) an app that is gone ends the waiting, and not the run.
  */
 import type { AnyApp, AppStub } from '../client/connect.ts'
 import type { LiveEvent, RunView, StepView } from '../base/views.ts'
@@ -15,6 +15,8 @@ import { runTree } from './run-view.ts'
 
 /** How often times that go on are drawn anew. */
 const drawMs = 200
+/** An app that has not come back for so long is waited for no longer: a program that has called this command would hang. */
+const mostLostMs = 300_000
 
 /** Whether nothing more comes of a run by itself: it has ended, or is held until somebody decides. */
 export function hasEnded({ status, endedAt }: RunView): boolean {
@@ -24,7 +26,7 @@ export function hasEnded({ status, endedAt }: RunView): boolean {
 /**
  * Waits for the end of a run, and gives it as it is then.
  * @param begin gives the id of the run. Called when events follow: an object that is busy with a run takes new watchers late.
- * @throws `RUN_UNKNOWN`, what `begin` throws, and what ends the watching
+ * @throws `RUN_UNKNOWN`, what `begin` throws, what ends the watching, and `LINK_LOST` where the app was not there for five minutes
  */
 export async function waitForRun(
   app: AppStub<AnyApp>,
@@ -42,6 +44,7 @@ export async function waitForRun(
   let run: RunView | undefined
   let runId: string | undefined
   let isWatching = false
+  let lostAt: number | undefined
   /** What came before the run had an id: little, since it is asked for at once. */
   const early: LiveEvent[] = []
 
@@ -74,8 +77,11 @@ export async function waitForRun(
     lost(reason, retryMs) {
       // What was never reached is not tried for ever.
       if (!isWatching) return watching.reject(notReached(reason))
+      lostAt ??= context.now()
+      if (context.now() - lostAt > mostLostMs) return ended.reject(notReached(reason))
       terminal.note(`The connection was lost (${lostReason(reason)}); tried again in ${Math.ceil(retryMs / 1000)} s.`)
     },
+    resumed: () => void (lostAt = undefined),
     ended(error) {
       watching.reject(error)
       ended.reject(error)

@@ -182,3 +182,13 @@ test('facts of a step are its attempt, its rows and bytes, or what it gave', () 
   )
   expect(stepFacts(step('x', 0, 1, { result: { text: 'x'.repeat(120), sizeBytes: 120 } }))).toEqual(['x'.repeat(120)])
 })
+
+test('a narrow list leaves columns out before it cuts the names of objects, which differ at their ends', () => {
+  const runs = ['FlightShard/shard-2', 'FlightShard/shard-3'].map((object) => ({
+    object,
+    run: run({ runId: 'daily@2026-11-23T12:00:00.000Z!manual_01m84wh279xy8dsyp5a114z31y' }),
+  }))
+  const [titles, ...rows] = runTable(runs, noon + 60_000, look(70))
+  expect(titles).toMatch(/^STATUS +OBJECT +RUN +TOOK$/)
+  expect(rows.map((row) => /Flight\S+/.exec(row)?.[0])).toEqual(['FlightShard/shard-2', 'FlightShard/shard-3'])
+})

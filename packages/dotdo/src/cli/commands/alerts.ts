@@ -5,7 +5,7 @@ import { readNumber, readWord } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { exit } from '../failure.ts'
 import { pages } from '../objects.ts'
-import { table, type Look } from '../table.ts'
+import { leastObject, table, type Look } from '../table.ts'
 import { instant } from '../text.ts'
 
 const states = ['open', 'closed', 'all'] as const
@@ -47,7 +47,7 @@ function alertTable(items: readonly FleetAlert[], now: number, look: Look): stri
   return table(
     [
       { title: 'STATE' },
-      { title: 'OBJECT', least: 8 },
+      { title: 'OBJECT', least: leastObject },
       { title: 'OF', least: 8 },
       { title: 'SINCE', right: true },
       { title: 'TIMES', right: true, drop: 2 },

@@ -7,7 +7,7 @@ import type { Command } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
 import { inspect, nameOf, pages, requireObject } from '../objects.ts'
 import { errorInWords } from '../run-view.ts'
-import { table, type Look } from '../table.ts'
+import { leastObject, table, type Look } from '../table.ts'
 
 /** So many letters one `--replay all` gives back, at most. */
 const mostReplayed = 500
@@ -108,7 +108,7 @@ function deadTable(dead: readonly FleetLetter[], now: number, look: Look): strin
   const isOne = new Set(dead.map(({ object }) => object)).size < 2
   return table(
     [
-      { title: 'OBJECT', least: 8 },
+      { title: 'OBJECT', least: leastObject },
       // What --replay takes stays whole.
       { title: 'LETTER' },
       { title: 'TYPE', least: 10, drop: 3 },

@@ -7,7 +7,7 @@ import { readNumber, readObject } from '../arguments.ts'
 import type { Command, Context } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
 import { nameOf, pages } from '../objects.ts'
-import { table, type Cell, type Look } from '../table.ts'
+import { leastObject, table, type Cell, type Look } from '../table.ts'
 import { cut, plain } from '../text.ts'
 
 /** How often a rebuild is asked how far it is. */
@@ -101,7 +101,7 @@ function summaryLines({ objects, running, held, failed, schedules, late, letters
 function objectTable(items: readonly FleetObject[], now: number, look: Look): string[] {
   return table(
     [
-      { title: 'OBJECT', least: 12 },
+      { title: 'OBJECT', least: leastObject },
       { title: 'TOLD', right: true },
       { title: 'DEAD LETTERS', right: true },
     ],

@@ -8,7 +8,7 @@ import type { Command } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
 import { inspect, nameOf, pages, requireObject } from '../objects.ts'
 import { markOf } from '../run-view.ts'
-import { table, type Cell, type Look } from '../table.ts'
+import { leastObject, table, type Cell, type Look } from '../table.ts'
 import { instant } from '../text.ts'
 
 const states = ['late', 'failing', 'paused'] as const
@@ -111,7 +111,7 @@ export function scheduleTable(
   })
   return table(
     [
-      { title: 'OBJECT', least: 8 },
+      { title: 'OBJECT', least: leastObject },
       { title: 'SCHEDULE', least: 8 },
       { title: 'PATTERN', least: 20 },
       { title: 'ZONE', least: 6, drop: 2 },
