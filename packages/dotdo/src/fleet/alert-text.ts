@@ -20,6 +20,7 @@ export function textOf(event: 'failed' | 'late' | 'recovered', told: Told): stri
   const what = `${nameOf(subject)} of ${object}`
   const why = error ? ` ${error.code === undefined ? '' : `${error.code}: `}${error.message}` : ''
   if (event === 'recovered') return `${what} is well again, ${lengthOf(at - openedAt)} after it ${kind === 'late' ? 'was late' : 'failed'}.`
+  if (event === 'failed' && error?.code === 'RUN_HELD') return `${what} is held, and waits for an answer.${why}`
   if (event === 'failed') return `${what} failed${count > 1 ? `, ${count} times since ${instant(openedAt)}` : ''}.${why}`
   return `${what} is late: its run of ${instant(scheduledAt ?? at)} is not done ${lengthOf(deadlineMs ?? 0)} later.${why}`
 }

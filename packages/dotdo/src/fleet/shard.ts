@@ -193,6 +193,11 @@ export class Shard {
       const error = brief(value.error ?? { message: 'It failed.' })
       this.#alerts.raise({ object, noun, subject, kind: 'failed', at: endedAt ?? startedAt, runId: id, error })
     }
+    // One that a deploy holds waits for somebody's answer, and for nothing else: that has to be heard.
+    if (status === 'held' && subject.kind !== 'event' && isNews && known?.status !== 'held') {
+      const error = brief(value.error ?? { message: 'It is held.' })
+      this.#alerts.raise({ object, noun, subject, kind: 'failed', at: this.#clock.now(), runId: id, error })
+    }
     if (status !== 'done') return
     if (subject.kind !== 'event') this.#alerts.well(object, subject, 'failed', endedAt ?? startedAt)
     if (target.kind === 'schedule') this.#watch.done(object, subject.id, target.scheduledAt, endedAt ?? startedAt)

@@ -256,6 +256,22 @@ describe('an alert', () => {
     expect(told.map(([event]) => event)).toEqual(['failed', 'recovered'])
   })
 
+  test('is told of a run that a deploy holds, once, until one of the same goes well', () => {
+    const shard = open([readRule({ on: 'failed', to: ops }), readRule({ on: 'recovered', to: ops })])
+    const error = { name: 'DotdoError', code: 'RUN_HELD', message: "Run 'm' is in flight." }
+    tell(shard, [runFact('m', { status: 'running' })])
+    for (let i = 0; i < 2; i++) tell(shard, [runFact('m', { status: 'held', error })])
+    expect(told.map(([event, , text]) => [event, text])).toEqual([
+      ['failed', "load() of Load/a is held, and waits for an answer. RUN_HELD: Run 'm' is in flight."],
+    ])
+    clock.ms += 3_600_000
+    tell(shard, [runFact('m', { status: 'running' }), runFact('m', { status: 'done', endedAt: clock.now() })])
+    expect(told.map(([event]) => event)).toEqual(['failed', 'recovered'])
+    // Told anew, it wakes nobody.
+    tell(shard, [{ ...runFact('old', { status: 'held', error }), retold: true } as Fact])
+    expect(told).toHaveLength(2)
+  })
+
   test('is nobody told of because of a fork, or because everything is told anew', () => {
     const shard = open([readRule({ on: 'failed', to: ops })])
     tell(shard, [runFact('fork', { status: 'failed', forkedFrom: { runId: 'r' } })])
