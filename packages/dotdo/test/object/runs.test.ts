@@ -124,7 +124,7 @@ describe('a handle', () => {
   })
 })
 
-describe('an object that is evicted', () => {
+describe('an object that is evicted', { concurrent: true }, () => {
   test('goes on with the run that waited when its event comes', async () => {
     const runId = (await orders('evicted').begin('o3')) as string
     await until(
