@@ -43,6 +43,8 @@ function node(name: string, include: string[], exclude: string[] = [], isAlone =
       ...(isAlone ? { fileParallelism: false } : { maxWorkers }),
       setupFiles,
       env,
+      // Of a file whose tests are concurrent: what calls an app waits for its turn besides.
+      maxConcurrency: 16,
       testTimeout: 120_000,
       hookTimeout: 120_000,
     },

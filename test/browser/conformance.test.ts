@@ -7,11 +7,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { allCases } from '../../packages/dotdo/test/conformance/cases/all.ts'
 import { clients, keptOut, type Address } from '../conformance/clients.ts'
 import { startWorker, type RunningApp } from '../support/app.ts'
+import { atOnce } from '../support/at-once.ts'
 import { bundleForPage } from '../support/bundle.ts'
 import { findChromium, launchBrowser } from '../support/chromium.ts'
 
 /** What a test's code finds in the page. */
 declare const suite: { run(client: string, at: Address, title: string): Promise<string> }
+
+// As from Node: each case has worlds and a connection of its own, and some of its time is waiting.
+const turn = atOnce(3)
 
 describe.skipIf((await findChromium()) === undefined)('in Chromium', () => {
   let running: RunningApp
@@ -40,10 +44,11 @@ describe.skipIf((await findChromium()) === undefined)('in Chromium', () => {
 
   describe.each(Object.keys(clients))('%s', (client) => {
     const titles = allCases.map((it) => `${it.group}: ${it.title}`).filter((title) => !keptOut(client, title))
-    // Several at once: each case has worlds and a connection of its own, and much of its time is waiting.
-    test.concurrent.each(titles)('%s', async (title) => {
-      const at = { url: running.url, token: running.token }
-      expect(await page.evaluate(([client, at, title]) => suite.run(client, at, title), [client, at, title] as const)).toBe('passed')
-    })
+    test.concurrent.each(titles)('%s', (title) =>
+      turn(async () => {
+        const at = { url: running.url, token: running.token }
+        expect(await page.evaluate(([client, at, title]) => suite.run(client, at, title), [client, at, title] as const)).toBe('passed')
+      }),
+    )
   })
 })

@@ -4,7 +4,9 @@ import { afterAll, beforeAll, describe, test } from 'vitest'
 import { allCases } from '../../packages/dotdo/test/conformance/cases/all.ts'
 import { runCase, type Case } from '../../packages/dotdo/test/conformance/kit.ts'
 import { startWorker, type RunningApp } from '../support/app.ts'
+import { atOnce } from '../support/at-once.ts'
 import { clients, keptOut } from './clients.ts'
+import { evictions } from './eviction.ts'
 
 let running: RunningApp
 beforeAll(async () => {
@@ -12,17 +14,24 @@ beforeAll(async () => {
 })
 afterAll(() => running?.stop())
 
-describe.each(Object.entries(clients))('%s', (name, open) => {
+// Before the cases, so that its waiting begins first.
+evictions(() => running)
+
+// Each case has worlds and a connection of its own, and some of its time is waiting: the others have that.
+const turn = atOnce(3)
+
+describe.concurrent.each(Object.entries(clients))('%s', (name, open) => {
   const title = (it: Case) => `${it.group}: ${it.title}`
   for (const it of allCases.filter((it) => !keptOut(name, title(it)))) {
-    // Several at once: each case has worlds and a connection of its own, and much of its time is waiting.
-    test.concurrent(title(it), async () => {
-      const client = open(running)
-      try {
-        await runCase(it, client.kit, 20_000)
-      } finally {
-        client.close()
-      }
-    })
+    test(title(it), () =>
+      turn(async () => {
+        const client = open(running)
+        try {
+          await runCase(it, client.kit, 20_000)
+        } finally {
+          client.close()
+        }
+      }),
+    )
   }
 })

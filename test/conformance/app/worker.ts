@@ -35,4 +35,4 @@ export const Holder = DO.extend({
 })
 
 /** A call that nobody lets go on is refused while a test can wait for it. */
-export default serve({ limits: { client: { graphMs: 6000 } } })
+export default serve({ limits: { client: { graphMs: 8000 } } })
