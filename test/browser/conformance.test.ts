@@ -14,8 +14,8 @@ import { findChromium, launchBrowser } from '../support/chromium.ts'
 /** What a test's code finds in the page. */
 declare const suite: { run(client: string, at: Address, title: string): Promise<string> }
 
-// As from Node: each case has worlds and a connection of its own, and some of its time is waiting.
-const turn = atOnce(3)
+// As from Node: each case has worlds and a connection of its own, and some of its time is waiting. No more than two: see there.
+const turn = atOnce(2)
 
 describe.skipIf((await findChromium()) === undefined)('in Chromium', () => {
   let running: RunningApp
