@@ -105,7 +105,12 @@ async function shown(value: unknown): Promise<unknown> {
 }
 
 describe('the messages of the page', () => {
-  const server = new LinkServer(() => new Stage(), { endOfTurn, timer, bytePipe })
+  const server = new LinkServer(
+    () => new Stage(),
+    { endOfTurn, timer, bytePipe },
+    {},
+    () => ({ narrow: () => new Stage() }),
+  )
   const kinds = ['message', 'reply', 'call', 'answer', 'refused']
   const steps = blocks.filter(({ info }) => kinds.includes(info))
   const sent = { message: [] as Promise<unknown>[], call: [] as Promise<unknown>[] }

@@ -91,6 +91,7 @@ export class ClientSession implements Consumer, Departure {
   #ports: LinkClientPorts
   #limits: LinkLimits
   #origin: Caller['origin']
+  #context: object | undefined
   #ways: ShortWays
   #stats: LinkStats
   #told: ClientSessionOptions['told']
@@ -178,6 +179,7 @@ export class ClientSession implements Consumer, Departure {
     this.#stats = stats
     this.#limits = limits
     this.#origin = caller.origin
+    this.#context = caller.context
     this.#order = order
     this.#turnEnded = turnEnded
     this.#departure = departure ?? this
@@ -380,6 +382,22 @@ export class ClientSession implements Consumer, Departure {
   }
 
   /**
+   * Asks for what a reference stands for, for this turn: its calls have places among those that other turns make on it.
+   * @param order of the calls of this session's program on it
+   */
+  askAnew(from: Stub, method: string, args: unknown[], order: OrderSource): Stub {
+    const asked = applyPath(from, [method], args)
+    this.#marking.follow(rawOf(asked).hook.entry!.importId, order)
+    this.untilTurnEnds(asked)
+    return asked
+  }
+
+  /** Whose calls these are. */
+  get context(): object | undefined {
+    return this.#context
+  }
+
+  /**
    * Calls a method of the framework at the far end. It is a call of the turn even while the function of a `.map` runs, which takes along what it gives:
    * written down as an instruction it would be made for each element, and the far end refuses these names there.
    */
@@ -572,6 +590,7 @@ export class ClientSession implements Consumer, Departure {
     const order = this.#announced
     this.#announced = undefined
     const marks = this.#marking.of(frames)
+    const places = this.#marking.placesOf(frames)
     const ended = this.#endedNow()
     let reply: LinkReply
     try {
@@ -586,6 +605,7 @@ export class ClientSession implements Consumer, Departure {
         ...(targets && { targets }),
         ...(order && { order }),
         ...(marks && { marks }),
+        ...(places && { places }),
         ...(exportsSomething && { duplex: true as const }),
         ...ended,
         frames,

@@ -27,6 +27,9 @@ export const frameworkPrefix = 'dotdo:'
 /** Makes a call of the user's in its place among the caller's others. */
 export const orderedMethod = `${frameworkPrefix}ordered`
 
+/** The name under which a receiver calls itself for a call that has its place among those of other turns. */
+export const inTurnMethod = `${frameworkPrefix}inTurn`
+
 /** Makes a call that a step makes, once: the step's names for it stand before the method and its arguments. */
 export const onceMethod = `${frameworkPrefix}once`
 

@@ -8,7 +8,7 @@
  */
 
 import type { IntendedWrite } from './graph.ts'
-import type { Marks } from './lines.ts'
+import type { Marks, Places } from './lines.ts'
 import type { CallOrder } from './order.ts'
 import type { Origin } from './origin.ts'
 import type { ToldObject } from './shortcuts.ts'
@@ -40,6 +40,8 @@ export interface LinkMessage {
   order?: CallOrder
   /** Which of the calls on what calls have given wait for something, and for what. */
   marks?: Marks
+  /** Which of the calls are on references that each turn asks for anew, and have places among those of other turns. */
+  places?: Places
   /** The caller exports something (a callback, a promise of another session) and will have more to say: answer at once. */
   duplex?: true
   /** Other sessions of this caller that it is done with. */

@@ -3,7 +3,8 @@
  *
  * capnweb makes a call when its arguments are there, so one that waits is overtaken by those that were made after it. Calls on an object itself have numbers
  * (`order.ts`), because they come over many sessions. A capability lives in one session, whose frames come in their order: so it is the receiver that has
- * later calls on the same reference wait, and the caller only says which calls those are, because it knows what it has given.
+ * later calls on the same reference wait, and the caller only says which calls those are, because it knows what it has given. A reference that each turn
+ * asks for anew lives in many sessions: its calls have numbers as those on an object have, and stand in one line at the object (invariant 6).
  *
  * Invariants of the receiver's lines:
  * 1. A call is made after those whose frames came before it, on the same reference: whatever else leads to the same capability has a line of its own. So a
@@ -13,21 +14,37 @@
  * 4. A call is made on what its frame names, in place: what that is of is not released before.
  * 5. Calls of a `.map`, and what is passed on for others, have no place: what a call waits for may be they. And no call waits for one whose argument the caller itself has to keep: a later
  *    call may be what gives it that.
+ * 6. A call on what its turn has asked for anew is made when that is there, and after those with smaller numbers under the same unguessable name: so no peer holds up what others
+ *    call, and no longer than its session lasts.
  */
 import { RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
-import { frameworkPrefix } from './conversation.ts'
+import { frameworkPrefix, inTurnMethod } from './conversation.ts'
 import { goneWords } from './errors.ts'
 import type { Frame } from './frames.ts'
-import { OrderGate } from './order.ts'
+import { OrderGate, type CallOrder, type OrderSource } from './order.ts'
 import { isApart, isResult, madeApart, neverMade, type Hook, type Session } from './passing-on.ts'
 import { applyNow, type Stub } from './ref.ts'
+import { frameInvalid } from './value-guard.ts'
 
 /** Why a call on what a call has given is marked: its arguments are results under way, or promises of the caller's own, or it is one of a `.map`. */
 export type Mark = 'results' | 'own' | 'others'
 
 /** The positions of marked calls among the frames of a message. */
 export type Marks = Partial<Record<Mark, number[]>>
+
+/**
+ * The places of calls on references that each turn asks for anew, a reference each: the `position` of a call among the frames of its message, its number among
+ * the calls of that reference over all turns, and whether it is given promises of the caller's own, so that none waits for it.
+ */
+export type Places = { gate: string; calls: [position: number, number: number, own?: true][] }[]
+
+/** The place of one call. */
+interface Place {
+  gate: string
+  number: number
+  own: boolean
+}
 
 /** What a call is given that is not there when it is made. */
 export interface Given {
@@ -42,6 +59,9 @@ export interface Given {
 /** The caller's side: which of the frames that a session says are marked. */
 export class Marking {
   #marks: WeakMap<Frame, Mark> | undefined
+  /** By the number of what a turn was given: the reference that it has asked for, whose calls of all turns stand in one line. */
+  #references: Map<number, OrderSource> | undefined
+  #places: WeakMap<Frame, Place> | undefined
   /** What the call that is being made now is given. */
   #given: Given = nothingGiven()
   /** Whether calls find their places without a mark. */
@@ -57,7 +77,8 @@ export class Marking {
     const { sendCall, exportPromise, getImport } = inside
     inside.sendCall = (id, path, args) => {
       const send = () => Reflect.apply(sendCall, inside, [id, path, args])
-      if (this.#areApart || isOfFramework(path)) return send()
+      const reference = this.#references && path.length > 0 ? this.#references.get(id) : undefined
+      if ((this.#areApart && !reference) || isOfFramework(path)) return send()
       const before = said.queued.length
       const { made, given } = this.noting(send)
       const frame = said.queued.at(-1)
@@ -66,6 +87,10 @@ export class Marking {
       const isOthers = isApart(args)
       if (id === 0 && onMain) {
         if (!isOthers) onMain(given)
+        return made
+      }
+      if (reference && !isOthers) {
+        this.#places!.set(frame!, { ...reference.next(), own: given.own })
         return made
       }
       const mark = isOthers ? 'others' : given.own ? 'own' : given.results || given.there ? 'results' : undefined
@@ -106,6 +131,13 @@ export class Marking {
     }
   }
 
+  /** The calls on what the far end gives for this number have places among those of other turns. */
+  follow(id: number, source: OrderSource): void {
+    this.#references ??= new Map()
+    this.#places ??= new WeakMap()
+    this.#references.set(id, source)
+  }
+
   set(frame: Frame, mark: Mark): void {
     this.#marks ??= new WeakMap()
     this.#marks.set(frame, mark)
@@ -122,6 +154,21 @@ export class Marking {
     })
     return Object.keys(marks).length > 0 ? marks : undefined
   }
+
+  /** What a message of these frames says of calls that have places over all turns. */
+  placesOf(frames: readonly Frame[]): Places | undefined {
+    if (!this.#places) return undefined
+    const places = new Map<string, Places[number]>()
+    frames.forEach((frame, i) => {
+      const place = this.#places!.get(frame)
+      if (!place) return
+      const { gate, number, own } = place
+      let known = places.get(gate)
+      if (!known) places.set(gate, (known = { gate, calls: [] }))
+      known.calls.push(own ? [i, number, true] : [i, number])
+    })
+    return places.size > 0 ? [...places.values()] : undefined
+  }
 }
 
 const nothingGiven = (): Given => ({ results: false, there: false, own: false })
@@ -129,15 +176,23 @@ const nothingGiven = (): Given => ({ results: false, there: false, own: false })
 /** Whether a path leads to a method of the framework. */
 const isOfFramework = ([name]: readonly unknown[]): boolean => typeof name === 'string' && name.startsWith(frameworkPrefix)
 
-/** The calls of an envelope that are marked, by their frames. */
-export function marked({ marks, frames }: { marks?: Marks; frames: readonly Frame[] }): ReadonlyMap<Frame, Mark> {
-  const found = new Map<Frame, Mark>()
+/** The calls of an envelope that are marked or have places over all turns, by their frames. @throws `FRAME_INVALID` */
+export function marked(envelope: { marks?: Marks; places?: Places; frames: readonly Frame[] }): ReadonlyMap<Frame, Mark | Place> {
+  const { marks, places, frames } = envelope
+  const found = new Map<Frame, Mark | Place>()
   for (const mark of ['results', 'own', 'others'] as const) {
     const positions: unknown = marks?.[mark]
     if (Array.isArray(positions)) for (const at of positions as number[]) if (frames[at]) found.set(frames[at], mark)
   }
+  if (places === undefined) return found
+  if (!Array.isArray(places) || !places.every(arePlaces)) throw frameInvalid('its places name no calls', places)
+  for (const { gate, calls } of places)
+    for (const [at, number, own] of calls) if (frames[at]) found.set(frames[at], { gate, number, own: own === true })
   return found
 }
+
+const arePlaces = (it: Places[number] | null): boolean =>
+  typeof it?.gate === 'string' && Array.isArray(it.calls) && it.calls.every((call) => Array.isArray(call) && Number.isSafeInteger(call[1]))
 
 type Name = string | number
 
@@ -150,6 +205,8 @@ export interface LinesPorts {
   exported(id: number): Hook | undefined
   /** Has the session take frames later. */
   deliver(frames: Frame[]): void
+  /** Takes up calls that have places among those of other sessions. Absent where all come over one. */
+  expect?(order: CallOrder): void
 }
 
 /** The receiver's side: the lines of one session; see the head of this file. */
@@ -185,17 +242,19 @@ export class Lines {
   }
 
   /** The frames of a message as this end takes them: a call that has a place in a line is one of {@link Lines.behind}. */
-  placed(frames: readonly Frame[], marked: ReadonlyMap<Frame, Mark>): readonly Frame[] {
+  placed(frames: readonly Frame[], marked: ReadonlyMap<Frame, Mark | Place>): readonly Frame[] {
     let taken: Frame[] | undefined
+    const orders = new Map<string, CallOrder>()
     for (const [i, frame] of frames.entries()) {
-      const placed = this.#taken(frame, marked.get(frame))
+      const placed = this.#taken(frame, marked.get(frame), orders)
       if (placed !== frame) taken ??= frames.slice(0, i)
       if (placed) taken?.push(placed)
     }
+    for (const order of orders.values()) this.#ports.expect!(order)
     return taken ?? frames
   }
 
-  #taken(frame: Frame, mark: Mark | undefined): Frame | undefined {
+  #taken(frame: Frame, mark: Mark | Place | undefined, orders: Map<string, CallOrder>): Frame | undefined {
     const [kind, id] = frame
     if (kind === 'release') return this.#released(frame, id as number)
     if (kind === 'stream' || kind === 'pipe') this.#nextCall++
@@ -204,6 +263,7 @@ export class Lines {
     const call = callIn(frame)
     if (!call) return frame
     if (!call.args) this.#sameAs.set(number, [...this.#of(call.id), ...call.path.map(String)])
+    if (typeof mark === 'object') return this.#ports.expect ? inTurn(call, mark, orders) : frame
     // Most calls: nothing waits.
     if (this.#lines.size === 0 && mark !== 'results') return frame
     return mark === 'others' ? frame : this.#placed(frame, call, mark)
@@ -283,6 +343,17 @@ export class Lines {
   #of(id: number): Name[] {
     return this.#sameAs.get(id) ?? [id]
   }
+}
+
+/**
+ * A call that has its place among those of other turns. It is given what it is made on, so it waits for that as for its arguments, and holds it until then:
+ * what a turn has asked for is released with the turn.
+ */
+function inTurn({ id, path, args }: Call, { gate, number, own }: Place, orders: Map<string, CallOrder>): Frame {
+  let order = orders.get(gate)
+  if (!order) orders.set(gate, (order = { gate, calls: [] }))
+  if (!own) order.calls.push([number, []])
+  return ['push', ['pipeline', 0, [inTurnMethod], [gate, number, ['pipeline', id], [path], args ? [args] : null]]]
 }
 
 interface Call {

@@ -165,6 +165,11 @@ export class Link implements Start {
     return this.#ports.caller()
   }
 
+  /** A new order, for the calls on a part of the object that each turn asks for anew. */
+  newOrder(): OrderSources {
+    return new OrderSources(() => this.#ports.newSession())
+  }
+
   /** The session of this turn. @param caller see {@link Link.record} */
   session(caller?: Caller): ClientSession {
     return this.#turn(caller).session

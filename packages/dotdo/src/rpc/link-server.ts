@@ -257,8 +257,22 @@ export class LinkServer {
   }
 
   #start(conversation: Conversation, made?: readonly MadeCall[]): object {
-    const framework = () => ({ ...this.#handoffMethods(conversation), ...this.#framework(conversation) })
+    const framework = () => ({
+      ...this.#handoffMethods(conversation),
+      ...this.#placedMethods(conversation),
+      ...this.#framework(conversation),
+    })
     return startOf(this.#main(conversation), framework, made)
+  }
+
+  /** What this end calls itself for calls that have a place among others: see `lines.ts`. */
+  #placedMethods({ lines }: Conversation): FrameworkMethods {
+    if (!lines) return {}
+    /** A call on what a turn has asked for anew. It came over a session, and goes on apart. */
+    const inTurn = (gate: string, number: number, cap: Stub, path: string[], args: unknown[] | null) =>
+      this.#gates.inTurn(gate, number, () => madeApart(() => applyNow(cap, path, args ?? undefined)))
+    const passed = ([gate, number]: [string, number]) => this.#gates.passed(gate, number)
+    return { behind: lines.behind, inTurn: Object.assign(inTurn, { [neverMade]: passed }) }
   }
 
   #handoffMethods(conversation: Conversation): FrameworkMethods {
@@ -274,8 +288,6 @@ export class LinkServer {
       ),
       /** Resolves when a numbered call has been made, or given up, and all before it. */
       begun: (number: number) => this.#gates.begun(conversation.gate?.(), number),
-      /** A call on what a call has given, in its place among the session's others. */
-      ...(conversation.lines && { behind: conversation.lines.behind }),
       /** Brings a result of this object to whoever the caller has named for `ticket`. */
       provide: (value: unknown, ticket: string) => this.#provide(conversation.target(ticket), value, ticket),
       /** A provider brings what `ticket` stands for. */

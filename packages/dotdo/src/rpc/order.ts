@@ -59,7 +59,11 @@ export class OrderSource {
 
   /** The number of a call; `undefined` for one that needs none. @param waits whether it gives what is on its way */
   number(waits: boolean): { gate: string; number: number } | undefined {
-    if (!waits && this.#onTheirWay === 0) return undefined
+    return waits || this.#onTheirWay > 0 ? this.next() : undefined
+  }
+
+  /** The number of a call that needs one in any case. */
+  next(): { gate: string; number: number } {
     return { gate: (this.#gate ??= this.#newName()), number: this.#next++ }
   }
 

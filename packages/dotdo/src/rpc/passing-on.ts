@@ -48,6 +48,7 @@ export interface Hook {
   /** Of something at the other end of a session: where it is listed, and how many hooks here stand on that. */
   entry?: {
     session: Session
+    importId: number
     localRefcount: number
     activePull?: { promise: Promise<unknown> }
     resolution?: Hook

@@ -1,18 +1,18 @@
 /**
  * References that begin with a method of the framework: a restored capability, an object that is narrowed. They never wear out: each turn that
- * uses one asks for it anew, in the same message, so that one trip is enough and what was revoked in between is seen.
+ * uses one asks for it anew, in the same message, so that one trip is enough and what was revoked in between is seen. Calls of all turns stand in one line.
  */
 import { RpcStub } from 'capnweb'
 import { calledOn } from './call-names.ts'
 import type { ClientSession } from './client-session.ts'
 import { frameworkPrefix } from './conversation.ts'
 import type { Link } from './link-client.ts'
+import type { OrderSources } from './order.ts'
 import type { Caller } from './origin.ts'
 import { isMapping } from './mapper.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import {
   applyNow,
-  applyPath,
   bindCall,
   bindOnce,
   mappedOn,
@@ -36,6 +36,8 @@ export class Reached implements Start {
   readonly #from: Link | Reached
   readonly #method: string
   readonly #args: readonly unknown[]
+  /** The order of its calls, whichever turn they are made in. */
+  readonly #order: OrderSources
   /** What was asked for in the sessions of turns: once in each. */
   readonly #stubs = new WeakMap<ClientSession, Stub>()
 
@@ -50,6 +52,7 @@ export class Reached implements Start {
     this.cameBy = from.cameBy
     this.steps = [...from.steps, [frameworkPrefix + method, args]]
     this.#from = from
+    this.#order = from.newOrder()
     this.#method = frameworkPrefix + method
     this.#args = args
   }
@@ -61,6 +64,10 @@ export class Reached implements Start {
 
   caller(): Caller {
     return this.#from.caller()
+  }
+
+  newOrder(): OrderSources {
+    return this.#from.newOrder()
   }
 
   session(caller?: Caller): ClientSession {
@@ -88,9 +95,8 @@ export class Reached implements Start {
     let stub = this.#stubs.get(session)
     if (!stub) {
       const from = this.#from instanceof Reached ? this.#from.stubIn(session) : session.main
-      stub = applyPath(from, [this.#method], [...this.#args])
+      stub = session.askAnew(from, this.#method, [...this.#args], this.#order.of(session.context))
       this.#stubs.set(session, stub)
-      session.untilTurnEnds(stub)
     }
     return stub
   }

@@ -51,6 +51,7 @@ export class ServerSession {
   #lines = new Lines({
     exported: (id) => exportOf(this.#session, id),
     deliver: (frames) => this.#transport.deliver(frames),
+    expect: (order) => void this.#end.catch(this.#gates.expect(order)),
   })
   #marking: Marking
   #gates: OrderGates

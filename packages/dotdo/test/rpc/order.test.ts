@@ -1,7 +1,10 @@
 /** Calls on one reference are made in the order in which they were written, whatever their arguments wait for. Random ones are in programs.property.test.ts. */
 import { RpcSession, RpcTarget, type RpcStub } from 'capnweb'
 import { describe, expect, test } from 'vitest'
+import { linkVersion, type Frame } from '../../src/rpc/frames.ts'
 import { defaultClientLimits } from '../../src/rpc/limits.ts'
+import { countedHere, readGuard, restrict, type NarrowPorts } from '../../src/rpc/narrow.ts'
+import { Reached } from '../../src/rpc/reached.ts'
 import { ServedClient } from '../../src/rpc/served-client.ts'
 import { OrderGates, OrderSource } from '../../src/rpc/order.ts'
 import { pair, turns, type Carry } from './pair.ts'
@@ -355,6 +358,206 @@ function served(frameLater: boolean) {
   })
   return { ...at, root: session.getRemoteMain() as any }
 }
+
+/** An object of which a part is asked for anew in each turn, as narrowed and restored references are: each time it takes as long as `lags` says. */
+function anew(lags: number[] = [], carry?: Carry) {
+  const giver = new Giver()
+  const source = pair(new Source())
+  let asked = 0
+  const restore = async () => {
+    const lag = lags[asked++] ?? 0
+    if (lag < 0) throw new Error('refused')
+    if (lag > 0) await turns(lag)
+    return restrict(giver, readGuard({}, ports), ports)
+  }
+  const narrow = (caveats: unknown) => restrict(giver, readGuard(caveats, ports), ports)
+  const here = pair(giver, { framework: { restore, narrow }, ...(carry && { carry }) })
+  const reached = (method: string, ...args: unknown[]) => new Reached(here.link, method, args)
+  return {
+    log: giver.entries,
+    G: here.link.root() as any,
+    S: source.link.root() as any,
+    here,
+    reached,
+    cap: reached('restore').root() as any,
+    leaks: () => source.server.openHandoffs + here.server.openHandoffs,
+  }
+}
+const ports: NarrowPorts = { now: () => 0, counter: countedHere }
+
+describe('calls on a reference that each turn asks for anew', () => {
+  const waits: [string, (at: ReturnType<typeof anew>) => unknown][] = [
+    ['another object', ({ S }) => S.slow(20, 'late')],
+    ['the same object', ({ G }) => G.later(20, 'late')],
+    ['what the reference gives', ({ cap }) => cap.later(20, 'late')],
+  ]
+  test.each(waits)('keep their places over turns behind one that waits for %s', async (_, late) => {
+    const at = anew()
+    const calls = [at.cap.note('before'), at.cap.note(late(at))]
+    for (const after of ['after', 'last']) {
+      await turns(3)
+      calls.push(at.cap.note(after))
+    }
+    expect(await Promise.all(calls)).toEqual(['before', 'late', 'after', 'last'])
+    expect(at.log).toEqual(['before', 'late', 'after', 'last'])
+    expect(at.leaks()).toBe(0)
+  })
+  test('keep their places where it takes longer to ask for it in an earlier turn', async () => {
+    const { cap, log, leaks } = anew([20, 0, 5])
+    const calls: unknown[] = []
+    for (const entry of [1, 2, 3]) {
+      calls.push(cap.note(entry))
+      await turns(2)
+    }
+    await Promise.all(calls)
+    expect(log).toEqual([1, 2, 3])
+    expect(leaks()).toBe(0)
+  })
+  test('go on when it is refused in a turn, or what one waits for fails', async () => {
+    const { cap, S, log, leaks } = anew([-1])
+    const failing = [cap.note('refused')]
+    await turns(2)
+    failing.push(cap.note(S.fail(9)))
+    await turns(2)
+    const after = cap.note('after')
+    const reasons = (await Promise.allSettled(failing)).map((it) => (it as PromiseRejectedResult).reason.message)
+    expect(reasons).toEqual(['refused', 'the source failed'])
+    expect(await after).toBe('after')
+    expect(log).toEqual(['after'])
+    expect(leaks()).toBe(0)
+  })
+  test('go on when the message of the one before is lost, and when its session ends', async () => {
+    const lost = new Set([1])
+    let messages = 0
+    const { cap, S, log, leaks } = anew([], (_, send) =>
+      lost.has(messages++) ? Promise.reject(new Error('Network connection lost.')) : send(),
+    )
+    await cap.note('first')
+    await Promise.allSettled([cap.note(S.slow(5, 'lost'))])
+    await cap.note('last')
+    expect(log).toEqual(['first', 'last'])
+    expect(leaks()).toBe(0)
+  })
+  test('do not wait for one that is given a promise of the program’s own', async () => {
+    const { cap, log } = anew()
+    const { promise, resolve } = Promise.withResolvers<unknown>()
+    const own = cap.note(promise)
+    await turns(2)
+    resolve(await cap.note('first'))
+    await own
+    expect(log).toEqual(['first', 'first'])
+  })
+  test('do not wait for those on another such reference, nor for those of another program', async () => {
+    let context = {}
+    const at = anew()
+    const other = at.reached('narrow', {}).root() as any
+    const late = at.cap.note(at.S.slow(30, 'late'))
+    await turns(2)
+    expect(await other.note('quick')).toBe('quick')
+    const giver = new Giver()
+    const programs = pair(giver, {
+      caller: () => ({ context, origin: { depth: 1 } }),
+      framework: { narrow: () => restrict(giver, readGuard({}, ports), ports) },
+    })
+    const shared = new Reached(programs.link, 'narrow', [{}])
+    const waits = (shared.root() as any).note(at.S.slow(30, 'late'))
+    await turns(2)
+    context = {}
+    await (shared.root() as any).note('quick')
+    await Promise.all([late, waits])
+    expect([at.log, giver.entries]).toEqual([
+      ['quick', 'late'],
+      ['quick', 'late'],
+    ])
+  })
+  test('and reads of it have places among them, as have calls on what it is narrowed to', async () => {
+    const { reached, S, leaks } = anew()
+    const narrowed = new Reached(reached('restore'), 'narrow', [{ only: ['note', 'count'] }]).root() as any
+    const late = narrowed.note(S.slow(9, 'late'))
+    await turns(2)
+    const count = Promise.resolve(narrowed.count)
+    expect(await count).toBe(1)
+    await late
+    expect(leaks()).toBe(0)
+  })
+  test('are refused in their places by what is over by then, and count their uses once', async () => {
+    let over = false
+    const giver = new Giver()
+    let left = 2
+    const guarded: NarrowPorts = { now: () => (over ? 2 : 0), counter: () => ({ left: () => left, take: () => void left-- }) }
+    const here = pair(giver, { framework: { narrow: (caveats: unknown) => restrict(giver, readGuard(caveats, guarded), guarded) } })
+    const S = pair(new Source()).link.root() as any
+    const used = new Reached(here.link, 'narrow', [{ uses: 2 }]).root() as any
+    const calls: Promise<unknown>[] = []
+    for (const value of [S.slow(9, 'late'), 'second', 'third']) {
+      calls.push(Promise.resolve(used.note(value)))
+      await turns(2)
+    }
+    const [, , third] = await Promise.allSettled(calls)
+    expect(third).toMatchObject({ reason: { code: 'CAPABILITY_USED_UP' } })
+    const mortal = new Reached(here.link, 'narrow', [{ until: 1 }]).root() as any
+    const waits = Promise.resolve(mortal.note(S.slow(9, 'too late')))
+    await turns(2)
+    over = true
+    await expect(waits).rejects.toMatchObject({ code: 'CAPABILITY_EXPIRED' })
+    expect([giver.entries, left]).toEqual([['late', 'second'], 0])
+  })
+  test('keep their places where somebody else has the stub of it', async () => {
+    const { reached, here, S, log } = anew([9])
+    const stub = reached('restore').forwarder() as any
+    const calls = [stub.note(1), stub.note(S.slow(9, 2))]
+    await turns(3)
+    calls.push(stub.note(3))
+    await Promise.all(calls)
+    expect(log).toEqual([1, 2, 3])
+    expect(here.server.openHandoffs).toBe(0)
+  })
+})
+
+describe('a message that names places', () => {
+  /** A part is asked for and told something, and perhaps a hand-off comes first for which the call waits. */
+  const message = (session: string, places: unknown, waits = false) => {
+    const frames: Frame[] = [
+      ['push', ['pipeline', 0, ['dotdo:restore'], []]],
+      ['push', waits ? ['pipeline', 0, ['dotdo:accept'], ['t']] : ['pipeline', 0, ['list'], []]],
+      ['push', ['pipeline', 1, ['note'], [waits ? ['pipeline', 2] : 'x']]],
+      ['pull', 3],
+    ]
+    return { version: linkVersion, session, seq: 0, origin: { depth: 1 }, places, frames } as never
+  }
+  test.each([['places'], [[null]], [[{ gate: 1, calls: [] }]], [[{ gate: 'g', calls: [[2, 'x']] }]], [[{ gate: 'g', calls: 3 }]]])(
+    'that are none is refused: %j',
+    async (places) => {
+      const { here, log } = anew()
+      await expect(here.server.accept(message('s', places))).rejects.toMatchObject({ code: 'FRAME_INVALID' })
+      expect([log, here.server.openHandoffs]).toEqual([[], 0])
+    },
+  )
+  test('holds up none but calls of its own gate, and those no longer than it lasts', async () => {
+    const { here, log } = anew()
+    const held = here.server.accept(message('a', [{ gate: 'g', calls: [[2, 0]] }], true)).catch(() => 'ended')
+    await turns(2)
+    // Of its places one is no call, and one is not there.
+    const behind = here.server.accept(
+      message('b', [
+        {
+          gate: 'g',
+          calls: [
+            [2, 1],
+            [9, 2],
+            [3, 3],
+          ],
+        },
+      ]),
+    )
+    await here.server.accept(message('c', [{ gate: 'other', calls: [[2, 5]] }]))
+    expect(log).toEqual(['x'])
+    await here.server.accept({ version: linkVersion, session: 'a', seq: 0, frames: [], ended: ['a'] } as never)
+    expect((await behind).frames).toEqual([['resolve', 3, 'x']])
+    await held
+    expect([log, here.server.openHandoffs]).toEqual([['x', 'x'], 0])
+  })
+})
 
 describe('calls of an unmodified capnweb client', () => {
   const whens: [string, boolean, boolean][] = [

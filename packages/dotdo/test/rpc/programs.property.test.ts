@@ -9,9 +9,11 @@ import { makeGraph } from '../../src/rpc/graph.ts'
 import { replayGraph } from '../../src/rpc/graph-replay.ts'
 import { Link } from '../../src/rpc/link-client.ts'
 import { defaultLinkLimits } from '../../src/rpc/limits.ts'
+import { countedHere, readGuard, restrict, type NarrowPorts } from '../../src/rpc/narrow.ts'
+import { Reached } from '../../src/rpc/reached.ts'
 import { SeededRandom } from '../support/fakes.ts'
 import { pair, turns } from './pair.ts'
-import { program, shown, text, Thing, type Arg, type Made, type Program, type Step } from './programs.ts'
+import { program, shown, text, Thing, type Arg, type Made, type On, type Program, type Step } from './programs.ts'
 
 type Values = Map<number, any>
 type Way = 'live' | 'as a graph'
@@ -29,9 +31,10 @@ const follow = (value: any, path: readonly string[]) => path.reduce((at, name) =
 
 /** In plain JavaScript, one call after the other. */
 async function inPlace(made: readonly Made[], things: readonly Thing[], values: Values): Promise<void> {
-  const given = (arg: Arg): any => {
+  const given = (arg: Arg | On): any => {
     if ('literal' in arg) return arg.literal
     if ('object' in arg) return things[arg.object]
+    if ('anew' in arg) return things[arg.anew]
     if ('list' in arg) return allGiven(arg.list)
     const value = values.get(arg.ref)
     return value instanceof Failure ? value : follow(value, arg.path)
@@ -69,9 +72,10 @@ async function inPlace(made: readonly Made[], things: readonly Thing[], values: 
 }
 
 /** One call on references. */
-function write(it: Made, roots: readonly any[], values: Values): void {
-  const given = (arg: Arg): any => {
+function write(it: Made, roots: readonly any[], values: Values, anew: readonly any[] = []): void {
+  const given = (arg: Arg | On): any => {
     if ('literal' in arg) return arg.literal
+    if ('anew' in arg) return anew[arg.anew]
     if ('object' in arg) return roots[arg.object]
     return 'list' in arg ? arg.list.map(given) : follow(values.get(arg.ref), arg.path)
   }
@@ -81,7 +85,7 @@ function write(it: Made, roots: readonly any[], values: Values): void {
       it.id,
       on.map((element: unknown) => {
         const inner: Values = new Map(values).set(it.element, element)
-        for (const call of it.body) write(call, roots, inner)
+        for (const call of it.body) write(call, roots, inner, anew)
         return writeResult(it.result, roots, inner)
       }),
     )
@@ -120,6 +124,7 @@ class Timers {
 interface Outcome {
   answers: Map<number, unknown>
   notes: string[][]
+  marks: string[][]
   tallies: Thing['tallies'][]
   /** Hand-offs that are left long after. */
   left: number
@@ -132,6 +137,8 @@ const answerOf = (call: any): Promise<unknown> =>
     (error: unknown) => ({ failed: codeOf(error) ?? (error as Error).message }),
   )
 
+const guards: NarrowPorts = { now: () => 0, counter: countedHere }
+
 /** Over links whose answers come late and in any order. */
 async function overLinks({ seed, objects, steps }: Program, way: Way): Promise<Outcome> {
   const random = new SeededRandom(seed + 1)
@@ -142,6 +149,14 @@ async function overLinks({ seed, objects, steps }: Program, way: Way): Promise<O
     const it = pair(thing, {
       departures,
       timer: timers.timer,
+      framework: {
+        narrow: () => restrict(thing, readGuard({}, guards), guards),
+        // As long as the way to it takes.
+        restore: async () => {
+          await turns(random.below(4))
+          return restrict(thing, readGuard({}, guards), guards)
+        },
+      },
       carry: async (_message, send) => {
         const reply = await send()
         await turns(random.below(4))
@@ -151,6 +166,7 @@ async function overLinks({ seed, objects, steps }: Program, way: Way): Promise<O
     return { ...it, thing, link: new Link(() => it.peer, it.ports, it.stats, {}, { noun: 'Thing', name: String(i) }) }
   })
   const roots = ends.map(({ link }) => link.root() as any)
+  const anew = ends.map(({ link }, i) => new Reached(link, i === 0 ? 'narrow' : 'restore', []).root() as any)
   const values: Values = new Map()
   const answers = new Map<number, Promise<unknown>>()
   const ask = (id: number) => {
@@ -179,7 +195,7 @@ async function overLinks({ seed, objects, steps }: Program, way: Way): Promise<O
             // It stays what it was.
           }
       } else {
-        write(step, roots, values)
+        write(step, roots, values, anew)
         if (step.asked === 'now') void ask(step.id)
       }
     }
@@ -192,13 +208,14 @@ async function overLinks({ seed, objects, steps }: Program, way: Way): Promise<O
   for (let i = 0; i < 400 && !(isDone && ends.every(({ link }) => link.isQuiet)); i++) await turns(1)
   for (const id of answers.keys()) if (!settled.has(id)) settled.set(id, 'no answer')
   const notes = ends.map(({ thing }) => thing.notes)
+  const marks = ends.map(({ thing }) => thing.marks)
   const tallies = ends.map(({ thing }) => thing.tallies)
   for (const { thing } of ends) thing.letGo()
   const left = () => ends.reduce((sum, { server }) => sum + server.openHandoffs, departures.waiting)
   const { idleMs, graceMs } = defaultLinkLimits
   // What is collected as garbage meanwhile is told, and starts the time anew.
   for (let round = 0; round < 4 && left() > 0; round++) await timers.pass(idleMs + 5 * graceMs)
-  return { answers: settled, notes, tallies, left: left() }
+  return { answers: settled, notes, marks, tallies, left: left() }
 }
 
 /** What of a program's outcome over links is not what it is in place; `undefined` where all is. */
@@ -208,7 +225,7 @@ async function wrong(one: Program, way: Way): Promise<string | undefined> {
   const made = one.steps.filter((step) => 'id' in step)
   await inPlace(made, things, values)
   const before = unhandled.length
-  const { answers, notes, tallies, left } = await overLinks(one, way)
+  const { answers, notes, marks, tallies, left } = await overLinks(one, way)
   const found = unhandled.slice(before).map((error) => `unhandled: ${error}`)
   const compare = (what: string, is: unknown, expected: unknown) => {
     if (JSON.stringify(is) !== JSON.stringify(expected)) found.push(`${what}: ${JSON.stringify(is)} and not ${JSON.stringify(expected)}`)
@@ -224,6 +241,7 @@ async function wrong(one: Program, way: Way): Promise<string | undefined> {
     compareAnswer('the graph', answers.get(-1), codes.length > 0 ? new Failure(codes) : asked)
   }
   things.forEach((thing, i) => compare(`calls of object${i}`, notes[i], thing.notes))
+  things.forEach((thing, i) => compare(`calls of anew${i}`, marks[i], thing.marks))
   things.forEach((thing, i) => compare(`calls of capabilities of object${i}`, tallies[i], thing.tallies))
   compare('what is left', left, 0)
   return found.length > 0 ? found.join('\n') : undefined

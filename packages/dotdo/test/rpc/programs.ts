@@ -7,7 +7,8 @@ import { SeededRandom } from '../support/fakes.ts'
 import { turns } from './pair.ts'
 
 export type Arg = { literal: number } | { ref: number; path: string[] } | { list: Arg[] } | { object: number }
-export type On = { object: number } | { ref: number; path: string[] }
+/** `anew` is a reference to an object that each turn asks for anew: it has an order of its own. */
+export type On = { object: number } | { ref: number; path: string[] } | { anew: number }
 /** When the answer of a call is asked for: as soon as it is made, at the end, or never. */
 export type Asked = 'now' | 'at the end' | 'never'
 export interface Call {
@@ -96,6 +97,8 @@ export class Thing extends RpcTarget {
   #stored: any
   /** Read by the test alone. */
   readonly notes: string[] = []
+  /** What was noted by the reference that each turn asks for anew: read by the test alone. */
+  readonly marks: string[] = []
   /** What was noted by each tally, by its name: read by the test alone. */
   readonly tallies: Record<number, string[]> = {}
   constructor(factor: number) {
@@ -107,6 +110,9 @@ export class Thing extends RpcTarget {
   }
   get noted() {
     return this.notes.length
+  }
+  get marked() {
+    return this.marks.length
   }
   num(n: number) {
     return n * this.#factor
@@ -166,6 +172,9 @@ export class Thing extends RpcTarget {
   }
   note(value: unknown) {
     return this.notes.push(JSON.stringify(shown(value)))
+  }
+  mark(value: unknown) {
+    return this.marks.push(JSON.stringify(shown(value)))
   }
   store(counter: any) {
     this.letGo()
@@ -265,6 +274,7 @@ export function program(seed: number, reads: boolean): Program {
   }
   const mayFail = (known: Known[], ...args: (Arg | On)[]): boolean =>
     args.some((arg) => {
+      if ('anew' in arg) return false
       if ('list' in arg) return mayFail(known, ...arg.list)
       return 'ref' in arg && known.find(({ id }) => id === arg.ref)!.mayFail
     })
@@ -296,6 +306,17 @@ export function program(seed: number, reads: boolean): Program {
         { id, on, method: 'count', asked: 'now' },
         // A property of a result is read anew wherever it is given.
         { id, kind: 'count', mayFail: mayFail(known, on) },
+      ]
+    }
+    // A graph makes all its calls at once.
+    if (reads && chance(0.15)) {
+      const anew = { anew: random.below(objects) }
+      if (isInMap || chance(0.2)) return made(anew, ...pick(pure))
+      if (fails && chance(0.08)) return made(anew, pick(['fail', 'failLater']), ['number'], 'number')
+      if (chance(0.9)) return made(anew, 'mark', ['any data'], 'number')
+      return [
+        { id, on: anew, method: 'marked', asked: 'now' },
+        { id, kind: 'number', mayFail: false },
       ]
     }
     const on = { object: random.below(objects) }
@@ -368,8 +389,9 @@ export function program(seed: number, reads: boolean): Program {
 
 /** A program as one would write it. */
 export function text(steps: readonly Step[], indent = ''): string {
-  const argument = (arg: Arg): string => {
+  const argument = (arg: Arg | On): string => {
     if ('literal' in arg) return String(arg.literal)
+    if ('anew' in arg) return `anew${arg.anew}`
     if ('object' in arg) return `object${arg.object}`
     if ('list' in arg) return `[${arg.list.map(argument).join(', ')}]`
     return `v${arg.ref}${arg.path.map((name) => (/^\d+$/.test(name) ? `[${name}]` : `['${name}']`)).join('')}`
