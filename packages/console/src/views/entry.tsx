@@ -49,7 +49,8 @@ export function Entry({ reason, onRetry }: { reason: NoSession; onRetry: () => v
         ) : (
           <>
             <p>
-              On your own machine <code>npm start</code> prints one, after <b>Page</b>. For a deployed app, ask whoever runs it.
+              On your own machine <code>npm start</code> and <code>npx dotdo dev</code> print one, after <b>Page</b>. For a deployed app,
+              ask whoever runs it.
             </p>
             <form onSubmit={open}>
               <label for="link">Or paste the link here</label>

@@ -34,17 +34,26 @@ const usage = `npm start -- [options]
   --config F  another wrangler.toml
   --state D   another folder for the state`
 
+/** What was typed. @throws `StartError` for what is no option */
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        once: { type: 'boolean' },
+        clean: { type: 'boolean' },
+        port: { type: 'string' },
+        config: { type: 'string' },
+        state: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    })
+  } catch (error) {
+    throw new StartError(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`)
+  }
+}
+
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      once: { type: 'boolean' },
-      clean: { type: 'boolean' },
-      port: { type: 'string' },
-      config: { type: 'string' },
-      state: { type: 'string' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  })
+  const { values } = readArguments()
   if (values.help) return console.log(usage)
   const project = join(dirname(fileURLToPath(import.meta.url)), '..')
   const port = Number(values.port ?? (values.once ? 0 : 8787))

@@ -89,7 +89,7 @@ export class Door extends RpcTarget {
     const claims = await verifyToken(token, 'once', this.#env.DOTDO_SECRET, clock.now())
     const tokens = this.#links.user('DotdoSystem', 'tokens') as unknown as { redeem(id: string, expiresAt: number): Promise<boolean> }
     if (!(await tokens.redeem(claims.id!, claims.expiresAt))) {
-      throw new DotdoError('TOKEN_USED', 'This one-time link has been used. Open a new one: npm start prints one.')
+      throw new DotdoError('TOKEN_USED', 'This one-time link has been used. Open a new one: npm start and npx dotdo dev print one.')
     }
     const expiresAt = clock.now() + sessionMs
     return { token: await signToken({ kind: 'session', expiresAt }, this.#env.DOTDO_SECRET), expiresAt }

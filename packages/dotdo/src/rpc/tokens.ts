@@ -60,7 +60,7 @@ export async function verifyToken(token: unknown, kind: Claims['kind'], secret: 
   if (claims.expiresAt <= now) {
     throw new DotdoError(
       'TOKEN_EXPIRED',
-      `The token has expired at ${new Date(claims.expiresAt).toISOString()}. Open a new link: npm start prints one.`,
+      `The token has expired at ${new Date(claims.expiresAt).toISOString()}. Open a new link, which npm start and npx dotdo dev print, or sign a new token.`,
       { data: { expiredAt: claims.expiresAt } },
     )
   }
