@@ -26,6 +26,8 @@ export interface Kit {
   traits: Traits
   /** The root stub of an object that nobody has used yet, over a link of its own. */
   open: () => Promise<Far>
+  /** A reference to the same object that each turn asks for anew, as narrowed ones are; absent where the link has none. */
+  anew?: (world: Far) => Far
   /** Lets everything that is on its way arrive. */
   settle: () => Promise<void>
 }

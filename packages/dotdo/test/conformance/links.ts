@@ -3,6 +3,9 @@ import { RpcStub, RpcTarget } from 'capnweb'
 import { Departures } from '../../src/rpc/departures.ts'
 import { Link, type LinkClientPorts } from '../../src/rpc/link-client.ts'
 import { LinkServer } from '../../src/rpc/link-server.ts'
+import { countedHere, readGuard, restrict, type NarrowPorts } from '../../src/rpc/narrow.ts'
+import { Reached } from '../../src/rpc/reached.ts'
+import { startOfRef } from '../../src/rpc/ref.ts'
 import type { LinkPeer } from '../../src/rpc/frames.ts'
 import { newLinkStats } from '../../src/rpc/stats.ts'
 import { bytePipe } from '../rpc/byte-pipe.ts'
@@ -20,7 +23,14 @@ export interface TestLink {
 }
 
 /** The kit of a case over a link. */
-export const kitOf = ({ traits, open, settle }: TestLink): Kit => ({ traits, open, settle })
+export const kitOf = ({ traits, open, settle }: TestLink): Kit => ({ traits, open, settle, anew })
+
+/** Narrowed at the far end, in each turn that uses it. What is no object's own reference stays as it is. */
+const anew = (world: Far): Far => {
+  const start = startOfRef(world)
+  return start ? new Reached(start as Link, 'narrow', [{}]).root() : world
+}
+const narrowing: NarrowPorts = { now: () => 0, counter: countedHere }
 
 const settle = async (): Promise<void> => {
   for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
@@ -124,6 +134,7 @@ export function ends(main: object, Kind: typeof Link = Link) {
       linkAt: (address) => new Link(() => address as LinkPeer, ports, newLinkStats(), limits),
     },
     limits,
+    () => ({ narrow: (caveats: unknown) => restrict(main, readGuard(caveats, narrowing), narrowing) }),
   )
   const peer: LinkPeer = {
     async send(message) {

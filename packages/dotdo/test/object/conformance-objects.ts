@@ -1,5 +1,5 @@
 /** The objects of the conformance suite: a world as an app would define it, and one that runs cases on others. */
-import { DO } from '../../src/index.ts'
+import { DO, narrow } from '../../src/index.ts'
 import { allCases } from '../conformance/cases/all.ts'
 import { runCase, type Far } from '../conformance/kit.ts'
 import { worldDefinition } from '../conformance/world.ts'
@@ -31,6 +31,7 @@ export const Driver = DO.extend({
       await runCase(it, {
         traits: { wire: 'clone', lacks: {} },
         open: async () => this.World(`${title} ${opened++}`) as Far,
+        anew: (world) => narrow(world, {}) as Far,
         settle: () => new Promise((resolve) => setTimeout(resolve, 20)),
       })
       return 'passed'

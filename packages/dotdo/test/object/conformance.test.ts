@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { Links } from '../../src/object/nouns.ts'
 import { linkPorts } from '../../src/object/platform.ts'
+import { narrow } from '../../src/object/authority.ts'
 import { allCases } from '../conformance/cases/all.ts'
 import { runCase, type Far } from '../conformance/kit.ts'
 
@@ -13,6 +14,7 @@ describe('from a Worker to an object', () => {
     await runCase(it, {
       traits: { wire: 'clone', lacks: {} },
       open: async () => links().user('World', `from outside ${title} ${opened++}`) as Far,
+      anew: (world) => narrow(world, {}) as Far,
       settle: () => new Promise((resolve) => setTimeout(resolve, 20)),
     })
   })

@@ -372,6 +372,17 @@ order('and over turns, where nobody awaits it', ['remote', 'later'], async ({ op
   await eventually('the notes', async () => (await world.noted()).length === 2)
   same(await world.noted(), ['gate', 'after'])
 })
+order('and over turns, on a reference that each turn asks for anew', ['remote', 'later'], async ({ open, settle, anew }) => {
+  const [world, other] = [await open(), await open()]
+  const narrowed = anew ? anew(world) : world
+  const late = Promise.resolve(narrowed.note(other.pass('gate')))
+  await settle()
+  const after = Promise.resolve(narrowed.note('after'))
+  await settle()
+  void other.release('gate')
+  same(await Promise.all([late, after]), [1, 2])
+  same(await narrowed.noted(), ['gate', 'after'])
+})
 order('a call whose argument is under way keeps its place among those on its capability', ['remote'], async ({ open }) => {
   const world = await open()
   using counter = world.counter(0)
