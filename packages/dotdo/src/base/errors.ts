@@ -31,7 +31,7 @@ export class DotdoError extends Error {
   constructor(code: string, message: string, details: ErrorDetails = {}) {
     super(message, details)
     this.code = code
-    this.retryable = details.retryable ?? false
+    this.retryable = !!details.retryable
     this.data = details.data ?? {}
   }
 }
@@ -92,7 +92,7 @@ export function codeOf(thrown: unknown): string | undefined {
  * user's function) counts as retryable, because the number of attempts is bounded anyway.
  */
 export function isRetryable(thrown: unknown): boolean {
-  return !(isErrorLike(thrown) && thrown.retryable === false)
+  return (thrown as Partial<ErrorLike> | null | undefined)?.retryable !== false
 }
 
 interface ErrorLike {

@@ -30,7 +30,9 @@ export class BatchTransport extends ClientTransport {
     this.openedAt = this.ports.now()
     this.tell('connecting')
     try {
-      const { status, body } = await this.ports.post(this.address, this.waiting.join('\n'))
+      const response = await this.ports.post(this.address, this.waiting.join('\n'))
+      const { status } = response
+      const body = await response.text()
       // A request that is at fault itself would fare no better again, nor what has no answer in a good one.
       this.mayResend = status >= 500
       if (status !== 200) throw new Error(`the server answered ${status}`)

@@ -85,8 +85,10 @@ export function connectOver<App = AnyApp>(url: string | URL, options: ConnectOpt
     dotdo: operator,
     watch(noun, name, listener) {
       const address = (path: string) => new URL(path, rpcAddress(url, 'ws')).href
-      const told = typeof listener === 'function' ? { event: listener } : listener
-      const subscription = watch({ ...ports, address, ticket: () => operator.watch(noun, name) }, told)
+      const subscription = watch(
+        { ...ports, address, ticket: () => operator.watch(noun, name) },
+        typeof listener === 'function' ? { event: listener } : listener,
+      )
       const owned = { close: () => (subscriptions.delete(owned), subscription.close()) }
       subscriptions.add(owned)
       return owned

@@ -13,7 +13,7 @@ import { RpcSession, type RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import type { ChainLink } from '../rpc/chain.ts'
 import { asUnsendable, linkLost } from '../rpc/errors.ts'
-import { letGoOfTaken } from '../rpc/mapper.ts'
+import { sendMapped } from '../rpc/mapper.ts'
 import { BatchTransport } from './batch-transport.ts'
 import { rpcAddress } from './address.ts'
 import type { ConnectOptions } from './options.ts'
@@ -163,9 +163,8 @@ export function connection(
   function close(): void {
     if (isClosed) return
     isClosed = true
-    const session = current
+    current?.door[Symbol.dispose]()
     current = undefined
-    session?.door[Symbol.dispose]()
     for (const call of unanswered) ended(call).reject(closed())
     tell('closed')
   }
@@ -203,7 +202,7 @@ export function connection(
         ? new BatchTransport(address, ports, tell, delayMs)
         : new SocketTransport(address, ports, tell, delayMs, unanswered.size ? Math.min(giveUpMs, resendMs) : giveUpMs)
     const opened = new RpcSession(transport)
-    letGoOfTaken(opened)
+    sendMapped(opened)
     const door = opened.getRemoteMain() as unknown as RpcStub<Record<string, never>>
     const app = enter(door as unknown as AnyStub)
     const session: Session = { transport, door, app, roots: new Map(), due: 0 }

@@ -6,7 +6,7 @@ export interface ClientPorts {
   /** A new socket, on its way to be opened. */
   socket(address: string): WebSocket
   /** Sends a batch and gives its answer. Rejects where there is none. */
-  post(address: string, body: string): Promise<{ status: number; body: string }>
+  post(address: string, body: string): Promise<Pick<Response, 'status' | 'text'>>
   /** Runs `then` when the code that runs now, and all promises that are ready, have run: where a turn ends. */
   endOfTurn(then: () => void): void
   /** Runs `then` after `delayMs`; the result cancels it. */
@@ -30,17 +30,14 @@ export function webPorts(): ClientPorts {
     }
     port2.postMessage(0)
   }
-  const { setImmediate } = globalThis as { setImmediate?: (then: () => void) => unknown }
+  const { setImmediate } = globalThis as { setImmediate?: (then: () => void) => void }
   return {
     socket(address) {
       if (!globalThis.WebSocket) throw new DotdoError('INVALID_OPTIONS', "No WebSocket: use Node 22 or transport: 'batch'.")
       return new WebSocket(address)
     },
-    async post(address, body) {
-      const response = await fetch(address, { method: 'POST', body })
-      return { status: response.status, body: await response.text() }
-    },
-    endOfTurn: setImmediate ? (then) => void setImmediate(then) : postTurn,
+    post: (address, body) => fetch(address, { method: 'POST', body }),
+    endOfTurn: setImmediate ?? postTurn,
     timer(delayMs, then) {
       const id = setTimeout(then, delayMs)
       return () => clearTimeout(id)

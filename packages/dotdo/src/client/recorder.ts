@@ -92,7 +92,7 @@ export function recorder(
         if (own) return own
         if (member === insideOfStub) return stubNow(at)[member]
         if (member === Symbol.dispose) return () => dispose(at)
-        if (isCommon || typeof member === 'symbol') return Reflect.get(RpcPromise.prototype, member) as unknown
+        if (isCommon || typeof member === 'symbol') return (RpcPromise.prototype as unknown as AnyStub)[member]
         if (member === 'toJSON') return undefined
         if (member === 'map') return (mapper: (value: unknown) => unknown) => map(at, mapper)
         if (member in Promise.prototype) {
@@ -204,7 +204,7 @@ export function recorder(
     if (on) {
       on.users++
       // Invariant 1.
-      if (newest.get(made.origin.key) !== on) on.isShared = true
+      on.isShared ||= newest.get(made.origin.key) !== on
     }
     newest.set(made.origin.key, made)
     turn.push(made)
@@ -254,7 +254,7 @@ export function recorder(
       made.stub = () => call.stub
       settle(made, call.settle.promise)
     })
-    for (const between of chain) if (between !== made && between.args) leave(between, gone(between.name!))
+    for (const between of chain.slice(0, -1)) if (between.args) leave(between, gone(between.name!))
   }
 
   function sendPlain(made: Step): void {
@@ -284,7 +284,9 @@ export function recorder(
     // A moment later: its user has not had the time to await it.
     settle(
       made,
-      Promise.resolve().then(() => Promise.reject(error)),
+      Promise.resolve().then(() => {
+        throw error
+      }),
     )
   }
 
@@ -314,7 +316,7 @@ export function recorder(
         const value = received(came)
         made.outcome = { value }
         made.answer!.resolve(value)
-        if (made.isDisposed) made.stub!()[Symbol.dispose]?.()
+        if (made.isDisposed) dispose(made)
       },
       (error: unknown) => {
         const reason = received(asCoded(error))
@@ -370,12 +372,15 @@ function callOf(at: Step | undefined): Step | undefined {
 /** Something needs a promise of this step, or of the call that it is read of. */
 function share(used: Step | undefined): void {
   const call = callOf(used)
-  for (const at of [used, call]) if (at) at.isShared = true
-  if (call) call.users++
+  if (used) used.isShared = true
+  if (call) {
+    call.isShared = true
+    call.users++
+  }
 }
 
 /** Whether a step only leads to the one call that was made on it. */
-const isBetween = (made: Step): boolean => made.users === 1 && !made.isShared && !made.isAwaited && !!made.origin.object
+const isBetween = (made: Step): unknown => made.users === 1 && !made.isShared && !made.isAwaited && made.origin.object
 
 /** The steps from the object on, where they are one unit. */
 function chainOf(made: Step): Step[] | undefined {

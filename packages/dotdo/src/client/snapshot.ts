@@ -1,8 +1,5 @@
 /** Arguments as they are at the moment of a call: the caller may change them before the turn ends, and long before a call is sent again. */
 
-/** Deeper values are left to capnweb, which refuses them, and circles with them. */
-const deepest = 64
-
 /** What {@link snapshot} took. */
 export interface Snapshot {
   /** The copy. What is not plain stands in it as it is. */
@@ -27,7 +24,8 @@ export function snapshot(args: unknown[], meet: (value: unknown) => { value: unk
     if (typeof value === 'string') chars += value.length
     if (Object(value) !== value && typeof value !== 'symbol') return value
     const prototype: unknown = typeof value === 'object' && Object.getPrototypeOf(value)
-    if (depth < deepest) {
+    // Deeper values are left to capnweb, which refuses them, and circles with them.
+    if (depth < 64) {
       if (prototype === Array.prototype) return (value as unknown[]).map((part) => copy(part, depth + 1))
       if (prototype === Object.prototype) {
         const made: Record<string, unknown> = {}

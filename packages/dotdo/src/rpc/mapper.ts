@@ -17,9 +17,19 @@ interface Hook {
   entry?: { session: Session; resolution?: object }
   /** Of an element, and of what is made of it: what it is written down with. */
   mapper: Recording
+  /** Of a value that is here. */
+  payload?: Payload
+}
+
+/** A value of capnweb's with what it holds, once that was copied or came over a session. */
+interface Payload {
+  value: unknown
+  hooks: Hook[]
+  promises: { parent: Record<string, unknown>; property: string; promise: object }[]
 }
 
 interface Session {
+  sendCall: (this: Session, id: number, path: unknown[], args?: Payload) => Hook
   sendMap: (this: Session, id: number, path: unknown[], captures: Hook[], instructions: unknown[]) => Hook
 }
 
@@ -37,12 +47,9 @@ export const saidBeforeMaps = new Set<() => void>()
 
 // The element of a `.map`, and what is read of it, are capnweb's own: it asks its prototype for what it does not know.
 for (const use of [Symbol.toPrimitive, Symbol.iterator, Symbol.asyncIterator])
-  Object.defineProperty(RpcPromise.prototype, use, {
-    // This module may be there twice, as source and as built, over one capnweb.
-    configurable: true,
-    value: () => {
-      throw notAValue('the result of a call')
-    },
+  // This module may be there twice, as source and as built, over one capnweb.
+  Reflect.set(RpcPromise.prototype, use, () => {
+    throw notAValue('the result of a call')
   })
 
 /** Functions of `.map` that run now, one within the other. */
@@ -97,10 +104,27 @@ sample[Symbol.dispose]()
 /** What every stub that was let go of stands on, one for all: capnweb's words have no code. */
 export const afterDisposal = Object.assign(inside(sample).hook, { error: new DotdoError('REFERENCE_GONE', goneWords) })
 
-/** Has a session let go of what its `.map`s have taken along: that was copied for them. What is none of the session's own was given away. */
-export function letGoOfTaken(session: RpcSession): void {
+/**
+ * Has a session send what maps give as it should be:
+ * 1. What is here goes as what it is: the elements of a list that has come. As promises, which capnweb makes of them, they are kept after the call, and two of
+ *    them in any order.
+ * 2. What maps have taken along is let go of: that was copied for them. What is none of the session's own was given away.
+ */
+export function sendMapped(session: RpcSession): void {
   const own = inside(session.getRemoteMain()).hook.entry!.session
-  const { sendMap } = own
+  const { sendCall, sendMap } = own
+  own.sendCall = (id, path, args) => {
+    // Those that stand in what has come are looked at as well.
+    for (const { parent, property, promise } of args?.promises ?? []) {
+      const { payload } = inside(promise).hook
+      if (!payload?.hooks) continue
+      parent[property] = payload.value
+      // What it holds is the call's, which lets go of it or gives it away.
+      args!.hooks.push(...payload.hooks.splice(0))
+      args!.promises.push(...payload.promises.splice(0))
+    }
+    return sendCall.call(own, id, path, args)
+  }
   own.sendMap = (id, path, captures, instructions) => {
     const sent = sendMap.call(own, id, path, captures, instructions)
     // What has come has no number there any more, and was given away as well.

@@ -26,7 +26,7 @@ import { named } from './errors.ts'
 import { deliverOnce, sendOnce } from './given-streams.ts'
 import { insideOfStub } from './inside-of-stub.ts'
 import { firstOnPath, isLacking, lacks, notCallable, ofListOnPath, privateOnPath, standsBefore } from './lacking.ts'
-import { afterDisposal, letGoOfTaken } from './mapper.ts'
+import { afterDisposal, sendMapped } from './mapper.ts'
 import { isGetter, isReachable } from './members.ts'
 import { asGiven, givesItsOwn } from './own-bytes.ts'
 import { refuseOverweight } from './shared-parts.ts'
@@ -124,7 +124,7 @@ export interface PassingOn {
 /** Lets a session take what came over others, and give what goes on over others. */
 export function passOn(session: RpcSession, { refuseStreams, later, isProgram }: PassingOn = {}): void {
   mendPayloads()
-  letGoOfTaken(session)
+  sendMapped(session)
   const inside = insideOf(session)
   const { sendCall, sendStream, createPipe, exportStub, importPromise, getImport } = inside
   let isArgument = false

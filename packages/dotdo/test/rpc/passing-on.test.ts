@@ -1,7 +1,7 @@
 /** What a client's session brings to a Worker and a link takes to an object, with an unmodified capnweb at both ends. */
 import { RpcPromise, RpcSession, RpcStub, RpcTarget, type RpcTransport } from 'capnweb'
 import { describe, expect, test } from 'vitest'
-import { passOn } from '../../src/rpc/passing-on.ts'
+import { insideOf, passOn } from '../../src/rpc/passing-on.ts'
 import type { Far } from '../conformance/kit.ts'
 import { collected, streamOf } from '../conformance/world.ts'
 
@@ -50,6 +50,13 @@ class World extends RpcTarget {
   }
   back(thing: Far) {
     return { thing: thing.dup() }
+  }
+  #notes: unknown[] = []
+  note(value: unknown) {
+    return this.#notes.push(value)
+  }
+  noted() {
+    return this.#notes
   }
   collect(stream: ReadableStream) {
     return collected(stream)
@@ -150,6 +157,73 @@ describe('what goes on from session to session', () => {
     await writer.write(1)
     await writer.close()
     expect(written).toEqual([1, 'closed'])
+  })
+
+  describe('what has come', () => {
+    /** A client of what is here, which leads to what is beyond a link; and what that link says. */
+    function overWhatIsHere() {
+      const [link] = joined(undefined, new World())
+      const said: unknown[][] = []
+      const inside = insideOf(link) as unknown as { send: (frame: unknown[]) => unknown }
+      const { send } = inside
+      inside.send = (frame) => {
+        said.push(frame)
+        return Reflect.apply(send, inside, [frame])
+      }
+      passOn(link)
+      class Here extends RpcTarget {
+        far() {
+          return link.getRemoteMain()
+        }
+        rows() {
+          return [3, 1, 2].map((id) => ({ id, at: { place: [`row ${id}`] }, thing: new Thing(), text: streamOf([id]) }))
+        }
+        async late() {
+          await soon(() => true)
+          return ['late']
+        }
+        fail() {
+          throw Object.assign(new Error('too far'), { code: 'FAR' })
+        }
+      }
+      const [client, served] = joined(undefined, new Here())
+      passOn(served)
+      const here = client.getRemoteMain() as Far
+      return { here, far: here.far(), link, served, promises: () => said.filter((frame) => JSON.stringify(frame).includes('["promise"')) }
+    }
+
+    test('goes on as what it is: a map over it makes calls in the order of its elements, none of which waits for a promise', async () => {
+      const { here, far, promises } = overWhatIsHere()
+      const rows = here.rows()
+      await soon(() => true)
+      expect(await rows.map((row: Far) => far.note(row.id))).toEqual([1, 2, 3])
+      expect(await rows.map((row: Far) => far.note({ deep: [row.at, row.at.place[0], row.none] }))).toEqual([4, 5, 6])
+      expect(await far.noted()).toEqual([3, 1, 2, ...[3, 1, 2].map((id) => ({ deep: [{ place: [`row ${id}`] }, `row ${id}`, undefined] }))])
+      expect(promises()).toEqual([])
+    })
+
+    test('goes on with its capabilities, which are let go of when their calls are over', async () => {
+      ended = 0
+      const { here, far, promises, served, link } = overWhatIsHere()
+      const rows = here.rows()
+      expect(await rows.map((row: Far) => far.use({ thing: row.thing, id: row.id }))).toEqual(
+        [1, 1, 1].map((n) => [true, '[object RpcStub]', n]),
+      )
+      expect(promises()).toEqual([])
+      rows[Symbol.dispose]()
+      far[Symbol.dispose]()
+      await soon(() => ended === 3)
+      await soon(() => link.getStats().exports === 1 && served.getStats().imports === 1)
+    })
+
+    test('stays a promise where it is no data, has failed or is not there yet', async () => {
+      const { here, far } = overWhatIsHere()
+      const rows = here.rows()
+      expect(await rows.map((row: Far) => far.collect(row.text))).toEqual([[3], [1], [2]])
+      expect(await answer(far.note(here.late()))).toBe(1)
+      await expect(answer(far.note(here.fail()))).rejects.toThrow('too far')
+      expect(await far.noted()).toEqual([['late']])
+    })
   })
 
   test('arguments that cannot go on fail their call, and the session goes on', async () => {
