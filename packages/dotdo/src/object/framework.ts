@@ -1,13 +1,11 @@
 /** What links call on an object beside the user's methods: each name is reached as `dotdo:<name>`, and never by a client of the door. */
 import { invalidCall } from '../rpc/chain.ts'
-import { onceMethod, type Conversation, type FrameworkMethods } from '../rpc/conversation.ts'
-import { capabilityElsewhere, methodAtHome } from '../rpc/home.ts'
+import type { Conversation, FrameworkMethods } from '../rpc/conversation.ts'
+import { capabilityElsewhere, methodAtHome, passedOnce } from '../rpc/home.ts'
 import { withStreamsOf } from '../rpc/kept-streams.ts'
 import { callMember } from '../rpc/members.ts'
 import type { CallName, Origin } from '../rpc/origin.ts'
 import { isPublicName } from '../rpc/reach.ts'
-import { bindOnce } from '../rpc/ref.ts'
-import { linkBehindStub, sessionBehindStub } from '../rpc/shortcuts.ts'
 import type { StepCall } from '../rpc/step-calls.ts'
 import type { ObjectHost } from './host.ts'
 import { fleetMethods } from './fleet-feed.ts'
@@ -53,11 +51,8 @@ function callOnceOf(host: ObjectHost, conversation: Conversation, target: unknow
   if ((method !== null && (typeof method !== 'string' || !isPublicName(method))) || !Array.isArray(args))
     throw invalidCall('it names no method')
   const name: CallName = [once.key, once.since, once.oldest]
-  // Its home has the same key for the call whichever way it comes.
-  const link = method === null ? undefined : linkBehindStub(target)
-  if (link) return link.record([onceMethod], [...name, method, args], { context: conversation, origin }).value()
-  const session = sessionBehindStub(target)
-  if (session) return bindOnce(session, target, name, way, method, args as unknown[], once.caller).value()
+  const passed = passedOnce({ target, name, way, method, args: args as unknown[], caller: once.caller }, { context: conversation, origin })
+  if (passed) return passed
   const work = methodAtHome(target, method)
   if (!work) throw capabilityElsewhere(host.label, once.caller, method)
   return withStreamsOf(

@@ -61,6 +61,12 @@ export interface ClientSessionOptions {
   answered?: LinkCall
 }
 
+/**
+ * Where a call stands among those on the object itself: it is one, or one on a property that is read before it. What only a step may do, which has to find the
+ * property first, comes later than a call that was written after it.
+ */
+export type CallPlace = 'on it' | 'on a property'
+
 /** Steps of promises after which a chain has been asked for its value by whoever awaits it where it is made. */
 const stepsToAwait = 4
 
@@ -288,11 +294,11 @@ export class ClientSession implements Consumer, Departure {
   /**
    * Makes a call or a read. One with bulk among its arguments leaves before this returns, because its bytes are the user's: copying them costs as much as
    * sending them.
-   * @param isOnObject whether it is made on the object itself
+   * @param place where it is made on the object itself
    */
-  make(call: () => Stub, isCall: boolean, isOnObject: boolean): Stub {
+  make(call: () => Stub, isCall: boolean, place: CallPlace | undefined): Stub {
     const lending = isCall ? () => this.#transport.lending(call) : call
-    const stub = isOnObject ? this.#inOrder(lending) : lending()
+    const stub = place ? this.#inOrder(lending, place) : lending()
     if (this.#transport.hasLent) this.#leaveAhead()
     return stub
   }
@@ -310,13 +316,13 @@ export class ClientSession implements Consumer, Departure {
   }
 
   /** Makes a call on the object itself in its place among the others, whatever its arguments wait for. */
-  #inOrder(call: () => Stub): Stub {
+  #inOrder(call: () => Stub, place: CallPlace): Stub {
     const before = this.#tickets
     const tickets: string[] = (this.#tickets = [])
     try {
       const { made, given } = this.#marking.apart(() => this.#marking.noting(call))
       // What lives at the far end has been handed off, with a ticket.
-      this.#number(tickets, given.results, given.own)
+      this.#number(tickets, given.results || place === 'on a property', given.own)
       return made
     } finally {
       this.#tickets = before

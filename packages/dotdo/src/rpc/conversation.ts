@@ -39,6 +39,9 @@ export const onceOfMethod = `${frameworkPrefix}onceOf`
 /** Makes a chain of calls of a client's, once for each key. */
 export const keyedMethod = `${frameworkPrefix}keyed`
 
+/** Methods of the framework that make calls of the user's, by which these have their places. */
+export const ofUsers: ReadonlySet<string> = new Set([onceMethod, onceOfMethod, keyedMethod])
+
 /** A call that has been made before its session was there: asked for again, it gives what it gave. */
 export interface MadeCall {
   method: string

@@ -1,10 +1,41 @@
-/** Capabilities that live here: a call of a step is made once by whoever has the object's storage before it. */
+/** Where capabilities live: a call of a step is made once by whoever has the object's storage before it. */
 import { RpcStub, RpcTarget } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
+import { onceMethod } from './conversation.ts'
 import { noFunction } from './lacking.ts'
 import { callMember, leadsOn } from './members.ts'
 import { leadsAway } from './narrow.ts'
-import { capabilityBehindStub } from './shortcuts.ts'
+import type { Caller, CallName } from './origin.ts'
+import { madeApart } from './passing-on.ts'
+import { bindOnce } from './ref.ts'
+import { capabilityBehindStub, linkBehindStub, sessionBehindStub } from './shortcuts.ts'
+
+/** A call of a step on what an object has given, as that was asked to make it. */
+export interface CallOfStep {
+  /** The capability, or data in which it stands. */
+  target: unknown
+  name: CallName
+  /** By which way the capability came to be. */
+  way: string | null
+  /** `null` for a function. */
+  method: string | null
+  args: unknown[]
+  /** Whose step it is. */
+  caller: string
+}
+
+/**
+ * Passes a call of a step on to where its capability lives, under the same name: its home has the same key for the call whichever way it comes.
+ * @param whose on whose behalf
+ * @returns what it gives; `undefined` where it can be passed on to nobody
+ */
+export function passedOnce({ target, name, way, method, args, caller }: CallOfStep, whose: Caller): PromiseLike<unknown> | undefined {
+  const link = method === null ? undefined : linkBehindStub(target)
+  if (link) return link.record([onceMethod], [...name, method, args], whose).value()
+  const session = sessionBehindStub(target)
+  // What this object calls there by itself may wait for what this call does.
+  return session && madeApart(() => bindOnce(session, target, name, way, method, args, caller)).value()
+}
 
 /**
  * A method of a capability of this isolate, or a function that it has handed out; nothing is called by asking.

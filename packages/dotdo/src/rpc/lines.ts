@@ -19,11 +19,12 @@
  */
 import { RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
-import { frameworkPrefix, inTurnMethod } from './conversation.ts'
+import { frameworkPrefix, inTurnMethod, onceOfMethod } from './conversation.ts'
 import { goneWords } from './errors.ts'
 import type { Frame } from './frames.ts'
 import { OrderGate, type CallOrder, type OrderSource } from './order.ts'
 import { isApart, isResult, madeApart, neverMade, type Hook, type Session } from './passing-on.ts'
+import { callIn, type Name, type PushedCall } from './pushed-call.ts'
 import { applyNow, type Stub } from './ref.ts'
 import { frameInvalid } from './value-guard.ts'
 
@@ -77,15 +78,16 @@ export class Marking {
     const { sendCall, exportPromise, getImport } = inside
     inside.sendCall = (id, path, args) => {
       const send = () => Reflect.apply(sendCall, inside, [id, path, args])
+      const isOfStep = path[0] === onceOfMethod
       const reference = this.#references && path.length > 0 ? this.#references.get(id) : undefined
-      if ((this.#areApart && !reference) || isOfFramework(path)) return send()
+      if ((this.#areApart && !reference) || (isOfFramework(path) && !isOfStep)) return send()
       const before = said.queued.length
       const { made, given } = this.noting(send)
       const frame = said.queued.at(-1)
       // What could not be sent has said nothing.
       if (said.queued.length === before || frame![0] !== 'push') return made
       const isOthers = isApart(args)
-      if (id === 0 && onMain) {
+      if (id === 0 && onMain && !isOfStep) {
         if (!isOthers) onMain(given)
         return made
       }
@@ -194,8 +196,6 @@ export function marked(envelope: { marks?: Marks; places?: Places; frames: reado
 const arePlaces = (it: Places[number] | null): boolean =>
   typeof it?.gate === 'string' && Array.isArray(it.calls) && it.calls.every((call) => Array.isArray(call) && Number.isSafeInteger(call[1]))
 
-type Name = string | number
-
 /** The name under which a receiver calls itself for a call that has a place in a line. */
 const behindMethod = `${frameworkPrefix}behind`
 
@@ -263,14 +263,14 @@ export class Lines {
     const call = callIn(frame)
     if (!call) return frame
     if (!call.args) this.#sameAs.set(number, [...this.#of(call.id), ...call.path.map(String)])
-    if (typeof mark === 'object') return this.#ports.expect ? inTurn(call, mark, orders) : frame
+    if (typeof mark === 'object') return this.#ports.expect && call.id !== 0 ? inTurn(call, mark, orders) : frame
     // Most calls: nothing waits.
     if (this.#lines.size === 0 && mark !== 'results') return frame
     return mark === 'others' ? frame : this.#placed(frame, call, mark)
   }
 
-  #placed(frame: Frame, { id, path, args }: Call, mark: Mark | undefined): Frame {
-    const key = JSON.stringify([...this.#of(id), ...path.slice(0, -1).map(String)])
+  #placed(frame: Frame, { on, id, path, args }: PushedCall, mark: Mark | undefined): Frame {
+    const key = JSON.stringify([...this.#of(on.id), ...on.path.map(String)])
     let line = this.#lines.get(key)
     if (!line) {
       if (mark !== 'results') return frame
@@ -349,26 +349,9 @@ export class Lines {
  * A call that has its place among those of other turns. It is given what it is made on, so it waits for that as for its arguments, and holds it until then:
  * what a turn has asked for is released with the turn.
  */
-function inTurn({ id, path, args }: Call, { gate, number, own }: Place, orders: Map<string, CallOrder>): Frame {
+function inTurn({ id, path, args }: PushedCall, { gate, number, own }: Place, orders: Map<string, CallOrder>): Frame {
   let order = orders.get(gate)
   if (!order) orders.set(gate, (order = { gate, calls: [] }))
   if (!own) order.calls.push([number, []])
   return ['push', ['pipeline', 0, [inTurnMethod], [gate, number, ['pipeline', id], [path], args ? [args] : null]]]
 }
-
-interface Call {
-  id: number
-  path: Name[]
-  args: unknown[] | undefined
-}
-
-/** The call, or the read, that a frame makes on what a call has given; `undefined` for a copy, which is no read. */
-function callIn([, expression]: Frame): Call | undefined {
-  if (!Array.isArray(expression)) return undefined
-  const [what, id, path, args] = expression as [unknown, unknown, unknown?, unknown[]?]
-  if (what !== 'pipeline' || typeof id !== 'number' || id === 0 || !Array.isArray(path)) return undefined
-  if (path.length === 0 && !args) return undefined
-  return path.every(isName) ? { id, path, args } : undefined
-}
-
-const isName = (name: unknown): name is Name => typeof name === 'string' || typeof name === 'number'

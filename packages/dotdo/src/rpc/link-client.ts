@@ -26,9 +26,8 @@ import { isMapping } from './mapper.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { frameworkPrefix, keyedMethod, onceMethod } from './conversation.ts'
 import {
-  applyNow,
   bindCall,
-  bindOnce,
+  bindOnceOfProperty,
   mappedOn,
   rootRef,
   withWhatIsHere,
@@ -188,8 +187,7 @@ export class Link implements Start {
       answer.named = localName(name)
       return answer
     }
-    const { session } = this.#turn(caller)
-    return bindOnce(session, applyNow(session.main, path.slice(0, -1), undefined), name, null, method, args!)
+    return bindOnceOfProperty(this.session(caller), path, name, args!)
   }
 
   /** A call could not be made: told of when the turn ends, where nobody has asked for it. */

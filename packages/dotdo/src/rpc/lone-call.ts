@@ -12,7 +12,9 @@ import { onceMethod } from './conversation.ts'
 import { asGone } from './errors.ts'
 import type { DirectCall } from './frames.ts'
 import { unawaited } from './lost.ts'
+import { rawOf } from './passing-on.ts'
 import { bindCall, captured, here, wrapped, type Answer, type Objects, type Stub } from './ref.ts'
+import { comeBy } from './settled-args.ts'
 import { step } from './steps.ts'
 
 /** What a lone call needs of its turn. */
@@ -146,11 +148,14 @@ export class LoneCall implements Answer {
   }
 
   get isHere(): boolean {
-    return this.#joined ? this.#joined.isHere : this.#came !== undefined || this.#hasFailed
+    return this.#joined ? this.#joined.isHere : this.came !== undefined || this.#hasFailed
   }
 
   get came(): { value: unknown } | undefined {
-    return this.#joined ? this.#joined.came : this.#came
+    if (this.#joined) return this.#joined.came
+    // capnweb knows it some steps of promises before it says so, and has forgotten the call's number by then.
+    const come = this.#came || !this.#bound ? undefined : comeBy(this.#bound)
+    return come ? { value: wrapped(this.#session!, come.value, this) } : this.#came
   }
 
   /** Whether it has been asked for its value, and nothing has become of it yet. */
@@ -175,8 +180,8 @@ export class LoneCall implements Answer {
   }
 
   arrival(): Promise<unknown> {
-    this.stub()
-    return this.#arrived?.promise ?? this.#settled.promise
+    // In the same line as what capnweb makes then.
+    return rawOf(this.stub()).hook.promise ?? this.#settled.promise
   }
 
   #waitFor(): Stub {

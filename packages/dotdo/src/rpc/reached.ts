@@ -83,7 +83,9 @@ export class Reached implements Start {
     const { once } = args && !method?.startsWith(frameworkPrefix) ? this.caller() : {}
     const name = once?.(calledOn({ answer: { link: this }, path }))
     if (!name) return bindCall(session, stub, path, args)
-    return bindOnce(session, applyNow(stub, path.slice(0, -1), undefined), name, null, method ?? null, args!)
+    // Itself, and no copy: it is one reference for all calls of the turn.
+    const target = path.length > 1 ? applyNow(stub, path.slice(0, -1), undefined) : stub
+    return bindOnce(session, target, name, null, method ?? null, args!)
   }
 
   refused(call: Refused, error: unknown): void {

@@ -6,7 +6,7 @@
  * answered with the inside of the real one. So capnweb's own rules for arguments, results, ownership and `.map` hold for it unchanged.
  */
 import { RpcPromise, RpcStub } from 'capnweb'
-import type { ClientSession } from './client-session.ts'
+import type { CallPlace, ClientSession } from './client-session.ts'
 import { asGone, notAValue } from './errors.ts'
 import type { Link } from './link-client.ts'
 import { kept } from './handoffs.ts'
@@ -16,7 +16,7 @@ import type { Caller, CallName } from './origin.ts'
 import { ownParts } from './own-bytes.ts'
 import { copyPlain, notPlain } from './plain.ts'
 import { calledOn, localName, wayTo } from './call-names.ts'
-import { frameworkPrefix, keyedMethod, onceMethod, onceOfMethod } from './conversation.ts'
+import { frameworkPrefix, ofUsers, onceMethod, onceOfMethod } from './conversation.ts'
 import { asArguments, asResult, failing, rawOf } from './passing-on.ts'
 import { comeBy, settledArgs, type Come } from './settled-args.ts'
 import { capabilityBehindStub, linkBehindStub } from './shortcuts.ts'
@@ -49,7 +49,7 @@ export interface Answer {
   value(): Promise<unknown>
   /** The stub to call on. */
   stub(): Stub
-  /** Of a call that went without a session: resolves when its answer is there, before anybody gets it. Rejects as the call does. */
+  /** Of a call that went without a session: resolves when its answer is there, before anybody gets it, and after what was called on it before now. Rejects as the call does. */
   arrival?(): Promise<unknown>
   /** The stub to put into a value. */
   carry(): Stub
@@ -277,22 +277,34 @@ export function rootRef(link: Start, caller: Caller): Stub {
 /**
  * Calls (`args` given) or reads what `path` leads to on a stub of `session`; while the function of a `.map` runs, as an instruction of it.
  * @param isMade it was called before now: it is no part of a `.map` whose function runs
+ * @param place where it has one among the calls on the object itself
  */
-export function bindCall(session: ClientSession, stub: Stub, path: readonly string[], args: unknown[] | undefined, isMade = false): Answer {
+export function bindCall(
+  session: ClientSession,
+  stub: Stub,
+  path: readonly string[],
+  args: unknown[] | undefined,
+  isMade = false,
+  place = placeOfCall(session, stub, path),
+): Answer {
   if (isMapping() && !isMade) return mapped(stub, path, args)
-  // The framework's own calls have their own order, but for those that make calls of the user's.
-  const isOnObject = stub === session.main && (!path[0]!.startsWith(frameworkPrefix) || ofUsers.has(path[0]!))
   let plain = args && (isMade ? args : snapshot(args))
   if (args && plain === notPlain) {
     const settled = withWhatIsHere(args)
     if (settled !== args) plain = snapshot((args = settled))
   }
   const given = plain === notPlain ? args : (plain as unknown[] | undefined)
-  const call = () => session.make(() => applyNow(stub, path, given), args !== undefined, isOnObject)
+  const call = () => session.make(() => applyNow(stub, path, given), args !== undefined, place)
   const answer = new Bound(session, consumedBy(session, call, args), true)
   // Of a call that a step names, what stands behind the names.
   if (plain !== notPlain) answer.sent = path[0] === onceMethod ? (plain!.at(-1) as unknown[]) : plain
   return answer
+}
+
+/** The framework's own calls have their own order, but for those that make calls of the user's. One on what a call has given is in the line of that. */
+function placeOfCall(session: ClientSession, stub: Stub, [name]: readonly string[]): CallPlace | undefined {
+  if (stub !== session.main || name === onceOfMethod) return undefined
+  return !name!.startsWith(frameworkPrefix) || ofUsers.has(name!) ? 'on it' : undefined
 }
 
 /**
@@ -309,16 +321,32 @@ export function bindOnce(
   args: unknown[],
   ...caller: string[]
 ): Answer {
+  return boundOnce(session, target, name, way, method, args, caller)
+}
+
+/** The same of a property of the object itself, among whose calls it has its place. @param path of the method */
+export function bindOnceOfProperty(session: ClientSession, path: readonly string[], name: CallName, args: unknown[]): Answer {
+  const target = applyNow(session.main, path.slice(0, -1), undefined)
+  return boundOnce(session, target, name, null, path.at(-1)!, args, [], 'on a property')
+}
+
+function boundOnce(
+  session: ClientSession,
+  target: unknown,
+  name: CallName,
+  way: string | null,
+  method: string | null,
+  args: unknown[],
+  caller: readonly string[],
+  place?: CallPlace,
+): Answer {
   const sent = snapshot(args)
   const call = [target, ...name, way, method, sent === notPlain ? args : sent, ...caller]
-  const answer = bindCall(session, session.main, [onceOfMethod], call) as Bound
+  const answer = bindCall(session, session.main, [onceOfMethod], call, false, place) as Bound
   if (sent !== notPlain) answer.sent = sent
   answer.named = localName(name)
   return answer
 }
-
-/** Methods of the framework that make calls of the user's. */
-const ofUsers: ReadonlySet<string> = new Set([onceMethod, keyedMethod])
 
 /** Arguments with the values of references whose values are here, and promises as ones that travel; `args` itself where there are none. */
 export function withWhatIsHere(args: unknown[]): unknown[] {
@@ -688,17 +716,18 @@ function startingFrom({ answer }: Core): Start | undefined {
 }
 
 function callOnce({ answer, path }: Exclude<Core, 'read'>, stub: Stub, name: CallName, way: string, args: unknown[]): Answer {
-  const target = refOf({ answer: answer as Answer, path: path.slice(0, -1) })
+  const target = refOf({ answer, path: path.slice(0, -1) })
   const bound = (session: ClientSession, given: unknown[]) => bindOnce(session, target, name, way, path.at(-1) ?? null, given)
-  const { session } = answer as Answer
-  if (session) return bound(session, args)
+  const from = answer as Answer
+  // On what has failed nothing is called, and its session may be over.
+  if (from.session && (!from.isHere || from.came)) return bound(from.session, args)
   // Only when its answer comes will it be known whether a session leads to it.
   const own = ownParts(args)
   const called = () => {
-    const { session } = answer as Answer
+    const { session } = from
     return session ? bound(session, own).value() : (applyPath(stub, path, own) as unknown as Promise<unknown>)
   }
-  const arrived = (answer as Answer).arrival?.()
+  const arrived = from.arrival?.()
   const local = new Local(arrived ? here(arrived.then(called)) : applyPath(stub, path, own))
   const sent = snapshot(own)
   if (sent !== notPlain) local.sent = sent

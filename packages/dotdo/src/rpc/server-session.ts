@@ -9,7 +9,7 @@ import { FrameTransport } from './frame-transport.ts'
 import type { Frame, LinkMessage, LinkReply } from './frames.ts'
 import type { LinkLimits } from './limits.ts'
 import { Lines, marked, Marking } from './lines.ts'
-import { frameworkPrefix, orderedMethod, type Conversation } from './conversation.ts'
+import { frameworkPrefix, ofUsers, orderedMethod, type Conversation } from './conversation.ts'
 import type { LinkServerPorts } from './link-server.ts'
 import { exportOf, insideOf, passOn } from './passing-on.ts'
 import type { OrderGates } from './order.ts'
@@ -309,5 +309,5 @@ function isUsersCall([kind, call]: Frame): boolean {
   if (kind !== 'push') return false
   const [, , path] = (Array.isArray(call) ? call : []) as [unknown?, unknown?, unknown?]
   const name: unknown = Array.isArray(path) ? path[0] : undefined
-  return typeof name !== 'string' || !name.startsWith(frameworkPrefix) || name === orderedMethod
+  return typeof name !== 'string' || !name.startsWith(frameworkPrefix) || name === orderedMethod || ofUsers.has(name)
 }

@@ -13,6 +13,7 @@ import type { ClientSession } from './client-session.ts'
 import type { Link } from './link-client.ts'
 import { standsBefore } from './lacking.ts'
 import { insideOf, rawOf, type Hook } from './passing-on.ts'
+import { callIn } from './pushed-call.ts'
 import { insideOfStub } from './inside-of-stub.ts'
 import type { Stub } from './ref.ts'
 
@@ -175,9 +176,12 @@ export class ShortWays {
   }
 
   /** A frame leaves. */
-  said([kind, what]: Frame): void {
+  said(frame: Frame): void {
+    const [kind, what] = frame
     if (kind === 'release') this.#calledOn.delete(what as number)
-    else if (kind === 'push' && Array.isArray(what) && (what[1] as number) > 0) this.#calledOn.add(what[1] as number)
+    if (kind !== 'push' || !Array.isArray(what)) return
+    const on = what[1] === 0 ? callIn(frame)?.on.id : (what[1] as number)
+    if (on !== undefined && on > 0) this.#calledOn.add(on)
   }
 
   #take(id: number): Link | undefined {

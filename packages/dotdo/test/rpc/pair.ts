@@ -1,5 +1,5 @@
 import { Departures } from '../../src/rpc/departures.ts'
-import type { FrameworkMethods } from '../../src/rpc/conversation.ts'
+import type { Conversation, FrameworkMethods } from '../../src/rpc/conversation.ts'
 import type { LinkAnswer, LinkCall, LinkMessage, LinkPeer, LinkReply } from '../../src/rpc/frames.ts'
 import { Link, type LinkClientPorts } from '../../src/rpc/link-client.ts'
 import { LinkServer, type LinkServerPorts } from '../../src/rpc/link-server.ts'
@@ -26,7 +26,7 @@ export function pair(
     limits?: Partial<LinkLimits>
     mapMeter?: MapMeter
     carry?: Carry
-    framework?: FrameworkMethods
+    framework?: FrameworkMethods | ((conversation: Conversation) => FrameworkMethods)
     /** What calls without a session are made on. */
     direct?: object
     /** What the object is called. */
@@ -70,7 +70,7 @@ export function pair(
     () => main,
     serverPorts,
     options.limits,
-    () => options.framework ?? {},
+    (conversation) => (typeof options.framework === 'function' ? options.framework(conversation) : (options.framework ?? {})),
     () => options.direct ?? main,
   )
   const carry: Carry = options.carry ?? ((_, send) => send())

@@ -4,19 +4,24 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { codeOf } from '../../src/base/errors.ts'
+import { startOf, type Conversation, type FrameworkMethods } from '../../src/rpc/conversation.ts'
 import { Departures } from '../../src/rpc/departures.ts'
 import { makeGraph } from '../../src/rpc/graph.ts'
 import { replayGraph } from '../../src/rpc/graph-replay.ts'
+import { methodAtHome, passedOnce } from '../../src/rpc/home.ts'
 import { Link } from '../../src/rpc/link-client.ts'
 import { defaultLinkLimits } from '../../src/rpc/limits.ts'
 import { countedHere, readGuard, restrict, type NarrowPorts } from '../../src/rpc/narrow.ts'
 import { Reached } from '../../src/rpc/reached.ts'
+import { callMember } from '../../src/rpc/members.ts'
+import type { CallName } from '../../src/rpc/origin.ts'
+import { applyPath } from '../../src/rpc/ref.ts'
 import { SeededRandom } from '../support/fakes.ts'
 import { pair, turns } from './pair.ts'
 import { program, shown, text, Thing, type Arg, type Made, type On, type Program, type Step } from './programs.ts'
 
 type Values = Map<number, any>
-type Way = 'live' | 'as a graph'
+type Way = 'live' | 'as a graph' | 'in a step'
 
 /** Why a call was not made, or failed: more than one of its arguments may have. */
 class Failure {
@@ -139,24 +144,43 @@ const answerOf = (call: any): Promise<unknown> =>
 
 const guards: NarrowPorts = { now: () => 0, counter: countedHere }
 
+/** What an object does with the calls of a step, but for remembering them; those on what lives elsewhere, which an object refuses, are made. */
+const callsOfSteps = (thing: Thing) => (conversation: Conversation) =>
+  ({
+    once: (_key: string, _since: number, _oldest: number, method: string, args: unknown[]) => callMember(thing, method, args),
+    onceOf: (target: any, key: string, since: number, oldest: number, way: string | null, method: string | null, args: unknown[]) => {
+      const call = { target, name: [key, since, oldest] satisfies CallName, way, method, args, caller: 'Thing/step' }
+      const passed = passedOnce(call, { context: conversation, origin: conversation.origin })
+      if (passed) return passed
+      const work = methodAtHome(target, method)
+      return work ? work(...args) : applyPath(target, method === null ? [] : [method], args)
+    },
+  }) satisfies FrameworkMethods
+
 /** Over links whose answers come late and in any order. */
 async function overLinks({ seed, objects, steps }: Program, way: Way): Promise<Outcome> {
   const random = new SeededRandom(seed + 1)
   const timers = new Timers()
   const departures = new Departures()
+  let named = 0
+  const once = (what: string): CallName => [`${what}#${named++}`, 0, 0]
   const ends = Array.from({ length: objects }, (_, i) => {
     const thing = new Thing(i + 1)
+    const framework = callsOfSteps(thing)
+    const direct = startOf(thing, () => framework({ origin: { depth: 1 } } as Conversation))
     const it = pair(thing, {
+      ...(way === 'in a step' && { direct, caller: () => ({ context: undefined, origin: { depth: 1 }, once }) }),
       departures,
       timer: timers.timer,
-      framework: {
+      framework: (conversation) => ({
+        ...framework(conversation),
         narrow: () => restrict(thing, readGuard({}, guards), guards),
         // As long as the way to it takes.
         restore: async () => {
           await turns(random.below(4))
           return restrict(thing, readGuard({}, guards), guards)
         },
-      },
+      }),
       carry: async (_message, send) => {
         const reply = await send()
         await turns(random.below(4))
@@ -166,7 +190,8 @@ async function overLinks({ seed, objects, steps }: Program, way: Way): Promise<O
     return { ...it, thing, link: new Link(() => it.peer, it.ports, it.stats, {}, { noun: 'Thing', name: String(i) }) }
   })
   const roots = ends.map(({ link }) => link.root() as any)
-  const anew = ends.map(({ link }, i) => new Reached(link, i === 0 ? 'narrow' : 'restore', []).root() as any)
+  // In a step, a narrowed or restored reference has an order within each turn alone.
+  const anew = way === 'in a step' ? roots : ends.map(({ link }, i) => new Reached(link, i === 0 ? 'narrow' : 'restore', []).root() as any)
   const values: Values = new Map()
   const answers = new Map<number, Promise<unknown>>()
   const ask = (id: number) => {
@@ -234,7 +259,7 @@ async function wrong(one: Program, way: Way): Promise<string | undefined> {
     if (!(expected instanceof Failure)) compare(what, is, shown(expected))
     else if (!expected.codes.has(is?.failed)) compare(what, is, { failed: [...expected.codes] })
   }
-  if (way === 'live') for (const [id, answer] of answers) compareAnswer(`v${id}`, answer, values.get(id))
+  if (way !== 'as a graph') for (const [id, answer] of answers) compareAnswer(`v${id}`, answer, values.get(id))
   else {
     const asked = made.filter((it) => it.asked !== 'never').map(({ id }) => values.get(id))
     const codes = asked.flatMap((it) => (it instanceof Failure ? [...it.codes] : []))
@@ -284,12 +309,12 @@ describe('a program', () => {
   beforeAll(() => void process.on('unhandledRejection', note))
   afterAll(() => void process.off('unhandledRejection', note))
 
-  test.each<Way>(['live', 'as a graph'])('gives over links what it gives in place: %s', { timeout: 1e7 }, async (way) => {
+  test.each<Way>(['live', 'as a graph', 'in a step'])('gives over links what it gives in place: %s', { timeout: 1e7 }, async (way) => {
     const found: string[] = []
     const from = only === undefined ? Number(process.env['FROM'] ?? 1) : Number(only)
     const to = only === undefined ? from + count : from + 1
     for (let seed = from; seed < to && found.length < 10; seed++) {
-      const one = program(seed, way === 'live')
+      const one = program(seed, way !== 'as a graph')
       if (await wrong(one, way)) found.push(await smallest(one, way))
     }
     expect(found.join('\n\n')).toBe('')
