@@ -179,9 +179,10 @@ export class LoneCall implements Answer {
     return this.#waiting
   }
 
-  arrival(): Promise<unknown> {
+  arrival(): Promise<unknown> | undefined {
+    this.stub()
     // In the same line as what capnweb makes then.
-    return rawOf(this.stub()).hook.promise ?? this.#settled.promise
+    return this.#waiting && rawOf(this.#waiting).hook.promise
   }
 
   #waitFor(): Stub {

@@ -49,8 +49,11 @@ export interface Answer {
   value(): Promise<unknown>
   /** The stub to call on. */
   stub(): Stub
-  /** Of a call that went without a session: resolves when its answer is there, before anybody gets it, and after what was called on it before now. Rejects as the call does. */
-  arrival?(): Promise<unknown>
+  /**
+   * Of a call that went without a session, while its answer is due or calls wait for that: resolves when it is there, behind what was called on it before
+   * and before anybody gets it. Rejects as the call does.
+   */
+  arrival?(): Promise<unknown> | undefined
   /** The stub to put into a value. */
   carry(): Stub
   dispose(): void
@@ -719,20 +722,26 @@ function callOnce({ answer, path }: Exclude<Core, 'read'>, stub: Stub, name: Cal
   const target = refOf({ answer, path: path.slice(0, -1) })
   const bound = (session: ClientSession, given: unknown[]) => bindOnce(session, target, name, way, path.at(-1) ?? null, given)
   const from = answer as Answer
+  const arrived = from.arrival?.()
   // On what has failed nothing is called, and its session may be over.
-  if (from.session && (!from.isHere || from.came)) return bound(from.session, args)
-  // Only when its answer comes will it be known whether a session leads to it.
-  const own = ownParts(args)
+  if (!arrived && from.session && (!from.isHere || from.came)) return bound(from.session, args)
+  // Only when its answer comes will it be known whether a session leads to it. What it is given is read now: what is called meanwhile may wait for it.
+  const own = settledArgs(ownParts(args), readNow)
   const called = () => {
     const { session } = from
     return session ? bound(session, own).value() : (applyPath(stub, path, own) as unknown as Promise<unknown>)
   }
-  const arrived = from.arrival?.()
   const local = new Local(arrived ? here(arrived.then(called)) : applyPath(stub, path, own))
   const sent = snapshot(own)
   if (sent !== notPlain) local.sent = sent
   local.named = localName(name)
   return local
+}
+
+/** For {@link settledArgs}: what a property gives, asked for now. */
+function readNow(value: unknown): Come | null {
+  const core = coreOf(value)
+  return core && core.path.length > 0 ? { value: refOf({ answer: answerOf(core), path: [] }), path: [] } : null
 }
 
 /** The answer that a reference's value comes from: a property is read once. */
