@@ -67,6 +67,32 @@ describe('lines', () => {
     expect(placeOf(placed(lines, push(-1, ['add'], 3))[0])).toEqual(['[-1]', 3])
   })
 
+  test('know a call that a step makes by what it is made on, and a function by the data in which it stands', () => {
+    const once = (target: unknown, method: string | null = 'add', ...args: unknown[]): Frame =>
+      push(0, ['dotdo:onceOf'], target, 'key', 0, 0, null, method, [args])
+    const { lines } = linesOf()
+    const frames = placed(
+      lines,
+      ['results', once(['import', -1])],
+      push(-1, ['add'], 2),
+      once(['pipeline', -1]),
+      once({ add: ['import', -1] }),
+      once([[1, ['import', -1]]], '1'),
+      once(['import', -2]),
+      once(['promise', -1]),
+      once({ other: ['import', -1] }),
+      push(0, ['dotdo:once'], 'key'),
+    )
+    const first = [0, 1, 2, 3, 4].map((n) => ['[-1]', n])
+    expect(frames.map(placeOf)).toEqual([...first, undefined, undefined, undefined, undefined])
+    // What is read of a promise is the same as its place in it.
+    const [waits, behind] = placed(lines, ['results', once(['pipeline', 20, ['a']])], push(20, ['a', 'add'], 1))
+    expect([waits, behind].map(placeOf)).toEqual([
+      ['[20,"a"]', 5],
+      ['[20,"a"]', 6],
+    ])
+  })
+
   test('give others no place, and have nobody wait for what the caller keeps itself', async () => {
     const target = new Noting()
     const { lines } = linesOf({ [-1]: target })

@@ -69,6 +69,14 @@ const Shop = DO.extend({
     await this.do(() => 1, { stepId: 'begins' })
     return await this.do(() => this.runs.get(this.runs.list()[0]!.runId).lineage(), { stepId: 'looks' })
   },
+  /** Comes later than what is called after it. */
+  async later(n: number) {
+    for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve))
+    return n
+  },
+  order(): number[] {
+    return [...this.ctx.storage.sql.exec('SELECT n FROM sold ORDER BY rowid')].map((row) => Number(row['n']))
+  },
   sold(): number {
     return Number(this.ctx.storage.sql.exec('SELECT count(*) AS n FROM sold').one()['n'])
   },
@@ -186,6 +194,21 @@ const Buyer = DO.extend({
       { stepId: 'buy', retries },
     )
   },
+  /** Calls on one reference, of which the first waits for another object's answer. */
+  async inLine(way: 'at once' | 'awaited' | 'property' | 'through another' | 'under way' | 'object', shop: string): Promise<unknown> {
+    const calls = async () => {
+      const slow = (n: number) => (this.Shop('other') as Far).later(n) as unknown
+      const it = this.Shop(shop) as Far
+      const through = (this.Shop('giver') as Far).partOf(shop)
+      const cart = way === 'object' ? it : way === 'property' ? it.stock : way === 'through another' ? through : it.cart()
+      if (way === 'awaited') await cart
+      if (way === 'under way') await this.Shop('other').later(0)
+      const first = cart.add(slow(1))
+      const third = () => (way === 'property' ? it : cart).add(slow(3)) as unknown
+      return await Promise.all([first, cart.add(2), third(), cart.add(4)])
+    }
+    return await this.do(async (step) => failFirst(step, await calls()), { stepId: 'buy', retries })
+  },
   async withOtherCart(shop: string) {
     return await this.do(async (step) => failFirst(step, await this.Shop(shop).cart(`${step.attempt}`).add(1)), { stepId: 'buy', retries })
   },
@@ -254,6 +277,16 @@ describe('a call on what a call gave, in a step that is attempted again,', () =>
     expect(await sold()).toBe(3)
     app.close()
   })
+
+  test.each(['at once', 'awaited', 'property', 'through another', 'under way', 'object'])(
+    'is made in the order in which its step calls, whatever its arguments wait for: %s',
+    async (way) => {
+      const { app, shop, buyer } = await open()
+      expect(await app.until(buyer.inLine(way, 's'))).toEqual([1, 2, 3, 4])
+      expect(await app.until(shop.order())).toEqual([1, 2, 3, 4])
+      app.close()
+    },
+  )
 
   test('is refused where another attempt came to it with other arguments', async () => {
     const { app, buyer, sold } = await open()
