@@ -461,8 +461,13 @@ export class ObjectHost {
     queueMicrotask(() => this.ctx.waitUntil(this.journal.work(runId).finally(() => this.wake.changed())))
   }
 
-  /** Somebody takes a run up: retries it, or accepts that it goes on. @throws `RUN_UNKNOWN`, `INVALID_BUDGET` */
+  /** Somebody takes a run up: retries it, or accepts that it goes on. @throws `RUN_UNKNOWN`, `INVALID_BUDGET`, `INVALID_RUN_OPTIONS` */
   takeUp(runId: string, how: 'accept' | { budget?: Budget }): void {
+    const strange = how === 'accept' ? undefined : Object.keys(how).find((name) => name !== 'budget')
+    if (strange !== undefined)
+      throw new DotdoError('INVALID_RUN_OPTIONS', `A retry has no option '${strange}'. There is one: budget.`, {
+        data: { option: strange },
+      })
     const { target } = how === 'accept' ? this.journal.accept(runId) : this.journal.reopen(runId, how)
     // What brought the event may wait for just this.
     if (target.kind === 'event') this.outbox.released(target.handler)

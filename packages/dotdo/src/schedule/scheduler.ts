@@ -243,9 +243,14 @@ export class Scheduler {
    * Runs a schedule now, beside its instants: nothing it would fire by itself changes. Its window goes from the last one's end to now.
    * Gives the id of the run, which is stored.
    *
-   * @throws `SCHEDULE_UNKNOWN`, `INVALID_BUDGET`
+   * @throws `SCHEDULE_UNKNOWN`, `INVALID_BUDGET`, `INVALID_SCHEDULE` for an option that there is not
    */
   trigger(id: string, options: TriggerOptions = {}): string {
+    const strange = Object.keys(options ?? {}).find((name) => name !== 'budget')
+    if (strange !== undefined)
+      throw new DotdoError('INVALID_SCHEDULE', `A run by hand of '${id}' has no option '${strange}'. There is one: budget.`, {
+        data: { option: strange },
+      })
     const given = options?.budget === undefined ? undefined : readBudget(options.budget)
     const runId = this.#store.transaction(() => {
       const row = this.#existing(id)

@@ -38,6 +38,7 @@ describe('a signed request', () => {
   test.each([
     1n,
     new Map([['a', 1]]),
+    { at: new Date(NaN) },
     { tags: new Set(['a']) },
     [new Uint8Array(3)],
     { buffer: new ArrayBuffer(2) },

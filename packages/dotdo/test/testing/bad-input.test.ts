@@ -1,6 +1,6 @@
 /** What programs get wrong, where only a whole object shows what comes of it. */
 import { afterEach, describe, expect, test } from 'vitest'
-import { DO, serve } from '../../src/index.ts'
+import { DO, serve, type ScheduleHandle } from '../../src/index.ts'
 import { optionsIn } from '../../src/object/app.ts'
 import { testApp, type TestApp } from '../../src/testing.ts'
 
@@ -20,6 +20,16 @@ const Loose = DO.extend({
     return await this.do(() => this.circle(), { stepId: 'circle' })
   },
   nothing() {},
+  init() {
+    this.nightly = this.every.day(() => 1, { id: 'nightly' })
+  },
+  nightly: null as ScheduleHandle | null,
+  trigger(options: object) {
+    return this.nightly!.trigger(options)
+  },
+  again(options: object) {
+    return this.runs.start('nothing').retry(options).status
+  },
   begin(options: object, args: unknown = []) {
     return this.runs.start('nothing', args as [], options).runId
   },
@@ -46,6 +56,8 @@ interface Stub {
   begin(options: unknown, args?: unknown): Promise<string>
   tell(options: object): Promise<string>
   both(): Promise<string[]>
+  trigger(options: object): Promise<string>
+  again(options: object): Promise<string>
   limited(key: string): Promise<number>
 }
 
@@ -85,6 +97,14 @@ describe('an option that there is not is refused by name', () => {
     expect(() => serve(options as never)).toThrow(expect.objectContaining({ code: 'SERVE_INVALID', data: { option } }) as Error)
   })
 
+  test('of a retry: INVALID_RUN_OPTIONS', async () => {
+    app = await testApp({ Loose })
+    await expect((app.Loose('main') as unknown as Stub).again({ budgets: {} })).rejects.toMatchObject({
+      code: 'INVALID_RUN_OPTIONS',
+      data: { option: 'budgets' },
+    })
+  })
+
   test("of a handler's retries: INVALID_RETRIES", async () => {
     const Odd = DO.extend({
       init() {
@@ -101,8 +121,9 @@ describe('an option that there is not is refused by name', () => {
     ['in the place of options', 'INVALID_RUN_OPTIONS', (loose: Stub) => loose.begin('once')],
     ['in the place of arguments', 'INVALID_RUN_OPTIONS', (loose: Stub) => loose.begin({}, { first: 1 })],
     ['of a send', 'INVALID_EVENT_KEY', (loose: Stub) => loose.tell({ kee: 'once' })],
+    ['of a run by hand', 'INVALID_SCHEDULE', (loose: Stub) => loose.trigger({ budgets: {} })],
   ] as const)('%s: %s', async (_, code, call) => {
-    app = await testApp({ Loose })
+    app = await testApp({ Loose }, { at: '2026-01-01T12:00Z' })
     await expect(call(app.Loose('main') as unknown as Stub)).rejects.toMatchObject({
       code,
       data: expect.not.objectContaining({ option: 'key' }) as object,
