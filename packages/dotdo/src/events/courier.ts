@@ -148,12 +148,17 @@ export class Courier extends LaneSet<Lane> {
     this.#giveUp(lane)
     const route = this.#ports.route(lane.id)
     if (route === undefined) return this.#empty(lane)
-    const now = this.#ports.clock.now()
-    this.#tables.notLaterThan(lane.id, now + longestDelayMs, now)
+    // The clock may have been put back since something was to wait: looked at only where nothing else is due.
+    let isClose = false
     while (this.#hasRoom(lane, route)) {
       const begun = this.#begin(lane, route)
-      if (!begun) return
-      work.push(begun)
+      if (begun) {
+        work.push(begun)
+        continue
+      }
+      const now = this.#ports.clock.now()
+      if (isClose || !this.#tables.notLaterThan(lane.id, now + longestDelayMs, now)) return
+      isClose = true
     }
   }
 
@@ -166,16 +171,17 @@ export class Courier extends LaneSet<Lane> {
     const skipped = untold.slice(0, mostSkipped).map(({ seq, revived }) => [seq, revived] as const)
     // Until the receiver has been told of all, no event may pass them.
     const isTelling = untold.length > mostSkipped
-    const rows = isTelling
-      ? []
-      : (this.#fixed(lane, route, now) ?? this.#tables.batch(lane.id, this.#look(lane, route), now, most, this.#limits.batchChars))
+    const fixed = isTelling ? [] : this.#fixed(lane, route, now)
+    const rows = fixed ?? this.#tables.batch(lane.id, this.#look(lane, route), now, most, this.#limits.batchChars)
     if (rows.length === 0 && !isTelling) return undefined
     route.fixed?.write(rows.map(({ seq }) => seq))
     const { promise: abandoned, resolve: abandon } = Promise.withResolvers<void>()
     const under: Under = { seqs: rows.map(({ seq }) => seq), since: now, abandon: () => abandon() }
     lane.underWay.add(under)
     this.#atOnce++
-    const oldest = this.#tables.oldest(lane.id)?.seq ?? (skipped.at(-1)?.[0] ?? 0) + 1
+    // With order a batch begins with it: C1.
+    const first = route.ordered && !fixed ? rows[0]?.seq : undefined
+    const oldest = first ?? this.#tables.oldest(lane.id)?.seq ?? (skipped.at(-1)?.[0] ?? 0) + 1
     const floor = isTelling ? Math.min(oldest, untold[mostSkipped]!.seq) : oldest
     const parcel: Parcel = {
       events: rows.map(rowOf),

@@ -232,16 +232,18 @@ export class Inbox {
   }
 
   #read(subscription: string, seqs: readonly number[]): Known {
-    const floor = this.#tables.read<{ floor: number }>('SELECT floor FROM dotdo_inbox WHERE subscription = ?', subscription)[0]?.floor ?? 0
-    const rows = this.#tables.read<{ seq: number; handled: number; skipped: number | null }>(
-      `SELECT seq, handled, skipped FROM dotdo_inbox_events
-       WHERE subscription = ? AND seq BETWEEN ? AND ? AND seq IN (SELECT value FROM json_each(?))`,
+    // At least one row, with the floor in each.
+    const found = this.#tables.read<{ floor: number | null; seq: number | null; handled: number; skipped: number | null }>(
+      `SELECT floor, seq, handled, skipped FROM (SELECT ? AS wanted) LEFT JOIN dotdo_inbox ON dotdo_inbox.subscription = wanted
+       LEFT JOIN dotdo_inbox_events AS known ON known.subscription = wanted AND seq BETWEEN ? AND ? AND seq IN (SELECT value FROM json_each(?))`,
       subscription,
       Math.min(...seqs),
       Math.max(...seqs),
       JSON.stringify(seqs),
     )
-    return { floor, rows: new Map(rows.map((row) => [row.seq, row])) }
+    const rows = new Map<number, { handled: number; skipped: number | null }>()
+    for (const { seq, handled, skipped } of found) if (seq !== null) rows.set(seq, { handled, skipped })
+    return { floor: found[0]?.floor ?? 0, rows }
   }
 
   #skip(subscription: string, seq: number, revived: number): void {

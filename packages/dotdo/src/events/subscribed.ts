@@ -12,7 +12,7 @@ import { decodeValue, encodeValue } from '../base/codec.ts'
 import { dayMs } from '../base/durations.ts'
 import { codeOf, DotdoError, isRetryable, type ErrorRecord } from '../base/errors.ts'
 import { newId } from '../base/ids.ts'
-import type { Clock, Random } from '../base/ports.ts'
+import type { Clock, Random, SqlValue } from '../base/ports.ts'
 import type { SubscribedView } from '../base/views.ts'
 import { batchVersion, printTarget, type EventBatch, type SubscriptionRequest, type SubscriptionTarget } from './batch.ts'
 import { storableError } from './error-record.ts'
@@ -81,6 +81,8 @@ export class Subscribed {
   readonly #handlers = new Map<string, Handlers>()
   /** Ids that `init()` has declared in this incarnation, until it has run. */
   #declared: Set<string> | undefined = new Set()
+  /** Nothing is asked for or ended, by the last look. It is asked after each turn, and most objects have nothing to ask; every write here forgets it. */
+  #noneWaits = false
   /** Since when a source has been asked. One that does not answer in a minute is asked again: what it does twice is done once. */
   readonly #underWay = new Map<string, number>()
 
@@ -143,12 +145,13 @@ export class Subscribed {
 
   /**
    * The handler of a batch, where it is one that this incarnation has declared.
-   * @returns `undefined` where this object has no such subscription; `null` where it is ending
+   * @param from the object that sends it
+   * @returns `undefined` where this object has no such subscription, or has it of another; `null` where it is ending
    * @throws `HANDLER_GONE` (retryable) where its handler is not declared
    */
-  handlerOf({ subscription, to }: EventBatch): DeclaredHandler | null | undefined {
+  handlerOf({ subscription, to }: EventBatch, from: string | undefined): DeclaredHandler | null | undefined {
     const row = this.#row(subscription)
-    if (!row) return undefined
+    if (!row || sourceKey(row) !== from) return undefined
     if (row.state === 'ending') return null
     const handler = this.#handlers.get(sourceKey(row))?.get(to.handler ?? '')
     if (handler) return handler
@@ -198,6 +201,7 @@ export class Subscribed {
     if (this.#declared) return
     const now = this.#ports.clock.now()
     for (const id of this.#underWay.keys()) if (!this.#isAsked(id, now)) this.#underWay.delete(id)
+    if (this.#noneWaits) return
     const due = this.#tables.read<Row>(
       `SELECT * FROM dotdo_subscribed WHERE state IN ('asking', 'ending') AND due_at <= ? ORDER BY due_at LIMIT (? + 0)`,
       now,
@@ -210,13 +214,26 @@ export class Subscribed {
   nextWakeMs(): number | undefined {
     const now = this.#ports.clock.now()
     let soonest = Math.min(Infinity, ...Array.from(this.#underWay.values(), (since) => Math.min(since, now) + patienceMs))
-    const waiting = this.#tables.read<{ id: string; due_at: number }>(
-      `SELECT id, due_at FROM dotdo_subscribed WHERE state IN ('asking', 'ending') ORDER BY due_at LIMIT (? + 0)`,
-      this.#underWay.size + 1,
-    )
+    const waiting = this.#waiting(this.#underWay.size + 1)
     const next = waiting.find(({ id }) => !this.#isAsked(id, now))
     if (next) soonest = Math.min(soonest, next.due_at, now + longestDelayMs)
     return soonest === Infinity ? undefined : soonest
+  }
+
+  /** What is asked for or ended, the soonest first. */
+  #waiting(most: number): { id: string; due_at: number }[] {
+    if (this.#noneWaits) return []
+    const rows = this.#tables.read<{ id: string; due_at: number }>(
+      `SELECT id, due_at FROM dotdo_subscribed WHERE state IN ('asking', 'ending') ORDER BY due_at LIMIT (? + 0)`,
+      most,
+    )
+    this.#noneWaits = rows.length === 0
+    return rows
+  }
+
+  #write(statement: string, ...parameters: SqlValue[]): void {
+    this.#noneWaits = false
+    this.#tables.write(statement, ...parameters)
   }
 
   #isAsked(id: string, now: number): boolean {
@@ -243,14 +260,14 @@ export class Subscribed {
     )[0]
     const now = this.#ports.clock.now()
     // One that is ending is over at its source, or will be: an id is never used for another one.
-    if (before?.state === 'ending') this.#tables.write('UPDATE dotdo_subscribed SET handler = id WHERE id = ?', before.id)
+    if (before?.state === 'ending') this.#write('UPDATE dotdo_subscribed SET handler = id WHERE id = ?', before.id)
     const known = before?.state === 'ending' ? undefined : before
     const id = known?.id ?? newId('sub', this.#ports.clock, this.#ports.random)
     const request = encodeValue({ version: batchVersion, id, to, ...how } satisfies SubscriptionRequest)
     if (!known) this.#makeRoom()
     const isOld = known?.state === 'active' && Math.abs(now - known.due_at) > confirmMs
     if (!known || known.request !== request || known.state === 'refused' || isOld) {
-      this.#tables.write(
+      this.#write(
         `INSERT INTO dotdo_subscribed (id, noun, name, handler, request, declared, state, due_at, created_at) VALUES (?, ?, ?, ?, ?, ?, 'asking', ?, ?)
          ON CONFLICT (id) DO UPDATE SET request = excluded.request, state = 'asking', failures = 0, due_at = excluded.due_at, error = NULL`,
         id,
@@ -280,7 +297,7 @@ export class Subscribed {
 
   #end(id: string): void {
     const now = this.#ports.clock.now()
-    this.#tables.write(
+    this.#write(
       `UPDATE dotdo_subscribed SET state = 'ending', failures = 0, due_at = ?, ending_at = ?, error = NULL WHERE id = ? AND state <> 'ending'`,
       now,
       now,
@@ -313,7 +330,7 @@ export class Subscribed {
   }
 
   #confirmed(id: string): void {
-    this.#tables.write(
+    this.#write(
       "UPDATE dotdo_subscribed SET state = 'active', failures = 0, due_at = ?, error = NULL WHERE id = ?",
       this.#ports.clock.now(),
       id,
@@ -325,7 +342,7 @@ export class Subscribed {
     if (state === 'ending' && (!isRetryable(thrown) || now - (ending_at ?? now) > giveUpEndingMs)) return this.#forget(id)
     // A Worker of another release may be the one that is being deployed.
     const isRefused = state === 'asking' && !isRetryable(thrown) && codeOf(thrown) !== 'LINK_VERSION'
-    this.#tables.write(
+    this.#write(
       'UPDATE dotdo_subscribed SET state = ?, failures = failures + 1, due_at = ?, error = ? WHERE id = ?',
       isRefused ? 'refused' : state,
       now + retryDelayMs(asking, Math.min(failures + 1, 30), this.#ports.random),
@@ -335,7 +352,7 @@ export class Subscribed {
   }
 
   #forget(id: string): void {
-    this.#tables.write('DELETE FROM dotdo_subscribed WHERE id = ?', id)
+    this.#write('DELETE FROM dotdo_subscribed WHERE id = ?', id)
     this.#ports.ended(id)
   }
 }

@@ -87,6 +87,8 @@ export interface NewEvent {
 /** The outbox of one object, as rows. Opening it brings its tables to the newest version; throws `STATE_TOO_NEW`. */
 export class OutboxTables {
   readonly store: Store
+  /** There was no dead letter when one was last looked for, and none since. Only {@link bury} makes any. */
+  #noLetters = false
 
   constructor(store: Store) {
     this.store = store
@@ -202,9 +204,10 @@ export class OutboxTables {
     return this.store.sql<{ id: string; type: string }>('SELECT id, type FROM dotdo_outbox WHERE seq = ?', seq)[0]!
   }
 
-  /** Makes due now what is due after `latest`. */
-  notLaterThan(handler: string, latest: number, now: number): void {
-    this.store.sql('UPDATE dotdo_deliveries SET due_at = ? WHERE handler = ? AND due_at > ?', now, handler, latest)
+  /** Makes due now what is due after `latest`. Returns whether anything was. */
+  notLaterThan(handler: string, latest: number, now: number): boolean {
+    const update = 'UPDATE dotdo_deliveries SET due_at = ? WHERE handler = ? AND due_at > ? RETURNING seq'
+    return this.store.sql(update, now, handler, latest).length > 0
   }
 
   tried(handler: string, seq: number, attempts: number, dueAt: number): void {
@@ -220,6 +223,7 @@ export class OutboxTables {
   }
 
   bury(handler: string, seq: number, attempts: number, error: ErrorRecord, now: number): void {
+    this.#noLetters = false
     this.store.transaction(() => {
       const revived = this.store.sql('DELETE FROM dotdo_deliveries WHERE handler = ? AND seq = ? RETURNING revived', handler, seq)[0]
         ?.revived
@@ -242,24 +246,32 @@ export class OutboxTables {
    * ends at the first that is not due.
    */
   batch(handler: string, { ordered, passed, below }: Look, now: number, limit: number, chars: number): Loaded[] {
-    const heads = this.store.sql<{ seq: number; due_at: number; size: number }>(
-      `SELECT seq, due_at, length(payload) AS size FROM dotdo_deliveries JOIN dotdo_outbox USING (seq)
+    // With payloads that are small: most batches are then there with one statement, and what is looked at in vain is no more than a megabyte.
+    const heads = this.store.sql<Loaded & { due_at: number; size: number; payload: string | null }>(
+      `SELECT seq, attempts, revived, id, type, CASE WHEN length(payload) <= 4096 THEN payload END AS payload, key, source, sent_at, due_at,
+        length(payload) AS size FROM dotdo_deliveries JOIN dotdo_outbox USING (seq)
        WHERE handler = ? AND seq < ? AND due_at <= ? ORDER BY seq LIMIT (? + 0)`,
       handler,
       below,
       ordered ? Number.MAX_SAFE_INTEGER : now,
       limit + passed.size,
     )
-    const taken: number[] = []
+    const taken: Loaded[] = []
+    let isWhole = true
     let size = 0
     for (const head of heads) {
       if (passed.has(head.seq)) continue
       if (head.due_at > now) break
       size += head.size
       if (taken.length > 0 && (size > chars || taken.length >= limit)) break
-      taken.push(head.seq)
+      taken.push(head)
+      isWhole &&= head.payload !== null
     }
-    return taken.length === 0 ? [] : this.load(handler, taken)
+    if (isWhole) return taken
+    return this.load(
+      handler,
+      taken.map(({ seq }) => seq),
+    )
   }
 
   /** Those of `seqs` that wait for a handler, with their events, in order. */
@@ -299,6 +311,7 @@ export class OutboxTables {
 
   /** The dead letters of a handler that its receiver was not told of, oldest first. */
   untold(handler: string, limit: number): { seq: number; revived: number }[] {
+    if (this.#noLetters || (this.#noLetters = this.dead(1) === 0)) return []
     return this.store.sql<{ seq: number; revived: number }>(
       'SELECT seq, revived FROM dotdo_dead_letters WHERE handler = ? AND told = 0 ORDER BY seq LIMIT (? + 0)',
       handler,

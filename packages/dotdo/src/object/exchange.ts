@@ -116,8 +116,7 @@ export class Exchange {
     const { to, subscription } = batch
     if (to.noun !== placedNoun(this.#host) || to.name !== this.#host.name) throw invalidSubscription('its events are for another object')
     if (to.handler !== undefined) {
-      if (!this.subscribed.has(subscription, from)) return undefined
-      const handler = this.subscribed.handlerOf(batch)
+      const handler = this.subscribed.handlerOf(batch, from)
       return handler && ((event, key, tried) => this.#handle(handler.fn, subscription, event, key, tried))
     }
     const method = to.method!

@@ -554,7 +554,8 @@ export class ObjectHost {
   #pumping = false
   /** Something waits to be delivered, or to be told to another object: it leaves when this turn has ended, in nobody's context. */
   pumpSoon(): void {
-    this.wake?.changed()
+    // All that it may want of the alarm until then: see #unlessPumping.
+    this.wake?.by(watchdogAt(clock.now()))
     this.kept()
     if (this.#pumping) return
     this.#pumping = true

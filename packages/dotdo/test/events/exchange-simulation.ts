@@ -295,7 +295,7 @@ export class Node {
         this.#timers.push(timer)
         return () => (this.#timers = this.#timers.filter((it) => it !== timer))
       },
-      open: (batch) => this.#open(batch),
+      open: (batch, from) => this.#open(batch, from),
     })
     if (receivers.includes(this.label)) {
       const [noun, name] = this.label.split('/') as [string, string]
@@ -310,8 +310,8 @@ export class Node {
     this.subscribed.settle()
   }
 
-  #open(batch: EventBatch): ((event: { payload: unknown }, key: string) => unknown) | null | undefined {
-    const handler = this.subscribed.handlerOf(batch)
+  #open(batch: EventBatch, from: string | undefined): ((event: { payload: unknown }, key: string) => unknown) | null | undefined {
+    const handler = this.subscribed.handlerOf(batch, from)
     if (!handler) return handler
     const store = this.#store
     return ({ payload }, key) => {

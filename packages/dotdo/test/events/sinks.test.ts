@@ -53,6 +53,45 @@ test('those alone do that a sink refuses without a word which, whatever shared a
   )
 })
 
+test('a batch has its events in order and whole, those with much in them and those with little', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.constantFrom(1, 4090, 4094, 4095, 5000), { maxLength: 12 }), async (lengths) => {
+      const batches: string[][] = []
+      const it = new Bench({
+        open: () => ({ most: 100, fixed: false, put: async (events) => void batches.push(events.map(({ payload }) => payload as string)) }),
+      })
+      it.outbox.subscribe('A.b', { queue: 'Q' }, { id: 'out' })
+      it.outbox.settle()
+      const sent = lengths.map((length, i) => `${i}`.padEnd(length, 'é'))
+      for (const text of sent) it.outbox.send('A.b', text)
+      await it.drain()
+      expect(batches).toEqual(sent.length > 0 ? [sent] : [])
+    }),
+    { numRuns: 30 },
+  )
+})
+
+test('one that waits for another attempt is not put off by a clock that jumps back', async () => {
+  let tries = 0
+  const it = new Bench({
+    open: () => ({
+      most: 100,
+      fixed: false,
+      put: async () => {
+        if (tries++ === 0) throw new DotdoError('SINK_DOWN', 'down', { retryable: true })
+      },
+    }),
+  })
+  it.outbox.subscribe('A.b', { queue: 'Q' }, { id: 'out', retries: { limit: 2, delay: '1s' } })
+  it.outbox.settle()
+  it.outbox.send('A.b', 1)
+  await it.outbox.pump()
+  expect(tries).toBe(1)
+  it.clock.ms -= 30 * 86_400_000
+  await it.outbox.pump()
+  expect(tries).toBe(2)
+})
+
 test.each([
   ['comes again as it was to a sink that knows it by its key, and then in halves', true, [8, 8, 8, 4, 4, 4, 2, 2, 2, 1, 2, 4, 1]],
   ['comes in halves to another, which grow again when it takes them', false, [8, 4, 2, 1, 2, 4, 1]],

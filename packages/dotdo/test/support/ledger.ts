@@ -72,12 +72,14 @@ function outsideFaults({ runs, left, outside, takenUp }: Outcome): string[] {
   const faults: string[] = []
   const steps = new Set<string>()
   for (const actor of actorsOf(left)) {
-    // Each attempt of a step that asks the outside, by the key that its run and its name make.
-    for (const row of actor.sql(`SELECT r.run_id, s.step_id, s.attempt FROM dotdo_steps s JOIN dotdo_runs r ON r.seq = s.run`)) {
+    // Each attempt of a step that asks the outside, by the key that its run and its name make. A run whose arguments are in no row fails where its caller is waited
+    // for in vain, and the same key takes it up again, with attempts that are counted anew: `isAnew`.
+    for (const row of actor.sql(`SELECT r.run_id, s.step_id, s.attempt, substr(r.args, 1, 1) = 'u' AND r.resumes_from > 0 AS isAnew
+      FROM dotdo_steps s JOIN dotdo_runs r ON r.seq = s.run`)) {
       const key = idempotencyKey(String(row['run_id']), String(row['step_id']))
       const count = outside.get(key)
       steps.add(key)
-      if (count !== undefined && count > Number(row['attempt']) && !takenUp.some((runId) => key.startsWith(runId)))
+      if (count !== undefined && count > Number(row['attempt']) && row['isAnew'] !== 1 && !takenUp.some((runId) => key.startsWith(runId)))
         faults.push(`${key} asked the outside ${count} times in ${String(row['attempt'])} attempts`)
     }
   }

@@ -116,6 +116,27 @@ test('of events that are sent and handled together each is one statement at its 
   app.close()
 })
 
+test('an event alone is two statements at its sender until it leaves, and at the other end three beside those of its handler', async () => {
+  const app = await testApp({ Sender, Receiver })
+  const [sender, receiver] = [app.Sender('s'), app.Receiver('r')]
+  await app.until(receiver.count())
+  const send = async (): Promise<void> => {
+    await app.until(sender.sends(1))
+    await app.advance(100)
+  }
+  // The first sets the alarm, which is left as it is for a second.
+  await send()
+  const { statements, flushes } = await costs(send)
+  const atReceiver = ['SELECT dotdo_subscribed', 'SELECT json_each', 'INSERT ticks', 'INSERT dotdo_inbox']
+  const booked = ['DELETE dotdo_deliveries', 'UPDATE dotdo_outbox']
+  expect(statements.slice(0, 8)).toEqual(['INSERT dotdo_sends', 'SELECT dotdo_deliveries', ...atReceiver, ...booked])
+  // When it wants to be woken next.
+  expect(statements.slice(8).filter((it) => !it.startsWith('SELECT'))).toEqual([])
+  expect(statements.length).toBeLessThanOrEqual(13)
+  expect(flushes).toBe(3)
+  app.close()
+})
+
 test('a run that follows another is its row and its end: its alarm is set, and no room is asked when it wants to be woken', async () => {
   const app = await testApp({ Caller, Callee })
   const caller = app.Caller('a') as unknown as Record<string, (count: number) => Promise<void>>

@@ -44,14 +44,14 @@ const mutations: readonly Mutation[] = [
     every: 1,
     // A call that became a run is known by that, too.
     broken: (statement, parameters) => (parameters.some((it) => String(it).includes('.bump#')) ? 'lost' : { statement, parameters }),
-    found: /happened 2 times/,
+    found: /happened [2-9] times/,
   },
   {
     title: 'an effect of what a call gave happens again when its call is not known',
     at: /INTO dotdo_step_calls/,
     every: 1,
     broken: (statement, parameters) => (parameters.some((it) => /[.]part#0[.]bump#/.test(String(it))) ? 'lost' : { statement, parameters }),
-    found: /\/s\d+ happened 2 times/,
+    found: /\/s\d+ happened [2-9] times/,
   },
   {
     title: 'the outside is asked more often than there were attempts',
@@ -183,5 +183,5 @@ test('an object that forgets its alarm is stuck, and some seed finds it', { time
 
 test('a message that leaves before what was written with it is on disk, and some seed finds it', { timeout: 120_000 }, async () => {
   brokenMethod(World.prototype, 'depart', Infinity, (_life, leave) => (leave as () => void)())
-  expect((await search())?.message).toMatch(/happened|asked|heard|which is no step/)
+  expect((await search())?.message).toMatch(/happened|asked|heard|which is no step|stuck/)
 })
