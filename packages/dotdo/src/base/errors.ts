@@ -92,7 +92,7 @@ export function codeOf(thrown: unknown): string | undefined {
  * user's function) counts as retryable, because the number of attempts is bounded anyway.
  */
 export function isRetryable(thrown: unknown): boolean {
-  return (thrown as Partial<ErrorLike> | null | undefined)?.retryable !== false
+  return !(isErrorLike(thrown) && thrown.retryable === false)
 }
 
 interface ErrorLike {

@@ -197,10 +197,9 @@ export function connection(
 
   function opened(delayMs: number): Session {
     waiting = 0
-    const transport =
-      options.transport === 'batch'
-        ? new BatchTransport(address, ports, tell, delayMs)
-        : new SocketTransport(address, ports, tell, delayMs, unanswered.size ? Math.min(giveUpMs, resendMs) : giveUpMs)
+    // A batch gives up with its request.
+    const Transport = options.transport === 'batch' ? BatchTransport : SocketTransport
+    const transport = new Transport(address, ports, tell, delayMs, unanswered.size ? Math.min(giveUpMs, resendMs) : giveUpMs)
     const opened = new RpcSession(transport)
     sendMapped(opened)
     const door = opened.getRemoteMain() as unknown as RpcStub<Record<string, never>>
@@ -229,7 +228,7 @@ export function connection(
   function listen(session: Session): void {
     session.unwatch ??= ports.timer(silentMs, () => {
       session.unwatch = undefined
-      if (current !== session || unanswered.size + session.due === 0) return
+      if (current !== session || !(unanswered.size + session.due)) return
       const silence = ports.now() - session.transport.heardAt
       if (silence >= 2 * silentMs) return session.transport.lose(`the server was silent for ${silence} ms`)
       // Whatever it answers is a sign.
@@ -259,7 +258,7 @@ export function connection(
       return goesOn && call.sends < mostSends
     })
     if (!goesOn) downSince = undefined
-    const retryMs = again.length > 0 ? backoffMs(losses++, ports.random(), 10_000) : undefined
+    const retryMs = again[0] && backoffMs(losses++, ports.random(), 10_000)
     // Calls that a batch has answered may not have heard of it yet.
     if (!isClosed && !transport.isOver) tell('lost', { reason: reasonOf(error), retryMs })
     // A status listener may have closed it.

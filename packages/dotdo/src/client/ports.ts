@@ -30,14 +30,15 @@ export function webPorts(): ClientPorts {
     }
     port2.postMessage(0)
   }
-  const { setImmediate } = globalThis as { setImmediate?: (then: () => void) => void }
+  const { setImmediate } = globalThis as { setImmediate?: (then: () => void) => unknown }
   return {
     socket(address) {
       if (!globalThis.WebSocket) throw new DotdoError('INVALID_OPTIONS', "No WebSocket: use Node 22 or transport: 'batch'.")
       return new WebSocket(address)
     },
     post: (address, body) => fetch(address, { method: 'POST', body }),
-    endOfTurn: setImmediate ?? postTurn,
+    // Workers refuse to run it as another object's method.
+    endOfTurn: setImmediate ? (then) => void setImmediate(then) : postTurn,
     timer(delayMs, then) {
       const id = setTimeout(then, delayMs)
       return () => clearTimeout(id)

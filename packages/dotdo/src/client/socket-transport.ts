@@ -65,7 +65,7 @@ export class SocketTransport extends ClientTransport {
     })
     socket.addEventListener('close', ({ code, reason }) => {
       // The server will not take these messages: the same again would fare no better.
-      if (/100[23789]/.test(`${code}`)) this.mayResend = false
+      if (/100[23789]/.test(String(code))) this.mayResend = false
       broken(reason || `closed with ${code}`)
     })
     socket.addEventListener('error', () => broken(`no connection to ${this.address}`))

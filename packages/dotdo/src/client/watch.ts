@@ -4,7 +4,7 @@
  * Owns the socket, and the number of the last event that was seen. Invariants: (1) events are handed over once and in the order of their
  * numbers; (2) where some are missing and cannot be had, `refresh` is called before the next one; (3) after `close`, or `ended`, nothing is called.
  */
-import { isRetryable } from '../base/errors.ts'
+import type { DotdoError } from '../base/errors.ts'
 import type { LiveEvent } from '../base/views.ts'
 import { backoffMs, reasonOf, type ClientPorts } from './ports.ts'
 
@@ -94,7 +94,8 @@ export function watch(ports: WatchPorts, listener: LiveListener): LiveSubscripti
       opened = ports.socket(ports.address(lastSeq === undefined ? path : `${path}&after=${lastSeq}`))
     } catch (error) {
       if (over) return
-      if (isRetryable(error)) return again(reasonOf(error))
+      // What says nothing of it counts as retryable. All that a ticket fails by is an error.
+      if ((error as Partial<DotdoError>).retryable !== false) return again(reasonOf(error))
       close()
       return listener.ended?.(error)
     }
