@@ -1,5 +1,6 @@
 /** Writes down the calls that a function makes, instead of making them. */
 import { DotdoError } from '../base/errors.ts'
+import { frameworkPrefix } from './conversation.ts'
 import { graphVersion, type GraphData, type GraphNode, type GraphPlace, type GraphRef } from './graph-data.ts'
 import { overLimit } from './limits.ts'
 import { refuseOverweight } from './shared-parts.ts'
@@ -96,6 +97,8 @@ class GraphRecorder implements Recorder {
     }
     // A reference from before: the calls that it came to be by are made again.
     if (!on.description) throw notData('a capability that was not made by plain calls of an object')
+    // What it may do is its holder's, and a token is a secret.
+    if (on.description.path.some(([step]) => step.startsWith(frameworkPrefix))) throw notData('a narrowed or restored reference')
     let place = objectPlace(on.description)
     for (const [step, args] of on.description.path)
       place = this.#place({ answer: this.#add({ on: place, path: [step], ...(args && { args: this.encode(args) as unknown[] }) }) })

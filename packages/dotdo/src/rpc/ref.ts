@@ -241,7 +241,8 @@ export function placeOfRef(value: unknown): { on: Place; path: readonly string[]
 
 function placeOf(core: Core): Place {
   const { answer } = core
-  if (answer instanceof Root) return answer.link.at ?? { description: describeFrom({ answer, path: [] }) }
+  if (answer instanceof Root && answer.link.at && answer.link.steps.length === 0) return answer.link.at
+  if (answer instanceof Root) return { description: describeFrom({ answer, path: [] }) }
   return answer.isRecorded ? { answer } : { description: describeFrom({ answer, path: [] }) }
 }
 

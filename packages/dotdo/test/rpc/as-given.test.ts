@@ -234,6 +234,23 @@ describe('how a reference came to be is told with the arguments that were sent',
     expect(steps(part)).toBeUndefined()
     await Promise.allSettled([part])
   })
+  test('of a narrowed and of a restored one, which no graph takes without what they are narrowed by', () => {
+    const { root, link } = open()
+    const narrowed = new Reached(link, 'narrow', [{ only: ['say'] }]).root() as unknown as typeof root
+    const restored = new Reached(link, 'restore', ['token']).root() as unknown as typeof root
+    const part = narrowedRef(root.part(1), [{ only: ['list'] }]) as unknown as ReturnType<Call>
+    const graphs = [
+      () => narrowed.add(),
+      () => restored.part(1),
+      () => root.say(narrowed.add()),
+      () => root.say(restored),
+      () => part.list(),
+    ]
+    for (const calls of graphs)
+      expect(() => recordGraph(calls)).toThrow(
+        expect.objectContaining({ code: 'GRAPH_NOT_DATA', data: { what: 'a narrowed or restored reference' } }),
+      )
+  })
   test('of a graph that goes on from there', () => {
     const { root } = open()
     const value = given()
