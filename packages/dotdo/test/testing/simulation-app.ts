@@ -67,6 +67,9 @@ export function appOf(version: number, { tickMs, retryMs }: Pace): Record<string
     again(runId: string) {
       return this.runs.get(runId).retry().status
     },
+    goOnWithNew(runId: string) {
+      return this.runs.get(runId).accept().status
+    },
     goOn(id: string) {
       this.send('Item.released', { id }, { key: `go ${id}` })
     },

@@ -365,7 +365,7 @@ export class Simulation {
     })
   }
 
-  /** Time passes to what comes next. When nothing goes wrong any more, and runs are held, their versions come back. */
+  /** Time passes to what comes next. When nothing goes wrong any more, and runs are held, their versions come back; what waits a day longer, an operator accepts. */
   #pass(): void {
     const { world } = this
     const next = world.nextAt
@@ -376,7 +376,23 @@ export class Simulation {
     if (this.#policy === 'pin' && this.#turnsOfPins < 60 && world.now > this.#nextPin) {
       this.#turnsOfPins++
       this.#nextPin = world.now + 2 * hourMs
-      if (world.now > this.#horizon) this.#deploy((this.#version + 1) % versions.length)
+      if (world.now > this.#horizon + 24 * hourMs) this.#accept()
+      else if (world.now > this.#horizon) this.#deploy((this.#version + 1) % versions.length)
+    }
+  }
+
+  /**
+   * A caller and what it has called, pinned to two versions, wait for each other until an operator keeps to one version and accepts
+   * that for both. Seed 8064 comes to that.
+   */
+  #accept(): void {
+    for (const { noun, name, sql } of this.#left()) {
+      if (noun !== 'Actor') continue
+      for (const { run_id } of sql<{ run_id: string }>(`SELECT run_id FROM dotdo_runs WHERE status = 'held'`))
+        this.#stub(noun, name)['goOnWithNew']!(run_id).then(
+          () => undefined,
+          () => undefined,
+        )
     }
   }
 
