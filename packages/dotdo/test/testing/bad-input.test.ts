@@ -2,9 +2,9 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { DO, serve, type ScheduleHandle } from '../../src/index.ts'
 import { optionsIn } from '../../src/object/app.ts'
-import { testApp, type TestApp } from '../../src/testing.ts'
+import { testApp } from '../../src/testing.ts'
 
-let app: (TestApp & Record<string, unknown>) | undefined
+let app: Awaited<ReturnType<typeof testApp>> | undefined
 afterEach(() => app?.close())
 
 /** Two halves of characters, which SQLite stores as one text. */
@@ -71,7 +71,7 @@ describe('names that are no Unicode are refused: two of them would be one to SQL
     ['a limit', 'INVALID_STEP_OPTIONS', (loose: Stub) => loose.limited(half)],
   ] as const)('%s: %s', async (_, code, call) => {
     app = await testApp({ Loose })
-    await expect(app.until(call(app.Loose('main') as unknown as Stub))).rejects.toMatchObject({ code })
+    await expect(app.until<unknown>(call(app.Loose('main') as unknown as Stub))).rejects.toMatchObject({ code })
   })
 
   test('a schedule: INVALID_SCHEDULE', async () => {

@@ -1,9 +1,9 @@
 /** Deploys as objects live through them: one whose `init()` fails, and policies for runs that nobody has called. */
 import { afterEach, expect, test } from 'vitest'
 import { DO, serve } from '../../src/index.ts'
-import { testApp, type TestApp } from '../../src/testing.ts'
+import { testApp } from '../../src/testing.ts'
 
-let app: (TestApp & Record<string, unknown>) | undefined
+let app: Awaited<ReturnType<typeof testApp>> | undefined
 afterEach(() => app?.close())
 
 /** An app whose `init()` fails, at once, later or never. */

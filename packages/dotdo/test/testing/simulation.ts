@@ -388,7 +388,7 @@ export class Simulation {
   #accept(): void {
     for (const { noun, name, sql } of this.#left()) {
       if (noun !== 'Actor') continue
-      for (const { run_id } of sql<{ run_id: string }>(`SELECT run_id FROM dotdo_runs WHERE status = 'held'`))
+      for (const { run_id } of sql(`SELECT run_id FROM dotdo_runs WHERE status = 'held'`) as { run_id: string }[])
         this.#stub(noun, name)['goOnWithNew']!(run_id).then(
           () => undefined,
           () => undefined,
