@@ -11,19 +11,20 @@
  *    call waits for nothing but what was called before it, and no two wait for each other.
  * 2. A line stands only while a call of it has not begun: where all arguments are here, frames go on as they came.
  * 3. A capability is the same reference as the place at which it stood in an answer, and what a read gives the same as what it reads.
- * 4. A call is made on what its frame names, in place: what that is of is not released before.
+ * 4. A call is made on what its frame names, in place: what that is of is not released before. It is made when that has come, and on what has come: a call on a promise
+ *    would be steps of promises later than one on the capability that it has given.
  * 5. Calls of a `.map`, and what is passed on for others, have no place: what a call waits for may be they. And no call waits for one whose argument the caller itself has to keep: a later
  *    call may be what gives it that.
  * 6. A call on what its turn has asked for anew is made when that is there, and after those with smaller numbers under the same unguessable name: so no peer holds up what others
  *    call, and no longer than its session lasts.
  */
-import { RpcStub } from 'capnweb'
+import { RpcPromise, RpcStub } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import { frameworkPrefix, inTurnMethod, onceOfMethod } from './conversation.ts'
 import { goneWords } from './errors.ts'
 import type { Frame } from './frames.ts'
 import { OrderGate, type CallOrder, type OrderSource } from './order.ts'
-import { isApart, isResult, madeApart, neverMade, type Hook, type Session } from './passing-on.ts'
+import { isApart, isResult, madeApart, neverMade, rawOf, type Hook, type Session } from './passing-on.ts'
 import { callIn, type Name, type PushedCall } from './pushed-call.ts'
 import { applyNow, type Stub } from './ref.ts'
 import { frameInvalid } from './value-guard.ts'
@@ -314,10 +315,19 @@ export class Lines {
       const make = () => {
         const hook = this.#ports.exported(id)
         if (!hook) throw new DotdoError('REFERENCE_GONE', goneWords)
-        return madeApart(() => applyNow(new RpcStub(hook as never) as unknown as Stub, path.map(String), args ?? undefined))
+        return madeApart(() => applyNow(new RpcStub(come(hook) as never) as unknown as Stub, path.map(String), args ?? undefined))
       }
-      const line = this.#lines.get(key)
-      return line ? line.inTurn(number, make, () => this.#forget(key)) : make()
+      const inLine = () => {
+        const line = this.#lines.get(key)
+        return line ? line.inTurn(number, make, () => this.#forget(key)) : make()
+      }
+      const whenCome = (): unknown => {
+        const on = this.#ports.exported(id)
+        const due = on && come(on).promise
+        // What it gives may be a promise again. Its failure is told by the call itself.
+        return due ? due.then(whenCome, inLine) : inLine()
+      }
+      return whenCome()
     },
     {
       [neverMade]: ([key, number]: [string, number]) => {
@@ -342,6 +352,17 @@ export class Lines {
   /** The reference that a number is the same as. */
   #of(id: number): Name[] {
     return this.#sameAs.get(id) ?? [id]
+  }
+}
+
+/** What a promise stands for as far as it has been kept: one of another promise, where a method has given that. */
+function come(from: Hook): Hook {
+  let hook = from
+  for (;;) {
+    const value = hook.payload?.value
+    const next = hook.resolution ?? (value instanceof RpcPromise ? rawOf(value).hook : undefined)
+    if (!next) return hook
+    hook = next
   }
 }
 

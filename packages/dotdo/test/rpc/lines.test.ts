@@ -1,5 +1,5 @@
 /** Lines of calls on what calls have given, frame by frame. What they do for programs is in order.test.ts and programs.property.test.ts. */
-import { RpcSession, RpcStub, RpcTarget } from 'capnweb'
+import { RpcPromise, RpcSession, RpcStub, RpcTarget } from 'capnweb'
 import { describe, expect, test } from 'vitest'
 import type { Frame } from '../../src/rpc/frames.ts'
 import { Lines, marked, Marking, type Mark } from '../../src/rpc/lines.ts'
@@ -34,7 +34,9 @@ class Noting extends RpcTarget {
 
 /** The lines of a session whose capabilities these are. */
 const linesOf = (capabilities: Record<number, object> = {}) => {
-  const stubs = Object.fromEntries(Object.entries(capabilities).map(([id, it]) => [id, new RpcStub(it as never)]))
+  const stubs = Object.fromEntries(
+    Object.entries(capabilities).map(([id, it]) => [id, it instanceof Promise ? new RpcPromise(it as never) : new RpcStub(it as never)]),
+  )
   const delivered: Frame[] = []
   const lines = new Lines({
     exported: (id) => stubs[id] && rawOf(stubs[id]).hook,
@@ -149,6 +151,31 @@ describe('lines', () => {
     expect(target.notes).toEqual([2])
     expect(lines.open).toBe(0)
     expect(delivered).toEqual([['release', -1, 1]])
+  })
+
+  test.each<[string, (target: Noting) => Promise<unknown>]>([
+    ['has come', (target) => Promise.resolve(target)],
+    ['comes later', (target) => new Promise((resolve) => setImmediate(() => resolve(target)))],
+    ['has failed', () => Promise.reject(new Error('no'))],
+  ])('make a call on a promise before one on the capability that it gives, where that %s', async (_, keeps) => {
+    const target = new Noting()
+    const promise = keeps(target)
+    promise.catch(() => {})
+    const { lines, gives } = linesOf({ [-1]: target, 4: promise })
+    gives()
+    lines.said(['resolve', 4, ['export', -1]])
+    placed(lines, ['results', push(4, ['note'], ['pipeline', 7])], ['results', push(-1, ['note'], ['pipeline', 8])])
+    await new Promise(setImmediate)
+    // Both arguments come at once.
+    const first = lines.behind('[4]', 0, 4, ['note'], ['first']) as Promise<unknown>
+    const second = lines.behind('[4]', 1, -1, ['note'], ['second'])
+    const hasFailed = await Promise.resolve(first).then(
+      () => false,
+      () => true,
+    )
+    await second
+    expect(target.notes).toEqual(hasFailed ? ['second'] : ['first', 'second'])
+    expect(lines.open).toBe(0)
   })
 
   test('make calls where they are made: on data itself, and not on a copy', async () => {
