@@ -82,7 +82,7 @@ const written = fc.record<Written>(
 )
 
 test('whatever they wait for, within a turn and over turns, and whether the capability has come or is under way', async () => {
-  await using app = await testApp({ Main, User, Holder })
+  using app = await testApp({ Main, User, Holder })
   await fc.assert(
     fc.asyncProperty(
       fc.constantFrom('promise', 'value'),
