@@ -119,7 +119,7 @@ export class ClientSession implements Consumer, Departure {
   /** Answers that have come and that capnweb has not taken in yet, in messages. */
   #takingIn = 0
   #closed = false
-  /** Whether the far end keeps the session until it hears of its end. */
+  /** Whether the far end keeps the session until it hears of its end: what its last answer says, which may come while what one before it has set going runs. */
   #isKept = false
   #targets: Record<string, unknown> | undefined
   #ofThisTurn: Stub[] = []
@@ -238,9 +238,8 @@ export class ClientSession implements Consumer, Departure {
     this.#transport.take()
     this.#seq = 1
     this.#nextCall = calls.length + 1
-    this.#isKept = reply.open
     this.#received(reply)
-    void this.#afterAnswers(reply)
+    void this.#afterAnswers()
     return promises
   }
 
@@ -622,12 +621,13 @@ export class ClientSession implements Consumer, Departure {
       return
     }
     this.#outstanding--
-    this.#isKept = reply.open
     this.#received(reply)
-    await this.#afterAnswers(reply)
+    await this.#afterAnswers()
   }
 
   #received(reply: LinkReply): void {
+    // Where one before it is lost, this is all that is known.
+    this.#isKept ||= reply.open
     this.#early.set(reply.seq, reply)
     for (let next = this.#early.get(this.#nextReply); next; next = this.#early.get(this.#nextReply)) {
       this.#early.delete(this.#nextReply++)
@@ -635,13 +635,13 @@ export class ClientSession implements Consumer, Departure {
     }
   }
 
-  async #afterAnswers(reply: LinkReply): Promise<void> {
+  async #afterAnswers(): Promise<void> {
     this.#takingIn++
     await this.#transport.idle()
     this.#takingIn--
     if (this.#closed || this.#outstanding > 0) return
     // One that only rests from now on does not wait for the event loop: whatever the answers set going may say something later as well as now. One that may end waits.
-    if (reply.open && !this.#isLeaving && !this.#isDue && !this.#isUnreferred) {
+    if (this.#isKept && !this.#isLeaving && !this.#isDue && !this.#isUnreferred) {
       this.#releases.push(...this.#withPulls(this.#transport.take()))
       this.#forgetAnswered()
       this.#rest()
@@ -652,7 +652,7 @@ export class ClientSession implements Consumer, Departure {
     if (!this.#isLeaving) this.#forgetAnswered()
     if (this.#closed || this.#outstanding > 0 || this.#isLeaving) return
     // Where something was let go of, its number may not have been the last: whether that is so shows here, and not at the far end.
-    if (!reply.open && this.#transport.waiting === 0)
+    if (!this.#isKept && this.#transport.waiting === 0)
       this.#close(linkEnded('the object had nothing left that this reference could lead to'))
     else await this.#goOn(this.#withPulls(this.#transport.take()))
   }
@@ -681,6 +681,7 @@ export class ClientSession implements Consumer, Departure {
   }
 
   #take(reply: LinkReply): void {
+    this.#isKept = reply.open
     if (reply.records) this.#origin.records?.push(...reply.records)
     if (reply.objects) this.#ways.told(reply.objects)
     for (const [kind, id, value] of reply.frames) {

@@ -417,6 +417,26 @@ describe('sessions that were let go', () => {
     }
   }
 
+  test('go on where the object said that nothing was left, and has said since that something is', async () => {
+    let callMore: (() => void) | undefined
+    const { root } = open({
+      carry: async (_message, send) => {
+        const reply = await send()
+        if (!callMore || !('open' in reply)) return reply
+        callMore()
+        callMore = undefined
+        return { ...reply, open: false }
+      },
+    })
+    const stage = root().getStage(1)
+    let more: Promise<unknown> | undefined
+    callMore = () => void (more = stage.run([2]).then((it) => it))
+    expect(await stage.run([1])).toEqual([2])
+    expect(await more).toEqual([4])
+    await turns()
+    expect(await stage.run([3])).toEqual([6])
+  })
+
   test('end when the last capability of theirs is disposed of, without another call', async () => {
     const keeper = new Keeper()
     const { link, server } = pair(keeper, { limits: { graceMs: 5, idleMs: 600_000 } })
