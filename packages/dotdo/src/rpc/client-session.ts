@@ -434,6 +434,11 @@ export class ClientSession implements Consumer, Departure {
     return this.#ways.any || this.#session.getStats().imports > 1
   }
 
+  /** Whether nothing can be called by it any more. */
+  get isOver(): boolean {
+    return this.#closed
+  }
+
   /** Whether calls are under way, or wait to leave. */
   get isBusy(): boolean {
     return this.#awaited.size > 0 || this.#isLeaving

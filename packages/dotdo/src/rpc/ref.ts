@@ -18,8 +18,8 @@ import { copyPlain, notPlain } from './plain.ts'
 import { calledOn, localName, wayTo } from './call-names.ts'
 import { frameworkPrefix, ofUsers, onceMethod, onceOfMethod } from './conversation.ts'
 import { asArguments, asResult, failing, rawOf } from './passing-on.ts'
-import { comeBy, settledArgs, type Come } from './settled-args.ts'
-import { capabilityBehindStub, linkBehindStub } from './shortcuts.ts'
+import { comeBy, followed, settledArgs, type Come } from './settled-args.ts'
+import { capabilityBehindStub, linkBehindStub, sessionBehindStub } from './shortcuts.ts'
 import { asUnsendableIn } from './unsendable.ts'
 
 /** A stub or a promise of capnweb, of anything. */
@@ -725,7 +725,7 @@ function callOnce({ answer, path }: Exclude<Core, 'read'>, stub: Stub, name: Cal
   const from = answer as Answer
   const arrived = from.arrival?.()
   // On what has failed nothing is called, and its session may be over.
-  if (!arrived && from.session && (!from.isHere || from.came)) return bound(from.session, args)
+  if (!arrived && from.session && (!from.isHere || from.came)) return bound(sessionOf(from.session, from, path), args)
   // Only when its answer comes will it be known whether a session leads to it. What it is given is read now: what is called meanwhile may wait for it.
   const own = settledArgs(ownParts(args), readNow)
   const called = () => {
@@ -737,6 +737,12 @@ function callOnce({ answer, path }: Exclude<Core, 'read'>, stub: Stub, name: Cal
   if (sent !== notPlain) local.sent = sent
   local.named = localName(name)
   return local
+}
+
+/** By which session a call is made on what `path` leads to: where that of the answer is over, the one in which the capability lives that had come home by it. */
+function sessionOf(session: ClientSession, { came }: Answer, path: readonly string[]): ClientSession {
+  const home = session.isOver && came ? followed({ value: came.value, path: path.slice(0, -1) }) : undefined
+  return (home && sessionBehindStub(home.value)) ?? session
 }
 
 /** For {@link settledArgs}: what a property gives, asked for now. */

@@ -64,7 +64,7 @@ function isSendable(value: unknown, look: Look, depth: number): boolean {
 }
 
 /** What a path leads to; `undefined` for what is not there, or is found by asking. */
-function followed({ value, path }: Come): { value: unknown } | undefined {
+export function followed({ value, path }: Come): { value: unknown } | undefined {
   for (const name of path) {
     if (typeof value !== 'object' || value === null || name in Object.prototype) return undefined
     const isThere = hasParts(value) && (Array.isArray(value) ? /^(?:0|[1-9]\d{0,14})$/.test(String(name)) : Object.hasOwn(value, name))

@@ -1,8 +1,11 @@
 import { RpcSession, RpcStub, RpcTarget, type RpcTransport } from 'capnweb'
 import { describe, expect, test } from 'vitest'
 import { codeOf } from '../../src/base/errors.ts'
+import { startOf } from '../../src/rpc/conversation.ts'
 import { capabilityElsewhere, methodAtHome } from '../../src/rpc/home.ts'
+import { callMember } from '../../src/rpc/members.ts'
 import { countedHere, readGuard, restrict } from '../../src/rpc/narrow.ts'
+import { pair, turns } from './pair.ts'
 
 const ports = { now: () => 0, counter: countedHere }
 const narrowed = (cap: object) => restrict(cap, readGuard({ only: ['add'] }, ports), ports)
@@ -72,4 +75,44 @@ test('whoever calls what lives elsewhere is told what to do instead', () => {
     message: expect.stringContaining('this.Noun(id)') as string,
     data: { object: 'Shop/a', caller: 'Buyer/b', method: 'add' },
   })
+})
+
+test('a step calls what an object has given back by the session in which it lives, when that by which it came home is over', async () => {
+  class Kept extends RpcTarget {
+    get() {
+      return 3
+    }
+  }
+  class Giver extends RpcTarget {
+    give() {
+      return new Kept()
+    }
+    back(kept: RpcStub<Kept>) {
+      return kept.dup()
+    }
+    backIn(kept: RpcStub<Kept>) {
+      return { kept: kept.dup() }
+    }
+  }
+  const giver = new Giver()
+  const framework = {
+    once: (_key: string, _since: number, _oldest: number, method: string, args: unknown[]) => callMember(giver, method, args),
+    onceOf: (target: unknown, ...[, , , , method, args]: [string, number, number, string, string, unknown[]]) =>
+      methodAtHome(target, method)!(...args),
+  }
+  let named = 0
+  const { link } = pair(giver, {
+    framework,
+    direct: startOf(giver, () => framework),
+    caller: () => ({ context: undefined, origin: { depth: 1 }, once: (what) => [`${what}#${named++}`, 0, 0] }),
+  })
+  const root = link.root() as unknown as RpcStub<Giver>
+  const kept = root.give()
+  await kept
+  const back = root.back(kept as never)
+  const backIn = root.backIn(kept as never)
+  // The turn's session ends: it holds nothing.
+  await turns(6)
+  expect(await back.get()).toBe(3)
+  expect(await backIn.kept.get()).toBe(3)
 })
