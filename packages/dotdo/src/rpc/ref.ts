@@ -695,7 +695,7 @@ function call(core: Core, args: unknown[]): Answer {
   const name = nameOf(core, stub)
   if (name) return callOnce({ answer, path }, stub, name, wayTo(core), args)
   // A result that came natively is called where it is.
-  if (answer.session) return bindCall(answer.session, stub, path, args)
+  if (answer.session) return bindCall(sessionOf(answer.session, answer, path), stub, path, args)
   const own = ownParts(args)
   const local = new Local(applyPath(stub, path, own))
   const sent = snapshot(own)

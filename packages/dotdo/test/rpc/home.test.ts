@@ -116,3 +116,29 @@ test('a step calls what an object has given back by the session in which it live
   expect(await back.get()).toBe(3)
   expect(await backIn.kept.get()).toBe(3)
 })
+
+test('what came home by a session that is over is given what is under way', async () => {
+  class Kept extends RpcTarget {
+    times(n: number) {
+      return 3 * n
+    }
+  }
+  class Giver extends RpcTarget {
+    give() {
+      return new Kept()
+    }
+    back(kept: RpcStub<Kept>) {
+      return kept.dup()
+    }
+    two() {
+      return 2
+    }
+  }
+  const { link } = pair(new Giver())
+  const root = link.root() as unknown as RpcStub<Giver>
+  const kept = root.give()
+  await kept
+  const back = root.back(kept as never)
+  await turns(6)
+  expect(await back.times(root.two())).toBe(6)
+})
