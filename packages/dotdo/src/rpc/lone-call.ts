@@ -48,6 +48,8 @@ export class LoneCall implements Answer {
   #isDisposed = false
   /** Its value, once that is here. */
   #came: { value: unknown } | undefined
+  /** The same before capnweb says so: a capability has one reference, which lets go of it when it is forgotten. */
+  #early: { value: unknown } | undefined
   #hasFailed = false
 
   constructor(call: DirectCall, ports: LoneCallPorts) {
@@ -89,7 +91,7 @@ export class LoneCall implements Answer {
     if (this.#isDisposed) stub[Symbol.dispose]()
     value.then(
       (it) => {
-        this.#came = { value: wrapped(session, it, this) }
+        this.#came = this.#early ?? { value: wrapped(session, it, this) }
         // Nobody has asked for it, and nobody will.
         if (this.#isDisposed && !this.#isAwaited) (it as Partial<Disposable> | undefined)?.[Symbol.dispose]?.()
         this.#settle(this.#came.value)
@@ -155,7 +157,7 @@ export class LoneCall implements Answer {
     if (this.#joined) return this.#joined.came
     // capnweb knows it some steps of promises before it says so, and has forgotten the call's number by then.
     const come = this.#came || !this.#bound ? undefined : comeBy(this.#bound)
-    return come ? { value: wrapped(this.#session!, come.value, this) } : this.#came
+    return come ? (this.#early ??= { value: wrapped(this.#session!, come.value, this) }) : this.#came
   }
 
   /** Whether it has been asked for its value, and nothing has become of it yet. */

@@ -150,6 +150,7 @@ class Bound implements Answer {
   readonly session: ClientSession
   #stub: Stub
   #value: Promise<unknown> | undefined
+  #came: { value: unknown } | undefined
 
   constructor(session: ClientSession, stub: Stub, isPromise: boolean) {
     this.session = session
@@ -162,12 +163,16 @@ class Bound implements Answer {
     return this.isPromise && isAnswered(this.#stub)
   }
   get came(): { value: unknown } | undefined {
-    const came = this.isPromise ? comeBy(this.#stub) : undefined
-    return came && { value: wrapped(this.session, came.value, this) }
+    const come = this.isPromise ? comeBy(this.#stub) : undefined
+    return come && this.#wrapped(come.value)
+  }
+  /** Once: a capability has one reference, which lets go of it when it is forgotten. */
+  #wrapped(value: unknown): { value: unknown } {
+    return (this.#came ??= { value: wrapped(this.session, value, this) })
   }
   value(): Promise<unknown> {
     return (this.#value ??= (this.#stub as unknown as Promise<unknown>).then(
-      (it) => wrapped(this.session, it, this),
+      (it) => this.#wrapped(it).value,
       (error: unknown) => Promise.reject(asGone(error) as Error),
     ))
   }

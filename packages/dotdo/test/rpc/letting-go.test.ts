@@ -13,6 +13,9 @@ class House extends RpcTarget {
   door() {
     return new Door()
   }
+  through(door: Door) {
+    return door.open()
+  }
 }
 
 /** Waits for what timers and turns bring about, without saying how long they take. */
@@ -72,6 +75,26 @@ describe('what is forgotten without a word', () => {
     expect(link.stats.openSessions).toBe(1)
     expect(await held.open()).toBe('opened')
   })
+})
+
+test('a promise that was passed on many times is not let go of with what each of them was given', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const { link } = pair(new House(), { limits })
+  const root = link.root() as any
+  const door = root.door()
+  // In a session, and alone.
+  const [alone] = [root.door(), await door.open()]
+  for (const promise of [door, alone]) {
+    await promise
+    for (let i = 0; i < 5; i++) expect(await root.through(promise)).toBe('opened')
+    for (let i = 0; i < 20; i++) {
+      collect()
+      await new Promise((resolve) => setTimeout(resolve, 2))
+      expect(await promise.open()).toBe('opened')
+    }
+    expect(await root.through(promise)).toBe('opened')
+  }
 })
 
 describe('what was let go of', () => {
