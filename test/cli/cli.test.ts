@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { sessionToken, startWorker, until, type RunningApp } from '../support/app.ts'
 import { commands } from '../../packages/dotdo/src/cli/cli.ts'
+import { tcpProxy } from '../support/tcp-proxy.ts'
 import { wordsOf } from '../support/words.ts'
 import { endAll, objects, start, type Ended } from './support.ts'
 
@@ -125,14 +126,17 @@ describe('runs and run', () => {
 
   test('Ctrl-C ends the waiting with 130, and not the run', async () => {
     const runId = await pipeline().trigger('slow')
-    const waiting = start(['run', 'Pipeline/main', runId, '--wait'], env)
-    await until('it watches', async () => waiting.child.pid, Boolean)
+    // What has come to the app takes signals by then.
+    const way = await tcpProxy(app.url)
+    const waiting = start(['run', 'Pipeline/main', runId, '--wait'], { ...env, DOTDO_URL: way.url })
+    await until('it waits', async () => way.connections, Boolean)
     const logs = start(['logs', 'Pipeline/main', '--follow', '--limit', '1'], env)
     await logs.said(/step\.started {2}wait/)
     for (const { child } of [waiting, logs]) process.kill(-child.pid!, 'SIGINT')
     expect([(await waiting.ended).code, (await logs.ended).code]).toEqual([130, 130])
     expect((await pipeline().run(runId)).status).toBe('running')
     await pipeline().cancelRun(runId)
+    await way.stop()
   })
 })
 
