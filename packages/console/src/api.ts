@@ -11,10 +11,10 @@ import {
   type FleetAlert,
   type FleetLetter,
   type FleetPage,
-  type FleetQuery,
   type FleetRun,
   type FleetSchedule,
   type FleetSummary,
+  type FleetTimeQuery,
   type ForkDiff,
   type InspectorStub,
   type Lineage,
@@ -81,7 +81,7 @@ export interface Api {
 }
 
 /** What a list of all objects may be asked for. */
-export type Ask = FleetQuery & { state?: string; tag?: string }
+export type Ask = FleetTimeQuery & { state?: string; tag?: string }
 
 /** All objects, as they have told the index of the app. */
 export interface FleetApi {

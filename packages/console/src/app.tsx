@@ -79,7 +79,8 @@ function Console({ token, onEnd }: { token: string; onEnd: () => void }) {
   useTitle(route)
 
   const main = useRef<HTMLElement>(null)
-  const place = hrefOf(route)
+  // A list that is narrowed further is the same place: whoever does that goes on in the field.
+  const place = hrefOf(route.tab === 'fleet' ? { tab: 'fleet', list: route.list } : route)
   const came = useRef(false)
   useEffect(() => {
     // A new place is read from its beginning, by eye and by screen reader.
@@ -116,7 +117,7 @@ function Console({ token, onEnd }: { token: string; onEnd: () => void }) {
 function View({ api, route }: { api: Api; route: Route }) {
   if (route.tab === 'home') return null
   if (route.tab === 'tables') return route.of ? <SnapshotView key={hrefOf(route)} api={api} of={route.of} /> : <TablesView api={api} />
-  if (route.tab === 'fleet') return <FleetView key={route.list} api={api} list={route.list} />
+  if (route.tab === 'fleet') return <FleetView key={route.list} api={api} list={route.list} filter={route.filter ?? {}} />
   return <ObjectView key={`${route.noun}/${route.name}`} api={api} route={route} />
 }
 

@@ -1,12 +1,9 @@
 /** Where in the page somebody is: `#/Pipeline/main/runs/<id>`. Pure; the browser's history does the rest. */
 
+import { filterWords, formatFilter, parseFilter, type FleetFilter, type FleetList } from './fleet-filter.ts'
+
 /** The sides that the page has. */
 export type Tab = 'fleet' | 'runs' | 'schedules' | 'query' | 'tables'
-
-/** The lists of all objects. */
-export type FleetList = 'runs' | 'schedules' | 'alerts' | 'letters'
-
-const fleetLists: readonly string[] = ['runs', 'schedules', 'alerts', 'letters'] satisfies FleetList[]
 
 /** The sides of a run: its steps where none is said, what it called, read and wrote, and what a fork of it would do. */
 export type RunSide = 'lineage' | 'fork'
@@ -22,7 +19,7 @@ export interface SnapshotPlace {
 export type Route =
   | { tab: 'home' }
   | { tab: 'tables'; of?: SnapshotPlace }
-  | { tab: 'fleet'; list: FleetList }
+  | { tab: 'fleet'; list: FleetList; filter?: FleetFilter }
   | { tab: 'schedules' | 'query'; noun: string; name: string }
   | { tab: 'runs'; noun: string; name: string; runId?: string; side?: RunSide }
 
@@ -34,8 +31,8 @@ export function parseRoute(hash: string): Route {
   const parts = hash.replace(/^#\/?/, '').split('/').map(decode)
   const [noun, name, tab, runId, side, ...rest] = parts
   if (noun === 'tables') return parseTable(parts.slice(1))
-  if (parts.length <= 2 && noun === 'fleet' && (name === undefined || fleetLists.includes(name)))
-    return { tab: 'fleet', list: (name as FleetList | undefined) ?? 'runs' }
+  const fleet = /^#\/?fleet(?:\/([a-z]+))?(?:\?(.*))?$/s.exec(hash)
+  if (fleet) return parseFleet(fleet[1] ?? 'runs', fleet[2])
   if (!noun || !/^([a-z][\w-]*:)?[A-Z]/.test(noun) || !name || rest.length > 0) return { tab: 'home' }
   if (tab === undefined || tab === 'runs') {
     if (!runId) return side === undefined ? { tab: 'runs', noun, name } : { tab: 'home' }
@@ -44,6 +41,15 @@ export function parseRoute(hash: string): Route {
   }
   if ((tab === 'schedules' || tab === 'query') && runId === undefined) return { tab, noun, name }
   return { tab: 'home' }
+}
+
+/** `fleet/runs`, `fleet/runs?state=failed&since=1d`. */
+function parseFleet(name: string, words: string | undefined): Route {
+  if (!Object.hasOwn(filterWords, name)) return { tab: 'home' }
+  const list = name as FleetList
+  const filter = words === undefined ? {} : parseFilter(list, words)
+  if (!filter) return { tab: 'home' }
+  return { tab: 'fleet', list, ...(Object.keys(filter).length > 0 && { filter }) }
 }
 
 /** `tables`, `tables/analytics.events`, `tables/analytics.events/123`, `tables/analytics.events/current/R2_BUCKET`. */
@@ -60,7 +66,7 @@ const current = 'current'
 /** The fragment of a place. */
 export function hrefOf(route: Route): string {
   if (route.tab === 'home') return '#/'
-  if (route.tab === 'fleet') return `#/fleet/${route.list}`
+  if (route.tab === 'fleet') return `#/fleet/${route.list}${formatFilter(route.list, route.filter ?? {})}`
   return `#/${partsOf(route).map(encodeURIComponent).join('/')}`
 }
 

@@ -8,6 +8,9 @@ const hour = 60 * minute
 interface Ask {
   state?: string
   noun?: string
+  tag?: string
+  since?: number
+  until?: number
   after?: string
   limit?: number
 }
@@ -23,7 +26,11 @@ export class FakeFleet extends RpcTarget {
   }
 
   runs(ask: Ask) {
-    return this.#page('runs', ask, this.#lists.runs, ({ run }) => run.status === ask.state)
+    const { tag, since = 0, until = Infinity } = ask
+    const runs = this.#lists.runs.filter(({ run: { tags = [], startedAt } }) => {
+      return (tag === undefined || tags.includes(tag)) && startedAt >= since && startedAt < until
+    })
+    return this.#page('runs', ask, runs, ({ run }) => run.status === ask.state)
   }
   schedules(ask: Ask) {
     const states: Record<string, (it: FleetSchedule) => boolean> = {

@@ -55,6 +55,8 @@ try {
     ['query-error', '#/Pipeline/main/query', ask('SELEC 1')],
     ['tables', '#/tables'],
     ['fleet-runs', '#/fleet/runs'],
+    ['fleet-narrowed', '#/fleet/runs?noun=Pipeline&tag=backlog&since=2026-11-22T02:00Z'],
+    ['fleet-none', '#/fleet/runs?state=held&since=1h&tag=nobody'],
     ['fleet-schedules', '#/fleet/schedules'],
     ['fleet-alerts', '#/fleet/alerts'],
     ['fleet-letters', '#/fleet/letters'],

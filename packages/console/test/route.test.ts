@@ -9,6 +9,12 @@ test.each<[string, Route]>([
   ['#/fleet', { tab: 'fleet', list: 'runs' }],
   ['#/fleet/alerts', { tab: 'fleet', list: 'alerts' }],
   ['#/fleet/nonsense', { tab: 'home' }],
+  ['#/fleet/runs?state=failed&since=1d', { tab: 'fleet', list: 'runs', filter: { state: 'failed', since: '1d' } }],
+  ['#/fleet/runs?', { tab: 'fleet', list: 'runs' }],
+  ['#/fleet/runs?since=yesterday', { tab: 'home' }],
+  ['#/fleet/runs?colour=red', { tab: 'home' }],
+  ['#/fleet/schedules?since=1d', { tab: 'home' }],
+  ['#/fleet/runs?state=failed&state=held', { tab: 'home' }],
   ['#/Pipeline/main', { tab: 'runs', noun: 'Pipeline', name: 'main' }],
   ['#/Pipeline/main/runs', { tab: 'runs', noun: 'Pipeline', name: 'main' }],
   ['#/Pipeline/main/runs/', { tab: 'runs', noun: 'Pipeline', name: 'main' }],
@@ -49,6 +55,14 @@ test('every place is found again by its address, whatever names it holds', () =>
     fc.record({
       tab: fc.constant('fleet' as const),
       list: fc.constantFrom('runs' as const, 'schedules' as const, 'alerts' as const, 'letters' as const),
+    }),
+    fc.record({
+      tab: fc.constant('fleet' as const),
+      list: fc.constant('runs' as const),
+      filter: fc.oneof(
+        fc.record({ noun: name, tag: name, state: fc.constant('held') }, { requiredKeys: ['tag'] }),
+        fc.record({ since: fc.constantFrom('90m', '2026-11-23T02:00Z') }),
+      ),
     }),
   )
   fc.assert(

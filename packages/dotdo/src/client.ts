@@ -23,6 +23,7 @@ export type {
   FleetSchedule,
   FleetScheduleQuery,
   FleetSummary,
+  FleetTimeQuery,
   RunHead,
 } from './base/fleet-views.ts'
 export type {

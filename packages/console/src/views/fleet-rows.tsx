@@ -29,9 +29,9 @@ export function RunRow({ api, item: { object, run }, onChange }: Row<FleetRun>) 
         </a>
         <span class="note">{object}</span>
         {tags.map((tag) => (
-          <span key={tag} class="chip">
+          <a key={tag} class="chip" title={`All runs with the tag ${tag}`} href={hrefOf({ tab: 'fleet', list: 'runs', filter: { tag } })}>
             {tag}
-          </span>
+          </a>
         ))}
         {error && <span class="note clip">{`${error.code ?? error.name}: ${error.message.split('\n')[0]}`}</span>}
       </span>

@@ -4,9 +4,10 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import type { FleetSummary } from 'dotdo/client'
 import { formatCount } from 'dotdo/words'
 import type { Api, Ask } from '../api.ts'
-
+import { askOf, changed, formatFilter, type FleetFilter, type FleetList } from '../fleet-filter.ts'
 import { useAction } from '../hooks.ts'
-import { hrefOf, type FleetList } from '../route.ts'
+import { hrefOf } from '../route.ts'
+import { Filters } from './fleet-filters.tsx'
 import { AlertRow, LetterRow, RunRow, ScheduleRow } from './fleet-rows.tsx'
 import { Empty, ErrorBox } from './parts.tsx'
 
@@ -45,17 +46,16 @@ const lists = {
 type Item = Awaited<ReturnType<(typeof lists)[FleetList]['read']>>['items'][number]
 
 /** One list of the fleet, with its numbers above. */
-export function FleetView({ api, list }: { api: Api; list: FleetList }) {
+export function FleetView({ api, list, filter }: { api: Api; list: FleetList; filter: FleetFilter }) {
   const { label, columns, states, read } = lists[list]
-  const [state, setState] = useState('')
-  const [noun, setNoun] = useState('')
   const [nouns, setNouns] = useState<string[]>([])
   const [summary, setSummary] = useState<FleetSummary>()
   const [items, setItems] = useState<Item[]>()
   const [next, setNext] = useState<string>()
   const [error, setError] = useState<unknown>()
   const older = useAction()
-  const ask: Ask = { limit: pageSize, ...(state !== '' && { state }), ...(noun !== '' && { noun }) }
+  const words = formatFilter(list, filter)
+  const askNow = (): Ask => ({ limit: pageSize, ...askOf(filter, Date.now()) })
   const [wish, setWish] = useState(0)
   const refresh = () => setWish((before) => before + 1)
   // Whoever has gone further back keeps that: only the first page is read anew, and no answer that was under way takes it back.
@@ -67,7 +67,7 @@ export function FleetView({ api, list }: { api: Api; list: FleetList }) {
     isFurther.current = false
     const look = async () => {
       try {
-        const [page, numbers] = await Promise.all([read(api, ask), api.fleet.summary()])
+        const [page, numbers] = await Promise.all([read(api, askNow()), api.fleet.summary()])
         if (gone) return
         setSummary(numbers)
         setError(undefined)
@@ -84,10 +84,10 @@ export function FleetView({ api, list }: { api: Api; list: FleetList }) {
       gone = true
       clearInterval(timer)
     }
-  }, [api, list, state, noun, wish])
+  }, [api, list, words, wish])
 
   const more = async () => {
-    const page = await read(api, { ...ask, after: next! })
+    const page = await read(api, { ...askNow(), after: next! })
     isFurther.current = true
     setItems([...(items ?? []), ...page.items])
     setNext(page.next)
@@ -101,29 +101,16 @@ export function FleetView({ api, list }: { api: Api; list: FleetList }) {
       {summary && <Numbers summary={summary} />}
       <nav class="lists" aria-label="Lists of the fleet">
         {(Object.keys(lists) as FleetList[]).map((name) => (
-          <a key={name} href={hrefOf({ tab: 'fleet', list: name })} aria-current={name === list ? 'page' : undefined}>
+          <a
+            key={name}
+            href={hrefOf({ tab: 'fleet', list: name, filter: changed({}, { noun: filter.noun }) })}
+            aria-current={name === list ? 'page' : undefined}
+          >
             {lists[name].label}
           </a>
         ))}
       </nav>
-      <div class="inline filters">
-        {states.length > 0 && (
-          <select aria-label="State" value={state} onChange={(event) => setState(event.currentTarget.value)}>
-            <option value="">any state</option>
-            {states.map((word) => (
-              <option key={word}>{word}</option>
-            ))}
-          </select>
-        )}
-        {nouns.length > 1 && (
-          <select aria-label="Noun" value={noun} onChange={(event) => setNoun(event.currentTarget.value)}>
-            <option value="">any noun</option>
-            {nouns.map((word) => (
-              <option key={word}>{word}</option>
-            ))}
-          </select>
-        )}
-      </div>
+      <Filters list={list} filter={filter} states={states} nouns={nouns} />
       {error !== undefined && (
         <ErrorBox
           title={items ? 'What is shown may be old: it could not be read again' : 'The fleet could not be read'}
@@ -132,7 +119,11 @@ export function FleetView({ api, list }: { api: Api; list: FleetList }) {
         />
       )}
       {!items && error === undefined && <p class="note">Reading…</p>}
-      {items?.length === 0 && <Empty title={`No ${label.toLowerCase()}`}>{emptyWords[list]}</Empty>}
+      {items?.length === 0 && (
+        <Empty title={`No ${label.toLowerCase()}${words === '' ? '' : ' like that'}`}>
+          {words === '' ? emptyWords[list] : 'The list is narrowed by what is chosen above.'}
+        </Empty>
+      )}
       {items && items.length > 0 && (
         <>
           <div class={`fleet-row columns ${list === 'alerts' ? 'bare' : ''}`} aria-hidden="true">
@@ -187,23 +178,24 @@ const emptyWords: Record<FleetList, ComponentChildren> = {
 /** The whole in numbers. Those that want somebody are marked by a sign and not by colour alone. */
 function Numbers({ summary }: { summary: FleetSummary }) {
   const { objects, running, held, failed, schedules, late, letters, alerts } = summary
-  const figures: [label: string, value: number, list: FleetList, isWrong: boolean][] = [
-    ['running', running, 'runs', false],
-    ['failed today', failed, 'runs', failed > 0],
-    ['held', held, 'runs', held > 0],
-    ['schedules', schedules, 'schedules', false],
-    ['late', late, 'schedules', late > 0],
-    ['open alerts', alerts, 'alerts', alerts > 0],
-    ['dead letters', letters, 'letters', letters > 0],
+  // Each leads to the entries that it counts.
+  const figures: [label: string, value: number, list: FleetList, filter: FleetFilter, isWrong: boolean][] = [
+    ['running', running, 'runs', { state: 'running' }, false],
+    ['failed today', failed, 'runs', { state: 'failed', since: '1d' }, failed > 0],
+    ['held', held, 'runs', { state: 'held' }, held > 0],
+    ['schedules', schedules, 'schedules', {}, false],
+    ['late', late, 'schedules', { state: 'late' }, late > 0],
+    ['open alerts', alerts, 'alerts', { state: 'open' }, alerts > 0],
+    ['dead letters', letters, 'letters', {}, letters > 0],
   ]
   return (
     <ul class="figures" aria-label={`${formatCount(objects)} objects`}>
       <li>
         <b class="num">{formatCount(objects)}</b> <span>objects</span>
       </li>
-      {figures.map(([label, value, list, isWrong]) => (
+      {figures.map(([label, value, list, filter, isWrong]) => (
         <li key={label} class={isWrong ? 'wrong' : undefined}>
-          <a href={hrefOf({ tab: 'fleet', list })}>
+          <a href={hrefOf({ tab: 'fleet', list, filter })}>
             <b class="num">
               {isWrong && <span aria-hidden="true">! </span>}
               {formatCount(value)}

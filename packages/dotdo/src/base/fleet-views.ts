@@ -110,16 +110,19 @@ export interface FleetQuery {
   after?: string
 }
 
-/** Which runs: newest first. */
-export interface FleetRunQuery extends FleetQuery {
+/** What lists of what happened may be asked for as well: what was at or after an instant, and before one. */
+export interface FleetTimeQuery extends FleetQuery {
+  since?: number
+  until?: number
+}
+
+/** Which runs: newest first; of a time are those that began in it. */
+export interface FleetRunQuery extends FleetTimeQuery {
   state?: RunStatus
   tag?: string
   kind?: AlertSubject['kind']
   /** The schedule, method or handler. */
   subject?: string
-  /** Began at or after, and before. */
-  since?: number
-  until?: number
 }
 
 /** Which schedules: the one that fires next first. */
@@ -127,7 +130,7 @@ export interface FleetScheduleQuery extends FleetQuery {
   state?: 'late' | 'failing' | 'paused'
 }
 
-/** Which alerts: the newest first. */
-export interface FleetAlertQuery extends FleetQuery {
+/** Which alerts: the newest first; of a time are those that were opened in it. */
+export interface FleetAlertQuery extends FleetTimeQuery {
   state?: 'open' | 'closed'
 }

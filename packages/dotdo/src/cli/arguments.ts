@@ -118,6 +118,38 @@ export function readInstant(text: string): number | undefined {
   return Number.isNaN(at) ? undefined : at
 }
 
+/** A time that a list is narrowed to: from an instant on, and before one. */
+export interface Times {
+  since?: number
+  until?: number
+}
+
+/** `--since` and `--until`. @param what that is in it */
+export function timeOptions(what: string): Readonly<Record<keyof Times, OptionSpec>> {
+  return {
+    since: { value: 'TIME', help: `only ${what} since: 90m, 1d, 2026-11-23T02:00Z` },
+    until: { value: 'TIME', help: `only ${what} before, written like --since` },
+  }
+}
+
+/** Reads them: each a length of time before now, or an instant. @throws `USAGE_INVALID` */
+export function readTimes(text: (option: string) => string | undefined, now: number): Times {
+  const [since, until] = (['since', 'until'] as const).map((option) => readTime(option, text(option), now))
+  if (since !== undefined && until !== undefined && since >= until)
+    throw usageError(`Nothing is since ${text('since')} and before ${text('until')}: --since is the earlier of the two.`, { since, until })
+  return { ...(since !== undefined && { since }), ...(until !== undefined && { until }) }
+}
+
+function readTime(option: string, text: string | undefined, now: number): number | undefined {
+  if (text === undefined) return undefined
+  const at = readInstant(text)
+  if (at !== undefined) return at
+  if (/^\d+(?:\.\d+)?\s*[a-z]+$/i.test(text)) return now - toMs(text)
+  throw usageError(`--${option} ${text} is no time. Write how long ago, such as 90m or 1d, or an instant, such as 2026-11-23T02:00Z.`, {
+    [option]: text,
+  })
+}
+
 /** Reads a whole number from `least` to `most`. @throws `USAGE_INVALID` */
 export function readNumber(option: string, text: string | undefined, fallback: number, [least, most]: readonly [number, number]): number {
   if (text === undefined) return fallback

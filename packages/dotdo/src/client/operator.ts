@@ -13,6 +13,7 @@ import type {
   FleetSchedule,
   FleetScheduleQuery,
   FleetSummary,
+  FleetTimeQuery,
 } from '../base/fleet-views.ts'
 import type { ForkDiff } from '../base/fork-views.ts'
 import type { Lineage } from '../base/lineage-views.ts'
@@ -57,7 +58,7 @@ export interface OperatorStub {
 export interface FleetStub {
   runs(query?: FleetRunQuery): Pending<FleetPage<FleetRun>>
   schedules(query?: FleetScheduleQuery): Pending<FleetPage<FleetSchedule>>
-  deadLetters(query?: FleetQuery): Pending<FleetPage<FleetLetter>>
+  deadLetters(query?: FleetTimeQuery): Pending<FleetPage<FleetLetter>>
   alerts(query?: FleetAlertQuery): Pending<FleetPage<FleetAlert>>
   objects(query?: FleetQuery): Pending<FleetPage<FleetObject>>
   summary(): Pending<FleetSummary>

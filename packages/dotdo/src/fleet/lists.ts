@@ -14,6 +14,7 @@ import type {
   FleetSchedule,
   FleetScheduleQuery,
   FleetSummary,
+  FleetTimeQuery,
   RunHead,
 } from '../base/fleet-views.ts'
 import type { DeadLetter, ScheduleView } from '../base/views.ts'
@@ -23,7 +24,7 @@ import { viewOf, type AlertRow } from './alerts.ts'
 export interface Lists {
   runs: { query: FleetRunQuery; item: FleetRun }
   schedules: { query: FleetScheduleQuery; item: FleetSchedule }
-  letters: { query: FleetQuery; item: FleetLetter }
+  letters: { query: FleetTimeQuery; item: FleetLetter }
   alerts: { query: FleetAlertQuery; item: FleetAlert }
   objects: { query: FleetQuery; item: FleetObject }
 }
@@ -73,14 +74,14 @@ const specs: { readonly [Name in keyof Lists]: ListSpec } = {
     table: 'dotdo_fleet_letters',
     at: 'died_at',
     id: 'id',
-    words: [],
+    words: ['since', 'until'],
     item: ({ object, fact }): FleetLetter => ({ object: String(object), letter: JSON.parse(String(fact)) as DeadLetter }),
   },
   alerts: {
     table: 'dotdo_fleet_alerts',
     at: 'opened_at',
     id: `printf('%016d', id)`,
-    words: ['state'],
+    words: ['state', 'since', 'until'],
     item: (row): FleetAlert => viewOf(row as AlertRow),
   },
   objects: {
@@ -154,8 +155,8 @@ export function list<Name extends keyof Lists>(store: Store, { name, query, limi
   if (state !== undefined) add(states[name]![state]!)
   if (kind !== undefined) add('kind = ?', kind)
   if (subject !== undefined) add('subject = ?', subject)
-  if (since !== undefined) add('started_at >= ?', since)
-  if (until !== undefined) add('started_at < ?', until)
+  if (since !== undefined) add(`${at} >= ?`, since)
+  if (until !== undefined) add(`${at} < ?`, until)
   if (tag !== undefined) {
     const [tagSince, tagUntil] = [since ?? 0, Math.min(until ?? Number.MAX_SAFE_INTEGER, (after?.[0] ?? Number.MAX_SAFE_INTEGER - 1) + 1)]
     add(

@@ -14,6 +14,7 @@ import type {
   FleetSchedule,
   FleetScheduleQuery,
   FleetSummary,
+  FleetTimeQuery,
 } from '../base/fleet-views.ts'
 import { shardName, shardOf } from '../fleet/facts.ts'
 import { merge, readQuery, sum, type Asked, type Listed, type Lists } from '../fleet/lists.ts'
@@ -52,8 +53,8 @@ export class FleetView extends RpcTarget {
     return this.#list('schedules', query)
   }
 
-  /** Dead letters, the latest first: of each object the newest 50. @throws as {@link runs} */
-  deadLetters(query?: FleetQuery): Promise<FleetPage<FleetLetter>> {
+  /** Dead letters, the latest first: of each object the newest 50; of a time are those that died in it. @throws as {@link runs} */
+  deadLetters(query?: FleetTimeQuery): Promise<FleetPage<FleetLetter>> {
     return this.#list('letters', query)
   }
 

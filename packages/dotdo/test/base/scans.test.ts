@@ -204,8 +204,8 @@ function listStatements(): Statement[] {
       ['running', 'done', 'failed', 'cancelled', 'held'],
     ],
     ['schedules', ['noun', 'object', 'state', 'after'], ['late', 'failing', 'paused']],
-    ['letters', ['noun', 'object', 'after'], ['']],
-    ['alerts', ['noun', 'object', 'state', 'after'], ['open', 'closed']],
+    ['letters', ['noun', 'object', 'since', 'until', 'after'], ['']],
+    ['alerts', ['noun', 'object', 'state', 'since', 'until', 'after'], ['open', 'closed']],
     ['objects', ['noun', 'object', 'after'], ['']],
   ]
   for (const [name, known, states] of ways)

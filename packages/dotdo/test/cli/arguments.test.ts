@@ -9,6 +9,7 @@ import {
   readInstant,
   readNumber,
   readObject,
+  readTimes,
   readWord,
 } from '../../src/cli/arguments.ts'
 import { commands } from '../../src/cli/cli.ts'
@@ -194,4 +195,26 @@ test('the distance of two texts is a metric, and swaps count once', () => {
       expect(distance).toBeLessThanOrEqual(Math.max(a.length, b.length))
     }),
   )
+})
+
+describe('--since and --until', () => {
+  const noon = Date.UTC(2026, 10, 23, 12)
+  const times = (since?: string, until?: string) => readTimes((option) => ({ since, until })[option], noon)
+
+  test('are each a length of time before now, or an instant', () => {
+    expect(times()).toEqual({})
+    expect(times('1d')).toEqual({ since: noon - 86_400_000 })
+    expect(times('1d', '90m')).toEqual({ since: noon - 86_400_000, until: noon - 5_400_000 })
+    expect(times('2026-11-23T02:00Z', '2026-11-24')).toEqual({ since: Date.UTC(2026, 10, 23, 2), until: Date.UTC(2026, 10, 24) })
+  })
+
+  test('are refused where they are none, or nothing is between them', () => {
+    for (const text of ['', 'x', '-1d', '2026-99-99', 'tomorrow']) {
+      expect(() => times(text)).toThrow(`--since ${text} is no time`)
+      expect(() => times(undefined, text)).toThrow(`--until ${text} is no time`)
+    }
+    expect(() => times('5 parsecs')).toThrow('is no duration')
+    expect(() => times('1h', '1d')).toThrow('Nothing is since 1h and before 1d')
+    expect(() => times('1h', '1h')).toThrow('--since is the earlier')
+  })
 })

@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { commands, runCommandLine } from '../../src/cli/cli.ts'
 import type { BackfillView } from '../../src/base/views.ts'
 import { backfillLines, readStates } from '../../src/cli/commands/backfill.ts'
-import { readSince } from '../../src/cli/commands/runs.ts'
 import { scheduleTable } from '../../src/cli/commands/schedules.ts'
 import { width } from '../../src/cli/text.ts'
 import { look, noon, recorded } from './machine.ts'
@@ -120,15 +119,6 @@ test('a command that is interrupted asks nothing and ends with the code of the s
   ending.abort(130)
   const { code } = await dotdo(['runs'], { env: { DOTDO_URL: 'http://127.0.0.1:9', DOTDO_TOKEN: 'x' }, signal: ending.signal })
   expect(code).toBe(130)
-})
-
-test('--since is a length of time before now, or an instant', () => {
-  expect(readSince(undefined, noon)).toBeUndefined()
-  expect(readSince('1d', noon)).toBe(noon - 86_400_000)
-  expect(readSince('90m', noon)).toBe(noon - 5_400_000)
-  expect(readSince('2026-11-23T02:00Z', noon)).toBe(Date.UTC(2026, 10, 23, 2))
-  for (const text of ['', 'x', '-1d', '2026-99-99', 'tomorrow']) expect(() => readSince(text, noon)).toThrow('is no time')
-  expect(() => readSince('5 parsecs', noon)).toThrow('is no duration')
 })
 
 test('schedules have their next instants one below the other, on their own clock', () => {

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { DotdoError } from '../../src/base/errors.ts'
-import type { FleetRunQuery, RunHead } from '../../src/base/fleet-views.ts'
+import type { FleetAlertQuery, FleetRunQuery, FleetTimeQuery, RunHead } from '../../src/base/fleet-views.ts'
 import type { DeadLetter, ScheduleView } from '../../src/base/views.ts'
 import type { AlertPayload } from '../../src/fleet/alerts.ts'
 import type { Fact, FactBatch } from '../../src/fleet/facts.ts'
@@ -121,6 +121,22 @@ describe('a list', () => {
     expect(ids({ since: 20, until: 30 })).toEqual(['2'])
     expect(ids({ tag: 'x', since: 20, until: 31 })).toEqual(['3', '2'])
     expect(ids({ object: 'Report/a', subject: 'load', kind: 'method' })).toEqual(['3'])
+  })
+
+  test('of alerts and dead letters is narrowed by time: when they were opened, and when they died', () => {
+    const shard = open([])
+    const from = clock.now()
+    for (const method of ['a', 'b', 'c']) {
+      tell(shard, [runFact(method, { target: { kind: 'method', name: method }, status: 'failed' })])
+      clock.advance(hourMs)
+    }
+    const opened = (query: FleetAlertQuery) => list(store, readQuery('alerts', query)).map(({ item }) => item.subject.id)
+    expect(opened({ since: from + hourMs })).toEqual(['c', 'b'])
+    expect(opened({ state: 'open', until: from + hourMs })).toEqual(['a'])
+    tell(shard, [letters(letter(3), letter(2), letter(1))])
+    const died = (query: FleetTimeQuery) => list(store, readQuery('letters', query)).map(({ item }) => item.letter.diedAt)
+    expect(died({ since: 2, until: 3 })).toEqual([2])
+    expect(() => readQuery('schedules', { since: 1 })).toThrow(expect.objectContaining({ code: 'FLEET_QUERY_INVALID' }))
   })
 })
 

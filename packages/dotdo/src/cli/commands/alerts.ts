@@ -1,7 +1,7 @@
 /** `dotdo alerts`: what went wrong in all objects, and is still, or was. */
 import { formatRelative } from '../../base/words.ts'
 import type { FleetAlert, FleetAlertQuery } from '../../base/fleet-views.ts'
-import { readNumber, readWord } from '../arguments.ts'
+import { readNumber, readTimes, readWord, timeOptions } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { exit } from '../failure.ts'
 import { pages } from '../objects.ts'
@@ -19,6 +19,7 @@ export const alerts: Command = {
   options: {
     state: { value: 'STATE', help: `only those that are ${states.join(', ')} (open)` },
     noun: { value: 'NOUN', help: 'only of objects of this noun' },
+    ...timeOptions('those that began'),
     limit: { value: 'N', help: 'so many at most (20)' },
   },
   about:
@@ -32,13 +33,14 @@ export const alerts: Command = {
     const state = readWord('state', text('state'), states) ?? 'open'
     const limit = readNumber('limit', text('limit'), 20, [1, 10_000])
     const noun = text('noun')
+    const times = readTimes(text, now())
     const { fleet } = (await connect()).dotdo
     await fleet.settle()
-    const query: FleetAlertQuery = { ...(state !== 'all' && { state }), ...(noun !== undefined && { noun }) }
+    const query: FleetAlertQuery = { ...(state !== 'all' && { state }), ...(noun !== undefined && { noun }), ...times }
     const { items } = await pages(limit, (size, after) => fleet.alerts({ ...query, limit: size, ...(after !== undefined && { after }) }))
     if (json) for (const alert of items) terminal.object({ ...alert })
     else if (items.length > 0) terminal.print(...alertTable(items, now(), terminal))
-    else terminal.note(state === 'open' ? 'Nothing is wrong.' : 'Nothing was wrong.')
+    else terminal.note(`Nothing ${state === 'open' ? 'is' : 'was'} wrong${Object.keys(times).length === 0 ? '' : ' of that time'}.`)
     return exit.fine
   },
 }
