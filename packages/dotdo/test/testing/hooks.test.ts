@@ -1,0 +1,173 @@
+/** Signed webhooks and chats as their receivers see them: what they are asked, how they know who asks, and what becomes of an answer that is none. */
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { DO, DotdoSystem, serve, type AlertTarget } from '../../src/index.ts'
+import type { SentEvent } from '../../src/events/event.ts'
+import { openSink } from '../../src/object/sinks.ts'
+import { testApp } from '../../src/testing.ts'
+
+let app: Awaited<ReturnType<typeof testApp>> | undefined
+afterEach(() => {
+  app?.close()
+  vi.unstubAllGlobals()
+})
+
+const bytes = 'thirty-two bytes of a secret key'
+const env = { HOOK_SECRET: `whsec_${btoa(bytes)}`, OPS_CHAT: 'https://chat.example.com/hooks/T0/secret' }
+const hook = 'https://hooks.example.com/orders/private-path'
+
+/** What a receiver was asked. */
+interface Asked {
+  at: number
+  url: string
+  redirect: string
+  headers: Record<string, string>
+  body: string
+}
+
+/** Whether a receiver that has the secret takes a request for genuine, as the specification of Standard Webhooks says. */
+async function isGenuine({ headers, body }: Asked): Promise<boolean> {
+  const text = new TextEncoder()
+  const key = await crypto.subtle.importKey('raw', text.encode(bytes), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])
+  const signed = text.encode(`${headers['webhook-id']}.${headers['webhook-timestamp']}.${body}`)
+  const mac = new Uint8Array(await crypto.subtle.sign('HMAC', key, signed))
+  return headers['webhook-signature'] === `v1,${btoa(String.fromCharCode(...mac))}`
+}
+
+/** Notes what is asked, and answers with one status after the other, the last from then on. */
+function receiver(statuses: number[]): { asked: Asked[]; fetch: (request: Request) => Promise<Response> } {
+  const asked: Asked[] = []
+  const fetch = async (request: Request): Promise<Response> => {
+    const { url, redirect, headers } = request
+    asked.push({ at: app!.now, url, redirect, headers: Object.fromEntries(headers), body: await request.text() })
+    const status = statuses[Math.min(asked.length, statuses.length) - 1]!
+    return new Response(null, { status, ...(status === 302 && { headers: { location: 'https://elsewhere.example.com/' } }) })
+  }
+  return { asked, fetch }
+}
+
+const Shop = DO.extend({
+  init() {
+    this.on.Order.paid({ webhook: hook, secret: 'HOOK_SECRET' }, { id: 'hook', retries: { limit: 4, delay: '1m', backoff: 'constant' } })
+  },
+  pay(order: object) {
+    return this.send('Order.paid', order)
+  },
+  dead() {
+    return this.events.deadLetters()
+  },
+})
+
+describe('a signed webhook', () => {
+  test('is one event at every attempt, signed anew for its time, and is sent to no address but its own', async () => {
+    const { asked, fetch } = receiver([500, 302, 429, 204])
+    app = await testApp({ Shop }, { env, fetch })
+    const id = await app.Shop('eu').pay({ euros: 12, name: 'Ünal & Söhne "…"' })
+    await app.advance('10m')
+    expect(asked.map(({ url, redirect, headers }) => [url, redirect, headers['webhook-id']])).toEqual(Array(4).fill([hook, 'manual', id]))
+    expect(await Promise.all(asked.map(isGenuine))).toEqual([true, true, true, true])
+    expect(asked.map(({ at }) => String(Math.floor(at / 1000)))).toEqual(asked.map(({ headers }) => headers['webhook-timestamp']))
+    expect(new Set(asked.map(({ headers }) => headers['webhook-signature'])).size).toBe(4)
+    expect(JSON.parse(asked[0]!.body)).toEqual({
+      type: 'Order.paid',
+      timestamp: '2026-01-01T00:00:00.000Z',
+      data: { euros: 12, name: 'Ünal & Söhne "…"' },
+    })
+    expect(await isGenuine({ ...asked[0]!, body: asked[0]!.body.replace('12', '21') })).toBe(false)
+    expect(await app.Shop('eu').dead()).toEqual([])
+  })
+
+  test('that is gone for good is asked once; one that refuses is asked as often as is said. The letters tell neither path nor secret', async () => {
+    const { asked, fetch } = receiver([410, 503])
+    app = await testApp({ Shop }, { env, fetch })
+    await app.Shop('eu').pay({ n: 1 })
+    await app.advance('10m')
+    expect(asked).toHaveLength(1)
+    await app.Shop('eu').pay({ n: 2 })
+    await app.advance('10m')
+    expect(asked).toHaveLength(6)
+    const dead = (await app.Shop('eu').dead()) as { attempts: number; error: { code: string; message: string } }[]
+    expect(dead.map(({ attempts, error }) => [attempts, error.code])).toEqual([
+      [5, 'WEBHOOK_REFUSED'],
+      [1, 'WEBHOOK_REFUSED'],
+    ])
+    expect(JSON.stringify(dead)).toContain('hooks.example.com')
+    expect(JSON.stringify(dead)).not.toMatch(/private-path|thirty-two/)
+  })
+
+  test('that does not answer is given up after its time', async () => {
+    let reason: unknown
+    vi.stubGlobal('fetch', (_: string, { signal }: { signal: AbortSignal }) => {
+      return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject((reason = signal.reason))))
+    })
+    const event: SentEvent = { id: 'evt_1', type: 'Order.paid', payload: {}, sentAt: 0, source: 'Shop/eu' }
+    const sink = openSink({ webhook: hook, secret: 'HOOK_SECRET', timeout: '5ms' }, env, () => Promise.resolve())
+    await expect(sink.put([event], 'k')).rejects.toMatchObject({ name: 'TimeoutError' })
+    expect(reason).toMatchObject({ name: 'TimeoutError' })
+  })
+})
+
+/** Objects whose schedule fails until it is told to go well, or that cannot begin at all. */
+const loads = (to: AlertTarget[], start: 'well' | 'never') => ({
+  Load: DO.extend({
+    init() {
+      if (start === 'never') throw new Error('a bad deploy')
+      for (const target of to) {
+        this.alerts.onFailure(target)
+        this.alerts.onLate('1h', target)
+        this.alerts.onRecovered(target)
+      }
+      this.every.day.at('2am')(() => this.load(), { id: 'nightly' })
+    },
+    async load() {
+      await this.do(() => this.read(), { stepId: 'read', retries: { limit: 0 } })
+    },
+    read() {
+      if (!this.ctx.storage.kv.get('fixed')) throw new Error('no such file')
+    },
+    fix() {
+      this.ctx.storage.kv.put('fixed', true)
+    },
+  }),
+  DotdoSystem,
+  default: serve({ singletons: { Load: ['eu'] } }),
+})
+
+describe('an alert', () => {
+  test('reaches a webhook and a chat once each, when a run fails, when it is late, and when both are over', async () => {
+    const { asked, fetch } = receiver([200])
+    app = await testApp(loads([{ webhook: hook, secret: 'HOOK_SECRET' }, { chat: 'OPS_CHAT' }], 'well'), { env, fetch })
+    await app.advance('4h')
+    await app.Load('eu').fix()
+    await app.advance('1d')
+    const [hooks, chats] = [hook, env.OPS_CHAT].map((address) => asked.filter(({ url }) => url === address))
+    expect(await Promise.all(hooks!.map(isGenuine))).toEqual([true, true, true, true])
+    expect(new Set(hooks!.map(({ headers }) => headers['webhook-id'])).size).toBe(4)
+    const payloads = hooks!.map(({ body }) => JSON.parse(body) as { type: string; data: { object: string; text: string } })
+    expect(payloads.map(({ type, data }) => [type, data.object])).toEqual([
+      ['Alert.failed', 'Load/eu'],
+      ['Alert.late', 'Load/eu'],
+      ['Alert.recovered', 'Load/eu'],
+      ['Alert.recovered', 'Load/eu'],
+    ])
+    // A chat gets the same in words, and nothing beside them.
+    expect(chats!.map(({ body }) => JSON.parse(body) as object)).toEqual(payloads.map(({ data: { text } }) => ({ text })))
+    expect(payloads[0]!.data.text).toBe("The schedule 'nightly' of Load/eu failed. no such file")
+    // It had failed and it was late: both are over.
+    expect(payloads.slice(2).map(({ data: { text } }) => /it (failed|was late)\.$/.exec(text)?.[1])).toEqual(['failed', 'was late'])
+  })
+
+  test('comes although the object that should have run cannot even begin: it is late, and the reason is that it does not answer', async () => {
+    vi.spyOn(console, 'error').mockImplementation(() => undefined)
+    const { asked, fetch } = receiver([200])
+    const targets = [{ chat: 'OPS_CHAT' }]
+    app = await testApp(loads(targets, 'well'), { env, fetch })
+    await app.Load('eu').fix()
+    await app.advance('1h')
+    await app.deploy(loads(targets, 'never'), { version: 'v2' }).catch(() => undefined)
+    await app.advance('2d')
+    const texts = asked.map(({ body }) => (JSON.parse(body) as { text: string }).text)
+    expect(texts).toEqual([
+      expect.stringMatching(/^The schedule 'nightly' of Load\/eu is late: .* The object does not answer: .*a bad deploy/),
+    ])
+  })
+})
