@@ -1,5 +1,7 @@
+import { codeOf } from '../base/errors.ts'
 import { Cancellation } from './cancellation.ts'
 import { FunctionTexts } from './function-texts.ts'
+import type { Place } from './limiter.ts'
 import type { Notes } from './lineage.ts'
 import { ReadAhead } from './read-ahead.ts'
 import type { RunRow } from './runs.ts'
@@ -13,6 +15,8 @@ export interface UsingScope {
   /** The step whose attempt the scope is; `undefined` for the run's own. */
   readonly stepId: string | undefined
   readonly cancellation: Cancellation
+  /** The places that it and those around it hold. */
+  held(): Place[]
 }
 
 /** The last use of one step id in an execution. */
@@ -137,12 +141,12 @@ export class ActiveRun {
     promise.catch(() => undefined)
   }
 
-  /** Does a write without which the run must not go on. */
+  /** Does a write without which the run must not go on. What cannot be stored by its kind (a secret) is no failure of the store: whoever gave it learns it. */
   write<T>(work: () => T): T {
     try {
       return work()
     } catch (thrown) {
-      this.broken ??= { thrown }
+      if (codeOf(thrown) !== 'NOT_STORABLE') this.broken ??= { thrown }
       throw thrown
     }
   }

@@ -92,6 +92,7 @@ export class Executions {
       rests: this.rests,
       restRunner: this.restRunner,
       runIdOf: (seq) => runs.findBySeq(seq)?.run_id,
+      around: ({ parent }) => parent && this.#active.get(runs.findBySeq(parent.seq)?.run_id ?? '')?.uses.get(parent.stepId)?.scope,
     })
     this.#undoer = new Undoer(ports, limits, steps, values, this.#runner)
   }

@@ -55,6 +55,16 @@ export function stepCrashed(runId: string, stepId: string, attempts: number): Do
   )
 }
 
+/** A step that would wait for ever for its place: `CONCURRENCY_CIRCLE`, terminal. `held` are the keys under which the steps around it hold places. */
+export function concurrencyCircle(runId: string, stepId: string, key: string, held: string[]): DotdoError {
+  const all = held.map((it) => `'${it}'`).join(', ')
+  return new DotdoError(
+    'CONCURRENCY_CIRCLE',
+    `Step '${stepId}' would wait for ever for a place under '${key}': the steps around it hold ${all}, and those that hold '${key}' wait for that. Take such keys in the same order everywhere, or one key for both.`,
+    { data: { runId, stepId, key, held } },
+  )
+}
+
 /** One step id for two functions: `STEP_ID_REUSED`, terminal. `first` and `second` tell the two apart for people. */
 export function stepIdReused(stepId: string, first: string, second: string): DotdoError {
   return new DotdoError(

@@ -3,6 +3,7 @@ import type { RunHead } from '../base/fleet-views.ts'
 import { newId } from '../base/ids.ts'
 import { migrate } from '../base/migrations.ts'
 import { overloaded } from '../base/overload.ts'
+import { pageSize } from '../base/pages.ts'
 import { addSpent, readBudget, wholePrice, type Budget, type RunPrice, type Spent } from '../base/price.ts'
 import type { RunLineage, RunStatus, RunTarget, RunView, StepView } from '../base/views.ts'
 import type { AdoptedExecution } from './execution.ts'
@@ -467,9 +468,9 @@ export class Journal {
    * @param page `limit` 1 to 500, default 50; `before` the id of a run to go on behind; `tag` one that they have
    * @throws `RUN_UNKNOWN` when `before` is gone
    */
-  runs({ limit = 50, before, tag }: { limit?: number; before?: string; tag?: string } = {}): RunView[] {
+  runs({ limit, before, tag }: { limit?: number; before?: string; tag?: string } = {}): RunView[] {
     const beforeSeq = before === undefined ? Number.MAX_SAFE_INTEGER : this.#runs.get(before).seq
-    return this.#runs.page(beforeSeq, Math.min(Math.max(1, limit), runsShown), tag).map((row) => this.#runs.view(row))
+    return this.#runs.page(beforeSeq, pageSize(limit, 50, runsShown), tag).map((row) => this.#runs.view(row))
   }
 
   /** What a run has used so far, by step and in sum. @throws `RUN_UNKNOWN` */
@@ -529,8 +530,8 @@ export class Journal {
    * The runs whose ids begin with a text, the last of them in the order of ids first, without their steps.
    * @param page `limit` 1 to 500, default 50; `before` the id of a run to go on behind
    */
-  runsNamed(prefix: string, { limit = 50, before }: { limit?: number; before?: string } = {}): RunView[] {
-    return this.#runs.named(prefix, before, Math.min(Math.max(1, limit), runsShown)).map((row) => this.#runs.view(row))
+  runsNamed(prefix: string, { limit, before }: { limit?: number; before?: string } = {}): RunView[] {
+    return this.#runs.named(prefix, before, pageSize(limit, 50, runsShown)).map((row) => this.#runs.view(row))
   }
 
   /** A run with its first 2,000 steps. @throws `RUN_UNKNOWN` */
@@ -546,8 +547,8 @@ export class Journal {
    * @param page `from` default 0; `limit` 1 to 2,000, default 2,000
    * @throws `RUN_UNKNOWN`
    */
-  steps(runId: string, { from = 0, limit = stepsShown }: { from?: number; limit?: number } = {}): StepView[] {
-    return this.#stepViews(this.#runs.get(runId), from - 1, Math.min(Math.max(1, limit), stepsShown))
+  steps(runId: string, { from = 0, limit }: { from?: number; limit?: number } = {}): StepView[] {
+    return this.#stepViews(this.#runs.get(runId), from - 1, pageSize(limit, stepsShown, stepsShown))
   }
 
   /**

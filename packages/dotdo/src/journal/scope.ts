@@ -1,12 +1,13 @@
 import { DotdoError } from '../base/errors.ts'
 import type { Spent } from '../base/price.ts'
 import type { Progress, RunTarget } from '../base/views.ts'
-import type { ActiveRun, StepUse } from './active-run.ts'
+import type { ActiveRun, StepUse, UsingScope } from './active-run.ts'
 import { Cancellation } from './cancellation.ts'
 import type { Execution, StepResult } from './execution.ts'
 import { runEnded, stepIdReused } from './failures.ts'
 import { Notes, type LineageNote } from './lineage.ts'
 import { mapItems, type MapOptions } from './map-items.ts'
+import type { Place } from './limiter.ts'
 import type { ReceivedEvent } from './signals.ts'
 import { planStep, type StepContext, type StepFunction, type StepOptions, type StepPlan } from './step-options.ts'
 import { StepPromise } from './step-promise.ts'
@@ -27,6 +28,8 @@ export interface StepDriver {
   takenFrom(run: ActiveRun, stepId: string): number | undefined
   /** The id of a run, for one that another has taken over. */
   runIdOf(seq: number): string | undefined
+  /** Where the step stands that waits for a run to end, while that is under way here. */
+  around(run: ActiveRun): UsingScope | undefined
   /** Is told that a step of the run begins. */
   begins(run: ActiveRun): void
   /** Is told that one is among those under way; it may rest already. */
@@ -50,8 +53,8 @@ export class Scope implements Execution {
   readonly cancellation: Cancellation
   /** Whether steps were begun in it. */
   nested = false
-  /** The key under which its step holds a place. */
-  holds: string | undefined
+  /** The place that its step holds. */
+  holds: Place | undefined
   readonly #run: ActiveRun
   readonly #driver: StepDriver
   readonly #parent: Scope | undefined
@@ -153,9 +156,10 @@ export class Scope implements Execution {
     return this.#driver.spend(this.#run, this.stepId, spent)
   }
 
-  /** Whether this scope, or one around it, has a place under a key: what is inside of a step counts as that step. */
-  hasPlace(key: string): boolean {
-    return this.holds === key || (this.#parent?.hasPlace(key) ?? false)
+  /** The places that this scope and those around it hold, those of the step that waits for its run included: what is inside of a step counts as that step. */
+  held(): Place[] {
+    const around = (this.#parent ?? this.#driver.around(this.#run))?.held() ?? []
+    return this.holds ? [this.holds, ...around] : around
   }
 
   #rest(planned: () => RestPlan, text: string): Promise<unknown> {

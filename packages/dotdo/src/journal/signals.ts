@@ -118,15 +118,18 @@ export function decodeMatch(text: string): unknown {
 
 /**
  * Whether a payload has everything that `match` names: plain objects are compared name by name, and may have more than is named; arrays element by
- * element and at the same length; everything else by its value. `undefined` matches everything.
+ * element and at the same length; everything else by its value. `undefined` matches everything. A circle is what it is compared with where it comes back to
+ * itself and has not differed until then.
  */
-export function matches(match: unknown, payload: unknown): boolean {
+export function matches(match: unknown, payload: unknown, above: readonly (readonly [object, object])[] = []): boolean {
   if (match === undefined || Object.is(match, payload)) return true
   if (typeof match !== 'object' || typeof payload !== 'object' || match === null || payload === null) return false
-  if (Array.isArray(match))
-    return Array.isArray(payload) && match.length === payload.length && match.every((it, i) => matches(it, payload[i]))
-  if (Object.getPrototypeOf(match) !== Object.prototype && Object.getPrototypeOf(match) !== null) {
+  const isList = Array.isArray(match)
+  if (!isList && Object.getPrototypeOf(match) !== Object.prototype && Object.getPrototypeOf(match) !== null) {
     return Object.getPrototypeOf(match) === Object.getPrototypeOf(payload) && encodeValue(match) === encodeValue(payload)
   }
-  return Object.entries(match).every(([name, it]) => Object.hasOwn(payload, name) && matches(it, Reflect.get(payload, name)))
+  if (above.some(([one, other]) => one === match && other === payload)) return true
+  const within: typeof above = [...above, [match, payload]]
+  if (isList) return Array.isArray(payload) && match.length === payload.length && match.every((it, i) => matches(it, payload[i], within))
+  return Object.entries(match).every(([name, it]) => Object.hasOwn(payload, name) && matches(it, Reflect.get(payload, name), within))
 }

@@ -255,6 +255,7 @@ function planLimit(stepId: string, name: string, value: unknown, names: Readonly
   if (typeof key !== 'string' || key.length === 0 || key.length > maxIdLength || !key.isWellFormed())
     throw invalid(stepId, `${name}.key`, key, `a well-formed text of 1 to ${maxIdLength} characters`)
   checkWhole(stepId, `${name}.limit`, limit, 1, most)
+  refuseSecrets(`The ${name}.key of step '${stepId}'`, key)
   return { key, limit: Number(limit) }
 }
 

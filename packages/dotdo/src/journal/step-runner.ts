@@ -4,17 +4,25 @@ import { retryAfterOf } from '../base/overload.ts'
 import { redactText } from '../base/redact.ts'
 import type { Spent } from '../base/price.ts'
 import type { Progress } from '../base/views.ts'
-import type { ActiveRun } from './active-run.ts'
+import type { ActiveRun, UsingScope } from './active-run.ts'
 import { withAttempt } from './attempts.ts'
 import { Cancellation } from './cancellation.ts'
-import { rebuiltError, runEnded, stepCrashed, stepTimeout, storableError } from './failures.ts'
+import { concurrencyCircle, rebuiltError, runEnded, stepCrashed, stepTimeout, storableError } from './failures.ts'
 import { encodeEdges } from './lineage.ts'
-import { Places, Rates } from './limiter.ts'
+import { Place, Places, Rates } from './limiter.ts'
 import type { JournalLimits, JournalPorts } from './ports.ts'
 import type { RestRunner } from './rest-runner.ts'
 import type { Rests } from './rests.ts'
 import { idempotencyKey, Scope, type Looked, type StepDriver } from './scope.ts'
-import { retryDelayMs, undoPrefix, type Checkpoint, type StepContext, type StepFunction, type StepPlan } from './step-options.ts'
+import {
+  retryDelayMs,
+  undoPrefix,
+  type Checkpoint,
+  type ConcurrencyLimit,
+  type StepContext,
+  type StepFunction,
+  type StepPlan,
+} from './step-options.ts'
 import { isDone, isPlain, newStep, type DoneStep, type Step, type StepEnd, type StepTable } from './steps.ts'
 import { assertUnchanged } from './unchanged.ts'
 import type { Stored, ValueStore } from './values.ts'
@@ -28,6 +36,8 @@ export interface StepRooms {
   restRunner: RestRunner
   /** The id of a run. */
   runIdOf: (seq: number) => string | undefined
+  /** Where the step stands that waits for a run. */
+  around: (run: ActiveRun) => UsingScope | undefined
 }
 
 /**
@@ -49,9 +59,11 @@ export class StepRunner implements StepDriver {
   readonly #places = new Places()
   readonly #rates: Rates
   readonly runIdOf: (seq: number) => string | undefined
+  readonly around: (run: ActiveRun) => UsingScope | undefined
 
-  constructor(ports: JournalPorts, limits: JournalLimits, { steps, values, rests, restRunner, runIdOf }: StepRooms) {
+  constructor(ports: JournalPorts, limits: JournalLimits, { steps, values, rests, restRunner, runIdOf, around }: StepRooms) {
     this.runIdOf = runIdOf
+    this.around = around
     this.#ports = ports
     this.#limits = limits
     this.#steps = steps
@@ -217,26 +229,40 @@ export class StepRunner implements StepDriver {
     if (step.status === 'waiting') await this.#pause(run, scope, step, plan)
   }
 
-  /** Waits for a place under the step's key, and for its turn. Gives the key of a place that is to be given back. */
-  async #place(run: ActiveRun, scope: Scope, step: Step, plan: StepPlan): Promise<string | undefined> {
+  /** Waits for a place under the step's key, and for its turn. Gives the place, which is to be given back. @throws `CONCURRENCY_CIRCLE` */
+  async #place(run: ActiveRun, scope: Scope, step: Step, plan: StepPlan): Promise<Place | undefined> {
     const { concurrency, rate } = plan
     const { cancellation } = scope
-    let held: string | undefined
-    if (concurrency && !scope.hasPlace(concurrency.key)) {
-      const wait = this.#places.take(concurrency, (stop) => cancellation.onAbort(stop))
-      held = wait ? undefined : concurrency.key
-      const granted = wait?.then(() => void (held = concurrency.key))
-      if (granted) await cancellation.race(granted).catch((thrown: unknown) => this.#giveBack(held, thrown))
-    }
+    let held: Place | undefined
+    if (concurrency) held = await this.#under(concurrency, run, scope, step)
     if (!rate) return held
-    const at = run.write(() => this.#rates.reserve(rate, this.#ports.clock.now()))
-    await this.#rests.until(run, at, cancellation).catch((thrown: unknown) => this.#giveBack(held, thrown))
+    try {
+      const at = run.write(() => this.#rates.reserve(rate, this.#ports.clock.now()))
+      await this.#rests.until(run, at, cancellation)
+    } catch (thrown) {
+      if (held) this.#places.free(held)
+      throw thrown
+    }
     return held
   }
 
-  #giveBack(held: string | undefined, thrown: unknown): never {
-    if (held !== undefined) this.#places.free(held)
-    throw thrown
+  /** A place under a key; none, where a step around has one. @throws `CONCURRENCY_CIRCLE` */
+  async #under(concurrency: ConcurrencyLimit, run: ActiveRun, scope: Scope, step: Step): Promise<Place | undefined> {
+    const { key } = concurrency
+    const { cancellation } = scope
+    const above = scope.held()
+    if (above.some((it) => it.key === key)) return undefined
+    const place = this.#places.take(concurrency, (stop) => cancellation.onAbort(stop), above)
+    if (place === undefined) throw concurrencyCircle(run.runId, step.stepId, key, [...new Set(above.map((it) => it.key))])
+    if (place instanceof Place) return place
+    let granted: Place | undefined
+    const wait = place.then((it) => (granted = it))
+    try {
+      return await cancellation.race(wait)
+    } catch (thrown) {
+      if (granted) this.#places.free(granted)
+      throw thrown
+    }
   }
 
   /** Writes that the next attempt is under way. What a crashed attempt had stored of a stream goes. */
@@ -278,7 +304,7 @@ export class StepRunner implements StepDriver {
     fn: StepFunction<unknown>,
     plan: StepPlan,
     step: Step,
-    place: string | undefined,
+    place: Place | undefined,
   ): Promise<unknown> {
     const scope = new Scope(run, this, { parent, stepId: plan.stepId, startedAt: step.startedAt, round: step.undo })
     scope.holds = place

@@ -36,6 +36,8 @@ export const shortRun = 1000
  * when nothing names them any more.
  *
  * Since version 10: `dotdo_run_tags` is a row for each tag of a run, by which it is found; runs without tags have none.
+ *
+ * Since version 11: `dotdo_rates.given` is what the clock said when a place was given out: by that one sees that it was set back.
  */
 export const journalMigrations: Migrations = [
   [
@@ -147,4 +149,5 @@ export const journalMigrations: Migrations = [
     `CREATE TABLE dotdo_run_tags (tag TEXT NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (tag, run)) WITHOUT ROWID`,
     `INSERT INTO dotdo_run_tags SELECT DISTINCT value, seq FROM dotdo_runs, json_each(tags) WHERE tags IS NOT NULL`,
   ],
+  [`ALTER TABLE dotdo_rates ADD COLUMN given REAL NOT NULL DEFAULT 0`],
 ]

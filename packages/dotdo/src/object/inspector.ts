@@ -1,6 +1,7 @@
 /** What an operator may see and do of one object. A capability of its own: holding a stub of the object's methods does not give it. */
 import { RpcTarget } from 'capnweb'
 import { newId } from '../base/ids.ts'
+import { pageSize } from '../base/pages.ts'
 import type { Budget, RunPrice } from '../base/price.ts'
 import type {
   DeadLetter,
@@ -61,7 +62,7 @@ export class Inspector extends RpcTarget {
   /** Runs, newest first, without their steps. */
   runs(options: { limit?: number; before?: string; tag?: string } = {}): RunView[] {
     return this.#host.journal.runs({
-      limit: pageLimit(options),
+      limit: pageSize(options?.limit, 50, 500),
       ...(typeof options?.before === 'string' && { before: options.before }),
       ...(typeof options?.tag === 'string' && { tag: options.tag }),
     })
@@ -155,7 +156,7 @@ export class Inspector extends RpcTarget {
 
   /** Events that were sent and are still kept, newest first. */
   events(options: { limit?: number } = {}): EventView[] {
-    return this.#host.outbox.events({ limit: pageLimit(options) })
+    return this.#host.outbox.events({ limit: pageSize(options?.limit, 50, 500) })
   }
 
   /** Events that a handler or a subscriber never took, the latest first; `before` goes on behind the last of a page. */
@@ -201,7 +202,7 @@ export class Inspector extends RpcTarget {
 
   /** Capabilities that the object has handed out as tokens, newest first. */
   grants(options: { limit?: number } = {}): GrantView[] {
-    return this.#host.issuer.grants.list(pageLimit(options))
+    return this.#host.issuer.grants.list(pageSize(options?.limit, 50, 500))
   }
 
   /** Takes back what was handed out, by its id, and all that was made from it. Answers whether it was there and not over. @throws `GRANT_UNKNOWN` */
@@ -234,15 +235,9 @@ export class Inspector extends RpcTarget {
 function pageOf(filter: DeadLetterFilter | null | undefined): DeadLetterFilter {
   const { before, handler, type } = filter ?? {}
   return {
-    limit: pageLimit(filter),
+    limit: pageSize(filter?.limit, 50, 500),
     ...(typeof before === 'string' && { before }),
     ...(typeof handler === 'string' && { handler }),
     ...(typeof type === 'string' && { type }),
   }
-}
-
-/** How many entries a list gives: what was asked for where that is a whole positive number, 50 else, 500 at most. */
-function pageLimit(options: { limit?: number } | null | undefined): number {
-  const limit = options?.limit
-  return typeof limit === 'number' && Number.isInteger(limit) && limit > 0 ? Math.min(limit, 500) : 50
 }

@@ -1,6 +1,7 @@
 import { DotdoError } from '../base/errors.ts'
 import { newId } from '../base/ids.ts'
 import { migrate } from '../base/migrations.ts'
+import { pageSize } from '../base/pages.ts'
 import type { Clock, Random, Store } from '../base/ports.ts'
 import { readBudget } from '../base/price.ts'
 import type { BackfillView, PartitionPage, RunStatus, RunView, ScheduleView } from '../base/views.ts'
@@ -297,9 +298,9 @@ export class Scheduler {
   }
 
   /** Its windows with their states: see `ScheduleHandle`. @throws `SCHEDULE_UNKNOWN`, `INVALID_INSTANT` */
-  partitions(id: string, from: InstantLike, to: InstantLike, { limit = 100 }: { limit?: number } = {}): PartitionPage {
+  partitions(id: string, from: InstantLike, to: InstantLike, { limit }: { limit?: number } = {}): PartitionPage {
     const row = this.#known(id)
-    const size = Math.min(Math.max(1, Math.floor(limit)), maxListed)
+    const size = pageSize(limit, 100, maxListed)
     const windows: Window[] = []
     let more = false
     for (const window of windowsOf(this.#open.of(row.recurrence), readInstant(from), this.#over(to))) {

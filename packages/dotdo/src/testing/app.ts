@@ -224,7 +224,7 @@ class OpenApp implements TestApp {
   }
 
   crashAfter(stepId: string, options: CrashOptions = {}): void {
-    this.#crashAfter.plan(stepId, options)
+    this.#crashAfter.plan(stepId, options, this.#world.objects.values())
   }
 
   async crash(object = 'Pipeline/main'): Promise<void> {

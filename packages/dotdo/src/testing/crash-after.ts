@@ -1,6 +1,7 @@
 /** Deaths that a test has planned: of the object that finishes a step. Looks at the rows of steps after each turn, before they are on disk. */
 import { DotdoError } from '../base/errors.ts'
 import type { Life } from './life.ts'
+import type { SimulatedObject } from './simulated-object.ts'
 
 /** How an object dies that has finished a step. */
 export interface CrashOptions {
@@ -26,8 +27,10 @@ export class CrashAfter {
   /** Steps of that name that were done when an object was looked at last. */
   #done = new Map<string, number>()
 
-  plan(stepId: string, { stored = true, times = 1 }: CrashOptions): void {
+  /** @param objects those that there are: what they have done before it is planned is no reason to die */
+  plan(stepId: string, { stored = true, times = 1 }: CrashOptions, objects: Iterable<SimulatedObject>): void {
     this.#plans.push({ stepId, stored, times })
+    for (const object of objects) this.#done.set(keyOf(object, stepId), doneIn(object, stepId))
   }
 
   /**
@@ -49,16 +52,26 @@ export class CrashAfter {
   /** Whether a life dies now. `before`: with what it has written in this turn not on disk. */
   look(life: Life): 'before' | 'after' | undefined {
     if (this.#plans.length === 0) return undefined
-    const { store, object } = life
-    if (store.sql(`SELECT 1 FROM sqlite_master WHERE name = 'dotdo_steps'`).length === 0) return undefined
+    const { object } = life
     for (const plan of this.#plans) {
-      const done = Number(store.sql(`SELECT COUNT(*) AS n FROM dotdo_steps WHERE step_id = ? AND status = 'done'`, plan.stepId)[0]!['n'])
-      const key = `${object.label} ${plan.stepId}`
-      if (done <= (this.#done.get(key) ?? 0)) continue
+      const done = doneIn(object, plan.stepId)
+      const key = keyOf(object, plan.stepId)
+      const before = this.#done.get(key) ?? 0
+      // One that is done anew, or is kept no more, counts from there.
+      if (done < before) this.#done.set(key, done)
+      if (done <= before) continue
       if (plan.stored) this.#done.set(key, done)
       if (--plan.times === 0) this.#plans.splice(this.#plans.indexOf(plan), 1)
       return plan.stored ? 'after' : 'before'
     }
     return undefined
   }
+}
+
+const keyOf = ({ label }: SimulatedObject, stepId: string): string => `${label} ${stepId}`
+
+/** How many steps of that name an object has done itself: what a fork has taken over, another run has. */
+function doneIn({ store }: SimulatedObject, stepId: string): number {
+  if (store.sql(`SELECT 1 FROM sqlite_master WHERE name = 'dotdo_steps'`).length === 0) return 0
+  return Number(store.sql(`SELECT COUNT(*) AS n FROM dotdo_steps WHERE step_id = ? AND status = 'done' AND taken IS NULL`, stepId)[0]!['n'])
 }

@@ -1,9 +1,10 @@
 /** What steps are told and bounded by: options, checkpoints, attempts, concurrency, rates, and failures that nobody looks at. */
 import { describe, expect, test } from 'vitest'
-import { Places, Rates } from '../../src/journal/limiter.ts'
+import { Place, Places, Rates } from '../../src/journal/limiter.ts'
 import { planStep, retryDelayMs } from '../../src/journal/step-options.ts'
 import { SeededRandom } from '../support/fakes.ts'
-import { settle, TestObject } from './harness.ts'
+import type { Execution } from '../../src/journal/execution.ts'
+import { method, settle, TestObject } from './harness.ts'
 
 const never = (): Promise<never> => new Promise(() => {})
 
@@ -229,39 +230,145 @@ describe('concurrency', () => {
     for (let seed = 1; seed <= 200; seed++) {
       const random = new SeededRandom(seed)
       const places = new Places()
-      let held = 0
+      const held: Place[] = []
       const stops: (() => void)[] = []
       const waiting: { taken: boolean; stopped: boolean }[] = []
       for (let i = 0; i < 60; i++) {
         const draw = random.below(3)
         if (draw < 2) {
           const waiter = { taken: false, stopped: false }
-          const wait = places.take({ key: 'k', limit: 3 }, (stop) => {
+          const place = places.take({ key: 'k', limit: 3 }, (stop) => {
             stops.push(() => {
               if (!waiter.taken) waiter.stopped = true
               stop()
             })
             return () => undefined
           })
-          if (wait) {
+          if (place instanceof Promise) {
             waiting.push(waiter)
-            void wait.then(() => {
+            void place.then((it) => {
               waiter.taken = true
-              held++
+              held.push(it)
             })
-          } else held++
+          } else held.push(place!)
           if (draw === 1 && random.next() < 0.3) stops.at(-1)?.()
-        } else if (held > 0) {
-          held--
-          places.free('k')
-        }
+        } else if (held.length > 0) places.free(held.shift()!)
         await Promise.resolve()
-        expect(held).toBeLessThanOrEqual(3)
-        if (waiting.some((it) => !it.taken && !it.stopped)) expect(held).toBe(3)
+        expect(held.length).toBeLessThanOrEqual(3)
+        if (waiting.some((it) => !it.taken && !it.stopped)) expect(held).toHaveLength(3)
       }
     }
   })
 })
+
+describe('steps that wait crosswise for places', () => {
+  const wait = (run: Execution, stepId: string, key: string, work: () => unknown, limit = 1): Promise<unknown> =>
+    run.step(work, { stepId, concurrency: { key, limit } })
+
+  test('do not wait for ever: the one that would close the circle is told, and the others go on', async () => {
+    const object: TestObject = new TestObject({
+      main: (run, one: string, other: string) =>
+        wait(run, 'out', one, async () => {
+          await settle()
+          return wait(object.here, 'in', other, () => 'both')
+        }),
+    })
+    const runs = [
+      ['x', 'y'],
+      ['y', 'z'],
+      ['z', 'x'],
+    ].map((keys) => object.call('main', keys).catch((thrown: unknown) => thrown))
+    const [first, second, third] = await Promise.all(runs)
+    expect([first, second]).toEqual(['both', 'both'])
+    expect(third).toMatchObject({ code: 'CONCURRENCY_CIRCLE', retryable: false, data: { stepId: 'in', key: 'x', held: ['z'] } })
+    expect(await object.call('main', ['z', 'x'])).toBe('both')
+  })
+
+  test('wait where a place under the key goes free in the end, and where what is around has the key already, in a run that it began, too', async () => {
+    const gate = Promise.withResolvers<void>()
+    const object: TestObject = new TestObject({
+      hold: (run) => wait(run, 'hold', 'y', () => gate.promise, 2),
+      main: (run, one: string, other: string) =>
+        wait(
+          run,
+          'out',
+          one,
+          async () => {
+            await settle()
+            return wait(object.here, 'in', other, () => 'both', 2)
+          },
+          2,
+        ),
+      around: (run) => wait(run, 'around', 'x', () => object.here.callRun(method('inside'), [], { stepId: 'call' })),
+      inside: (run) => wait(run, 'inside', 'x', () => 'inside'),
+    })
+    const held = object.call('hold')
+    const runs = [
+      ['y', 'x'],
+      ['x', 'y'],
+      ['x', 'y'],
+    ].map((keys) => object.call('main', keys))
+    await settle()
+    await settle()
+    gate.resolve()
+    await held
+    expect(await Promise.all(runs)).toEqual(['both', 'both', 'both'])
+    expect(await object.call('around')).toBe('inside')
+  })
+
+  test('are refused where they would wait for ever and nowhere else, as going through all that can still happen says', async () => {
+    const limits = [1, 1, 2]
+    let refused = 0
+    for (let seed = 1; seed <= 300; seed++) {
+      const random = new SeededRandom(seed)
+      const places = new Places()
+      const workers = Array.from({ length: 5 }, () => ({ holds: [] as Place[], waits: undefined as number | undefined }))
+      for (let i = 0; i < 40; i++) {
+        await Promise.resolve()
+        const worker = workers[random.below(5)]!
+        if (worker.waits !== undefined) continue
+        const key = random.below(3)
+        if (worker.holds.length > 0 && random.below(3) === 0) places.free(worker.holds.pop()!)
+        else if (worker.holds.every((it) => it.key !== `k${key}`)) {
+          worker.waits = key
+          const ends = endsFor(workers, worker, limits)
+          const place = places.take({ key: `k${key}`, limit: limits[key]! }, () => () => undefined, [...worker.holds])
+          expect([seed, i, place !== undefined]).toEqual([seed, i, ends])
+          if (place === undefined) refused++
+          const has = (it: Place): void => {
+            worker.waits = undefined
+            worker.holds.push(it)
+          }
+          if (place instanceof Promise) void place.then(has)
+          else worker.waits = undefined
+          if (place instanceof Place) has(place)
+        }
+      }
+    }
+    expect(refused).toBeGreaterThan(50)
+  })
+})
+
+interface Worker {
+  holds: readonly Place[]
+  waits: number | undefined
+}
+
+/** Whether one of those who hold places and wait for one more gets it in the end, when all who can go on do, and give back what they hold. */
+function endsFor(workers: readonly Worker[], one: Worker, limits: readonly number[]): boolean {
+  const left = limits.map((limit, key) => limit - workers.flatMap(({ holds }) => holds).filter((it) => it.key === `k${key}`).length)
+  const open = new Set(workers)
+  for (let went = true; went;) {
+    went = false
+    for (const it of open) {
+      if (it.waits !== undefined && left[it.waits]! <= 0) continue
+      open.delete(it)
+      for (const { key } of it.holds) left[Number(key.slice(1))]!++
+      went = true
+    }
+  }
+  return !open.has(one)
+}
 
 describe('a rate', () => {
   test('lets at most so many begin in any stretch of its length, over runs, retries and restarts', async () => {
@@ -286,6 +393,26 @@ describe('a rate', () => {
     expect(at).toHaveLength(10)
     expect(object.journal.runs().every((run) => run.status === 'done')).toBe(true)
     for (let i = 3; i < at.length; i++) expect(at[i]! - at[i - 3]!).toBeGreaterThanOrEqual(60_000)
+  })
+
+  test('is kept by a clock that is set back, and nothing is put off by the jump', async () => {
+    for (let seed = 1; seed <= 50; seed++) {
+      const random = new SeededRandom(seed)
+      const rates = new Rates(new TestObject({}).store)
+      const rate = { key: 'k', limit: 1 + random.below(4), perMs: 60_000 }
+      const at: number[] = []
+      // What the clock says is behind what has passed by as much as it was set back.
+      let back = 0
+      for (let passed = 0, i = 0; i < 60; i++) {
+        if (random.below(8) === 0) back += 3_600_000
+        else passed += random.below(40_000)
+        const now = 1e9 + passed - back
+        at.push(passed + rates.reserve(rate, now) - now)
+        // Each waits for those before it at most: so many windows as they fill.
+        expect(at[i]! - passed).toBeLessThanOrEqual(Math.floor(i / rate.limit) * rate.perMs)
+        if (i >= rate.limit) expect(at[i]! - at[i - rate.limit]!).toBeGreaterThanOrEqual(rate.perMs)
+      }
+    }
   })
 
   test('gives places that are a window apart, whatever the times at which they are asked for, and keeps no more rows than its limit', () => {

@@ -384,6 +384,39 @@ describe('a wait', () => {
   ])('%j matches %j: %s', (match, payload, expected) => {
     expect(matches(match, payload)).toBe(expected)
   })
+
+  test('a circle like itself, and nothing that differs on the way round', () => {
+    const circle = (id: number, last: number, length = 1) => {
+      const first: Record<string, unknown> = { id }
+      let end = first
+      for (let i = 1; i < length; i++) end = (end['next'] = { id }) as Record<string, unknown>
+      end['next'] = { id: last, next: first }
+      return first
+    }
+    expect(matches(circle(1, 2), circle(1, 2))).toBe(true)
+    expect(matches(circle(1, 1, 2), circle(1, 1, 3))).toBe(true)
+    expect(matches(circle(1, 2), circle(1, 3))).toBe(false)
+    expect(matches(circle(1, 1), { id: 1, next: { id: 1 } })).toBe(false)
+    const list: unknown[] = [1]
+    list.push(list)
+    expect([matches(list, list.slice()), matches(list, [1, [1]])]).toEqual([true, false])
+  })
+
+  test('a circle in an event, which is no fault of whoever sends it', async () => {
+    const match: Record<string, unknown> = { id: 7 }
+    match['self'] = match
+    const object = new TestObject({ main: (run) => run.waitFor('Order.approved', { stepId: 'w', match }) })
+    const run = object.call('main', [], 'r')
+    await settle()
+    object.evict()
+    void object.journal.resumeDue()
+    await settle()
+    object.receive('Order.approved', { id: 7, self: { id: 7 } })
+    object.receive('Order.approved', match)
+    await settle()
+    expect(object.journal.result('r')).toMatchObject({ payload: { id: 7 } })
+    void run.catch(() => undefined)
+  })
 })
 
 describe('a run within a run', () => {

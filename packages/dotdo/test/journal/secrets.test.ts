@@ -37,6 +37,8 @@ test('a run that uses a secret in every place leaves it in no table and tells no
       await run.step(() => 1, { stepId: 'version', version: canary }).catch(note)
       await run.step(() => 1, { stepId: 'input', input: { canary } }).catch(note)
       await run.step(({ checkpoint }) => checkpoint(canary), { stepId: 'checkpoint', ...once }).catch(note)
+      await run.step(() => 1, { stepId: 'rate', rateLimit: { key: canary, limit: 1, per: '1s' } }).catch(note)
+      await run.step(() => 1, { stepId: 'place', concurrency: { key: canary, limit: 1 } }).catch(note)
       await run.waitFor('Order.paid', { stepId: 'wait', match: { canary }, timeout: 1 }).catch(note)
       await run.callRun({ kind: 'method', name: 'main' }, [canary], { stepId: 'child' }).catch(note)
       await run.step(({ progress }) => progress({ rows: 1, at: `https://x.example/?key=${canary}` }), { stepId: 'progress' })
@@ -58,7 +60,7 @@ test('a run that uses a secret in every place leaves it in no table and tells no
   expect(codes).toEqual([
     ...Array.from({ length: 4 }, () => 'NOT_STORABLE'),
     'with [secret CANARY]',
-    ...Array.from({ length: 6 }, () => 'NOT_STORABLE'),
+    ...Array.from({ length: 8 }, () => 'NOT_STORABLE'),
   ])
   expect(object.journal.run('r')).toMatchObject({
     status: 'done',

@@ -51,6 +51,7 @@ describe('the stored format', () => {
       '1d91d7284f3510db',
       '78bd390f0e3f15b1',
       '0dd5f92a2ef2798a',
+      '0182e44e335e1893',
     ])
   })
 

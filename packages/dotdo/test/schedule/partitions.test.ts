@@ -236,6 +236,11 @@ describe('the partitions of a schedule', () => {
   const states = (world: World, from: number, to: number) =>
     world.scheduler.partitions('fn', hour(from), hour(to)).partitions.map((it) => it.state)
 
+  it.each([NaN, 'many', -1, 0, null, {}])('are listed a page at a time, also where %j is asked for', (limit) => {
+    const page = filled().scheduler.partitions('fn', hour(-500), hour(5), { limit: limit as number })
+    expect(page).toMatchObject({ partitions: { length: 100 }, next: hour(-400) })
+  })
+
   it('are listed with their states and runs, and those before the schedule was are missing', () => {
     const world = filled()
     expect(world.scheduler.partitions('fn', hour(-1), hour(2))).toEqual({

@@ -108,6 +108,45 @@ describe('an object that dies', () => {
     expect(new Set(loads).size).toBe(1)
   })
 
+  test('dies of the step that it finishes next, whatever it has done before, and whatever a fork takes over', async () => {
+    const keys: string[] = []
+    const Twice = DO.extend({
+      async go() {
+        // In turns of their own: who starts the run has his answer by then.
+        const later = () => new Promise((resolve) => setTimeout(resolve, 10))
+        await this.do(later, { stepId: 'first' })
+        await this.do(({ idempotencyKey }) => later().then(() => keys.push(idempotencyKey)), { stepId: 'second' })
+        return 'gone'
+      },
+      begin: (): unknown => undefined,
+      start() {
+        return this.runs.start('go').runId
+      },
+      fork(runId: string) {
+        return this.runs.get(runId).fork({ from: 'second' }).runId
+      },
+    })
+    const app = await testApp({ Twice })
+    const first = await app.Twice('a').start()
+    await app.advance('1s')
+    app.crashAfter('second', { stored: false })
+    app.crashAfter('first')
+    await app.Twice('a').begin()
+    // The fork has the first step from the other, and does the second itself: it dies of that, and then does it again.
+    await app.until(app.Twice('a').fork(first))
+    await app.advance('1h')
+    expect(keys).toHaveLength(3)
+    expect(keys[2]).toBe(keys[1])
+    expect(app.runs().map(({ status, attempt }) => [status, attempt])).toEqual([
+      ['done', 1],
+      ['done', 2],
+    ])
+    await app.until(app.Twice('a').start())
+    await app.advance('1h')
+    expect(app.runs().at(-1)).toMatchObject({ status: 'done', attempt: 2 })
+    app.close()
+  })
+
   test('of its own accord, asleep or by a deploy goes on where it was', async () => {
     const app = await testApp(Pipeline, { sources, fetch: ok })
     const rested = app.runs().length
