@@ -25,6 +25,7 @@ import { Journal } from '../journal/journal.ts'
 import type { RunChange, RunInvocation } from '../journal/ports.ts'
 import { Rehearsal } from '../journal/rehearsal.ts'
 import { CallKeys } from '../rpc/call-keys.ts'
+import { Gathering } from '../rpc/gathering.ts'
 import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import { defaultDepthLimits, defaultObjectLimits } from '../rpc/limits.ts'
 import { LinkServer } from '../rpc/link-server.ts'
@@ -87,6 +88,8 @@ export class ObjectHost {
   readonly runEvents: RunEvents
   readonly links: Links
   readonly linkPorts: OwnerPorts
+  /** What comes to it at the same time, and shares a flush. */
+  readonly gathering = new Gathering(endOfTurn, clock)
   readonly wake: Wake
   /** Takes away what has been kept for long enough. */
   readonly sweeper: Sweeper
@@ -409,7 +412,9 @@ export class ObjectHost {
 
   /** A native call of a public method. @throws `METHOD_UNKNOWN` */
   callNatively(method: string, args: unknown[]): unknown {
-    return this.enter(method, args, () => (this.self as Record<string, (...args: unknown[]) => unknown>)[method]!(...args))
+    const make = () => this.enter(method, args, () => (this.self as Record<string, (...args: unknown[]) => unknown>)[method]!(...args))
+    const turn = this.gathering.called()
+    return turn ? turn.then(make) : make()
   }
 
   link(message: LinkMessage): Promise<LinkReply> {
@@ -442,6 +447,7 @@ export class ObjectHost {
       const key = once?.key ?? context.key
       const execution = this.journal.adopt({ target, args, ...(key !== undefined && { key }), calledBy: once })
       context.execution = context.adopted = execution
+      this.gathering.ran()
       const first = begin(execution)
       // The method has not returned yet while its synchronous part runs, so its outcome is taken up when that has ended. A method that
       // returns no promise ends with its steps not awaited: then the first of them stands for the run.

@@ -229,6 +229,7 @@ export function linkServerPorts(ports: OwnerPorts): LinkServerPorts {
   const reaching = withAddresses(ports)
   return {
     ...receivingPorts,
+    ...(ports.gathering && { gathering: ports.gathering }),
     // A link that is known by its address alone lasts as long as what was handed over refers to it.
     linkAt: (address) => new Link(() => peerOf(address as ObjectAddress), reaching, newLinkStats()),
   }

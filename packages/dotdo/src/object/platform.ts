@@ -9,6 +9,7 @@ import { refuseSecrets } from '../base/secrets.ts'
 import { asStorageError } from '../base/storage-full.ts'
 import type { Mac } from '../rpc/capability-token.ts'
 import { Departures } from '../rpc/departures.ts'
+import type { Gathering } from '../rpc/gathering.ts'
 import type { LinkClientPorts } from '../rpc/link-client.ts'
 import type { LinkServerPorts } from '../rpc/link-server.ts'
 import { MapMeter } from '../rpc/map-meter.ts'
@@ -146,6 +147,7 @@ export function linkPorts(
     caller: callers(owner, host, request),
     endOfTurn,
     departures: new Departures(),
+    ...(host && { gathering: host.gathering }),
     keepAlive,
     timer,
     bytePipe,
@@ -160,6 +162,8 @@ export function linkPorts(
 export interface CallingHost {
   /** No step of this object that can still be attempted began before, epoch milliseconds. */
   oldestOpenStep(): number
+  /** What comes to this object and goes on together. */
+  readonly gathering: Gathering
 }
 
 /** Whose code calls now: the context of the object's own call, run or event, or none. Asked for at every call, so it is told once for each context. */

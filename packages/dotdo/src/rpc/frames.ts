@@ -83,6 +83,8 @@ export interface LinkCall {
   /** As in {@link LinkMessage}. */
   to?: 'inspector'
   origin: Origin
+  /** Whether other calls of the link are under way: see gathering.ts. */
+  together?: true
   /** Made in this order. */
   calls: DirectCall[]
 }

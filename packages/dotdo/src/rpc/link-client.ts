@@ -15,6 +15,7 @@ import type { BytePipe } from './byte-stream.ts'
 import { localName, calledOn } from './call-names.ts'
 import { ClientSession } from './client-session.ts'
 import type { Departure, Departures } from './departures.ts'
+import type { Gathering } from './gathering.ts'
 import { linkVersion, sessionOfCall, type DirectCall, type LinkAnswer, type LinkCall, type LinkPeer, type LinkReply } from './frames.ts'
 import { defaultLinkLimits, type LinkLimits } from './limits.ts'
 import { meteredPeer } from './metered-peer.ts'
@@ -49,6 +50,8 @@ export interface LinkClientPorts {
   endOfTurn(then: () => void): void
   /** What of this owner waits to leave, on all of its links. */
   departures: Departures
+  /** What of this owner goes on together; absent where nobody's steps call. */
+  gathering?: Gathering
   /** Keeps the caller's own request alive until `work` has settled. */
   keepAlive(work: Promise<unknown>): void
   /** Runs `then` after `delayMs`; the result cancels it. */
@@ -122,6 +125,7 @@ export class Link implements Start {
         this.#underWay++
         return peer
       },
+      isAlone: () => this.#underWay === 0 && ports.departures.waiting === 0,
       end: (peer, isBroken) => {
         this.#underWay--
         if (isBroken) this.#broken(peer)
@@ -371,6 +375,8 @@ const stepsToAwait = 1
 interface TurnPorts {
   /** A native call begins: by whom it goes. */
   begin(): LinkPeer
+  /** Whether no native call is under way, and none of the owner waits to leave. */
+  isAlone(): boolean
   /** It has ended. */
   end(peer: LinkPeer, isBroken: boolean): void
   open(turn: Turn, answered?: LinkCall): ClientSession
@@ -489,15 +495,22 @@ class Turn implements Departure {
     const calls = recorded.map((lone) => lone.leave())
     const { link, number } = this.#link.number()
     const message: LinkCall = { version: linkVersion, link, number, origin: this.caller.origin, calls }
+    const gathering = this.caller.once && ports.gathering
+    if (gathering && !this.#link.isAlone()) message.together = true
     stats.messages++
     stats.calls += calls.length
     let peer: LinkPeer | undefined
     let answer: LinkAnswer
     try {
       peer = this.#link.begin()
+      gathering?.left()
       answer = await peer.call(message)
+      const turn = gathering?.answered()
+      if (turn) await turn
+      gathering?.ended()
       this.#link.end(peer, false)
     } catch (error) {
+      if (peer) gathering?.ended()
       if (peer) this.#link.end(peer, true)
       const lost = whyLost(error)
       const count = recorded.filter((lone) => lone.lost(lost)).length

@@ -27,6 +27,7 @@ import {
   type LinkMessage,
   type LinkReply,
 } from './frames.ts'
+import type { Gathering } from './gathering.ts'
 import type { MapMeter } from './map-meter.ts'
 import { defaultLinkLimits, overLimit, type LinkLimits } from './limits.ts'
 import { OrderGates } from './order.ts'
@@ -50,6 +51,8 @@ export interface LinkServerPorts {
   timer(delayMs: number, then: () => void): () => void
   /** A new pipe for the bytes of a stream, which a reply can carry. */
   bytePipe(): BytePipe
+  /** What of the object's calls is made together; absent where each is made when it comes. */
+  gathering?: Gathering
   /** Counts what `.map`s cost: the isolate's one. */
   mapMeter?: MapMeter
   /** A link to the object at an address that a caller has sent. Without it, results can only be handed off to the object itself. */
@@ -148,6 +151,7 @@ export class LinkServer {
     if (calls.length > this.#limits.framesPerMessage)
       throw overLimit('framesPerMessage', calls.length, this.#limits.framesPerMessage, origin.caller)
     if (!this.#made.isNew(link, number)) throw linkLost('this message was delivered twice')
+    this.#gather(message)
     if (calls.length !== 1 || this.#line || origin.dryRun) return undefined
     return makeCall(this.#mainFor(calls, origin), calls[0]!, true)
   }
@@ -156,8 +160,6 @@ export class LinkServer {
   async #answer(message: LinkCall, alone: Outcome | undefined): Promise<LinkAnswer> {
     const { calls } = message
     const origin = receivedOrigin(message.origin)
-    // Whoever came before takes effect before. Others that have waited run before the answer leaves.
-    if (!alone) while (this.#line) await this.#line
     const made = alone ? [alone] : await this.#makeAll(this.#mainFor(calls, origin), calls)
     if (made.some((outcome) => outcome.isPending)) await this.#enough(made)
     if (alone && alone.plain !== notPlain) return { answers: [{ value: alone.plain }] }
@@ -175,10 +177,24 @@ export class LinkServer {
     ) as Record<string, unknown>
   }
 
-  /** Makes calls one after the other. Each answer is taken when its call gives it: the next call may write to what it stands for. */
+  /** What comes in company is made with the others, when all that is ready has come. */
+  #gather({ link, together, calls }: LinkCall): void {
+    const { gathering } = this.#ports
+    if (!gathering || this.#line) return
+    const turn = calls[0]?.method === onceMethod ? gathering.calledByStep(link, together === true) : gathering.called()
+    if (!turn) return
+    const line = turn.then(() => {
+      if (this.#line === line) this.#line = undefined
+    })
+    this.#line = line
+  }
+
+  /** Makes calls one after the other, when whoever came before has taken effect. Each answer is taken when its call gives it: the next call may write to what it stands for. */
   async #makeAll(main: Record<string, unknown>, calls: readonly DirectCall[]): Promise<Outcome[]> {
+    const before = this.#line
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#line = promise
+    if (before) await before
     const made: Outcome[] = []
     for (const call of calls) {
       const outcome = makeCall(main, call, false)

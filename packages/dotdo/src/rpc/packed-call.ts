@@ -13,6 +13,7 @@ export interface RareOfCall {
   traceparent?: string
   tracestate?: string
   dryRun?: true
+  together?: true
   /** `what` is a property that is read. */
   read?: true
 }
@@ -34,7 +35,7 @@ export type PackedCall = [
 const answerKey = 'dotdo:answer'
 
 /** A call as arguments of the native one. */
-export function packCall({ version, link, number, calls, to, origin }: LinkCall): PackedCall {
+export function packCall({ version, link, number, calls, to, origin, together }: LinkCall): PackedCall {
   const { depth, caller = null, traceparent, tracestate, dryRun } = origin
   const only = calls.length === 1 ? calls[0]! : undefined
   let rare: RareOfCall | null = null
@@ -42,6 +43,7 @@ export function packCall({ version, link, number, calls, to, origin }: LinkCall)
   if (traceparent !== undefined) (rare ??= {}).traceparent = traceparent
   if (tracestate !== undefined) (rare ??= {}).tracestate = tracestate
   if (dryRun) (rare ??= {}).dryRun = dryRun
+  if (together) (rare ??= {}).together = together
   if (!only) return [version, link, number, depth, caller, rare, calls]
   if (only.args) return [version, link, number, depth, caller, rare, only.method, ...only.args]
   return [version, link, number, depth, caller, { ...rare, read: true }, only.method]
@@ -57,8 +59,8 @@ export function unpackCall(packed: readonly unknown[]): LinkCall {
   const calls = typeof what === 'string' ? [rare?.read ? { method: what } : { method: what, args: packed.slice(7) }] : what
   const origin = caller === null ? { depth } : { depth, caller }
   if (!rare) return { version, link, number, origin, calls }
-  const { to, read: _, ...more } = rare
-  return { version, link, number, ...(to && { to }), origin: { ...origin, ...more }, calls }
+  const { to, together, read: _, ...more } = rare
+  return { version, link, number, ...(to && { to }), ...(together && { together }), origin: { ...origin, ...more }, calls }
 }
 
 /** An answer as the result of the native call: the plain result of a call that is alone goes as it is. */

@@ -21,7 +21,7 @@ const calls: fc.Arbitrary<LinkCall> = fc
         .map(([method, args]) => (args ? { method, args } : { method })),
       { minLength: 1, maxLength: 3 },
     ),
-    to: fc.record({ to: fc.constant('inspector' as const) }, fields),
+    rare: fc.record({ to: fc.constant('inspector' as const), together: fc.constant(true as const) }, fields),
     origin: fc.tuple(
       fc.nat(100),
       fc.record({ caller: text, traceparent: text, tracestate: text, dryRun: fc.constant(true as const) }, fields),
@@ -29,7 +29,7 @@ const calls: fc.Arbitrary<LinkCall> = fc
     link: text,
     number: fc.nat(),
   })
-  .map(({ to, origin: [depth, rest], ...call }) => ({ version: linkVersion, ...call, ...to, origin: { depth, ...rest } }) as LinkCall)
+  .map(({ rare, origin: [depth, rest], ...call }) => ({ version: linkVersion, ...call, ...rare, origin: { depth, ...rest } }) as LinkCall)
 
 describe('a call', () => {
   test('is at its receiver what it was at its caller', () => {

@@ -82,6 +82,28 @@ test('a pure step is one statement, and shares its flush with the others of its 
   expect(await stepOf('pure')).toEqual({ statements: ['INSERT dotdo_steps'], flushes: 0 })
 })
 
+test('fifty runs at once share their flushes: at either end as many as a few runs have', async () => {
+  const app = await testApp({ Caller, Callee })
+  const caller = app.Caller('a') as unknown as Record<string, (count: number) => Promise<void>>
+  const atOnce = (runs: number) => costs(() => app.until(Promise.all(Array.from({ length: runs }, () => caller['calls']!(3)))))
+  await atOnce(1)
+  const one = (await atOnce(1)).flushes
+  expect(one).toBe(7)
+  // The first is not held up by those behind it, and stays a turn ahead of them.
+  expect((await atOnce(50)).flushes).toBeLessThanOrEqual(2 * one)
+  app.close()
+})
+
+test('runs of fifty objects share those of an object that their steps call', async () => {
+  const app = await testApp({ Caller, Callee })
+  const callers = Array.from({ length: 50 }, (_, i) => app.Caller(`a ${i}`) as unknown as Record<string, (count: number) => Promise<void>>)
+  const atOnce = () => app.until(Promise.all(callers.map((caller) => caller['calls']!(3))))
+  await atOnce()
+  const { flushes } = await costs(atOnce)
+  expect(flushes - 50 * 4).toBeLessThanOrEqual(2 * 3)
+  app.close()
+})
+
 const Sender = DO.extend({
   sends(count: number) {
     for (let i = 0; i < count; i++) this.send('Tick.came', { i })
