@@ -146,12 +146,14 @@ export class Subscribed {
   /**
    * The handler of a batch, where it is one that this incarnation has declared.
    * @param from the object that sends it
-   * @returns `undefined` where this object has no such subscription, or has it of another; `null` where it is ending
-   * @throws `HANDLER_GONE` (retryable) where its handler is not declared
+   * @returns `undefined` where this object has no such subscription; `null` where it is ending
+   * @throws `HANDLER_GONE` (retryable) where its handler is not declared; `INVALID_SUBSCRIPTION` where it has the subscription of another
    */
   handlerOf({ subscription, to }: EventBatch, from: string | undefined): DeclaredHandler | null | undefined {
     const row = this.#row(subscription)
-    if (!row || sourceKey(row) !== from) return undefined
+    if (!row) return undefined
+    // To answer that there is none would end it at the sender, and what waits there would be lost without a word.
+    if (sourceKey(row) !== from) throw otherSource(row, from)
     if (row.state === 'ending') return null
     const handler = this.#handlers.get(sourceKey(row))?.get(to.handler ?? '')
     if (handler) return handler
@@ -355,6 +357,14 @@ export class Subscribed {
     this.#write('DELETE FROM dotdo_subscribed WHERE id = ?', id)
     this.#ports.ended(id)
   }
+}
+
+function otherSource(row: Row, from: string | undefined): DotdoError {
+  const sender = from ?? 'nobody'
+  const noun = sender.split('/')[0]!
+  return invalidSubscription(
+    `its events are those of ${sourceKey(row)}, and ${sender} sends them. Where the class ${noun} was renamed to ${row.noun}, say so in this Worker: serve({ renamed: { ${noun}: '${row.noun}' } })`,
+  )
 }
 
 const sourceKey = ({ noun, name }: EventSource): string => `${noun}/${name}`

@@ -38,12 +38,15 @@ export interface ObjectAlerts {
 /** The rules that one object declares. Memory: each incarnation declares them anew, and the index is told where they have changed. */
 export class Alerts implements ObjectAlerts {
   readonly #label: string
+  readonly #knownAs: string
   readonly #outbox: Outbox
   readonly #rules: AlertRule[] = []
   #settled = false
 
-  constructor(label: string, outbox: Outbox) {
+  /** @param knownAs what the index calls the object: see `renamed.ts` */
+  constructor(label: string, knownAs: string, outbox: Outbox) {
     this.#label = label
+    this.#knownAs = knownAs
     this.#outbox = outbox
   }
 
@@ -73,7 +76,7 @@ export class Alerts implements ObjectAlerts {
         data: { on },
       })
     const id = typeof schedule === 'object' ? schedule.id : schedule
-    const to = typeof given === 'function' ? { object: this.#label } : given
+    const to = typeof given === 'function' ? { object: this.#knownAs } : given
     const rule = readRule({
       on,
       to,
@@ -92,7 +95,9 @@ export class Alerts implements ObjectAlerts {
   #handle({ on, schedule, deadlineMs }: AlertRule, fn: EventHandler): void {
     const take: EventHandler = (payload, event) => {
       const { object, subject, deadlineMs: passed } = payload as AlertPayload
-      const isMeant = object === this.#label && (schedule === undefined || (subject.kind === 'schedule' && subject.id === schedule))
+      const isMeant =
+        (object === this.#label || object === this.#knownAs) &&
+        (schedule === undefined || (subject.kind === 'schedule' && subject.id === schedule))
       return isMeant && (on !== 'late' || passed === deadlineMs) ? fn(payload, event) : undefined
     }
     this.#outbox.subscribe(`Alert.${on}`, Object.defineProperty(take, 'name', { value: fn.name }))

@@ -7,6 +7,7 @@ import { checkRules, readRule, type AlertRule, type AppAlertRule } from '../flee
 import type { DeployPolicy } from '../journal/ports.ts'
 import { defaultClientLimits, defaultDepthLimits, defaultLinkLimits, defaultObjectLimits, type AppLimits } from '../rpc/limits.ts'
 import type { SourceDeclarations } from '../sources/ports.ts'
+import { renamedInvalid, Renames } from './renamed.ts'
 import type { TraceOptions } from './tracing.ts'
 
 /** What `serve({...})` takes, and what the file of a one-file app may export beside its default. */
@@ -25,6 +26,11 @@ export interface AppOptions {
    * event of it, once. Messages that a `{ queue }` sink has sent say what they are; for others, `type` does.
    */
   queues?: Readonly<Record<string, QueueOptions>>
+  /**
+   * What nouns are called now that were called otherwise before: `{ Order: 'Parcel' }`, beside `renamed_classes` in wrangler.toml. Whatever names an object by an earlier
+   * noun (a token, a subscription, a step's call, a saved graph) goes on meaning it. A line stays for as long as there are such objects; the next rename gets a line of its own.
+   */
+  renamed?: Readonly<Record<string, string>>
   /** Which of its nouns this Worker offers to others through `DotdoEntrypoint`. Default: all that it exports. */
   offers?: readonly string[]
   /** Limits other than the defaults: `{ client: { chainDepth: 50 }, link: { framesPerMessage: 1_000 } }`. */
@@ -81,6 +87,7 @@ const optionNames: Readonly<Record<keyof AppOptions, true>> = {
   singletons: true,
   services: true,
   queues: true,
+  renamed: true,
   offers: true,
   limits: true,
   deploys: true,
@@ -121,6 +128,19 @@ function checkNames(options: AppOptions): void {
       )
 }
 
+/** What is said of a noun is said of the one of today: by an earlier one it would be of nobody. */
+function checkNouns({ singletons, services, offers, deploys }: AppOptions, { later }: Renames): void {
+  const said = { singletons: Object.keys(singletons ?? {}), services: Object.keys(services ?? {}), offers: offers ?? [] }
+  const lists = { ...said, deploys: typeof deploys === 'object' ? Object.keys(deploys) : [] }
+  for (const [option, nouns] of Object.entries(lists))
+    for (const noun of nouns)
+      if (later.has(noun))
+        throw renamedInvalid(
+          `${noun} is ${later.get(noun)} now, and serve({ ${option} }) still speaks of ${noun}. Say it of ${later.get(noun)}`,
+          noun,
+        )
+}
+
 function knownAlone(within: string, given: object, known: object): void {
   const option = Object.keys(given).find((name) => !Object.hasOwn(known, name))
   if (option === undefined) return
@@ -130,7 +150,7 @@ function knownAlone(within: string, given: object, known: object): void {
   })
 }
 
-/** Called by `serve` and by the one-file entry. @throws `SERVE_INVALID`, `TRACES_INVALID`, `DEPLOYS_INVALID`, `KEEP_INVALID`, `FLEET_INVALID`, `ALERT_INVALID`, `INVALID_HANDLER` */
+/** Called by `serve` and by the one-file entry. @throws `SERVE_INVALID`, `TRACES_INVALID`, `DEPLOYS_INVALID`, `KEEP_INVALID`, `FLEET_INVALID`, `ALERT_INVALID`, `INVALID_HANDLER`, `RENAMED_INVALID` */
 export function configureApp(options: AppOptions): void {
   checkNames(options)
   const { deploys = 'latest' } = options
@@ -149,10 +169,18 @@ export function configureApp(options: AppOptions): void {
       `serve({ traces }) takes a function export(batch) and a share to sample from 0 to 1, not ${typeof traces.export} and ${sample}.`,
       { data: { export: typeof traces.export, sample } },
     )
+  const read = new Renames(options.renamed)
+  checkNouns(options, read)
   retention = readRetention(options.keep)
   fleet = readFleet(options.fleet ?? true)
+  renames = read
   current = options
 }
+
+let renames = new Renames()
+
+/** What was renamed in this Worker's app. */
+export const appRenames = (): Renames => renames
 
 let fleet: Fleet | undefined = { shards: defaultShards, jurisdictions: [], rules: [] }
 

@@ -16,6 +16,7 @@ import { describeRef, narrowedRef, startOfRef, type ObjectName, type Stub } from
 import type { MemberOf, Narrowed, Remote } from '../rpc/remote.ts'
 import { notSavable } from '../rpc/saved-path.ts'
 import { ambientLinks } from './ambient.ts'
+import { appRenames } from './app.ts'
 import { currentContext } from './context.ts'
 import { ObjectHost } from './host.ts'
 import { isOwnNoun, type Links } from './nouns.ts'
@@ -82,13 +83,13 @@ const local: NarrowPorts = { now: () => clock.now(), counter: (uses) => countedH
 export async function save<C>(cap: C, options: SaveOptions<MemberOf<C>> = {}): Promise<string> {
   const { holder, label, ...caveats } = options
   const host = currentHost()
-  const described = host && (cap as unknown) === host.self ? { ...nameOf(host), path: [] } : describeRef(cap)
+  const described = host && (cap as unknown) === host.self ? { ...host.known, path: [] } : describeRef(cap)
   if (!described) throw notSavable('it is no reference to an object, and no calls lead to it from one')
   // Times from now begin here, and not where the message arrives.
   const request: GrantRequest = {
     path: described.path,
     caveats: writtenCaveats(caveats, clock.now()),
-    ...(holder && { holder }),
+    ...(holder && { holder: 'object' in holder ? { object: appRenames().firstLabel(holder.object) } : holder }),
     ...(label !== undefined && { label }),
   }
   return (await call(described, 'grant', [request])) as string
@@ -164,7 +165,7 @@ function checkedForRevoke(token: string): CapabilityClaims {
 export async function grants(of?: unknown, options: { limit?: number } = {}): Promise<GrantView[]> {
   const described = of === undefined || of === currentHost()?.self ? undefined : describeRef(of)
   if (described) return (await call(described, 'grants', [options.limit ?? defaultLimit])) as GrantView[]
-  return requireHost('grants').issuer.grants.list(options.limit ?? defaultLimit)
+  return requireHost('grants').issuer.list(options.limit ?? defaultLimit)
 }
 
 const defaultLimit = 500
@@ -172,10 +173,6 @@ const defaultLimit = 500
 /** Calls a framework method of an object: at once where it is the one whose code runs. */
 function call({ noun, name, jurisdiction }: ObjectName, method: string, args: unknown[]): PromiseLike<unknown> {
   return ambientLinks().link(noun, name, undefined, jurisdiction).framework(method, args)
-}
-
-function nameOf({ noun, name, jurisdiction }: ObjectHost): ObjectName {
-  return { noun, name, ...(jurisdiction !== undefined && { jurisdiction }) }
 }
 
 function currentHost(): ObjectHost | undefined {

@@ -3,7 +3,7 @@ import { WorkerEntrypoint } from '#platform'
 import type { LinkMessage, LinkReply } from '../rpc/frames.ts'
 import type { PackedCall } from '../rpc/packed-call.ts'
 import { readPlacedNoun } from '../rpc/origin.ts'
-import { appOptions } from './app.ts'
+import { appOptions, appRenames } from './app.ts'
 import { objectOfPath } from './live-path.ts'
 import { nounUnknown, objectAt, ownNouns, placeOf, type LinkedObject, type LinkedService } from './nouns.ts'
 
@@ -43,6 +43,6 @@ export class DotdoEntrypoint extends WorkerEntrypoint implements LinkedService {
 function offered(noun: string, name: string): LinkedObject {
   const offers = appOptions().offers
   const nouns = ownNouns().filter((own) => !offers || offers.includes(own))
-  if (!nouns.includes(readPlacedNoun(noun).noun)) throw nounUnknown(noun, nouns)
+  if (!nouns.includes(appRenames().nounNow(readPlacedNoun(noun).noun))) throw nounUnknown(noun, nouns)
   return objectAt(placeOf(noun)(name))
 }

@@ -5,6 +5,7 @@
  * user code for what they bring.
  */
 import { randomUUID, timer } from '#platform'
+import type { SubscribedView, SubscriptionView } from '../base/views.ts'
 import type { EventBatch, Receipt, SubscriptionRequest, SubscriptionTarget } from '../events/batch.ts'
 import type { SentEvent } from '../events/event.ts'
 import type { EventHandler, HandlerOptions } from '../events/handlers.ts'
@@ -20,6 +21,7 @@ import { placedNoun, type Origin } from '../rpc/origin.ts'
 import { methodUnknown } from '../rpc/reach.ts'
 import { describeRef, type Stub } from '../rpc/ref.ts'
 import { notSavable } from '../rpc/saved-path.ts'
+import { appRenames } from './app.ts'
 import { detached, inContext, type CallContext } from './context.ts'
 import { dryRunIn } from './dry-run.ts'
 import type { ObjectHost } from './host.ts'
@@ -30,9 +32,11 @@ export class Exchange {
   readonly subscribed: Subscribed
   readonly inbox: Inbox
   readonly #host: ObjectHost
+  readonly #outbox: Outbox
 
   constructor(host: ObjectHost, outbox: Outbox) {
     this.#host = host
+    this.#outbox = outbox
     const tables = outbox.subscriptionTables
     this.subscribed = new Subscribed(tables, defaultLimits, {
       clock,
@@ -80,10 +84,25 @@ export class Exchange {
   reference(noun: string, name: string, jurisdiction?: string): Stub {
     const link = this.#host.links.link(noun, name, undefined, jurisdiction)
     link.on ??= () => {
-      const source = { noun: placedNoun({ noun, ...(jurisdiction !== undefined && { jurisdiction }) }), name }
+      const source = { noun: placedNoun(link.at!), name }
       return createOnOther((pattern, handler, options) => this.#subscribe(source, pattern, handler, options))
     }
     return link.root()
+  }
+
+  /** Who has subscribed here, by the names that objects have today. */
+  subscriptions(): SubscriptionView[] {
+    const renames = appRenames()
+    return this.#outbox.subscriptions().map(({ receiver, owner, ...view }) => ({
+      ...view,
+      receiver: renames.labelNow(receiver),
+      ...(owner !== undefined && { owner: renames.labelNow(owner) }),
+    }))
+  }
+
+  /** What this object has subscribed to elsewhere, by the names of today. */
+  subscribedViews(): SubscribedView[] {
+    return this.subscribed.views().map((view) => ({ ...view, source: appRenames().labelNow(view.source) }))
   }
 
   /** What takes up a run of an event of another object, by the subscription's id. */
@@ -104,7 +123,7 @@ export class Exchange {
       record({ writer: 'subscription', target: `${source.noun}/${source.name} ${pattern}`, rows: 1, sample: [] })
       return { id: `dry-run-${randomUUID()}`, unsubscribe: () => undefined }
     }
-    const self = { noun: placedNoun(host), name: host.name }
+    const self = { noun: placedNoun(host.known), name: host.name }
     const far = targetOf(handler)
     if (far) return this.subscribed.bind(source, pattern, far, options)
     const method = Object.entries(host.shape.shared).find(([, { value }]) => value === handler)?.[0]
@@ -114,7 +133,8 @@ export class Exchange {
 
   #open(batch: EventBatch, from: string | undefined): Receive | null | undefined | Promise<Receive | undefined> {
     const { to, subscription } = batch
-    if (to.noun !== placedNoun(this.#host) || to.name !== this.#host.name) throw invalidSubscription('its events are for another object')
+    if (appRenames().firstNoun(to.noun) !== placedNoun(this.#host.known) || to.name !== this.#host.name)
+      throw invalidSubscription('its events are for another object')
     if (to.handler !== undefined) {
       const handler = this.subscribed.handlerOf(batch, from)
       return handler && ((event, key, tried) => this.#handle(handler.fn, subscription, event, key, tried))

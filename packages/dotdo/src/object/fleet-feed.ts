@@ -24,7 +24,7 @@ const mostCounted = 10_000
 export function feedOf(host: ObjectHost): Feed | undefined {
   const fleet = fleetOf()
   if (!fleet || !isOwnNoun('DotdoSystem')) return undefined
-  const { label, store, journal, scheduler, outbox, jurisdiction } = host
+  const { label, knownAs, store, journal, scheduler, outbox, jurisdiction } = host
   if (jurisdiction !== undefined && !fleet.jurisdictions.includes(jurisdiction)) {
     console.warn(`${label} is not in the index of the fleet: ${noShards(jurisdiction)}`)
     return undefined
@@ -33,7 +33,7 @@ export function feedOf(host: ObjectHost): Feed | undefined {
     store,
     clock,
     random,
-    object: label,
+    object: knownAs,
     shards: fleet.shards,
     rules: () => JSON.stringify(host.alerts.rules),
     hasAnything: () => journal.newest(1).length > 0 || outbox.countLetters(1) > 0 || scheduler.ids().length > 0,
@@ -48,7 +48,7 @@ export function feedOf(host: ObjectHost): Feed | undefined {
       return withAll(kind, ids, new Map(scheduler.glances(ids).map((view) => [view.scheduleId, view])))
     },
     send: async (batch, shards) => {
-      const shard = shardName(shardOf(label, shards), shards)
+      const shard = shardName(shardOf(knownAs, shards), shards)
       // On behalf of nobody: whoever's call has changed something has nothing to do with it.
       await detached(() =>
         (host.links.user('DotdoSystem', shard, jurisdiction) as unknown as { receive(batch: FactBatch): Promise<void> }).receive(batch),

@@ -5,13 +5,15 @@ import type { Store } from '../base/ports.ts'
 import { watchdogAt } from '../events/limits.ts'
 import { Outbox } from '../events/outbox.ts'
 import type { Sink } from '../events/sinks.ts'
+import { textOf } from '../fleet/alert-text.ts'
+import type { AlertPayload } from '../fleet/alerts.ts'
 import type { FactBatch } from '../fleet/facts.ts'
 import { defaultFleetLimits } from '../fleet/limits.ts'
 import { list, summarise, type Asked, type Listed, type Lists } from '../fleet/lists.ts'
 import { targetKey, type AlertTarget } from '../fleet/rules.ts'
 import { Shard } from '../fleet/shard.ts'
 import { objectLabel, type Origin } from '../rpc/origin.ts'
-import { appRetention, fleetOf } from './app.ts'
+import { appRenames, appRetention, fleetOf } from './app.ts'
 import { detached } from './context.ts'
 import { Links } from './nouns.ts'
 import { clock, linkPorts, random, sha256, sqlStore } from './platform.ts'
@@ -50,11 +52,13 @@ export class FleetShard {
     this.#shard = new Shard({
       store,
       clock,
-      rules: fleetOf()?.rules ?? [],
+      rules: (fleetOf()?.rules ?? []).map((rule) =>
+        rule.noun === undefined ? rule : { ...rule, noun: appRenames().firstNoun(rule.noun) },
+      ),
       limits: { keepMs: appRetention().index },
       ask: (object) => within(defaultFleetLimits.askMs, this.#framework(object, 'fleetTell', [])),
       askAll: (object) => within(defaultFleetLimits.askMs, this.#framework(object, 'fleetRetell', [])),
-      owe: (to, event, payload) => void this.#outbox.accept(`Alert.${event}`, payload, {}, label, [this.#handlerOf(to)]),
+      owe: (to, event, payload) => void this.#outbox.accept(`Alert.${event}`, byToday(event, payload), {}, label, [this.#handlerOf(to)]),
       wake: () => this.#wake?.changed(),
     })
     this.#wake = new Wake(ctx.storage, [
@@ -116,6 +120,12 @@ export class FleetShard {
     const slash = object.indexOf('/')
     return detached(async () => await this.#links.link(object.slice(0, slash), object.slice(slash + 1)).framework(method, args))
   }
+}
+
+/** An alert with the name that its object has today. */
+function byToday(event: 'failed' | 'late' | 'recovered', payload: AlertPayload): AlertPayload {
+  const told = { ...payload, object: appRenames().labelNow(payload.object) }
+  return told.object === payload.object ? payload : { ...told, text: textOf(event, told) }
 }
 
 /** A shard, for one caller. Clients never reach it: see `fleet-view.ts`. */

@@ -18,7 +18,7 @@ import type {
 } from '../base/fleet-views.ts'
 import { shardName, shardOf } from '../fleet/facts.ts'
 import { merge, readQuery, sum, type Asked, type Listed, type Lists } from '../fleet/lists.ts'
-import { appOptions, fleetOf, type Fleet } from './app.ts'
+import { appOptions, appRenames, fleetOf, type Fleet } from './app.ts'
 import { readPlacedNoun } from '../rpc/origin.ts'
 import { noShards } from './fleet-feed.ts'
 import { hasJurisdictions, isOwnNoun, requireAppNoun, type Links } from './nouns.ts'
@@ -90,8 +90,9 @@ export class FleetView extends RpcTarget {
     const fleet = requireFleet()
     const known = from === undefined ? [] : await this.#objectsOf(from)
     const byPlace = new Map(places().map((place) => [place, Array.from({ length: fleet.shards }, (): string[] => [])]))
-    for (const object of [...objects, ...known]) {
-      const placed = String(object).split('/')[0]!
+    for (const given of [...objects, ...known]) {
+      const object = appRenames().firstLabel(String(given))
+      const placed = object.split('/')[0]!
       requireAppNoun(placed)
       byPlace.get(requirePlace(placed))![shardOf(object, fleet.shards)]!.push(object)
     }
@@ -108,10 +109,15 @@ export class FleetView extends RpcTarget {
   }
 
   async #list<Name extends keyof Lists>(name: Name, query: unknown): Promise<FleetPage<Lists[Name]['item']>> {
-    const asked = readQuery(name, query)
-    const { object } = asked.query
+    const read = readQuery(name, query)
+    const renames = appRenames()
+    // The index knows objects by their first nouns, and people by those of today.
+    const noun = read.query.noun && renames.firstNoun(read.query.noun)
+    const object = read.query.object && renames.firstLabel(read.query.object)
+    const asked = { ...read, query: { ...read.query, ...(noun !== undefined && { noun }), ...(object !== undefined && { object }) } }
     const shards = object === undefined ? this.#everywhere() : [this.#shardOf(object)]
-    return merge(name, asked.limit, await Promise.all(shards.map((shard) => shard.list(asked))))
+    const { items, ...page } = merge(name, asked.limit, await Promise.all(shards.map((shard) => shard.list(asked))))
+    return { ...page, items: items.map((item) => ({ ...item, object: renames.labelNow(item.object) })) }
   }
 
   /** All objects that an index of so many shards knew. */

@@ -32,11 +32,12 @@ import { LinkServer } from '../rpc/link-server.ts'
 import { objectLabel, type Origin } from '../rpc/origin.ts'
 import type { PackedCall } from '../rpc/packed-call.ts'
 import { directClass, methodUnknown, reachClass, type Enter } from '../rpc/reach.ts'
+import type { ObjectName } from '../rpc/ref.ts'
 import { StepCalls, type StepCall } from '../rpc/step-calls.ts'
 import { Scheduler } from '../schedule/scheduler.ts'
 import type { Firing } from '../schedule/firing.ts'
 import { Alerts } from './alerts.ts'
-import { appOptions, appRetention, deployPolicyOf } from './app.ts'
+import { appOptions, appRenames, appRetention, deployPolicyOf } from './app.ts'
 import { bucketBindings } from './buckets.ts'
 import { CallDepth } from './call-depth.ts'
 import { currentContext, detached, inContext, isLetGo, letGoOfBulk, noteIn, type CallContext, type OpenContext } from './context.ts'
@@ -52,7 +53,7 @@ import { Inspector } from './inspector.ts'
 import { Issuer } from './issuer.ts'
 import { Live } from './live.ts'
 import { meterBuckets, meterSql } from './metering.ts'
-import { Links, linkServerPorts } from './nouns.ts'
+import { Links, linkServerPorts, requireSoundRenames } from './nouns.ts'
 import { clock, codeVersionOf, linkPorts, livesByItself, random, sha256, sleep, sqlStore, zstd, type OwnerPorts } from './platform.ts'
 import { scratchOf } from './rehearse.ts'
 import { resultsBucket, valueBucket } from './results.ts'
@@ -68,6 +69,8 @@ import { Wake } from './wake.ts'
 export class ObjectHost {
   readonly noun: string
   readonly name: string
+  /** What other objects call it: by the first noun that it had. */
+  readonly known: ObjectName
   /** Where the object has to stay, if anywhere. */
   readonly jurisdiction?: string
   readonly env: unknown
@@ -117,6 +120,7 @@ export class ObjectHost {
     this.name = ctx.id.name ?? ctx.id.toString()
     const { jurisdiction } = ctx.id as { jurisdiction?: string }
     if (jurisdiction !== undefined) this.jurisdiction = jurisdiction
+    this.known = { noun: appRenames().firstNoun(noun), name: this.name, ...(jurisdiction !== undefined && { jurisdiction }) }
     this.env = env
     this.ctx = ctx
     this.shape = shape
@@ -191,7 +195,7 @@ export class ObjectHost {
       sync,
       observe,
       isObserved: () => this.live.isWanted,
-      source: this.label,
+      source: this.knownAs,
       wake: () => this.pumpSoon(),
       deliver: (event, handler, attempt) => this.#deliver(event, handler, attempt),
       carry: (target, batch) => this.exchange.carry(target, batch),
@@ -205,9 +209,9 @@ export class ObjectHost {
       lettersLeft: () => this.feed?.mark('letters', ''),
     })
     this.exchange = new Exchange(this, this.outbox)
-    this.alerts = new Alerts(this.label, this.outbox)
+    this.alerts = new Alerts(this.label, this.knownAs, this.outbox)
     this.feed = feedOf(this)
-    const report = new AlarmReport(noun, this.name, this.links, clock)
+    const report = new AlarmReport(this, this.links, clock)
     this.wake = new Wake(
       ctx.storage,
       [
@@ -280,8 +284,14 @@ export class ObjectHost {
     return objectLabel(this)
   }
 
+  /** The same by the first noun that it had: what stands in other objects, and in what it sends them. See `renamed.ts`. */
+  get knownAs(): string {
+    return objectLabel(this.known)
+  }
+
   async #start(): Promise<void> {
     try {
+      requireSoundRenames()
       const begun = inContext({ host: this, target: { kind: 'method', name: 'init' }, args: [] }, () => this.shape.init?.call(this.self))
       if (isThenable(begun)) await withinInit(begun)
     } catch (cause) {
@@ -507,7 +517,7 @@ export class ObjectHost {
     const key = options.key ?? execution?.nextKey('send')
     execution?.note({ kind: 'send', target: type, input: payload })
     const id = this.outbox.send(type, payload, key === undefined ? options : { ...options, key })
-    this.journal.signal({ id, type, payload, sentAt: clock.now(), source: this.label })
+    this.journal.signal({ id, type, payload, sentAt: clock.now(), source: this.knownAs })
     return id
   }
 

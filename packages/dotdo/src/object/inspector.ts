@@ -23,7 +23,9 @@ import type { ForkOptions } from '../journal/forks.ts'
 import type { Lineage } from '../base/lineage-views.ts'
 import type { DeadLetterFilter } from '../events/shelf.ts'
 import type { TriggerOptions } from '../schedule/declaration.ts'
+import { appRenames } from './app.ts'
 import type { ObjectHost } from './host.ts'
+import { lineageIn } from './lineage-walk.ts'
 import { requireAppNoun } from './nouns.ts'
 import { clock, random } from './platform.ts'
 import { RunHandle } from './runs.ts'
@@ -111,7 +113,7 @@ export class Inspector extends RpcTarget {
 
   /** What a run of this object and its steps called, read and wrote. @throws `RUN_UNKNOWN` */
   lineageOf(runId: string): RunLineage {
-    return this.#host.journal.lineage(runId, this.#host.label)
+    return lineageIn(this.#host, runId)
   }
 
   /** The same with the runs of all objects that led to it. @throws `RUN_UNKNOWN` */
@@ -166,12 +168,12 @@ export class Inspector extends RpcTarget {
 
   /** Who has subscribed to the object's events. */
   subscriptions(): SubscriptionView[] {
-    return this.#host.outbox.subscriptions()
+    return this.#host.exchange.subscriptions()
   }
 
   /** What the object has subscribed to elsewhere. */
   subscribed(): SubscribedView[] {
-    return this.#host.exchange.subscribed.views()
+    return this.#host.exchange.subscribedViews()
   }
 
   /**
@@ -184,7 +186,7 @@ export class Inspector extends RpcTarget {
     requireAppNoun(noun)
     assertOptions(pattern, options)
     const id = newId('sub', clock, random)
-    const target = { noun, name, method, ...(token !== undefined && { token }) }
+    const target = { noun: appRenames().firstNoun(noun), name, method, ...(token !== undefined && { token }) }
     const retries = toRetryPolicy(options.retries)
     this.#host.outbox.put({ version: batchVersion, id, pattern, to: target, ordered: options.ordered ?? true, retries }, undefined)
     return id
@@ -202,7 +204,7 @@ export class Inspector extends RpcTarget {
 
   /** Capabilities that the object has handed out as tokens, newest first. */
   grants(options: { limit?: number } = {}): GrantView[] {
-    return this.#host.issuer.grants.list(pageSize(options?.limit, 50, 500))
+    return this.#host.issuer.list(pageSize(options?.limit, 50, 500))
   }
 
   /** Takes back what was handed out, by its id, and all that was made from it. Answers whether it was there and not over. @throws `GRANT_UNKNOWN` */

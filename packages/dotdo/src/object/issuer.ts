@@ -5,7 +5,7 @@ import { countedHere, readGuard, requireMembers, restrict, type NarrowPorts } fr
 import { readCaveats, type UseCounter } from '../rpc/caveats.ts'
 import type { Origin } from '../rpc/origin.ts'
 import type { GrantView } from '../base/views.ts'
-import { appRetention } from './app.ts'
+import { appRenames, appRetention } from './app.ts'
 import type { ObjectHost } from './host.ts'
 import { clock, macOf, random, sha256 } from './platform.ts'
 
@@ -25,7 +25,6 @@ export class Issuer {
   constructor(host: ObjectHost) {
     this.#host = host
     this.ports = { now: () => clock.now(), counter: (uses, key) => this.#counter(uses, key) }
-    const { jurisdiction } = host
     this.grants = new Grants({
       ...this.ports,
       store: host.store,
@@ -34,7 +33,8 @@ export class Issuer {
       sha256,
       mac: macOf(host.env, host.label),
       keepOverMs: appRetention().capabilities,
-      issuer: { noun: host.noun, name: host.name, ...(jurisdiction !== undefined && { jurisdiction }) },
+      issuer: host.known,
+      firstNoun: (noun) => appRenames().firstNoun(noun),
     })
   }
 
@@ -55,8 +55,19 @@ export class Issuer {
       restore: (token: unknown, holder?: unknown): Promise<object> =>
         this.grants.restore(token, this.#host.reachFor(origin), holder, origin.caller),
       revoke: (grant: unknown): boolean => this.grants.revoke(grant),
-      grants: (limit?: number): GrantView[] => this.grants.list(limit),
+      grants: (limit?: number): GrantView[] => this.list(limit),
     }
+  }
+
+  /** What was handed out, newest first, by the names that objects have today. */
+  list(limit?: number): GrantView[] {
+    const renames = appRenames()
+    return this.grants.list(limit).map((view) => ({
+      ...view,
+      noun: renames.nounNow(view.noun),
+      ...(view.by !== undefined && { by: renames.labelNow(view.by) }),
+      ...(typeof view.holder === 'object' && { holder: { object: renames.labelNow(view.holder.object) } }),
+    }))
   }
 
   /** Narrows the object's own capability. @throws `INVALID_CAVEAT` */

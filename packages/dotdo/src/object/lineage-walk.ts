@@ -4,7 +4,9 @@ import { redactText } from '../base/redact.ts'
 import type { Lineage, SnapshotLineage, WrittenBy } from '../base/lineage-views.ts'
 import type { RunLineage } from '../base/views.ts'
 import { COMMIT_KEY, WRITTEN_BY, type Snapshot } from '../iceberg/types.ts'
+import type { Journal } from '../journal/journal.ts'
 import { viewLineage } from '../journal/lineage-view.ts'
+import { appRenames } from './app.ts'
 import { bucketBindings } from './buckets.ts'
 import { catalogOf } from './catalog.ts'
 import type { Links } from './nouns.ts'
@@ -34,6 +36,13 @@ export async function lineageBy(links: Links, name: SnapshotName): Promise<Linea
 /** Where a run comes from. @throws `RUN_UNKNOWN` */
 export async function lineageOfRun(links: Links, own: RunLineage): Promise<Lineage> {
   return view(await walk(links, before(own), own))
+}
+
+/** What a run of one object called, read and wrote, by the names that objects have today. @throws `RUN_UNKNOWN` */
+export function lineageIn({ journal, label }: { journal: Journal; label: string }, runId: string): RunLineage {
+  const lineage = journal.lineage(runId, label)
+  const { calledBy } = lineage
+  return calledBy ? { ...lineage, calledBy: { ...calledBy, object: appRenames().labelNow(calledBy.object) } } : lineage
 }
 
 interface Found {
@@ -135,7 +144,11 @@ function described(snapshot: Snapshot, table: string, warehouse: string): Snapsh
 function readWriter(text: string): WrittenBy {
   try {
     const by = JSON.parse(text) as Partial<WrittenBy> | null
-    if (typeof by?.object === 'string') return { ...by, object: by.object }
+    const labelNow = (label: string) => appRenames().labelNow(label)
+    if (typeof by?.object === 'string') {
+      const { calledBy } = by
+      return { ...by, object: labelNow(by.object), ...(calledBy && { calledBy: { ...calledBy, object: labelNow(calledBy.object) } }) }
+    }
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
   }

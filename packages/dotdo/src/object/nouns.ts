@@ -13,9 +13,10 @@ import { packCall, unpackAnswer, type PackedCall } from '../rpc/packed-call.ts'
 import { placedNoun, readPlacedNoun, type Caller } from '../rpc/origin.ts'
 import { formatTrace, parseTrace, type TraceHeaders } from '../rpc/trace.ts'
 import { newLinkStats, sumStats, type LinkStats } from '../rpc/stats.ts'
-import { appOptions } from './app.ts'
+import { appOptions, appRenames } from './app.ts'
 import { livePath } from './live-path.ts'
 import { receivingPorts, type OwnerPorts } from './platform.ts'
+import { renamedInvalid } from './renamed.ts'
 import type { Tracing } from './tracing.ts'
 
 /** What every object of dotdo answers to natively: its two link methods, one for sessions and one for calls without, and requests for its live events. */
@@ -77,7 +78,7 @@ function isOwn(name: string, namespace: Namespace): boolean {
   let is = systems.get(namespace)
   if (is === undefined) {
     const system = own()['DotdoSystem']
-    is = isNamespace(system) && system.idFromName('x').toString() === namespace.idFromName('x').toString()
+    is = isNamespace(system) && isSame(system, namespace)
     systems.set(namespace, is)
   }
   return is
@@ -97,7 +98,7 @@ export function ownNouns(): string[] {
 
 /** Whether a noun is a class of this Worker, so that its objects sign with this Worker's secret. */
 export function isOwnNoun(noun: string): boolean {
-  return isNamespace(own()[noun])
+  return isNamespace(own()[appRenames().nounNow(noun)])
 }
 
 /** The nouns that can be called, sorted: exported, bound, and behind services. */
@@ -108,28 +109,58 @@ export function nounNames(): string[] {
 
 /** The error for a noun that there is not; `known` are those that there are. */
 export function nounUnknown(noun: string, known: readonly string[]): DotdoError {
+  const now = appRenames().nounNow(noun)
+  const what =
+    now === noun
+      ? `There is no noun ${JSON.stringify(noun)}.`
+      : `serve({ renamed }) says that ${noun} is ${now} now, and there is no noun ${now}.`
   return new DotdoError(
     'NOUN_UNKNOWN',
-    `There is no noun ${JSON.stringify(noun)}. This Worker knows: ${known.join(', ') || 'none'}. Export the class by that name, with a migration in wrangler.toml, bind it, or name the service that has it: serve({ services }).`,
+    `${what} This Worker knows: ${known.join(', ') || 'none'}. Export the class by that name, with a migration in wrangler.toml, bind it, or name the service that has it: serve({ services }). If it was renamed, say so: serve({ renamed: { ${now}: 'NewName' } }). If it was deleted, so were its objects, and what still names one ends here.`,
     { data: { noun, known } },
   )
 }
 
 /**
+ * Refuses that two objects are one to others: one of a noun that there is, and one of a noun that was called so. Looked at once, and not when the app is
+ * configured: what a Worker exports is known when its module has ended.
+ * @throws `RENAMED_INVALID`
+ */
+export function requireSoundRenames(): void {
+  const renames = appRenames()
+  if (renames.isSound) return
+  for (const [noun, now] of renames.later) {
+    const [before, after] = [namespaceOf(noun), namespaceOf(now)]
+    // A binding may have kept its name, and be of the class all the same.
+    if (!before || (after && !isNamespace(own()[noun]) && isSame(before, after))) continue
+    throw renamedInvalid(
+      `${noun} is ${now} now, and there still is a noun ${noun}, whose objects others would take for those of ${now}. Give one of the two a name that neither ever had`,
+      noun,
+    )
+  }
+  renames.isSound = true
+}
+
+const isSame = (a: Namespace, b: Namespace): boolean => a.idFromName('x').toString() === b.idFromName('x').toString()
+
+/**
  * Finds a noun once; the result gives the way to each of its objects.
  * @param placed `Stage`, or `eu:Stage` for those that stay there
- * @throws `NOUN_UNKNOWN` with the nouns that exist; `SERVICE_INVALID`; the result `JURISDICTION_UNAVAILABLE`
+ * @throws `NOUN_UNKNOWN` with the nouns that exist; `SERVICE_INVALID`; `RENAMED_INVALID`; the result `JURISDICTION_UNAVAILABLE`
  */
 export function placeOf(placed: string): (name: string) => ObjectAddress {
-  const { noun, jurisdiction } = readPlacedNoun(placed)
+  requireSoundRenames()
+  const { noun: said, jurisdiction } = readPlacedNoun(placed)
+  const noun = appRenames().nounNow(said)
   const namespace = namespaceOf(noun)
   if (namespace) return (name) => ({ stub: inJurisdiction(namespace, jurisdiction).getByName(name) })
   const services = appOptions().services ?? {}
   const binding = Object.hasOwn(services, noun) ? services[noun] : undefined
-  if (binding === undefined) throw nounUnknown(noun, nounNames())
+  if (binding === undefined) throw nounUnknown(said, nounNames())
   const service = bindings()[binding]
   // The Worker behind it has the class, and so the say whether there is such a place.
-  if (isService(service)) return (name) => ({ stub: service, at: [placed, name] })
+  const there = placedNoun({ noun, ...(jurisdiction !== undefined && { jurisdiction }) })
+  if (isService(service)) return (name) => ({ stub: service, at: [there, name] })
   throw new DotdoError(
     'SERVICE_INVALID',
     `serve({ services }) says that the noun ${JSON.stringify(noun)} is behind the binding ${binding}, but ${service === undefined ? 'this Worker has no binding of that name' : 'that binding is no service'}. ${addService(binding)}`,
@@ -178,7 +209,7 @@ export const addService = (binding: string): string =>
 /** A noun that clients may name. The framework's own objects are none, whatever they are exported as. @throws `NOUN_UNKNOWN` */
 export function requireAppNoun(placed: string): void {
   const { noun } = readPlacedNoun(placed)
-  const namespace = namespaceOf(noun)
+  const namespace = namespaceOf(appRenames().nounNow(noun))
   if (ownClasses.test(noun) || (namespace && isOwn(noun, namespace))) throw nounUnknown(`${noun} (reserved)`, nounNames())
   placeOf(noun)
 }
@@ -277,13 +308,14 @@ export class Links {
 
   /** The link to an object, by its noun or by `eu:Noun`. @throws `NOUN_UNKNOWN`, `INVALID_NAME`, `JURISDICTION_UNAVAILABLE` */
   link(said: string, name: string, to?: 'inspector', asked?: string): Link {
-    const { noun, jurisdiction = asked } = readPlacedNoun(said)
+    const { noun: given, jurisdiction = asked } = readPlacedNoun(said)
+    const noun = appRenames().firstNoun(given)
     if (typeof name !== 'string' || name.length === 0 || name.length > 1024) {
       throw new DotdoError(
         'INVALID_NAME',
-        `The name of a ${noun} is a text of 1 to 1,024 characters, not ${typeof name === 'string' ? `one of ${name.length}` : `a ${typeof name}`}: this.${noun}('main').`,
+        `The name of a ${given} is a text of 1 to 1,024 characters, not ${typeof name === 'string' ? `one of ${name.length}` : `a ${typeof name}`}: this.${given}('main').`,
         {
-          data: { noun, name: typeof name === 'string' ? name.slice(0, 100) : String(name) },
+          data: { noun: given, name: typeof name === 'string' ? name.slice(0, 100) : String(name) },
         },
       )
     }
@@ -299,7 +331,7 @@ export class Links {
       const place = placeOf(placedNoun({ noun, ...(jurisdiction !== undefined && { jurisdiction }) }))
       const stats = newLinkStats()
       // What an operator looks at is no part of what the app does.
-      const trace = to ? undefined : this.#tracing?.sentTo(noun, name)
+      const trace = to ? undefined : this.#tracing?.sentTo(appRenames().nounNow(noun), name)
       // One that there is not is told now, and not by the first call.
       if (jurisdiction !== undefined) place(name)
       const peer = () => meteredPeer(peerOf(place(name), to), stats, trace)

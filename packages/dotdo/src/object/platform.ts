@@ -15,6 +15,7 @@ import type { LinkServerPorts } from '../rpc/link-server.ts'
 import { MapMeter } from '../rpc/map-meter.ts'
 import { spending, type Caller, type CallName, type LinkSpent, type Origin } from '../rpc/origin.ts'
 import { requireSecret } from '../rpc/tokens.ts'
+import { appRenames } from './app.ts'
 import { currentContext, detached, noteIn, type CallContext } from './context.ts'
 
 /** The clock of the platform. It stands still while code runs and moves with I/O. */
@@ -144,7 +145,7 @@ export function linkPorts(
   request: Origin = { depth: 1 },
 ): OwnerPorts {
   return {
-    caller: callers(owner, host, request),
+    caller: callers(host, request),
     endOfTurn,
     departures: new Departures(),
     ...(host && { gathering: host.gathering }),
@@ -160,6 +161,8 @@ export function linkPorts(
 
 /** What of an object its calls tell of it. */
 export interface CallingHost {
+  /** What those that are called take it for. */
+  readonly knownAs: string
   /** No step of this object that can still be attempted began before, epoch milliseconds. */
   oldestOpenStep(): number
   /** What comes to this object and goes on together. */
@@ -167,25 +170,25 @@ export interface CallingHost {
 }
 
 /** Whose code calls now: the context of the object's own call, run or event, or none. Asked for at every call, so it is told once for each context. */
-function callers(owner: string, host: CallingHost | undefined, request: Origin): () => Caller {
-  const nobody: Caller = { context: undefined, origin: host ? { depth: 1, caller: owner } : request }
+function callers(host: CallingHost | undefined, request: Origin): () => Caller {
+  const nobody: Caller = { context: undefined, origin: host ? { depth: 1, caller: host.knownAs } : request }
   return () => {
     const context = host && currentContext()
     if (!context || context.host !== host) return nobody
     // A context is copied for a step in it, and what was told of the first is not true of the copy.
-    if (context.calling?.context !== context) context.calling = callerIn(owner, host, context)
+    if (context.calling?.context !== context) context.calling = callerIn(host, context)
     return context.calling
   }
 }
 
-function callerIn(owner: string, host: CallingHost, context: CallContext): Caller {
+function callerIn(host: CallingHost, context: CallContext): Caller {
   // Looked at when something is spent: a call becomes a run by its first step. What is sent is sent, whatever it costs.
   const spend = (spent: LinkSpent) => void context.execution?.spend(spent)
-  const origin = { ...context.origin, depth: (context.origin?.depth ?? 0) + 1, caller: owner, [spending]: spend }
+  const origin = { ...context.origin, depth: (context.origin?.depth ?? 0) + 1, caller: host.knownAs, [spending]: spend }
   const { execution } = context
   const since = execution?.stepStartedAt
   const noted = (object: string, method: string, args: readonly unknown[]): void => {
-    if (!isOwnObject(object)) noteIn(context, { kind: 'call', target: object, what: method, input: args })
+    if (!isOwnObject(object)) noteIn(context, { kind: 'call', target: appRenames().labelNow(object), what: method, input: args })
   }
   // A dry run takes no effect, so there is none to be remembered.
   if (since === undefined || origin.dryRun) return { context, origin, noted }

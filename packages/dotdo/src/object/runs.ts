@@ -10,7 +10,7 @@ import { methodUnknown } from '../rpc/reach.ts'
 import { currentContext, noteIn } from './context.ts'
 import { dryRunIn, notInDryRun } from './dry-run.ts'
 import type { ObjectHost } from './host.ts'
-import { lineageOfRun } from './lineage-walk.ts'
+import { lineageIn, lineageOfRun } from './lineage-walk.ts'
 import { rehearseFork } from './rehearse.ts'
 
 /** What {@link Runs.start} may be told. */
@@ -118,7 +118,7 @@ export class RunHandle extends RpcTarget {
 
   /** What it and its steps called, read and wrote, and the runs that led to it: as data, as a graph, as OpenLineage events. */
   lineage(): Promise<Lineage> {
-    return lineageOfRun(this.#host.links, this.#host.journal.lineage(this.#runId, this.#host.label))
+    return lineageOfRun(this.#host.links, lineageIn(this.#host, this.#runId))
   }
 
   /** Ends it: what waits is aborted, no later step begins, and what can be undone is. Gives where it stands then. */

@@ -152,8 +152,8 @@ function eventsOf({ outbox, exchange }: ObjectHost): ObjectEvents {
           (filter) => outbox.discardAll(filter),
         ),
       ),
-    subscriptions: () => outbox.subscriptions(),
-    subscribed: () => exchange.subscribed.views(),
+    subscriptions: () => exchange.subscriptions(),
+    subscribed: () => exchange.subscribedViews(),
     resume: (id) => changing('this.events.resume', () => outbox.resume(id)),
     unsubscribe: (id) => changing('this.events.unsubscribe', () => exchange.subscribed.unsubscribe(id)),
   }

@@ -7,7 +7,7 @@ import { dayMs } from '../base/durations.ts'
 import { codeOf } from '../base/errors.ts'
 import { migrate, type Migrations } from '../base/migrations.ts'
 import type { Clock, Store } from '../base/ports.ts'
-import { appOptions } from './app.ts'
+import { appOptions, appRenames } from './app.ts'
 import { detached } from './context.ts'
 import { isOwnNoun, type Links } from './nouns.ts'
 import { codeVersionOf } from './platform.ts'
@@ -98,7 +98,7 @@ export async function wakeSingletons(links: Links, env: unknown, which: 'all' | 
   const version = codeVersionOf(env) ?? ''
   const declared = Object.entries(appOptions().singletons ?? {}).flatMap(([noun, names]) => names.map((name) => ({ noun, name })))
   if (declared.length === 0) return
-  const labels = declared.map(({ noun, name }) => `${noun}/${name}`)
+  const labels = declared.map(({ noun, name }) => appRenames().firstLabel(`${noun}/${name}`))
   const needed = new Set(which === 'all' ? labels : await registry(links).toWake(labels, version))
   const outcomes = await Promise.allSettled(
     declared.map(async ({ noun, name }, index) => {
@@ -128,8 +128,8 @@ export class AlarmReport {
   readonly #clock: Clock
   #told: number | null | undefined
 
-  constructor(noun: string, name: string, links: Links, clock: Clock) {
-    this.#object = `${noun}/${name}`
+  constructor({ noun, name, knownAs }: { noun: string; name: string; knownAs: string }, links: Links, clock: Clock) {
+    this.#object = knownAs
     this.#isSingleton = appOptions().singletons?.[noun]?.includes(name) ?? false
     this.#links = links
     this.#clock = clock

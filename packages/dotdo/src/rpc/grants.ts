@@ -58,6 +58,8 @@ export interface GrantPorts extends NarrowPorts {
   mac: Mac
   /** The object that these are the grants of. */
   issuer: Issuer
+  /** A token may name the issuer by another noun that it has had: what that is to others. Default: the noun itself. */
+  firstNoun?: (noun: string) => string
   /** How long one that is over is kept. Default 30 days. */
   keepOverMs?: number
 }
@@ -202,8 +204,9 @@ export class Grants {
 
   #verify(token: unknown): { id: string } {
     const claims = verifyCapability(token, this.#ports.mac)
-    const { noun, name, jurisdiction } = this.#ports.issuer
-    if (claims.noun !== noun || claims.name !== name || claims.jurisdiction !== jurisdiction)
+    const { issuer, firstNoun = (noun) => noun } = this.#ports
+    const { noun, name, jurisdiction } = issuer
+    if (firstNoun(claims.noun) !== noun || claims.name !== name || claims.jurisdiction !== jurisdiction)
       throw invalidCapability('it is of another object')
     return claims
   }

@@ -12,6 +12,7 @@ import { DO } from '../object/do.ts'
 import { Links } from '../object/nouns.ts'
 import type { TypedNouns } from '../object/noun-types.ts'
 import { linkPorts } from '../object/platform.ts'
+import { Renames } from '../object/renamed.ts'
 import { optionsOf } from '../object/serve.ts'
 import { wakeSingletons } from '../object/singletons.ts'
 import { DotdoSystem } from '../object/system.ts'
@@ -50,6 +51,14 @@ export interface TestOptions {
   patienceMs?: number
 }
 
+/** What a deploy of a test may be told. */
+export interface DeployOptions {
+  /** The version of the code. Default `v1`. */
+  version?: string
+  /** Which classes keep their objects under another name: `{ Order: 'Parcel' }`. Default: those of `serve({ renamed })`. */
+  renamed?: Readonly<Record<string, string>>
+}
+
 /** An app under test. Its nouns stand on it as they do on `this`: `app.Pipeline('main').query(…)`. */
 export interface TestApp {
   /** Now, epoch milliseconds. It stands still until the test moves it. */
@@ -70,8 +79,11 @@ export interface TestApp {
   crash(object?: string): Promise<void>
   /** An object is put to sleep, as the platform does with those that nobody needs. */
   evict(object?: string): Promise<void>
-  /** Deploys another version of the app: live objects are reset, runs that are in flight go on by their policy. */
-  deploy(app: object, options?: { version?: string }): Promise<void>
+  /**
+   * Deploys another version of the app: live objects are reset, runs that are in flight go on by their policy.
+   * @param options `renamed`: what `renamed_classes` of the migration says, where it is something else than the app's own `serve({ renamed })`
+   */
+  deploy(app: object, options?: DeployOptions): Promise<void>
   /**
    * Ends the app. Opening another one does it too, and so does the end of the block in `using app = await testApp(…)`.
    * @throws `TEST_CRASH_UNMET` where a death that was planned by `crashAfter` has not come: no such step was done
@@ -141,7 +153,7 @@ class OpenApp implements TestApp {
     return this.#links.user(noun, name)
   }
 
-  async deploy(app: object, { version = 'v1' }: { version?: string } = {}): Promise<void> {
+  async deploy(app: object, { version = 'v1', renamed }: DeployOptions = {}): Promise<void> {
     this.#requireOpen()
     const { classes, options } = readApp(app, this.#options.fakes ?? {})
     const env = {
@@ -152,7 +164,7 @@ class OpenApp implements TestApp {
     }
     const { declarations, answers } = layOut(this.#options.sources ?? {}, options.sources ?? {}, (it) => this.#buckets.get(it), mainBinding)
     this.#world.outside = (request) => (answers.get(request.url) ?? this.#options.fetch ?? unanswered)(request)
-    this.#world.deploy(classes, env)
+    this.#world.deploy(classes, env, renamed ?? Object.fromEntries(new Renames(options.renamed).later))
     configureApp({ ...options, sources: declarations })
     this.#links = new Links(linkPorts('the test', () => {}))
     await this.until(wakeSingletons(this.#links, env, 'all'))

@@ -41,7 +41,8 @@ const alarmRetryMs = 2000
 /** An object; see the head of this file. */
 export class SimulatedObject {
   readonly world: World
-  readonly noun: string
+  /** What its class is exported as, since the last deploy. */
+  noun: string
   readonly id: ObjectId
   store: SqliteStore
   life: Life | undefined

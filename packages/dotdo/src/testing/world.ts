@@ -81,6 +81,8 @@ export class World {
   crashes = 0
   readonly #chance: Chance | undefined
   readonly #runs: boolean
+  /** The noun of which the ids of a renamed one are made: a rename keeps them. */
+  readonly #keptAs = new Map<string, string>()
   #ready: Task[] = []
   #timers: Timer[] = []
   #seq = 0
@@ -101,9 +103,19 @@ export class World {
   /**
    * Deploys an app: its classes are those of every life from now on, and whatever lives is reset. Puts this world in the place of the platform.
    * @param classes by noun
+   * @param renamed what `renamed_classes` of a migration says. It holds for classes that were exported by the first name until now, and are by the second from now on.
    */
-  deploy(classes: Readonly<Record<string, ObjectClass>>, env: Readonly<Record<string, unknown>>): void {
+  deploy(
+    classes: Readonly<Record<string, ObjectClass>>,
+    env: Readonly<Record<string, unknown>>,
+    renamed: Readonly<Record<string, string>> = {},
+  ): void {
     for (const { life } of this.objects.values()) if (life) this.evict(life)
+    const moved = new Map(Object.entries(renamed).filter(([from, to]) => from in this.classes && !(from in classes) && to in classes))
+    const kept = new Map([...moved].map(([from, to]) => [to, this.#keptAs.get(from) ?? from]))
+    for (const from of moved.keys()) this.#keptAs.delete(from)
+    for (const [to, key] of kept) this.#keptAs.set(to, key)
+    for (const object of this.objects.values()) object.noun = moved.get(object.noun) ?? object.noun
     this.classes = classes
     this.env = env
     plug({
@@ -371,16 +383,20 @@ export class World {
 
   /** The object of a noun and a name. */
   object(noun: string, name: string, jurisdiction?: string): SimulatedObject {
-    const id = new ObjectId(noun, name, jurisdiction)
+    const id = this.#idOf(noun, name, jurisdiction)
     const key = id.toString()
     let object = this.objects.get(key)
     if (!object) this.objects.set(key, (object = new SimulatedObject(this, noun, id)))
     return object
   }
 
+  #idOf(noun: string, name: string, jurisdiction: string | undefined): ObjectId {
+    return new ObjectId(this.#keptAs.get(noun) ?? noun, name, jurisdiction)
+  }
+
   /** A namespace of objects, as a Worker's `exports` and bindings have them. */
   namespace(noun: string, jurisdiction?: string): object {
-    const idFromName = (name: string) => new ObjectId(noun, name, jurisdiction)
+    const idFromName = (name: string) => this.#idOf(noun, name, jurisdiction)
     const get = ({ name }: { name?: string }) => this.stub(noun, name!, jurisdiction)
     return {
       [Symbol.toStringTag]: 'DurableObjectNamespace',
