@@ -108,13 +108,14 @@ function shop({ order = 'Order', desk = 'Desk', ledger = 'Ledger', renamed }: Na
       return this.events.subscriptions()
     },
     drawn(noun: string) {
-      return graph(() => (this as unknown as Objects)[noun]!('1')['notes']!()).save()
+      return graph(() => (this as unknown as Objects)[noun]!('1')['notes']!() as never).save()
     },
     draw(text: string) {
       return graph.load(text).send()
     },
     async calls(noun: string) {
-      return await this.do(() => (this as unknown as Objects)[noun]!('1')['notes']!(), { stepId: 'call', retries: { limit: 1 } })
+      const call = (): PromiseLike<string> => (this as unknown as Objects)[noun]!('1')['notes']!() as Promise<string>
+      return await this.do(call, { stepId: 'call', retries: { limit: 1 } })
     },
   })
   const Ledger = DO.extend({
