@@ -1,6 +1,6 @@
 /** Sinks over the platform: a Queue, a signed request, a chat, another object, a table. */
 import { createHmac } from 'node:crypto'
-import { toMs } from '../base/durations.ts'
+import { formatMs, toMs } from '../base/durations.ts'
 import { DotdoError, isRetryable } from '../base/errors.ts'
 import type { SentEvent } from '../events/event.ts'
 import {
@@ -101,10 +101,13 @@ async function post(
   timeout: number | string,
   event: SentEvent,
 ): Promise<void> {
-  const signal = AbortSignal.timeout(Math.min(toMs(timeout), longestTimeoutMs))
-  const response = await fetch(address, { method: 'POST', ...request, redirect: 'manual', signal })
-  // What it says is of no use here, and an unread body would hold the connection.
-  await response.body?.cancel()
+  const timeoutMs = Math.min(toMs(timeout), longestTimeoutMs)
+  const signal = AbortSignal.timeout(timeoutMs)
+  const response = await fetch(address, { method: 'POST', ...request, redirect: 'manual', signal }).catch((cause: unknown) => {
+    throw unreachable(address, signal.aborted ? timeoutMs : undefined, event, cause)
+  })
+  // What it says is of no use here, and an unread body would hold the connection. Its status has said all: how the body ends changes nothing.
+  void response.body?.cancel().catch(() => undefined)
   if (!response.ok) throw refused(address, response.status, event)
 }
 
@@ -166,6 +169,17 @@ function tooLarge({ type, id }: SentEvent, sizeBytes: number): DotdoError {
     `The '${type}' ${id} has ${sizeBytes} bytes as a message; a Queue takes up to ${queueLimits.messageBytes}. Store the data and send a reference to it.`,
     { data: { type, eventId: id, sizeBytes, limitBytes: queueLimits.messageBytes } },
   )
+}
+
+/** What the platform says of it may name the whole address, which may hold a secret: that stays at home, as the cause. */
+function unreachable(webhook: string, timeoutMs: number | undefined, { type, id }: SentEvent, cause: unknown): DotdoError {
+  const { host } = new URL(webhook)
+  const what = timeoutMs === undefined ? 'could not be reached' : `gave no answer within ${formatMs(timeoutMs)}`
+  return new DotdoError('WEBHOOK_UNREACHABLE', `The webhook at ${host} ${what} for the '${type}' ${id}.`, {
+    data: { host, type, eventId: id, ...(timeoutMs !== undefined && { timeoutMs }) },
+    retryable: true,
+    cause,
+  })
 }
 
 /** 410 means that the address is gone for good; everything else may pass. The address may hold a secret, so only its host is told. */

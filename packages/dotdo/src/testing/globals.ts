@@ -39,7 +39,7 @@ function install(): void {
     const id = {}
     cancels.set(
       id,
-      here.timer(ms, () => then(...args)),
+      here.timer(Number(ms) || 0, () => then(...args)),
     )
     return id
   }
@@ -50,7 +50,7 @@ function install(): void {
     const again = () =>
       void cancels.set(
         id,
-        here.timer(Math.max(1, ms), () => {
+        here.timer(Math.max(1, Number(ms) || 0), () => {
           again()
           then(...args)
         }),
@@ -69,6 +69,15 @@ function install(): void {
     setInterval: interval,
     clearInterval: clear(realClearInterval),
   })
+
+  const realSignal = AbortSignal.timeout.bind(AbortSignal)
+  AbortSignal.timeout = (ms) => {
+    const here = inside()
+    if (!here) return realSignal(ms)
+    const controller = new AbortController()
+    here.timer(ms, () => controller.abort(new DOMException('The operation was aborted due to timeout', 'TimeoutError')))
+    return controller.signal
+  }
 
   const realRandom = Math.random
   Math.random = () => inside()?.random.next() ?? realRandom()

@@ -141,7 +141,12 @@ export class World {
   #fetch(request: Request): Promise<Response> {
     const life = this.here
     const number = this.#fetches++
+    const { signal } = request
     return new Promise((resolve, reject) => {
+      const stop = () => reject(signal.reason as Error)
+      if (signal.aborted) return stop()
+      // Whoever asks gives up at once; what it has asked for goes on.
+      signal.addEventListener('abort', stop, { once: true })
       const answer = (how: () => void) => this.post({ lane: `fetched ${number}`, life, kind: 'fetched', run: how })
       const ask = async () => this.outside(request)
       const run = () =>

@@ -108,6 +108,28 @@ describe('an object that dies', () => {
     expect(new Set(loads).size).toBe(1)
   })
 
+  test('gives up a request in the time of the test, by a signal of its own or by that of its step', async () => {
+    const Asks = DO.extend({
+      async own() {
+        const given = () => fetch('https://slow.example.com', { signal: AbortSignal.timeout(60_000) })
+        return await this.do(given, { stepId: 'ask', retries: { limit: 0 } })
+      },
+      async step() {
+        return await this.do(({ signal }) => fetch('https://slow.example.com', { signal }), {
+          stepId: 'ask',
+          timeout: '2m',
+          retries: { limit: 0 },
+        })
+      },
+    })
+    const app = await testApp({ Asks }, { fetch: () => new Promise(() => {}) })
+    const began = app.now
+    await expect(app.until(app.Asks('a').own())).rejects.toMatchObject({ name: 'TimeoutError' })
+    expect(app.now - began).toBe(60_000)
+    await expect(app.until(app.Asks('b').step())).rejects.toMatchObject({ code: 'STEP_TIMEOUT' })
+    app.close()
+  })
+
   test('dies of the step that it finishes next, whatever it has done before, and whatever a fork takes over', async () => {
     const keys: string[] = []
     const Twice = DO.extend({

@@ -1,14 +1,11 @@
 /** Signed webhooks and chats as their receivers see them: what they are asked, how they know who asks, and what becomes of an answer that is none. */
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { DO, DotdoSystem, serve, type AlertTarget } from '../../src/index.ts'
-import type { SentEvent } from '../../src/events/event.ts'
-import { openSink } from '../../src/object/sinks.ts'
 import { testApp } from '../../src/testing.ts'
 
 let app: Awaited<ReturnType<typeof testApp>> | undefined
 afterEach(() => {
   app?.close()
-  vi.unstubAllGlobals()
 })
 
 const bytes = 'thirty-two bytes of a secret key'
@@ -94,15 +91,45 @@ describe('a signed webhook', () => {
     expect(JSON.stringify(dead)).not.toMatch(/private-path|thirty-two/)
   })
 
-  test('that does not answer is given up after its time', async () => {
-    let reason: unknown
-    vi.stubGlobal('fetch', (_: string, { signal }: { signal: AbortSignal }) => {
-      return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject((reason = signal.reason))))
-    })
-    const event: SentEvent = { id: 'evt_1', type: 'Order.paid', payload: {}, sentAt: 0, source: 'Shop/eu' }
-    const sink = openSink({ webhook: hook, secret: 'HOOK_SECRET', timeout: '5ms' }, env, () => Promise.resolve())
-    await expect(sink.put([event], 'k')).rejects.toMatchObject({ name: 'TimeoutError' })
-    expect(reason).toMatchObject({ name: 'TimeoutError' })
+  test('that does not answer is given up after its time; its letter tells neither path nor what the platform says', async () => {
+    const at: number[] = []
+    const never = (): Promise<Response> => {
+      at.push(app!.now)
+      return new Promise(() => {})
+    }
+    app = await testApp({ Shop }, { env, fetch: never })
+    await app.Shop('eu').pay({ n: 1 })
+    await app.advance('10m')
+    // Fifteen seconds for an answer, and a minute and some until it is asked again.
+    expect(at).toHaveLength(5)
+    for (let i = 1; i < 5; i++) expect(at[i]! - at[i - 1]!).toBeGreaterThanOrEqual(75_000)
+    const [dead] = (await app.Shop('eu').dead()) as { error: { code: string; message: string } }[]
+    expect(dead?.error).toMatchObject({ code: 'WEBHOOK_UNREACHABLE', data: { host: 'hooks.example.com', timeoutMs: 15_000 } })
+  })
+
+  test('that cannot be reached tells only its host: what the platform says may name the whole address', async () => {
+    const fetch = (): never => {
+      throw new TypeError(`fetch failed: ${hook}`)
+    }
+    app = await testApp({ Shop }, { env, fetch })
+    await app.Shop('eu').pay({ n: 1 })
+    await app.advance('10m')
+    const dead = (await app.Shop('eu').dead()) as { error: { code: string } }[]
+    expect(dead.map(({ error }) => error.code)).toEqual(['WEBHOOK_UNREACHABLE'])
+    expect(JSON.stringify(dead)).not.toContain('private-path')
+  })
+
+  test.each<[string, UnderlyingSource]>([
+    ['breaks', { start: (controller) => controller.error(new Error('broken')) }],
+    ['cannot be let go of', { cancel: () => Promise.reject(new Error('no')) }],
+    ['is never let go of', { cancel: () => new Promise(() => {}) }],
+  ])('that has taken the event has taken it, though the body of its answer %s', async (_, source) => {
+    let asked = 0
+    app = await testApp({ Shop }, { env, fetch: () => (asked++, new Response(new ReadableStream(source))) })
+    await app.Shop('eu').pay({ n: 1 })
+    await app.advance('10m')
+    expect(asked).toBe(1)
+    expect(await app.Shop('eu').dead()).toEqual([])
   })
 })
 
