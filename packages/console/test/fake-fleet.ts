@@ -144,6 +144,7 @@ function alertsOf(now: number): FleetAlert[] {
       scheduledAt: now - 2 * hour,
       deadlineMs: hour,
       error: { message: 'The object does not answer: no answer within 10 s' },
+      untold: { to: 'chat OPS_CHAT', at: now - hour, error: { code: 'BINDING_MISSING', message: 'There is no address of a chat.' } },
     },
     {
       alertId: 2,

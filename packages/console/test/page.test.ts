@@ -485,6 +485,7 @@ describe.skipIf((await findChromium()) === undefined)('the page in a browser', (
     await expect.poll(() => app.pipeline.calls).toContain('pause daily')
     await page.getByRole('link', { name: 'Alerts', exact: true }).click()
     await seen('The object does not answer')
+    await seen('nobody could be told at chat OPS_CHAT: BINDING_MISSING')
     await seen(/due .*, within 1 h/)
     await page.getByRole('link', { name: 'Dead letters', exact: true }).click()
     await row('Pipeline.completed').getByRole('button', { name: 'Replay' }).click()

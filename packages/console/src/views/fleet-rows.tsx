@@ -2,7 +2,7 @@
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import type { AlertSubject, FleetAlert, FleetLetter, FleetRun, FleetSchedule } from 'dotdo/client'
-import { formatMs, formatRelative, targetInWords } from 'dotdo/words'
+import { formatMs, formatRelative, targetInWords, untoldInWords } from 'dotdo/words'
 import type { Api, ObjectApi } from '../api.ts'
 import { dateTime, took } from '../format.ts'
 import { useAction, useNow } from '../hooks.ts'
@@ -106,7 +106,7 @@ export function ScheduleRow({ api, item: { object, schedule, lateSince }, onChan
 /** An alert: what it is of, since when, why, and when it was over. */
 export function AlertRow({ item }: { item: FleetAlert }) {
   const now = useNow(1000)
-  const { object, subject, kind, openedAt, closedAt, count, error, runId, scheduledAt, deadlineMs } = item
+  const { object, subject, kind, openedAt, closedAt, count, error, runId, scheduledAt, deadlineMs, untold } = item
   const { noun, name } = objectOf(object)
   const href =
     runId === undefined
@@ -135,6 +135,7 @@ export function AlertRow({ item }: { item: FleetAlert }) {
           </span>
         )}
         {error && <span class="note clip">{`${error.code === undefined ? '' : `${error.code}: `}${error.message}`}</span>}
+        {untold && <span class="chip warn">{untoldInWords(untold)}</span>}
       </span>
       <span class="when">
         <Instant at={openedAt} now={now} />

@@ -58,6 +58,8 @@ export interface FleetAlert {
   deadlineMs?: number
   /** Why: the error of the run, or why the object could not be asked. */
   error?: { code?: string; message: string }
+  /** The last time that somebody could not be told of it, with all attempts: who (`webhook hooks.example.com`), when, and why. */
+  untold?: { to: string; at: number; error: { code?: string; message: string } }
 }
 
 /** One object that the index knows. */

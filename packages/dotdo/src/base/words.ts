@@ -1,5 +1,6 @@
 /** Numbers, sizes, distances in time and targets as people read them: on the page, in a terminal, in what an app prints. Pure. */
 import { formatMs, shownUnits } from './durations.ts'
+import type { FleetAlert } from './fleet-views.ts'
 import { priceNames, type Budget, type Price, type Spent } from './price.ts'
 import type { RunTarget } from './views.ts'
 
@@ -42,6 +43,11 @@ export function formatRelative(at: number, now: number): string {
 export function targetInWords(target: RunTarget): string {
   if (target.kind === 'schedule') return `schedule ${target.id}`
   return target.kind === 'event' ? `event ${target.type}` : `${target.name}()`
+}
+
+/** Who could not be told of an alert: `nobody could be told at chat OPS: BINDING_MISSING: …`. */
+export function untoldInWords({ to, error }: NonNullable<FleetAlert['untold']>): string {
+  return `nobody could be told at ${to}: ${error.code === undefined ? '' : `${error.code}: `}${error.message}`
 }
 
 const priced: Readonly<Record<Exclude<keyof Price, 'bytes'>, readonly [one: string, many: string]>> = {

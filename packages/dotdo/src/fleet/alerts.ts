@@ -5,11 +5,12 @@
  * A2. An alert is stored in the transaction of the fact that raised it, together with what its targets are owed: none is lost, and none is told twice
  *     because of a crash or because a fact came twice.
  * A3. It is over when the same subject has gone well since. Only then can it be raised anew.
+ * A4. Whom nobody could tell stands in the alert: a target that takes nothing is not passed over in silence.
  */
 import type { Clock, Store } from '../base/ports.ts'
 import type { AlertSubject, FleetAlert } from '../base/fleet-views.ts'
 import type { FleetLimits } from './limits.ts'
-import { concerns, targetKey, type AlertRule, type AlertTarget } from './rules.ts'
+import { concerns, recipientOf, targetKey, type AlertRule, type AlertTarget } from './rules.ts'
 import { textOf } from './alert-text.ts'
 
 /** What a target is given, as the payload of an event `Alert.failed`, `Alert.late` or `Alert.recovered`. Instants are epoch milliseconds. */
@@ -71,6 +72,7 @@ export type AlertRow = {
   scheduled_at: number | null
   deadline_ms: number | null
   error: string | null
+  untold: string | null
 }
 
 /** The alerts of one shard; see the head of this file. */
@@ -138,6 +140,13 @@ export class Alerts {
     }
   }
 
+  /** A target has not taken what it was owed of an alert, with all attempts. */
+  untold(alertId: number, to: AlertTarget, error: { code?: string; message: string }): void {
+    const { store, clock } = this.#ports
+    const untold: FleetAlert['untold'] = { to: recipientOf(to), at: clock.now(), error }
+    store.sql('UPDATE dotdo_fleet_alerts SET untold = ? WHERE id = ?', JSON.stringify(untold), alertId)
+  }
+
   /** Takes away what has been over for long enough, a bite at a time. Gives whether there may be more. */
   prune(most: number): boolean {
     const { store, clock, limits } = this.#ports
@@ -181,7 +190,7 @@ export class Alerts {
       targets.set(targetKey(rule.to), rule.to)
     }
     if (targets.size === 0) return
-    const { closedAt: _, lastAt, ...view } = viewOf(row)
+    const { closedAt: _, untold: __, lastAt, ...view } = viewOf(row)
     const told = { ...view, at: row.closed_at ?? lastAt }
     const payload: AlertPayload = { ...told, text: textOf(event, told) }
     for (const to of targets.values()) this.#ports.owe(to, event, payload)
@@ -203,5 +212,6 @@ export function viewOf(row: AlertRow): FleetAlert {
     ...(row.scheduled_at !== null && { scheduledAt: row.scheduled_at }),
     ...(row.deadline_ms !== null && { deadlineMs: row.deadline_ms }),
     ...(row.error !== null && { error: JSON.parse(row.error) as { code?: string; message: string } }),
+    ...(row.untold !== null && { untold: JSON.parse(row.untold) as FleetAlert['untold'] & {} }),
   }
 }

@@ -99,5 +99,11 @@ export function deadlinesOf(rules: readonly AlertRule[], noun: string, scheduleI
   return [...new Set(found)].sort((a, b) => a - b)
 }
 
+/** A target as people read it. Of an address its host alone: the rest may be a secret. */
+export function recipientOf(to: AlertTarget): string {
+  if ('object' in to) return `object ${to.object}`
+  return 'chat' in to ? `chat ${to.chat}` : `webhook ${/^\w+:\/\/([^/?#]+)/.exec(to.webhook)?.[1] ?? ''}`
+}
+
 /** The name of a target: the same target has the same in every life of a shard. */
 export const targetKey = (to: AlertTarget): string => JSON.stringify(to, Object.keys(to).sort())

@@ -127,6 +127,11 @@ export class Shard {
     return this.#rebuild.view
   }
 
+  /** A target has not taken what it was owed of an alert, with all attempts. To be called in the turn in which that is written. */
+  untold(alertId: number, to: AlertTarget, error: { code?: string; message: string }): void {
+    this.#alerts.untold(alertId, to, brief(error))
+  }
+
   /** Does what is due. Resolves when that is done; may be called meanwhile. */
   async due(): Promise<void> {
     this.#prune()

@@ -9,7 +9,8 @@ import type { Migrations } from '../base/migrations.ts'
  * `done_to` the newest instant that is done, and `due_at` when somebody has to look next. `dotdo_fleet_alerts`: one row from when something goes wrong until
  * it is well again.
  *
- * Since version 2: the few schedules that are late, failing or paused are found by indexes, in their order.
+ * Since version 2: the few schedules that are late, failing or paused are found by indexes, in their order. Since version 3: an alert has the last of its
+ * targets that could not be told, as JSON (`untold`).
  */
 export const shardMigrations: Migrations = [
   [
@@ -53,4 +54,5 @@ export const shardMigrations: Migrations = [
     `CREATE INDEX dotdo_fleet_schedules_failing ON dotdo_fleet_schedules (coalesce(next_at, 9007199254740991)) WHERE failures > 0`,
     `CREATE INDEX dotdo_fleet_schedules_paused ON dotdo_fleet_schedules (coalesce(next_at, 9007199254740991)) WHERE paused = 1`,
   ],
+  ['ALTER TABLE dotdo_fleet_alerts ADD COLUMN untold TEXT'],
 ]

@@ -2,6 +2,8 @@
 import { RpcTarget } from 'capnweb'
 import type { FleetRebuild, FleetSummary } from '../base/fleet-views.ts'
 import type { Store } from '../base/ports.ts'
+import { redactText } from '../base/redact.ts'
+import type { LiveEventBody } from '../base/views.ts'
 import { watchdogAt } from '../events/limits.ts'
 import { Outbox } from '../events/outbox.ts'
 import type { Sink } from '../events/sinks.ts'
@@ -10,7 +12,7 @@ import type { AlertPayload } from '../fleet/alerts.ts'
 import type { FactBatch } from '../fleet/facts.ts'
 import { defaultFleetLimits } from '../fleet/limits.ts'
 import { list, summarise, type Asked, type Listed, type Lists } from '../fleet/lists.ts'
-import { targetKey, type AlertTarget } from '../fleet/rules.ts'
+import { recipientOf, targetKey, type AlertTarget } from '../fleet/rules.ts'
 import { Shard } from '../fleet/shard.ts'
 import { objectLabel, type Origin } from '../rpc/origin.ts'
 import { appRenames, appRetention, fleetOf } from './app.ts'
@@ -29,7 +31,7 @@ export class FleetShard {
   readonly #outbox: Outbox
   readonly #shard: Shard
   readonly #wake: Wake
-  readonly #targets = new Set<string>()
+  readonly #targets = new Map<string, AlertTarget>()
   #pumping = false
 
   constructor(ctx: DurableObjectState, env: unknown, store: Store = sqlStore(ctx.storage)) {
@@ -45,6 +47,8 @@ export class FleetShard {
       source: label,
       sync: () => ctx.storage.sync(),
       wake: () => this.#pumpSoon(),
+      isObserved: () => false,
+      observe: (event) => event.type === 'event.dead' && this.#died(event),
       // All of its handlers are sinks.
       deliver: () => Promise.resolve(),
       open: (sink) => openSink(sink, env, (noun, name, args) => this.#framework(`${noun}/${name}`, 'enqueue', args)),
@@ -111,8 +115,17 @@ export class FleetShard {
     return key
   }
 
+  /** Nobody looks at the letters of a shard: what could not be told stands in its alert, and in the log. */
+  #died({ eventId, handler, error }: Extract<LiveEventBody, { type: 'event.delivered' | 'event.dead' }>): void {
+    const { alertId, text } = (this.#outbox.event(eventId)?.payload ?? {}) as Partial<AlertPayload>
+    const to = this.#targets.get(handler)
+    if (alertId === undefined || !to || !error) return
+    this.#shard.untold(alertId, to, error)
+    console.error(redactText(`Nobody could be told at ${recipientOf(to)}: ${error.code ?? error.name}: ${error.message} It was: ${text}`))
+  }
+
   #declare(key: string, to: AlertTarget): void {
-    this.#targets.add(key)
+    this.#targets.set(key, to)
     this.#outbox.subscribe('Alert.*', to as Sink, { id: key, ordered: false })
   }
 

@@ -1,6 +1,15 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { budgetInWords, counted, formatBytes, formatCount, formatRelative, priceInWords, targetInWords } from '../../src/base/words.ts'
+import {
+  budgetInWords,
+  counted,
+  formatBytes,
+  formatCount,
+  formatRelative,
+  priceInWords,
+  targetInWords,
+  untoldInWords,
+} from '../../src/base/words.ts'
 
 test.each([
   [0, '0 B'],
@@ -47,6 +56,12 @@ test('what started a run is said in words', () => {
   expect(targetInWords({ kind: 'method', name: 'backfill' })).toBe('backfill()')
   expect(targetInWords({ kind: 'schedule', id: 'daily', scheduledAt: 0 })).toBe('schedule daily')
   expect(targetInWords({ kind: 'event', type: 'Pipeline.completed', handler: 'Pipeline.completed#1' })).toBe('event Pipeline.completed')
+})
+
+test('who could not be told of an alert is said with the reason, which may have no code', () => {
+  const error = { code: 'WEBHOOK_REFUSED', message: 'It answered 410.' }
+  expect(untoldInWords({ to: 'chat OPS', at: 0, error })).toBe('nobody could be told at chat OPS: WEBHOOK_REFUSED: It answered 410.')
+  expect(untoldInWords({ to: 'object Ops/main', at: 0, error: { message: 'gone' } })).toBe('nobody could be told at object Ops/main: gone')
 })
 
 test('a price tells what there is of it, one of a thing in the singular', () => {

@@ -195,6 +195,7 @@ test('the tables are what objects in the field have: entries are added, never ed
       "5d73df8dbd6de340a9aaaa70515b4ede756d07fa9a9cbb7ec0151d2fbbd8a4bd",
       "ea7c4b63cb8c362fcf238f7d8419429389cde2ab4189512a3d711665f0f3d214",
       "507af232a2755c4b8e0e7d704ed32096633e0505f209ef86c0c1adf5eadc1bfd",
+      "6928e7b9d384562f6a50fafd4ef449c286f3c34e471978caad8b84e4a10ab07d",
     ]
   `)
 })

@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { DotdoError } from '../../src/base/errors.ts'
-import type { FleetAlertQuery, FleetRunQuery, FleetTimeQuery, RunHead } from '../../src/base/fleet-views.ts'
+import type { FleetAlert, FleetAlertQuery, FleetRunQuery, FleetTimeQuery, RunHead } from '../../src/base/fleet-views.ts'
 import type { DeadLetter, ScheduleView } from '../../src/base/views.ts'
 import type { AlertPayload } from '../../src/fleet/alerts.ts'
 import type { Fact, FactBatch } from '../../src/fleet/facts.ts'
 import { list, merge, readQuery } from '../../src/fleet/lists.ts'
 import type { AlertRule } from '../../src/fleet/rules.ts'
-import { readRule } from '../../src/fleet/rules.ts'
+import { readRule, recipientOf } from '../../src/fleet/rules.ts'
 import { Shard, type ShardPorts } from '../../src/fleet/shard.ts'
 import { ManualClock, SeededRandom } from '../support/fakes.ts'
 import { SqliteStore } from '../support/sqlite-store.ts'
@@ -259,6 +259,22 @@ describe('an alert', () => {
         .map(([, to]) => to)
         .sort(),
     ).toEqual(['ALL', 'REPORTS'])
+  })
+
+  test('has whom nobody could tell, by its host alone, until it goes itself; an alert that is gone takes nothing more', () => {
+    const to = { webhook: 'https://hooks.example.com:8443/secret?key=1', secret: 'HOOK' }
+    const shard = open([readRule({ on: 'failed', to })])
+    tell(shard, [runFact('1', { status: 'failed', error: { name: 'Error', message: 'no' } })])
+    const alerts = (): FleetAlert[] => list(store, readQuery('alerts', {})).map(({ item }) => item)
+    const before = alerts()[0]!
+    clock.advance(1000)
+    shard.untold(before.alertId, to, { code: 'WEBHOOK_REFUSED', message: 'x'.repeat(1000) })
+    const untold = { to: 'webhook hooks.example.com:8443', at: clock.now(), error: { code: 'WEBHOOK_REFUSED', message: 'x'.repeat(500) } }
+    expect(alerts()).toEqual([{ ...before, untold }])
+    shard.untold(before.alertId + 1, to, { message: 'no such alert' })
+    // Nobody is told of it: it is no news of the object.
+    expect(told).toHaveLength(1)
+    expect([recipientOf({ chat: 'OPS' }), recipientOf(ops)]).toEqual(['chat OPS', 'object Ops/main'])
   })
 
   test('of events is for dead letters, not for attempts, and is over when none of the handler is left', () => {

@@ -179,6 +179,18 @@ describe('a backfill', () => {
     expect([backfill.progress(), world.scheduler.nextWakeMs()]).toMatchObject([{ status: 'done', passed: 3500, windows: 3500 }, hour(1)])
   })
 
+  it('goes on looking in the next incarnation, where nothing of it runs whose end would begin the rest', () => {
+    const { world, handle, init } = hourly()
+    const { id } = fill(handle(), -2500, 0, { take: ['failed'] })
+    world.wake(init)
+    expect([handle().openBackfill(id).progress(), world.scheduler.nextWakeMs()]).toMatchObject([
+      { passed: 1000, running: 0 },
+      world.clock.ms,
+    ])
+    for (let i = 0; i < 2; i++) world.scheduler.due()
+    expect(handle().openBackfill(id).progress()).toMatchObject({ status: 'done', passed: 2500 })
+  })
+
   it('does not count what would take long to count', () => {
     const { handle } = hourly()
     expect(fill(handle(), -20_000, 0)).not.toHaveProperty('windows')

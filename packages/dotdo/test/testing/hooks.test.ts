@@ -1,11 +1,14 @@
 /** Signed webhooks and chats as their receivers see them: what they are asked, how they know who asks, and what becomes of an answer that is none. */
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { DO, DotdoSystem, serve, type AlertTarget } from '../../src/index.ts'
+import { FleetView } from '../../src/object/fleet-view.ts'
 import { testApp } from '../../src/testing.ts'
+import { outside } from './simulated.ts'
 
 let app: Awaited<ReturnType<typeof testApp>> | undefined
 afterEach(() => {
   app?.close()
+  vi.restoreAllMocks()
 })
 
 const bytes = 'thirty-two bytes of a secret key'
@@ -181,6 +184,30 @@ describe('an alert', () => {
     expect(payloads[0]!.data.text).toBe("The schedule 'nightly' of Load/eu failed. no such file")
     // It had failed and it was late: both are over.
     expect(payloads.slice(2).map(({ data: { text } }) => /it (failed|was late)\.$/.exec(text)?.[1])).toEqual(['failed', 'was late'])
+  })
+
+  test('that a target never takes says so itself, whichever of its targets was told: in the list, and in the log', async () => {
+    const logged = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+    const fetch = ({ url }: Request) => Promise.resolve(new Response(null, { status: url === hook ? 410 : 200 }))
+    app = await testApp(loads([{ webhook: hook, secret: 'HOOK_SECRET' }, { chat: 'OPS_CHAT' }], 'well'), { env, fetch })
+    await app.advance('125m')
+    const { items } = await new FleetView(outside()).alerts()
+    const to = 'webhook hooks.example.com'
+    const error = { code: 'WEBHOOK_REFUSED', message: expect.stringContaining('answered 410') as string }
+    expect(items).toMatchObject([{ object: 'Load/eu', kind: 'failed', untold: { to, at: expect.any(Number), error } }])
+    const texts = logged.mock.calls.map(([text]) => String(text))
+    expect(texts).toEqual([expect.stringMatching(/^Nobody could be told at webhook hooks\.example\.com: WEBHOOK_REFUSED: .*no such file$/)])
+    expect(JSON.stringify([items, texts])).not.toMatch(/private-path|thirty-two/)
+  })
+
+  test('whose target has no binding says so in the same way', async () => {
+    vi.spyOn(console, 'error').mockImplementation(() => undefined)
+    app = await testApp(loads([{ chat: 'NO_CHAT' }], 'well'), { env })
+    await app.advance('4h')
+    const { items } = await new FleetView(outside()).alerts({ state: 'open' })
+    expect(items.find(({ kind }) => kind === 'failed')).toMatchObject({
+      untold: { to: 'chat NO_CHAT', error: { code: 'BINDING_MISSING' } },
+    })
   })
 
   test('comes although the object that should have run cannot even begin: it is late, and the reason is that it does not answer', async () => {

@@ -1,5 +1,5 @@
 /** `dotdo alerts`: what went wrong in all objects, and is still, or was. */
-import { formatRelative } from '../../base/words.ts'
+import { formatRelative, untoldInWords } from '../../base/words.ts'
 import type { FleetAlert, FleetAlertQuery } from '../../base/fleet-views.ts'
 import { readNumber, readTimes, readWord, timeOptions } from '../arguments.ts'
 import type { Command } from '../command.ts'
@@ -56,7 +56,7 @@ function alertTable(items: readonly FleetAlert[], now: number, look: Look): stri
       { title: 'OVER', right: true, drop: 1 },
       { title: 'WHY', least: 12, drop: 3 },
     ],
-    items.map(({ kind, object, subject, openedAt, count, closedAt, scheduledAt, error }) => [
+    items.map(({ kind, object, subject, openedAt, count, closedAt, scheduledAt, error, untold }) => [
       { text: `${kind === 'late' ? '◷' : '✗'} ${kind}`, color: closedAt === undefined ? (kind === 'late' ? 'yellow' : 'red') : undefined },
       object,
       `${subject.kind === 'event' ? 'handler' : subject.kind} ${subject.id}`,
@@ -67,6 +67,7 @@ function alertTable(items: readonly FleetAlert[], now: number, look: Look): stri
         scheduledAt === undefined ? '' : `due ${instant(scheduledAt)}.`,
         error?.code === undefined ? '' : `${error.code}:`,
         error?.message ?? '',
+        untold === undefined ? '' : `(${untoldInWords(untold)})`,
       ]
         .filter(Boolean)
         .join(' '),
