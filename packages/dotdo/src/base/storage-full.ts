@@ -1,5 +1,5 @@
 /** What SQLite says when an object's storage is full, as an error that has a code. */
-import { DotdoError } from './errors.ts'
+import { codeOf, DotdoError } from './errors.ts'
 
 /** As SQLite and the platform word it. */
 const full = /\bSQLITE_FULL\b|database or disk is full/
@@ -9,10 +9,10 @@ const full = /\bSQLITE_FULL\b|database or disk is full/
  * go well when room was made. A step repeats it with its pauses; a run whose own rows cannot be written is left as it is on disk, and its watchdog comes again.
  */
 export function asStorageError(thrown: unknown): unknown {
-  if (!(thrown instanceof Error) || !full.test(thrown.message)) return thrown
+  if (!(thrown instanceof Error) || codeOf(thrown) === 'STORAGE_FULL' || !full.test(thrown.message)) return thrown
   return new DotdoError(
     'STORAGE_FULL',
-    `The object's storage is full (${thrown.message}). What was stored before is there. Delete rows, keep runs for less long (serve({ keep: { runs: '7d' } })), or spread the data over more objects; then take the run up again.`,
+    `The object's storage is full (${thrown.message}). What was stored before is there. Delete rows, keep runs for less long (serve({ keep: { runs: '7d' } })), or spread the data over more objects; what is under way goes on then.`,
     { retryable: true, cause: thrown },
   )
 }

@@ -53,10 +53,15 @@ export class Sweeper {
 
   /** Takes a slice, if it is time. */
   run(): void {
-    if (this.#at === null || this.#at > this.#clock.now()) return
+    if (this.#at !== null && this.#at <= this.#clock.now()) this.runNow()
+  }
+
+  /** Takes a slice, whether it is time or not, for whoever needs the room. Answers whether there may be more. */
+  runNow(): boolean {
     let more = false
     for (const it of this.#sweeps) more = it.sweep() || more
     this.#at = more ? this.#clock.now() : this.#look(leastMs)
+    return more
   }
 
   #look(least: number): number | null {

@@ -2,7 +2,8 @@
  * Owns: which things of one object its shard of the fleet's index has not been told of yet (tables `dotdo_fleet_marks` and `dotdo_fleet_feed`, made by
  * the first of them).
  *
- * F1. A thing is marked in the commit of its change: after a crash both are there, or neither. What is told is how it stands when the message leaves, so
+ * F1. A thing is marked in the commit of its change: after a crash both are there, or neither. (Where storage has no room for a mark, it stays in memory until there
+ *     is, and what that is lost with is told with the next change.) What is told is how it stands when the message leaves, so
  *     that many changes are one fact.
  * F2. Numbers only grow, over all incarnations, also where the object's storage was emptied: each incarnation begins at a number made of the clock
  *     and of what is stored, whichever is larger.
@@ -11,7 +12,7 @@
  * F4. What waits is bounded: over the bound the marks are dropped, and everything is told anew as soon as the shard takes something.
  * F5. An object that is to tell another set of shards tells it everything, and then the old one that it has moved.
  */
-import { DotdoError } from '../base/errors.ts'
+import { codeOf, DotdoError } from '../base/errors.ts'
 import { migrate, type Migrations } from '../base/migrations.ts'
 import type { Clock, Random, Store } from '../base/ports.ts'
 import { factsVersion, type Fact, type FactBatch, type FactKind } from './facts.ts'
@@ -24,6 +25,9 @@ export const feedMigrations: Migrations = [
     `CREATE TABLE dotdo_fleet_feed (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, shards INTEGER NOT NULL, sweep INTEGER, moved_from INTEGER, lost INTEGER NOT NULL, rules TEXT NOT NULL)`,
   ],
 ]
+
+/** How long marks that found no room wait before they are written again. */
+const fullMs = 10_000
 
 /** How things stand, as {@link FeedPorts.read} tells: a fact without its number. */
 export type Standing = Fact extends infer F ? (F extends Fact ? Omit<F, 'v' | 'retold'> : never) : never
@@ -110,7 +114,7 @@ export class Feed {
 
   /** Says that a thing has changed. To be called in the turn of the change. */
   mark(kind: FactKind, id: string): void {
-    if (this.#fresh.size === 0) this.#ports.soon(() => this.#write())
+    if (this.#fresh.size === 0) this.#ports.soon(() => this.#writeSoon())
     this.#fresh.set(`${kind} ${id}`, [kind, id])
   }
 
@@ -182,6 +186,16 @@ export class Feed {
       this.#end = this.#v + numbersPerEpoch
     }
     return ++this.#v
+  }
+
+  /** Where there is no room for marks, they stay in memory: the index is late, and the turn that made them stands. */
+  #writeSoon(): void {
+    try {
+      this.#write()
+    } catch (thrown) {
+      if (codeOf(thrown) !== 'STORAGE_FULL') throw thrown
+      this.#ports.later(fullMs, () => this.#writeSoon())
+    }
   }
 
   #write(): void {

@@ -48,7 +48,7 @@ export function stepTimeout(runId: string, stepId: string, timeoutMs: number, at
 export function stepCrashed(runId: string, stepId: string, attempts: number): DotdoError {
   return new DotdoError(
     'STEP_CRASHED',
-    `The object died during attempt ${attempts} of step '${stepId}', the last one that its retries allow. It may need too much memory or time: make it smaller, or raise retries.limit if the object was stopped from outside.`,
+    `The object died during attempt ${attempts} of step '${stepId}', the last one that its retries allow. It may need too much memory or time, or more room than the object's storage has: make it smaller, or raise retries.limit if the object was stopped from outside.`,
     {
       data: { runId, stepId, attempts },
     },

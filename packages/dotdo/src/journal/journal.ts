@@ -614,6 +614,11 @@ export class Journal {
     return this.prune(now - runsMs).more || waiting.length === expiredAtOnce
   }
 
+  /** Whether so many bytes more fit into the object's storage. Asking costs nothing that stays, and stops nobody. */
+  hasRoom(bytes: number): boolean {
+    return this.#values.hasRoom(bytes)
+  }
+
   /** Deletes what is in the bucket and no step names any more. Resolves when that is done; rejects with what the bucket says, and a later call goes on. */
   sweepBucket(): Promise<void> {
     return this.#values.spills.sweep()

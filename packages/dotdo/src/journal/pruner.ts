@@ -6,11 +6,27 @@ import type { ValueStore } from './values.ts'
 /** Rows that one bite removes at most: steps and chunks of half a MiB, so a bite is at most a few hundred MiB of freed pages. */
 const biteRows = 500
 
-/** Runs that one bite takes out of view at most. */
+/** Runs that one bite takes at most. */
 const biteRuns = 100
 
-/** Takes ended runs out of the tables, bounded work at a time. A run goes out of view first, then its values, its steps, its row. One
- * that others were forked from stays as long as they do: they refer to its values, and to those of the runs that it began. */
+interface PrunedRow {
+  [column: string]: number | string | null
+  seq: number
+  status: string
+  args_value: number | null
+  result_value: number | null
+  tags: string | null
+}
+
+const columns = 'seq, status, args_value, result_value, tags'
+
+/**
+ * Takes ended runs out of the tables, bounded work at a time: a run's values, its steps, its row. One that others were forked from stays as long as they do:
+ * they refer to its values, and to those of the runs that it began.
+ *
+ * Invariants: 1. A run is shown whole or not at all: one that is more than a bite goes out of view with its first. 2. Where storage is full it makes room all
+ * the same: nothing is written before more was deleted.
+ */
 export class Pruner {
   readonly #store: Store
   readonly #values: ValueStore
@@ -23,34 +39,42 @@ export class Pruner {
   /** @returns how many runs are gone, and whether there is more to do */
   bite(beforeMs: number): { removed: number; more: boolean } {
     return this.#store.transaction(() => {
-      // Ids and keys are given free at once; '\n' cannot begin an id that a user gave and that is still shown.
-      const marked = this.#store.sql(
-        `UPDATE dotdo_runs SET status = 'pruned', key = NULL, run_id = char(10) || seq
-        WHERE seq IN (SELECT seq FROM dotdo_runs AS ended WHERE ended_at < ? AND status <> 'pruned'
+      // Those that an earlier bite has begun with go first.
+      const runs = this.#store.sql<PrunedRow>(
+        `SELECT ${columns} FROM dotdo_runs WHERE ended_at < ? AND status = 'pruned' LIMIT (? + 0)`,
+        beforeMs,
+        biteRuns,
+      )
+      const over = this.#store.sql<PrunedRow>(
+        `SELECT ${columns} FROM dotdo_runs AS ended WHERE ended_at < ? AND status <> 'pruned'
           AND NOT EXISTS (SELECT 1 FROM dotdo_runs AS parent WHERE parent.seq = ended.parent
             AND (parent.ended_at IS NULL OR EXISTS (SELECT 1 FROM dotdo_runs AS fork WHERE fork.forked_from = parent.seq)))
-          AND NOT EXISTS (SELECT 1 FROM dotdo_runs AS fork WHERE fork.forked_from = ended.seq) ORDER BY ended_at LIMIT (? + 0)) RETURNING seq`,
+          AND NOT EXISTS (SELECT 1 FROM dotdo_runs AS fork WHERE fork.forked_from = ended.seq) ORDER BY ended_at LIMIT (? + 0)`,
         beforeMs,
-        biteRuns,
+        biteRuns - runs.length,
       )
+      runs.push(...over)
       let budget = biteRows
       let removed = 0
-      const runs = this.#store.sql<{ seq: number; args_value: number | null; result_value: number | null; tags: string | null }>(
-        `SELECT seq, args_value, result_value, tags FROM dotdo_runs WHERE ended_at < ? AND status = 'pruned' LIMIT (? + 0)`,
-        beforeMs,
-        biteRuns,
-      )
       for (const run of runs) {
         budget -= this.#removeRun(run.seq, [run.args_value, run.result_value], budget)
-        if (budget <= 0) break
+        if (budget <= 0) {
+          if (run.status !== 'pruned') this.#hide(run.seq)
+          break
+        }
         // At most as many as a run may have.
         if (run.tags !== null)
           this.#store.sql('DELETE FROM dotdo_run_tags WHERE run = ? AND tag IN (SELECT value FROM json_each(?))', run.seq, run.tags)
         this.#store.sql('DELETE FROM dotdo_runs WHERE seq = ?', run.seq)
         removed++
       }
-      return { removed, more: removed < runs.length || marked.length === biteRuns }
+      return { removed, more: runs.length === biteRuns || removed < runs.length }
     })
+  }
+
+  /** Its id and key are given free; '\n' cannot begin an id that a user gave and that is still shown. */
+  #hide(seq: number): void {
+    this.#store.sql(`UPDATE dotdo_runs SET status = 'pruned', key = NULL, run_id = char(10) || seq WHERE seq = ?`, seq)
   }
 
   /** Removes signals and places under rates that nobody can need any more; returns whether there may be more. */

@@ -1,5 +1,5 @@
 import { decodeValue } from '../base/codec.ts'
-import { DotdoError } from '../base/errors.ts'
+import { codeOf, DotdoError } from '../base/errors.ts'
 import { redactText } from '../base/redact.ts'
 import type { Store } from '../base/ports.ts'
 import type { ValuePreview } from '../base/views.ts'
@@ -123,6 +123,24 @@ export class ValueStore {
     if (text[0] !== 'r') return previewInline(text)
     const { preview, sizeBytes, rows } = readRef(text)
     return { text: preview, sizeBytes, ...(rows !== undefined && { rows }) }
+  }
+
+  /**
+   * Whether so many bytes more fit into the object's storage. Nothing stays of the question; and where the answer is no, the turn goes on: a statement that
+   * gives rows to insert is undone alone, where any other that finds storage full takes back its turn, and on the platform the object with it.
+   */
+  hasRoom(bytes: number): boolean {
+    const fits = new Error('it fits')
+    try {
+      this.#store.transaction(() => {
+        this.#store.sql('INSERT INTO dotdo_values (id, text) SELECT -1, zeroblob(?)', bytes)
+        throw fits
+      })
+    } catch (thrown) {
+      if (thrown === fits) return true
+      if (codeOf(thrown) !== 'STORAGE_FULL') throw thrown
+    }
+    return false
   }
 
   /** A number that no value has or had in this incarnation. */

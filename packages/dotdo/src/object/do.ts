@@ -101,8 +101,8 @@ export const DO = {
         return new Response('Objects answer calls, not requests: use dotdo/client.\n', { status: 404 })
       }
 
-      override alarm(): Promise<void> {
-        return this.#host.alarm()
+      override alarm(told?: AlarmInvocationInfo): Promise<void> {
+        return this.#host.alarm(told)
       }
 
       override webSocketMessage(): void {

@@ -8,7 +8,7 @@
  */
 import { endOfTurn, randomUUID, timer } from '#platform'
 import type { RpcTarget } from 'capnweb'
-import { DotdoError, toErrorRecord } from '../base/errors.ts'
+import { codeOf, DotdoError, toErrorRecord } from '../base/errors.ts'
 import type { Store } from '../base/ports.ts'
 import type { Budget } from '../base/price.ts'
 import { redactText } from '../base/redact.ts'
@@ -290,6 +290,8 @@ export class ObjectHost {
   }
 
   async #start(): Promise<void> {
+    // Where there is no room, a write may end the object before it has begun; the platform gives its alarm up when that has happened for two minutes.
+    if (!this.journal.hasRoom(roomBytes)) await this.wake.again()
     try {
       requireSoundRenames()
       const begun = inContext({ host: this, target: { kind: 'method', name: 'init' }, args: [] }, () => this.shape.init?.call(this.self))
@@ -317,7 +319,7 @@ export class ObjectHost {
     this.alerts.settle()
     this.feed?.start()
     this.wake.arm()
-    this.ctx.waitUntil(this.#work())
+    this.ctx.waitUntil(this.#work(true))
   }
 
   /** A call from outside of a public method. Returns what the method returns, as it is: a stub stays a stub. */
@@ -497,7 +499,7 @@ export class ObjectHost {
     this.#resuming = true
     endOfTurn(() => {
       this.#resuming = false
-      this.#resume()
+      if (!this.wake.isOff) this.#resume()
     })
   }
 
@@ -521,25 +523,59 @@ export class ObjectHost {
     return id
   }
 
-  /** The platform's alarm. What it starts goes on after it has returned; a run whose object dies is taken up at the next alarm. */
-  async alarm(): Promise<void> {
+  /**
+   * The platform's alarm. What it starts goes on after it has returned; a run whose object dies is taken up at the next alarm.
+   * @param told by the platform, which gives an alarm up whose handler has failed for some two minutes
+   */
+  async alarm({ isRetry = false }: Partial<AlarmInvocationInfo> = {}): Promise<void> {
     await this.#ready
     this.wake.fired()
+    // What has ended the object once may do it again: another alarm is on disk before.
+    if (isRetry) await this.wake.again()
     this.#depth.fired()
-    this.ctx.waitUntil(this.#work())
+    this.ctx.waitUntil(this.#work(isRetry))
     this.wake.arm()
   }
 
-  /** Everything that is due now. */
-  async #work(): Promise<void> {
-    this.scheduler.due()
+  /** Whether storage was full when it was looked at last. */
+  #wasFull = false
+
+  /**
+   * Everything that is due now. A write for which there is no room ends the object on the platform, so where that may be, room is looked for first: what was
+   * kept for long enough makes some, or all that is due waits.
+   * @param isCareful something may have ended the object while it did this
+   */
+  async #work(isCareful: boolean): Promise<void> {
+    if ((isCareful || this.#wasFull) && this.wake.isDue && !this.#makeRoom()) return this.wake.putOff()
+    try {
+      this.sweeper.run()
+      this.scheduler.due()
+    } catch (thrown) {
+      if (codeOf(thrown) !== 'STORAGE_FULL') throw thrown
+      // It has taken back no more than what it was in the middle of.
+      this.#wasFull = true
+      return this.wake.putOff()
+    }
     this.#resume()
-    this.sweeper.run()
     this.ctx.waitUntil(this.#sweepBucket())
     this.feed?.due()
     this.ctx.waitUntil(this.exchange.subscribed.pump())
     await this.outbox.pump()
     this.wake.arm()
+  }
+
+  /** Takes away what has been kept for long enough until there is room for what is due. Gives whether there is. */
+  #makeRoom(): boolean {
+    let isFull = !this.journal.hasRoom(roomBytes)
+    // Each is a bounded slice of all that is kept.
+    for (let more = true, slices = 0; isFull && more && slices < 20; slices++) {
+      more = this.sweeper.runNow()
+      isFull = !this.journal.hasRoom(roomBytes)
+    }
+    if (isFull && !this.#wasFull)
+      console.error(`${this.label}: its storage is full, and nothing that is due can begin. Delete rows, or keep runs for less long.`)
+    this.#wasFull = isFull
+    return !isFull
   }
 
   /** What the bucket refuses now is deleted another time. */
@@ -577,6 +613,7 @@ export class ObjectHost {
     this.#pumping = true
     const pump = () => {
       this.#pumping = false
+      if (this.wake.isOff) return
       this.ctx.waitUntil(this.exchange.subscribed.pump())
       this.ctx.waitUntil(this.outbox.pump().then(() => this.wake.changed()))
     }
@@ -668,6 +705,9 @@ export class ObjectHost {
 
 /** To its schedule a run that is held is under way: its window is neither done nor free. */
 const forSchedule = (status: RunStatus): RunStatus => (status === 'held' ? 'running' : status)
+
+/** So much has to fit into storage where something that is due is to begin by itself: rows of some hundred runs. Bytes. */
+const roomBytes = 64 * 1024
 
 /** The platform ends an `init()` that takes 30 seconds, and nothing can be done any more then. Milliseconds. */
 const initMs = 25_000

@@ -5,6 +5,7 @@
  * second first: a burst of sends would else set and delete it for each, and each costs more than the send. One that fires too soon changes nothing.
  */
 import { now, timer } from '#platform'
+import { codeOf } from '../base/errors.ts'
 
 /** How long an alarm that is sooner than need be is left. */
 const leaveMs = 1000
@@ -15,6 +16,8 @@ const longestMs = 365 * 86_400_000
 /** How soon, and how late, an object that could not begin tries again. */
 const againMs = 10_000
 const longestAgainMs = 3_600_000
+/** How late at most what found storage full tries again. */
+const longestOffMs = 600_000
 
 /** The alarm of one object; see the head of this file. */
 export class Wake {
@@ -23,6 +26,8 @@ export class Wake {
   #setFor: number | null | undefined
   #scheduled = false
   #leaving = false
+  /** It is set for no sooner; what was due by then waits. */
+  #notBefore = 0
 
   #armed: (at: number | null) => void
 
@@ -47,7 +52,12 @@ export class Wake {
     this.#scheduled = true
     queueMicrotask(() => {
       this.#scheduled = false
-      this.arm()
+      try {
+        this.arm()
+      } catch (thrown) {
+        // The object is over, with the turn that asked for this: the next life sets its alarm.
+        if (codeOf(thrown) !== 'STORAGE_FULL') throw thrown
+      }
     })
   }
 
@@ -93,6 +103,24 @@ export class Wake {
     await this.#storage.sync()
   }
 
+  /** Whether any room wants to be woken by now. */
+  get isDue(): boolean {
+    return (this.#wanted() ?? Infinity) <= now()
+  }
+
+  /** Whether what is due was put off, and waits still. A clock that was set back must not put it off by more than that. */
+  get isOff(): boolean {
+    const at = now()
+    return this.#notBefore > at && this.#notBefore <= at + longestOffMs
+  }
+
+  /** Says that what is due cannot be done yet: it is tried again, the later the longer it is overdue, in ten seconds to ten minutes. */
+  putOff(): void {
+    const at = now()
+    this.#notBefore = at + Math.min(Math.max(at - (this.#wanted() ?? at), againMs), longestOffMs)
+    this.arm()
+  }
+
   #leave(): void {
     if (this.#leaving) return
     this.#leaving = true
@@ -104,6 +132,11 @@ export class Wake {
   }
 
   #soonest(): number | null {
+    const wanted = this.#wanted()
+    return wanted !== null && this.isOff ? Math.max(wanted, this.#notBefore) : wanted
+  }
+
+  #wanted(): number | null {
     let soonest: number | null = null
     for (const next of this.#rooms) {
       const at = next() ?? null

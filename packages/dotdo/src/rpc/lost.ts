@@ -1,5 +1,6 @@
 /** What a failure of the carrier means to the calls that it carried. */
 import { codeOf, DotdoError, toErrorRecord, type ErrorRecord } from '../base/errors.ts'
+import { asStorageError } from '../base/storage-full.ts'
 
 /** What is told of a call that nobody had awaited when it failed. */
 export function unawaited(error: unknown): DotdoError {
@@ -17,6 +18,9 @@ export function unawaitedLoss(failure: unknown, count: number): DotdoError {
 /** What a message that the platform did not carry means to its calls. Errors with a code are the far end's own and stay as they are. */
 export function whyLost(error: unknown): unknown {
   if (!(error instanceof Error) || codeOf(error) !== undefined) return error
+  // Its storage being full ends an object, and what it had begun in that turn.
+  const full = asStorageError(error)
+  if (full !== error) return full
   // The platform's own words; it tells these apart by nothing else.
   const method = /does not implement (?:the method )?"(dotdo\w*)"/.exec(error.message)?.[1]
   if (method !== undefined) {

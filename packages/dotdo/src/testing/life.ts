@@ -51,6 +51,8 @@ export class Life {
     this.store = object.store = object.store.reopen()
     this.#alarm = object.isWaking ? null : object.alarm
     this.store.dirtied = () => this.world.wrote(this)
+    if (this.world.hasRoom) this.store.hasRoom = (statement) => this.world.hasRoom!(this, statement)
+    this.store.broke = (error) => this.#reset(error)
   }
 
   /** Runs the constructor of the class. */
@@ -109,16 +111,21 @@ export class Life {
 
   #reset(error: unknown): void {
     if (this.isOver) return
+    this.#fault = carryError(error)
     const waiting = [...this.#atTheDoor, ...this.calls]
     this.#atTheDoor = []
     this.calls.clear()
     this.world.crash(this)
-    for (const call of waiting) call.reject(carryError(error))
+    for (const call of waiting) call.reject(this.#fault)
   }
 
+  /** What has reset it. */
+  #fault: unknown
   /** A call has arrived. */
   receive(call: Call): void {
-    if (this.#starting > 0) this.#atTheDoor.push(call)
+    // Its constructor may have reset it.
+    if (this.isOver) call.reject(this.#fault ?? connectionLost())
+    else if (this.#starting > 0) this.#atTheDoor.push(call)
     else this.#make(call)
   }
 

@@ -118,7 +118,13 @@ export class SimulatedObject {
         // What the handler has not set again is over.
         if (this.#alarmsSet === fired) this.setAlarm(null)
       }
-      this.receive({ method: 'alarm', args: [], resolve: ended, reject: (error) => failed((error as { isLoss?: true }).isLoss !== true) })
+      const told = { isRetry: this.#failures > 0, retryCount: this.#failures }
+      this.receive({
+        method: 'alarm',
+        args: [told],
+        resolve: ended,
+        reject: (error) => failed((error as { isLoss?: true }).isLoss !== true),
+      })
     }
     this.world.post({ lane: `alarm ${this.label}`, kind: 'alarm', run })
   }

@@ -16,6 +16,8 @@ interface Prepared {
   places: number
   /** It may change what is stored. */
   writes: boolean
+  /** It may need more room than there was. */
+  grows: boolean
   /** It makes or changes tables. */
   changesSchema: boolean
 }
@@ -52,6 +54,10 @@ export class SqliteStore implements Store {
   statements = 0
   /** Told when something is written after a flush. */
   dirtied: () => void = () => {}
+  /** Whether there is room for what a statement adds. Where there is none, what happens is what SQLite does when it is full. */
+  hasRoom: ((statement: string) => boolean) | undefined
+  /** Told when SQLite has taken the turn back, and this incarnation is over by that. */
+  broke: (thrown: unknown) => void = () => {}
   #dirty = false
   /** Tables were made or changed since the last flush. */
   #hasNewSchema = false
@@ -79,15 +85,8 @@ export class SqliteStore implements Store {
     try {
       return this.run(statement, parameters)
     } catch (thrown) {
-      // SQLite may take the whole turn back when it is full. The platform's object cannot go on then, and neither can this incarnation.
-      const { isTransaction } = this.#database as { isTransaction?: boolean }
       // As the adapter does.
-      const told = asStorageError(thrown)
-      if (this.#open && isTransaction === false) {
-        this.#open = this.#alive = false
-        this.#fault = told
-      }
-      throw told
+      throw asStorageError(thrown)
     }
   }
 
@@ -102,9 +101,33 @@ export class SqliteStore implements Store {
     this.statements++
     if (!prepared) this.#statements.byText.set(statement, (prepared = this.#prepare(statement, places)))
     if (prepared.writes) this.touch()
-    const rows = rowsOf(prepared, parameters)
+    const rows = this.#rowsOf(prepared, statement, parameters)
     if (prepared.changesSchema) this.#lookAtSchema()
     return { columns: prepared.columns, rows }
+  }
+
+  #rowsOf(prepared: Prepared, statement: string, parameters: readonly SqlValue[]): SqlValue[][] {
+    try {
+      if (prepared.grows && this.hasRoom?.(statement) === false) this.#full(statement)
+      return rowsOf(prepared, parameters)
+    } catch (cause) {
+      // The platform's words.
+      const thrown = asStorageError(cause) === cause ? cause : new Error(fullWords, { cause })
+      // SQLite may take the whole turn back when it is full. The platform's object cannot go on then, and neither can this incarnation.
+      const { isTransaction } = this.#database as { isTransaction?: boolean }
+      if (this.#open && isTransaction === false) {
+        this.#open = this.#alive = false
+        this.#fault = asStorageError(thrown)
+        this.broke(thrown)
+      }
+      throw thrown
+    }
+  }
+
+  /** A statement that inserts what it selects is undone by itself; any other one takes back its turn. */
+  #full(statement: string): never {
+    if (!/^\s*INSERT\b[^]*\bSELECT\b/i.test(statement)) this.#control('ROLLBACK')
+    throw new Error(fullWords)
   }
 
   /** What a statement's columns are may be another thing now. */
@@ -122,7 +145,8 @@ export class SqliteStore implements Store {
     // Without it an integer beyond 2^53 throws: one that writes would have written by then.
     statement.setReadBigInts(writes)
     statement.setReturnArrays(true)
-    return { statement, columns: statement.columns().map(({ name }) => name), places, writes, changesSchema: changesSchema.test(text) }
+    const columns = statement.columns().map(({ name }) => name)
+    return { statement, columns, places, writes, grows: grows.test(text), changesSchema: changesSchema.test(text) }
   }
 
   /** Something that is kept beside the tables changes with them. */
@@ -224,8 +248,10 @@ function rowsOf({ statement, writes }: Prepared, parameters: readonly SqlValue[]
   return rows as SqlValue[][]
 }
 
+const fullWords = 'database or disk is full: SQLITE_FULL'
 const maxValueBytes = 2 * 1024 * 1024
 const onlyReads = /^\s*(?:SELECT|EXPLAIN|VALUES|PRAGMA)\b/i
+const grows = /^\s*(?:INSERT|REPLACE|UPDATE)\b/i
 const changesSchema = /^\s*(?:CREATE|ALTER|DROP)\b/i
 
 function check(places: number, parameters: readonly SqlValue[]): void {

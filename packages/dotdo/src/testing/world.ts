@@ -75,6 +75,8 @@ export class World {
   classes: Readonly<Record<string, ObjectClass>> = {}
   /** Told after each turn, before it is flushed: whether the life dies now. */
   afterTurn: ((life: Life) => 'before' | 'after' | undefined) | undefined
+  /** Whether storage has room for a statement of a life. Default: there always is. */
+  hasRoom: ((life: Life, statement: string) => boolean) | undefined
   /** What happened, as one number: equal for equal histories. */
   trace = 0
   turns = 0

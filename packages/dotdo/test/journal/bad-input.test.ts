@@ -33,7 +33,7 @@ describe('storage that is full', () => {
     await expect(object.call('main', [], 'r')).rejects.toMatchObject({
       code: 'STORAGE_FULL',
       retryable: true,
-      message: expect.stringContaining('take the run up again'),
+      message: expect.stringContaining('what is under way goes on'),
     })
     const stopped = calls.length
     // SQLite has taken the turn back, and the object with it.

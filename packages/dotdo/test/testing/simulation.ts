@@ -19,6 +19,7 @@ import { draw, everything, listener, senders, sendsOf, slow, waitsOf, type Op, t
 import { versions } from './simulation-app.ts'
 
 const hourMs = 3_600_000
+const fullMs = 2 * hourMs
 const midnight = Date.UTC(2026, 0, 1)
 const start = midnight + 600_000
 
@@ -42,6 +43,8 @@ export interface SimulationOptions {
   deploys: number
   /** Dies at exactly this point, counted from 1, and nowhere else. */
   crashAt?: number
+  /** From this write on, counted from 1, no object has room for any, for two hours. `updates`: nor for what changes rows in their place. */
+  full?: { from: number; updates: boolean }
   /** What its one run does, in the place of what the seed draws. */
   ops?: readonly Op[]
   /** Databases with a beginning: most of a short life would be spent making tables, and subscribing. */
@@ -98,6 +101,10 @@ export class Simulation {
   readonly died = new Map<string, number>()
   /** Points at which something could die, so far. */
   points = 0
+  /** Writes that need room, so far; those that found none, and since when there is none. */
+  writes = 0
+  refused = 0
+  #fullSince: number | undefined
   #deployed = 0
   #isStarted = false
   #version = 0
@@ -131,12 +138,23 @@ export class Simulation {
       chance: { random, dies: (life, task) => this.#dies(life, task), loses: () => this.#loses() },
     })
     if (log) world.told = log
+    world.hasRoom = (_, statement) => this.#hasRoom(statement)
     world.outside = ({ url }) => {
       const key = new URL(url).searchParams.get('key') ?? 'no key'
       this.#outside.set(key, (this.#outside.get(key) ?? 0) + 1)
       return new Response('ok')
     }
     return world
+  }
+
+  #hasRoom(statement: string): boolean {
+    const { full } = this.#options
+    if (!this.#isStarted || (full?.updates !== true && /^\s*UPDATE/i.test(statement))) return true
+    if (++this.writes < (full?.from ?? Infinity)) return true
+    this.#fullSince ??= this.world.now
+    if (this.world.now >= this.#fullSince + fullMs) return true
+    this.refused++
+    return false
   }
 
   get #isChaos(): boolean {
@@ -331,6 +349,9 @@ export class Simulation {
 
   /** Nothing is ready: clients ask for what they have no answer for. Gives whether one has. */
   #ask(): boolean {
+    // Who is refused asks again, and not at once.
+    if (this.refused > 0 && this.world.now < this.#askedAt + 600_000) return false
+    this.#askedAt = this.world.now
     const open = this.#requests.filter(({ acknowledged, underWay }) => !acknowledged && !underWay)
     for (const request of open) {
       request.underWay = true
@@ -353,6 +374,7 @@ export class Simulation {
     return open.length > 0
   }
 
+  #askedAt = 0
   readonly #released = new Set<string>()
 
   /** Waits of runs that were begun, and that nobody has released. */
@@ -402,7 +424,8 @@ export class Simulation {
   #isOver(): boolean {
     const { now, objects } = this.world
     const isAwaited = [...objects.values()].some(({ alarm }) => alarm !== null && alarm <= now)
-    return now > this.#horizon && !isAwaited && this.#open().length === 0
+    const hadRoom = this.#fullSince === undefined || now > this.#fullSince + fullMs + hourMs
+    return now > this.#horizon && hadRoom && !isAwaited && this.#open().length === 0
   }
 
   /** What is not done yet, in words. */
