@@ -11,6 +11,8 @@
  * C5. A lane with events and without a route is emptied into the dead letters.
  * C6. A batch that fails as a whole, nobody knows by which event, is no attempt of its events: it is tried in halves, so that what fails alone in the end
  *     is held to account alone. A route that knows a batch by its key gets the same batch first, as often as an event would be tried.
+ * C7. Where the receiver knows what it has handled, a batch that it has handled whole is taken off a little later, with what the object writes next: a flush
+ *     of its own would stand before whatever waits for the handler. Until then no other batch takes its events, and an object that is lost sends them again.
  */
 import { DotdoError, fromErrorRecord, isRetryable, type ErrorRecord } from '../base/errors.ts'
 import type { Clock, Random } from '../base/ports.ts'
@@ -48,6 +50,8 @@ export interface Route {
   readonly tells: boolean
   /** Keeps which events a batch has, so that it comes again as it was; of routes that know a batch by its key. With order only. */
   readonly fixed?: { read(): readonly number[] | undefined; write(seqs: readonly number[] | undefined): void }
+  /** Whether the receiver takes an event that comes again for what it is, so that C7 holds. */
+  readonly knows?: boolean
   /** Gives a batch to its receiver. Rejects when it did not get through as a whole. */
   deliver(parcel: Parcel): Promise<Receipt | Refusal>
   /** A batch got through. */
@@ -66,6 +70,8 @@ export interface CourierPorts {
   route(lane: string): Route | undefined
   /** The error of events whose lane has no route. */
   ended(lane: string): DotdoError
+  /** Runs `then` after `delayMs`; the result cancels it. Absent: nothing is put off, and C7 does not apply. */
+  timer?(delayMs: number, then: () => void): () => void
   observe?(event: LiveEventBody): void
   wake?(): void
 }
@@ -88,6 +94,12 @@ interface Lane {
   most: number
   /** How often the very same batch was refused. */
   refusals: number
+  /** C7: handled, and not taken off yet. With order it is the oldest of the lane. */
+  handled: Loaded[]
+  /** With order: a look has taken all that there was, and nothing has come since. */
+  isDrained: boolean
+  /** Something has come back to it, maybe before what was handled. */
+  isRevived: boolean
 }
 
 /** How many batches of one lane without order are under way at once. */
@@ -96,6 +108,9 @@ const atOnceUnordered = 4
 const mostSkipped = 500
 /** How long a receiver that is at work is left alone before it is asked again. */
 const openDelayMs = 1000
+/** C7: how long what was handled waits to be taken off, and how much of one lane. */
+const handledWaitsMs = 5
+const mostHandled = 1024
 
 /** Delivery by batches; see the head of this file for what it owns. */
 export class Courier extends LaneSet<Lane> {
@@ -103,6 +118,9 @@ export class Courier extends LaneSet<Lane> {
   readonly #ports: CourierPorts
   readonly #limits: OutboxLimits
   #atOnce = 0
+  /** C7: something is handled, and taken off when its time has come. */
+  #isTimed = false
+  #isWriting = false
 
   constructor(tables: OutboxTables, ports: CourierPorts, limits: OutboxLimits) {
     super(ports.clock)
@@ -112,14 +130,45 @@ export class Courier extends LaneSet<Lane> {
   }
 
   protected override newLane(id: string): Lane {
-    return { id, underWay: new Set(), again: false, careful: false, most: Infinity, refusals: 0 }
+    return { id, underWay: new Set(), again: false, careful: false, most: Infinity, refusals: 0, handled: [], isDrained: false, isRevived: false }
+  }
+
+  /** Says that a lane may have something waiting that no look has seen. */
+  override touch(id: string): Lane {
+    const lane = super.touch(id)
+    lane.isDrained = false
+    return lane
+  }
+
+  /** Says that something has come back to a lane, maybe before what is taken off later. */
+  revived(id: string): void {
+    this.touch(id).isRevived = true
+  }
+
+  /** How many events of a lane are handled, and still to be taken off. */
+  handledOf(id: string): number {
+    return this.known(id)?.handled.length ?? 0
+  }
+
+  /** Says that the code that runs now writes: what is to be taken off goes with that. Not at once: the writes of a transaction may be undone. */
+  writing(): void {
+    if (!this.#isTimed || this.#isWriting) return
+    this.#isWriting = true
+    void Promise.resolve().then(() => {
+      this.#isWriting = false
+      try {
+        for (const lane of this.everyLane()) this.#takeOff(lane)
+      } catch {
+        // All of it is there still, and the pump that comes when its time is over tells why.
+      }
+    })
   }
 
   protected override nextOf(lane: Lane, now: number): number | undefined {
     const route = this.#ports.route(lane.id)
     if (route === undefined) return this.#tables.oldest(lane.id) && (lane.underWay.size > 0 ? watchdogAt(now) : now)
-    if (route.dueAt === undefined) return lane.underWay.size > 0 ? watchdogAt(now) : undefined
-    const watch = lane.underWay.size > 0 ? watchdogAt(now) : undefined
+    const watch = lane.underWay.size + lane.handled.length > 0 ? watchdogAt(now) : undefined
+    if (route.dueAt === undefined || lane.isDrained) return watch
     if (!this.#hasRoom(lane, route)) return watch ?? watchdogAt(now)
     const due = this.#tables.dueAt(lane.id, this.#look(lane, route))
     if (due === undefined) return watch
@@ -129,9 +178,9 @@ export class Courier extends LaneSet<Lane> {
 
   /** What of a lane may be sent now. */
   #look(lane: Lane, { ordered }: Route): Look {
-    if (ordered) return { ordered, passed: new Set(), below: Number.MAX_SAFE_INTEGER }
+    if (ordered) return { ordered, passed: none, above: lane.handled.at(-1)?.seq ?? 0, below: Number.MAX_SAFE_INTEGER }
     const oldest = this.#tables.oldest(lane.id)?.seq ?? 0
-    return { ordered, passed: passed(lane), below: oldest + this.#limits.ahead }
+    return { ordered, passed: passed(lane), above: 0, below: oldest + this.#limits.ahead }
   }
 
   #hasRoom(lane: Lane, route: Route): boolean {
@@ -147,6 +196,7 @@ export class Courier extends LaneSet<Lane> {
   protected override serve(lane: Lane, work: Promise<void>[]): void {
     this.#giveUp(lane)
     const route = this.#ports.route(lane.id)
+    if (!this.#isTimed || lane.isRevived || route === undefined) this.#takeOff(lane)
     if (route === undefined) return this.#empty(lane)
     // The clock may have been put back since something was to wait: looked at only where nothing else is due.
     let isClose = false
@@ -157,7 +207,7 @@ export class Courier extends LaneSet<Lane> {
         continue
       }
       const now = this.#ports.clock.now()
-      if (isClose || !this.#tables.notLaterThan(lane.id, now + longestDelayMs, now)) return
+      if (isClose || lane.isDrained || !this.#tables.notLaterThan(lane.id, now + longestDelayMs, now)) return
       isClose = true
     }
   }
@@ -165,14 +215,17 @@ export class Courier extends LaneSet<Lane> {
   /** Sends the next batch of a lane, where there is one. Taking it and marking it as under way is one synchronous step. */
   #begin(lane: Lane, route: Route): Promise<void> | undefined {
     const now = this.#ports.clock.now()
-    if (route.dueAt === undefined || Math.min(route.dueAt, now + longestDelayMs) > now) return undefined
+    if (lane.isDrained || route.dueAt === undefined || Math.min(route.dueAt, now + longestDelayMs) > now) return undefined
     const most = lane.again || lane.careful ? 1 : Math.min(route.most ?? Infinity, this.#limits.batchEvents, lane.most)
     const untold = route.tells ? this.#tables.untold(lane.id, mostSkipped + 1) : []
     const skipped = untold.slice(0, mostSkipped).map(({ seq, revived }) => [seq, revived] as const)
     // Until the receiver has been told of all, no event may pass them.
     const isTelling = untold.length > mostSkipped
     const fixed = isTelling ? [] : this.#fixed(lane, route, now)
-    const rows = fixed ?? this.#tables.batch(lane.id, this.#look(lane, route), now, most, this.#limits.batchChars)
+    const { rows, isAll } = fixed
+      ? { rows: fixed, isAll: false }
+      : this.#tables.batch(lane.id, this.#look(lane, route), now, most, this.#limits.batchChars)
+    lane.isDrained = route.ordered && isAll && !isTelling
     if (rows.length === 0 && !isTelling) return undefined
     route.fixed?.write(rows.map(({ seq }) => seq))
     const { promise: abandoned, resolve: abandon } = Promise.withResolvers<void>()
@@ -191,10 +244,11 @@ export class Courier extends LaneSet<Lane> {
       tried: rows.some(({ attempts, revived }) => attempts + revived > 0),
     }
     return this.#work(lane, route, rows, parcel, abandoned).finally(() => {
+      const wasFull = this.#atOnce === this.#limits.batchesAtOnce
       lane.underWay.delete(under)
       this.#atOnce--
-      this.touch(lane.id)
-      this.#ports.wake?.()
+      // Nothing has changed for anybody where the lane is empty, but that there is room.
+      if (!lane.isDrained || wasFull) this.#ports.wake?.()
     })
   }
 
@@ -213,10 +267,12 @@ export class Courier extends LaneSet<Lane> {
       receipt = await Promise.race([route.deliver(parcel), abandoned.then(() => Promise.reject(unanswered(lane.id)))])
     } catch (thrown) {
       lane.again = true
+      lane.isDrained = false
       route.unreached(thrown)
       return
     }
     lane.again = false
+    if ('refused' in receipt || receipt.gone || receipt.failed || receipt.open) lane.isDrained = false
     if ('refused' in receipt) return this.#refused(lane, route, rows, receipt.refused)
     if (receipt.gone) return route.gone()
     route.reached()
@@ -255,15 +311,10 @@ export class Courier extends LaneSet<Lane> {
       this.#tables.told(lane.id, told)
       for (const seq of handled) if (told.includes(seq)) this.#tables.discard(lane.id, seq, now)
     }
-    if (done.length > 0)
-      this.#tables.deliveredAll(
-        lane.id,
-        done.map(({ seq }) => seq),
-        now,
-      )
+    lane.handled.push(...done)
+    if (done.length < rows.length || !this.#putsOff(lane, route)) this.#takeOff(lane)
     // It has ended: what comes next is another.
     if (waits.size === 0 && failures.size === 0) route.fixed?.write(undefined)
-    for (const { id, type } of done) this.#ports.observe?.({ type: 'event.delivered', eventId: id, eventType: type, handler: lane.id })
     for (const [index, error] of failures) if (rows[index]) this.#failed(lane, route, rows[index], error, now)
     // Without having failed. With order the first holds those after it; behind one that failed, none is held by this.
     if (failures.size > 0 && route.ordered) return
@@ -271,6 +322,33 @@ export class Courier extends LaneSet<Lane> {
       const row = rows[index]
       if (row) this.#tables.tried(lane.id, row.seq, row.attempts, now + openDelayMs)
     }
+  }
+
+  /** C7 */
+  #putsOff({ handled }: Lane, { ordered, knows }: Route): boolean {
+    const { timer } = this.#ports
+    if (!timer || !ordered || !knows || handled.length >= mostHandled) return false
+    if (!this.#isTimed) {
+      this.#isTimed = true
+      timer(handledWaitsMs, () => {
+        this.#isTimed = false
+        this.#ports.wake?.()
+      })
+    }
+    return true
+  }
+
+  #takeOff(lane: Lane): void {
+    lane.isRevived = false
+    const { id: handler, handled } = lane
+    if (handled.length === 0) return
+    this.#tables.deliveredAll(
+      handler,
+      handled.map(({ seq }) => seq),
+      this.#ports.clock.now(),
+    )
+    lane.handled = []
+    for (const { id, type } of handled) this.#ports.observe?.({ type: 'event.delivered', eventId: id, eventType: type, handler })
   }
 
   #failed(lane: Lane, { retries }: Route, row: Loaded, error: ErrorRecord, now: number): void {
@@ -295,6 +373,8 @@ export class Courier extends LaneSet<Lane> {
     for (const seq of this.#tables.seqsFor(lane.id, this.#limits.batch)) this.#die(lane.id, { seq, ...this.#tables.head(seq) }, 0, error)
   }
 }
+
+const none: ReadonlySet<number> = new Set()
 
 function passed(lane: Lane): ReadonlySet<number> {
   const seqs = new Set<number>()

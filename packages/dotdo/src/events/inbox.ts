@@ -45,7 +45,8 @@ interface Known {
   readonly rows: ReadonlyMap<number, { handled: number; skipped: number | null }>
 }
 
-const unknown: Known = { floor: 0, rows: new Map() }
+const noRows: Known['rows'] = new Map()
+const unknown: Known = { floor: 0, rows: noRows }
 
 /** How one event ended: handled, failed, or not in time. */
 type End = ErrorRecord | 'handled' | 'open'
@@ -71,6 +72,8 @@ export class Inbox {
   readonly #told = new Map<string, ErrorRecord>()
   /** With order: the last batch of each subscription that is at work. */
   readonly #lines = new Map<string, Promise<unknown>>()
+  /** With order: up to where the table says that the events of a subscription have been handled, of at most `mostFloors`. */
+  readonly #floors = new Map<string, number>()
 
   constructor(tables: SubscriptionStore, ports: InboxPorts) {
     this.#tables = tables
@@ -110,6 +113,7 @@ export class Inbox {
 
   /** Forgets a subscription that has ended. */
   forget(subscription: string): void {
+    this.#floors.delete(subscription)
     this.#tables.write('DELETE FROM dotdo_inbox_events WHERE subscription = ?', subscription)
     this.#tables.write('DELETE FROM dotdo_inbox WHERE subscription = ?', subscription)
   }
@@ -191,8 +195,11 @@ export class Inbox {
 
   /** One write for all events that ended at once, in the turn in which they did. */
   #writeDown(conversation: Conversation): void {
-    if (conversation.reached > 0) this.#raise(conversation.batch.subscription, conversation.reached)
+    const { reached, known, batch } = conversation
     conversation.reached = 0
+    if (reached === 0) return
+    this.#raise(batch.subscription, reached)
+    this.#remember(batch.subscription, Math.max(reached, this.#floors.get(batch.subscription) ?? known.floor))
   }
 
   /** What the sender is told. */
@@ -220,15 +227,29 @@ export class Inbox {
         else if (typeof known.rows.get(seq)?.skipped !== 'number') handled.push(seq)
       }
     }
-    conversation.known = this.#read(
-      subscription,
-      events.map(([seq]) => seq),
-    )
+    conversation.known = this.#knownOf(conversation.batch)
     if (!ordered && floor > conversation.known.floor) {
       this.#raise(subscription, floor)
       this.#tables.write('DELETE FROM dotdo_inbox_events WHERE subscription = ? AND seq < ? AND skipped IS NULL', subscription, floor)
     }
     return handled
+  }
+
+  /** With order nothing but the floor is noted of an event, but where it died, or was begun in vain. */
+  #knownOf({ subscription, ordered, again, events }: EventBatch): Known {
+    const floor = ordered && !again ? this.#floors.get(subscription) : undefined
+    if (floor !== undefined && events.every(([seq, , , , , , , revived]) => seq >= floor && revived === 0)) return { floor, rows: noRows }
+    const known = this.#read(
+      subscription,
+      events.map(([seq]) => seq),
+    )
+    if (ordered) this.#remember(subscription, known.floor)
+    return known
+  }
+
+  #remember(subscription: string, floor: number): void {
+    if (this.#floors.size >= mostFloors) this.#floors.clear()
+    this.#floors.set(subscription, floor)
   }
 
   #read(subscription: string, seqs: readonly number[]): Known {
@@ -363,6 +384,9 @@ function isHandled({ floor, rows }: Known, seq: number, revived: number): boolea
 
 /** Ends that nobody has been told of, at most. */
 const mostTold = 1000
+
+/** Subscriptions whose floor is remembered, at most. */
+const mostFloors = 1000
 
 /** How the events of one batch ended. */
 class Ends {

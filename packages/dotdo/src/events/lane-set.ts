@@ -32,8 +32,19 @@ export abstract class LaneSet<Lane extends AnyLane> {
   protected abstract nextOf(lane: Lane, now: number): number | undefined
 
   /** Says that a lane may have something waiting. */
-  touch(id: string): void {
-    if (!this.#lanes.has(id)) this.#lanes.set(id, this.newLane(id))
+  touch(id: string): Lane {
+    let lane = this.#lanes.get(id)
+    if (!lane) this.#lanes.set(id, (lane = this.newLane(id)))
+    return lane
+  }
+
+  /** A lane of which something is known. */
+  protected known(id: string): Lane | undefined {
+    return this.#lanes.get(id)
+  }
+
+  protected everyLane(): Iterable<Lane> {
+    return this.#lanes.values()
   }
 
   /**

@@ -50,6 +50,8 @@ export interface OutboxPorts extends DeliveryPorts {
   readonly limits?: Partial<OutboxLimits>
   /** Brings a batch to the object that a subscription names. Rejects when it did not get through. */
   readonly carry?: (target: SubscriptionTarget, batch: EventBatch) => Promise<Receipt>
+  /** Runs `then` after `delayMs`; the result cancels it. Absent: what was delivered is written at once, with a flush of its own. */
+  timer?(delayMs: number, then: () => void): () => void
   /** Opens a sink. @throws when the app has no such binding */
   open?(sink: Sink): OpenSink
   /** Told when dead letters were given back, thrown away or forgotten; `observe` tells of those that are new. */
@@ -126,6 +128,7 @@ export class Outbox {
     if (this.#ports.isObserved?.() !== false)
       this.#ports.observe?.({ type: 'event.sent', eventId: id, eventType: type, payload: previewOf(stored, sizeBytes(stored)) })
     for (const handler of handlers ?? []) this.#touch(handler)
+    this.#courier.writing()
     if (handlers === undefined || handlers.length > 0) this.#ports.wake?.()
     return id
   }
@@ -211,6 +214,7 @@ export class Outbox {
     if (subscription !== undefined && !this.#subscriptions.get(subscription)) throw subscriptionUnknown(subscription)
     if (subscription === undefined && !this.#handlers.get(handler)) throw handlerGone(handler, this.#handlers.ids())
     this.#tables.revive(handler, seq, this.#ports.clock.now())
+    if (subscription !== undefined) this.#courier.revived(handler)
     this.#ports.lettersLeft?.()
     this.#changed(handler)
   }
@@ -268,7 +272,10 @@ export class Outbox {
   /** Who has subscribed to this object's events, the oldest first. */
   subscriptions(): SubscriptionView[] {
     const most = this.#limits.waitingPerSubscription
-    return this.#subscriptions.views((lane) => ({ waiting: this.#tables.waitingFor(lane, most), dead: this.#tables.deadFor(lane, most) }))
+    return this.#subscriptions.views((lane) => ({
+      waiting: Math.max(0, this.#tables.waitingFor(lane, most) - this.#courier.handledOf(lane)),
+      dead: this.#tables.deadFor(lane, most),
+    }))
   }
 
   /** How many dead letters there are, counted no further than `most`. */
@@ -349,6 +356,7 @@ export class Outbox {
       ordered,
       retries,
       tells: true,
+      knows: true,
       dueAt: it.suspended ? undefined : it.dueAt,
       deliver: ({ events, skipped, floor, again, tried }: Parcel) =>
         carry(target, {

@@ -85,6 +85,10 @@ export class Subscribed {
   #noneWaits = false
   /** Since when a source has been asked. One that does not answer in a minute is asked again: what it does twice is done once. */
   readonly #underWay = new Map<string, number>()
+  /** Rows by id, as they were read: a row is asked for with every batch, and seldom changes. */
+  readonly #rows = new Map<string, Row>()
+  /** A transaction that is undone takes its changes back: until the code that runs now has run, no row is remembered. */
+  #isChanging = false
 
   constructor(tables: SubscriptionStore, limits: OutboxLimits, ports: SubscribedPorts) {
     this.#tables = tables
@@ -235,7 +239,11 @@ export class Subscribed {
 
   #write(statement: string, ...parameters: SqlValue[]): void {
     this.#noneWaits = false
+    this.#rows.clear()
     this.#tables.write(statement, ...parameters)
+    if (this.#isChanging) return
+    this.#isChanging = true
+    void Promise.resolve().then(() => (this.#isChanging = false))
   }
 
   #isAsked(id: string, now: number): boolean {
@@ -244,7 +252,11 @@ export class Subscribed {
   }
 
   #row(id: string): Row | undefined {
-    return this.#tables.read<Row>('SELECT * FROM dotdo_subscribed WHERE id = ?', id)[0]
+    const known = this.#rows.get(id)
+    if (known) return known
+    const row = this.#tables.read<Row>('SELECT * FROM dotdo_subscribed WHERE id = ?', id)[0]
+    if (row && !this.#isChanging) this.#rows.set(id, row)
+    return row
   }
 
   #want(

@@ -67,10 +67,11 @@ export type Loaded = {
   sent_at: number
 }
 
-/** Which deliveries of a lane a batch may take: all that are due from the oldest on, or, without order, those below a seq that are not under way. */
+/** Which deliveries of a lane a batch may take: all that are due from the oldest above a seq on, or, without order, those below one that are not under way. */
 export interface Look {
   readonly ordered: boolean
   readonly passed: ReadonlySet<number>
+  readonly above: number
   readonly below: number
 }
 
@@ -159,9 +160,10 @@ export class OutboxTables {
     return Number(this.store.sql('SELECT count(*) AS n FROM (SELECT 1 FROM dotdo_deliveries LIMIT (? + 0))', most)[0]?.n)
   }
 
-  /** The oldest of a handler's deliveries: in an ordered lane, the only one that may be under way. */
-  oldest(handler: string): Waiting | undefined {
-    return this.store.sql<Waiting>('SELECT seq, attempts, due_at FROM dotdo_deliveries WHERE handler = ? ORDER BY seq LIMIT 1', handler)[0]
+  /** The oldest of a handler's deliveries above a seq: in an ordered lane, the only one that may be under way. */
+  oldest(handler: string, above = 0): Waiting | undefined {
+    const select = 'SELECT seq, attempts, due_at FROM dotdo_deliveries WHERE handler = ? AND seq > ? ORDER BY seq LIMIT 1'
+    return this.store.sql<Waiting>(select, handler, above)[0]
   }
 
   /** A handler's deliveries after `seq` that were never tried, oldest first. */
@@ -243,15 +245,22 @@ export class OutboxTables {
 
   /**
    * What a batch may take of a lane, in order: deliveries that are due, up to `limit` of them and `chars` of payloads, at least one. With order it
-   * ends at the first that is not due.
+   * ends at the first that is not due. `isAll`: it has all that the look may take, due or not.
    */
-  batch(handler: string, { ordered, passed, below }: Look, now: number, limit: number, chars: number): Loaded[] {
+  batch(
+    handler: string,
+    { ordered, passed, above, below }: Look,
+    now: number,
+    limit: number,
+    chars: number,
+  ): { rows: Loaded[]; isAll: boolean } {
     // With payloads that are small: most batches are then there with one statement, and what is looked at in vain is no more than a megabyte.
     const heads = this.store.sql<Loaded & { due_at: number; size: number; payload: string | null }>(
       `SELECT seq, attempts, revived, id, type, CASE WHEN length(payload) <= 4096 THEN payload END AS payload, key, source, sent_at, due_at,
         length(payload) AS size FROM dotdo_deliveries JOIN dotdo_outbox USING (seq)
-       WHERE handler = ? AND seq < ? AND due_at <= ? ORDER BY seq LIMIT (? + 0)`,
+       WHERE handler = ? AND seq > ? AND seq < ? AND due_at <= ? ORDER BY seq LIMIT (? + 0)`,
       handler,
+      above,
       below,
       ordered ? Number.MAX_SAFE_INTEGER : now,
       limit + passed.size,
@@ -267,11 +276,10 @@ export class OutboxTables {
       taken.push(head)
       isWhole &&= head.payload !== null
     }
-    if (isWhole) return taken
-    return this.load(
-      handler,
-      taken.map(({ seq }) => seq),
-    )
+    const isAll = ordered && taken.length === heads.length && taken.length < limit
+    if (isWhole) return { rows: taken, isAll }
+    const seqs = taken.map(({ seq }) => seq)
+    return { rows: this.load(handler, seqs), isAll }
   }
 
   /** Those of `seqs` that wait for a handler, with their events, in order. */
@@ -301,8 +309,8 @@ export class OutboxTables {
   }
 
   /** When the next batch of a lane may be taken: with order the due time of the oldest. `undefined`: nothing waits. */
-  dueAt(handler: string, { ordered, passed, below }: Look): number | undefined {
-    if (ordered) return this.oldest(handler)?.due_at
+  dueAt(handler: string, { ordered, passed, above, below }: Look): number | undefined {
+    if (ordered) return this.oldest(handler, above)?.due_at
     const look = passed.size + 1
     const isFree = ({ seq }: Waiting): boolean => seq < below && !passed.has(seq)
     if (this.untried(handler, 0, look).some(isFree)) return 0

@@ -197,6 +197,7 @@ export class ObjectHost {
       isObserved: () => this.live.isWanted,
       source: this.knownAs,
       wake: () => this.pumpSoon(),
+      timer,
       deliver: (event, handler, attempt) => this.#deliver(event, handler, attempt),
       carry: (target, batch) => this.exchange.carry(target, batch),
       limits: {
@@ -615,9 +616,15 @@ export class ObjectHost {
       this.#pumping = false
       if (this.wake.isOff) return
       this.ctx.waitUntil(this.exchange.subscribed.pump())
-      this.ctx.waitUntil(this.outbox.pump().then(() => this.wake.changed()))
+      this.ctx.waitUntil(this.outbox.pump().then(() => this.#pumped()))
     }
     endOfTurn(() => detached(pump))
+  }
+
+  /** Most of what was delivered leaves nothing to wake for: then the alarm is left as it is, and no room is asked. */
+  #pumped(): void {
+    for (const at of [this.outbox.nextWakeMs(), this.exchange.subscribed.nextWakeMs()]) if (at !== undefined) this.wake.by(at)
+    this.wake.eased(this.wake.at)
   }
 
   #context(): CallContext {

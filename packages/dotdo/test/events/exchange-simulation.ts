@@ -269,6 +269,11 @@ export class Node {
     this.#timers = []
     this.#pumps = 0
     const life = ++this.#life
+    const timer = (delayMs: number, then: () => void): (() => void) => {
+      const it = { at: clock.now() + delayMs, then }
+      this.#timers.push(it)
+      return () => (this.#timers = this.#timers.filter((other) => other !== it))
+    }
     this.outbox = new Outbox({
       store,
       clock,
@@ -276,6 +281,7 @@ export class Node {
       limits,
       source: this.label,
       deliver: async () => undefined,
+      timer,
       sync: () => this.#gate(life),
       carry: (target, batch) => this.#call(life, target, (node) => node.inbox.receive(structuredClone(batch), this.label)),
     })
@@ -290,11 +296,7 @@ export class Node {
     this.inbox = new Inbox(this.outbox.subscriptionTables, {
       clock,
       sync: () => this.#gate(life),
-      timer: (delayMs, then) => {
-        const timer = { at: clock.now() + delayMs, then }
-        this.#timers.push(timer)
-        return () => (this.#timers = this.#timers.filter((it) => it !== timer))
-      },
+      timer,
       open: (batch, from) => this.#open(batch, from),
     })
     if (receivers.includes(this.label)) {
