@@ -130,7 +130,17 @@ export class Courier extends LaneSet<Lane> {
   }
 
   protected override newLane(id: string): Lane {
-    return { id, underWay: new Set(), again: false, careful: false, most: Infinity, refusals: 0, handled: [], isDrained: false, isRevived: false }
+    return {
+      id,
+      underWay: new Set(),
+      again: false,
+      careful: false,
+      most: Infinity,
+      refusals: 0,
+      handled: [],
+      isDrained: false,
+      isRevived: false,
+    }
   }
 
   /** Says that a lane may have something waiting that no look has seen. */
@@ -326,15 +336,13 @@ export class Courier extends LaneSet<Lane> {
 
   /** C7 */
   #putsOff({ handled }: Lane, { ordered, knows }: Route): boolean {
-    const { timer } = this.#ports
-    if (!timer || !ordered || !knows || handled.length >= mostHandled) return false
-    if (!this.#isTimed) {
-      this.#isTimed = true
-      timer(handledWaitsMs, () => {
-        this.#isTimed = false
-        this.#ports.wake?.()
-      })
-    }
+    if (!this.#ports.timer || !ordered || !knows || handled.length >= mostHandled) return false
+    if (this.#isTimed) return true
+    this.#isTimed = true
+    this.#ports.timer(handledWaitsMs, () => {
+      this.#isTimed = false
+      this.#ports.wake?.()
+    })
     return true
   }
 

@@ -214,7 +214,7 @@ export class Inbox {
 
   /** Takes what a batch says of earlier events, and reads what is known of its own. Answers which of the skipped were handled after all. */
   #learn(conversation: Conversation): number[] {
-    const { subscription, ordered, floor, skipped = [], events } = conversation.batch
+    const { subscription, ordered, floor, skipped = [] } = conversation.batch
     const handled: number[] = []
     if (skipped.length > 0) {
       const known = this.#read(
