@@ -292,7 +292,8 @@ export class ObjectHost {
 
   async #start(): Promise<void> {
     // Where there is no room, a write may end the object before it has begun; the platform gives its alarm up when that has happened for two minutes.
-    if (!this.journal.hasRoom(roomBytes)) await this.wake.again()
+    const isFull = !this.journal.hasRoom(roomBytes)
+    if (isFull) await this.wake.again()
     try {
       requireSoundRenames()
       const begun = inContext({ host: this, target: { kind: 'method', name: 'init' }, args: [] }, () => this.shape.init?.call(this.self))
@@ -320,7 +321,7 @@ export class ObjectHost {
     this.alerts.settle()
     this.feed?.start()
     this.wake.arm()
-    this.ctx.waitUntil(this.#work(true))
+    this.ctx.waitUntil(this.#work(isFull))
   }
 
   /** A call from outside of a public method. Returns what the method returns, as it is: a stub stays a stub. */
@@ -547,7 +548,7 @@ export class ObjectHost {
    * @param isCareful something may have ended the object while it did this
    */
   async #work(isCareful: boolean): Promise<void> {
-    if ((isCareful || this.#wasFull) && this.wake.isDue && !this.#makeRoom()) return this.wake.putOff()
+    if ((isCareful || this.#wasFull) && !this.#makeRoom()) return this.wake.putOff()
     try {
       this.sweeper.run()
       this.scheduler.due()

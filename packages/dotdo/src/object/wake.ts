@@ -103,11 +103,6 @@ export class Wake {
     await this.#storage.sync()
   }
 
-  /** Whether any room wants to be woken by now. */
-  get isDue(): boolean {
-    return (this.#wanted() ?? Infinity) <= now()
-  }
-
   /** Whether what is due was put off, and waits still. A clock that was set back must not put it off by more than that. */
   get isOff(): boolean {
     const at = now()
