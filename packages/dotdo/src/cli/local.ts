@@ -1,5 +1,6 @@
 /** `dotdo/local`: an app on this machine, in workerd with its state in one folder. What `npx dotdo dev` and a project's own scripts start. */
-import { openState } from './state.ts'
+import { dirname } from 'node:path'
+import { openState, projectSecret } from './state.ts'
 import { oneTimeLink, sessionToken } from './link.ts'
 import { faultText, launch, loadWrangler, requireFree, type LogLine } from './worker.ts'
 
@@ -53,7 +54,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalApp> {
   // First: what it is told by the environment holds for `prepare` too.
   await loadWrangler()
   await requireFree(port, command)
-  const state = openState(stateFolder, clean)
+  const state = openState(stateFolder, clean, projectSecret(dirname(configPath)))
   try {
     await prepare?.()
     const { url, worker, stop } = await launch(

@@ -2,12 +2,13 @@
  * The folder of a local app's state, and what a command finds in it.
  *
  * Owns, in that folder: `lock` (the id of the process that has it), `secret` (what tokens are signed with), `url` (where the app answers). The rest
- * is workerd's. Invariants: (1) one process has the folder at a time; (2) the secret is made once, so that a session outlives a restart, and is
- * readable by its owner alone; (3) `url` is there only while the app answers, or where its process has died.
+ * is workerd's. Invariants: (1) one process has the folder at a time; (2) the secret is the
+ * project's own, of its `.dev.vars`, or is made once, so that a session outlives a restart; it is readable by its owner alone; (3) `url` is there only while the app answers, or where its process has died.
  */
 import { randomBytes } from 'node:crypto'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { parseEnv } from 'node:util'
 import { notStarted } from './worker.ts'
 
 /** A folder that this process has. */
@@ -19,8 +20,18 @@ export interface OpenState {
   close: () => void
 }
 
-/** Takes the folder, which is made where it is missing. @throws `APP_NOT_STARTED` where another process has it */
-export function openState(folder: string, clean: boolean): OpenState {
+/** The secret that a project has for this machine: what its scripts sign with. `undefined` where its `.dev.vars` has none. */
+export function projectSecret(folder: string): string | undefined {
+  const path = join(folder, '.dev.vars')
+  return (existsSync(path) && parseEnv(readFileSync(path, 'utf8'))['DOTDO_SECRET']) || undefined
+}
+
+/**
+ * Takes the folder, which is made where it is missing.
+ * @param given the secret, where the project has one
+ * @throws `APP_NOT_STARTED` where another process has it
+ */
+export function openState(folder: string, clean: boolean, given?: string): OpenState {
   const lock = join(folder, 'lock')
   const url = join(folder, 'url')
   const holder = holderOf(folder)
@@ -42,7 +53,8 @@ export function openState(folder: string, clean: boolean): OpenState {
   // The secret must not be committed with the code beside it.
   if (!existsSync(join(folder, '.gitignore'))) writeFileSync(join(folder, '.gitignore'), '*\n')
   const path = join(folder, 'secret')
-  if (!existsSync(path)) writeFileSync(path, randomBytes(32).toString('hex'), { mode: 0o600 })
+  if (given !== undefined) rmSync(path, { force: true })
+  if (!existsSync(path)) writeFileSync(path, given ?? randomBytes(32).toString('hex'), { mode: 0o600 })
   return {
     secret: readFileSync(path, 'utf8'),
     serves: (address) => writeFileSync(url, address),

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { oneTimeLink, sessionToken } from '../../src/cli/link.ts'
-import { findState, openState, readState } from '../../src/cli/state.ts'
+import { findState, openState, projectSecret, readState } from '../../src/cli/state.ts'
 import { findTarget, type TargetSources } from '../../src/cli/target.ts'
 import { verifyToken } from '../../src/rpc/tokens.ts'
 
@@ -50,6 +50,20 @@ describe('the state of a local app', () => {
       state.close()
     },
   )
+
+  test("has the project's own secret where its .dev.vars has one: what its scripts sign opens the app", async () => {
+    expect(projectSecret(cwd)).toBeUndefined()
+    await writeFile(join(cwd, '.dev.vars'), 'OTHER=1\n')
+    expect(projectSecret(cwd)).toBeUndefined()
+    openState(folder, false).close()
+    await writeFile(join(cwd, '.dev.vars'), '# of this machine\nDOTDO_SECRET="a-secret-of-sixteen-or-more"\n')
+    const state = openState(folder, false, projectSecret(cwd))
+    state.serves('http://127.0.0.1:8787/')
+    expect(readState(folder)?.secret).toBe('a-secret-of-sixteen-or-more')
+    expect(state.secret).toBe('a-secret-of-sixteen-or-more')
+    expect((await stat(join(folder, 'secret'))).mode & 0o077).toBe(0)
+    state.close()
+  })
 
   test('has one secret for ever, which its owner alone can read and nobody commits', async () => {
     const { secret, close } = openState(folder, false)
