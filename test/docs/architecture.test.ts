@@ -3,11 +3,17 @@ import { existsSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { liveMigrations } from '../../packages/dotdo/dist/events/live-log.js'
+import { subscriptionMigrations } from '../../packages/dotdo/dist/events/subscription-tables.js'
 import { outboxMigrations } from '../../packages/dotdo/dist/events/tables.js'
+import { feedMigrations } from '../../packages/dotdo/dist/fleet/feed.js'
+import { shardMigrations } from '../../packages/dotdo/dist/fleet/tables.js'
 import { catalogTables } from '../../packages/dotdo/dist/iceberg/catalog-tables.js'
 import { journalMigrations } from '../../packages/dotdo/dist/journal/tables.js'
+import { callMigrations } from '../../packages/dotdo/dist/rpc/call-keys.js'
 import { grantMigrations } from '../../packages/dotdo/dist/rpc/grants.js'
 import { linkVersion } from '../../packages/dotdo/dist/rpc/frames.js'
+import { stepCallMigrations } from '../../packages/dotdo/dist/rpc/step-calls.js'
 import { migrations as scheduleMigrations } from '../../packages/dotdo/dist/schedule/tables.js'
 import { root } from '../support/app.ts'
 
@@ -62,6 +68,11 @@ describe('ARCHITECTURE.md', () => {
       'journal/tables.ts': String(journalMigrations.length),
       'schedule/tables.ts': String(scheduleMigrations.length),
       'events/tables.ts': String(outboxMigrations.length),
+      'events/subscription-tables.ts': String(subscriptionMigrations.length),
+      'events/live-log.ts': String(liveMigrations.length),
+      'fleet/tables.ts': `${shardMigrations.length}; ${feedMigrations.length}`,
+      'rpc/call-keys.ts': String(callMigrations.length),
+      'rpc/step-calls.ts': String(stepCallMigrations.length),
       'iceberg/catalog-tables.ts': String(catalogTables.length),
       'rpc/frames.ts': String(linkVersion),
     })

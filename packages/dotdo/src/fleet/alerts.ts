@@ -132,6 +132,12 @@ export class Alerts {
     if (row && row.last_at <= at) this.#close(row, at, true)
   }
 
+  /** The handlers of events of an object of which an alert is open. */
+  handlersOf(object: string): string[] {
+    const open = `SELECT subject FROM dotdo_fleet_alerts WHERE object = ? AND subject_kind = 'event' AND closed_at IS NULL`
+    return this.#ports.store.sql<{ subject: string }>(open, object).map(({ subject }) => subject)
+  }
+
   /** The subject is no more: nothing can go well of it again. Nobody is told. */
   end(object: string, subject: AlertSubject): void {
     for (const kind of ['failed', 'late'] as const) {

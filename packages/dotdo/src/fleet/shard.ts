@@ -235,10 +235,7 @@ export class Shard {
     const [known] = this.#store.sql<{ letters_v: number }>('SELECT letters_v FROM dotdo_fleet_objects WHERE object = ?', object)
     if (known!.letters_v >= v) return
     this.#store.sql('UPDATE dotdo_fleet_objects SET letters = ?, letters_v = ? WHERE object = ?', total, v, object)
-    const old = this.#store.sql<{ id: string; handler: string }>(
-      `DELETE FROM dotdo_fleet_letters WHERE object = ? RETURNING id, fact ->> '$.handler' AS handler`,
-      object,
-    )
+    const old = this.#store.sql<{ id: string }>('DELETE FROM dotdo_fleet_letters WHERE object = ? RETURNING id', object)
     const before = new Set(old.map(({ id }) => id))
     for (const letter of newest)
       this.#store.sql(
@@ -253,9 +250,9 @@ export class Shard {
     for (const { id, handler, diedAt: at, error } of newest.toReversed())
       if (!before.has(id) && !retold)
         this.#alerts.raise({ object, noun, subject: { kind: 'event', id: handler }, kind: 'failed', at, error: brief(error) })
-    // Of more than are told, nobody knows whose they are.
+    // Of more than are told, nobody knows whose they are. Those whose letters were among them until now have none any more.
     if (total <= newest.length)
-      for (const { handler } of old)
+      for (const handler of this.#alerts.handlersOf(object))
         if (!handlers.has(handler)) this.#alerts.well(object, { kind: 'event', id: handler }, 'failed', this.#clock.now())
   }
 

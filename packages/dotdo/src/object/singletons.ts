@@ -20,7 +20,8 @@ export const unversionedMs = 3_600_000
 /** How long one is known that nobody wakes. Forgotten too early, it is woken once too often. */
 const keepMs = 400 * dayMs
 
-const tables: Migrations = [
+/** The table of what is known of singletons. Entries are never edited after a release, only added to; a test pins them. */
+export const singletonMigrations: Migrations = [
   [
     `CREATE TABLE dotdo_singletons (
       object TEXT PRIMARY KEY, version TEXT NOT NULL, alarm_at INTEGER, woken_at INTEGER NOT NULL
@@ -43,7 +44,7 @@ export class SingletonsTarget extends RpcTarget {
     super()
     this.#store = store
     this.#clock = clock
-    migrate(store, 'singletons', tables)
+    migrate(store, 'singletons', singletonMigrations)
   }
 
   /**

@@ -6,7 +6,7 @@
 import { DurableObject } from '#platform'
 import { RpcTarget } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
-import { migrate } from '../base/migrations.ts'
+import { migrate, type Migrations } from '../base/migrations.ts'
 import type { Store } from '../base/ports.ts'
 import { Catalog } from '../iceberg/catalog.ts'
 import { currentSnapshot } from '../iceberg/metadata.ts'
@@ -23,8 +23,8 @@ import { linkServerPorts } from './nouns.ts'
 import { SingletonsTarget } from './singletons.ts'
 import { clock, linkPorts, random, sqlStore } from './platform.ts'
 
-/** Versioned, like every stored table: see `migrate`. */
-const tokenTables = [
+/** The table of one-time links that were used. Entries are never edited after a release, only added to; a test pins them. */
+export const tokenMigrations: Migrations = [
   ['CREATE TABLE dotdo_used_tokens (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) WITHOUT ROWID'],
   ['CREATE INDEX dotdo_used_tokens_over ON dotdo_used_tokens (expires_at)'],
 ]
@@ -72,7 +72,7 @@ class TokensTarget extends RpcTarget {
   constructor(store: Store) {
     super()
     this.#store = store
-    migrate(store, 'tokens', tokenTables)
+    migrate(store, 'tokens', tokenMigrations)
   }
 
   /** Marks a token as used. Answers whether it was the first use. */

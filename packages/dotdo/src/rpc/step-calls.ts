@@ -60,7 +60,8 @@ export interface StepCallLimits {
 /** What holds where nothing else is said. */
 export const defaultStepCallLimits: StepCallLimits = { keepMs: 7 * 86_400_000, calls: 1_000_000, resultChars: 1024 * 1024 }
 
-const migrations: Migrations = [
+/** The tables of calls of steps. Entries are never edited after a release, only added to; a test pins them. */
+export const stepCallMigrations: Migrations = [
   [
     // The key's parts in an order in which what is over lies together.
     `CREATE TABLE dotdo_step_calls (
@@ -100,7 +101,7 @@ export class StepCalls {
   constructor(ports: StepCallPorts, limits: Partial<StepCallLimits> = {}) {
     this.#ports = ports
     this.#limits = { ...defaultStepCallLimits, ...limits }
-    migrate(ports.store, 'step-calls', migrations)
+    migrate(ports.store, 'step-calls', stepCallMigrations)
     const [found] = ports.store.sql<{ rows: number | null; latest: number | null }>(
       'SELECT (SELECT rows FROM dotdo_step_calls_size WHERE id = 1) AS rows, (SELECT max(since) FROM dotdo_step_calls) AS latest',
     )

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { decodeValue, encodeValue } from '../../src/base/codec.ts'
 import { formatMs, toMs } from '../../src/base/durations.ts'
@@ -220,5 +221,21 @@ describe('ids', () => {
   test('keep the prefix as it is given', () => {
     expect(newId('', new ManualClock(0), new SeededRandom())).toMatch(/^_0{10}.{16}$/)
     expect(newId('a_b', new ManualClock(0), new SeededRandom())).toMatch(/^a_b_0{10}.{16}$/)
+  })
+})
+
+describe('tables with a version', () => {
+  const textsIn = (folder: URL): string[] =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.ts'))
+      .map((path) => readFileSync(new URL(path, folder), 'utf8'))
+
+  test('are pinned, whichever room has them: some test has the hashes of its migrations', () => {
+    const rooms = textsIn(new URL('../../src/', import.meta.url)).flatMap((text) => [
+      ...text.matchAll(/\bmigrate\([\w.#]+, '([\w-]+)', (\w+)\)/g),
+    ])
+    const tests = textsIn(new URL('../', import.meta.url)).filter((text) => /createHash\(|sha256\(/.test(text))
+    expect(rooms.length).toBeGreaterThan(13)
+    expect(rooms.filter(([, , name]) => !tests.some((text) => text.includes(name!))).map(([, room]) => room)).toEqual([])
   })
 })

@@ -288,6 +288,16 @@ describe('an alert', () => {
     expect(told.map(([event]) => event)).toEqual(['failed', 'recovered'])
   })
 
+  test('of a handler whose letters are more than are told is not over, as long as nobody knows whose the others are', () => {
+    const shard = open([readRule({ on: 'recovered', to: ops })])
+    tell(shard, [letters(letter(1))])
+    const others = Array.from({ length: 50 }, (_, i) => ({ ...letter(i + 2), id: `evt_${i + 2}:post`, handler: 'post' }))
+    tell(shard, [{ kind: 'letters', id: '', v: ++v, value: { total: 51, newest: others } }])
+    expect(told).toEqual([])
+    tell(shard, [{ kind: 'letters', id: '', v: ++v, value: { total: 50, newest: others } }])
+    expect(told).toEqual([['recovered', 'Ops/main', expect.stringContaining("'print' of Load/a is well again")]])
+  })
+
   test('is told of a run that a deploy holds, once, until one of the same goes well', () => {
     const shard = open([readRule({ on: 'failed', to: ops }), readRule({ on: 'recovered', to: ops })])
     const error = { name: 'DotdoError', code: 'RUN_HELD', message: "Run 'm' is in flight." }

@@ -186,6 +186,32 @@ describe('an alert', () => {
     expect(payloads.slice(2).map(({ data: { text } }) => /it (failed|was late)\.$/.exec(text)?.[1])).toEqual(['failed', 'was late'])
   })
 
+  test('for a function of the object itself comes to the one whose rule means it, by schedule and by deadline', async () => {
+    const heard: string[] = []
+    const note =
+      (name: string) =>
+      ({ subject }: { subject: { id: string } }) =>
+        void heard.push(`${name}: ${subject.id}`)
+    const Load = DO.extend({
+      init() {
+        const nightly = this.every.day.at('2am')(() => this.fail(), { id: 'nightly' })
+        this.every.day.at('3am')(() => this.fail(), { id: 'later' })
+        this.alerts.onFailure(note('of the one'), { schedule: nightly })
+        this.alerts.onFailure(note('of any'))
+        this.alerts.onLate('30m', note('soon'), { schedule: 'later' })
+        this.alerts.onLate('2h', note('in the end'), { schedule: 'later' })
+      },
+      async fail() {
+        await this.do(() => Promise.reject(new Error('no')), { stepId: 'read', retries: { limit: 0 } })
+      },
+    })
+    app = await testApp({ Load, DotdoSystem, default: serve({ singletons: { Load: ['eu'] } }) }, { env })
+    await app.advance('4h')
+    expect(heard).toEqual(['of the one: nightly', 'of any: nightly', 'of any: later', 'soon: later'])
+    await app.advance('90m')
+    expect(heard.slice(4)).toEqual(['in the end: later'])
+  })
+
   test('that a target never takes says so itself, whichever of its targets was told: in the list, and in the log', async () => {
     const logged = vi.spyOn(console, 'error').mockImplementation(() => undefined)
     const fetch = ({ url }: Request) => Promise.resolve(new Response(null, { status: url === hook ? 410 : 200 }))
