@@ -1,6 +1,6 @@
 /**
- * The scenario of the simulation on real workerd, which dies by SIGKILL at seeded moments and comes back, now and then with another version of the app: what
- * must come of it is read off the objects' own files by the ledger of the simulation.
+ * The scenario of the simulation on real workerd, which dies by SIGKILL at seeded moments and comes back, now and then with another version of the app, one of which
+ * has renamed a class: what must come of it is read off the objects' own files by the ledger of the simulation.
  *
  * `DOTDO_KILLS=20` lives through more seeds; a failure names its seed, and `DOTDO_SEED=1234` draws the same runs, kills and versions again. When exactly
  * a kill comes is up to the machine.
@@ -17,7 +17,7 @@ import { connect, type AnyApp, type AppStub } from 'dotdo/client'
 import { expect, test } from 'vitest'
 import { startWorkerd, type RunningWorkerd, type WorkerSource } from '../../packages/dotdo/bench/rpc/workerd.ts'
 import { faultsOf, openOf, type Left } from '../../packages/dotdo/test/support/ledger.ts'
-import { draw, fast, listener, senders, waitsOf, type Planned } from '../../packages/dotdo/test/support/scenario.ts'
+import { actorIn, draw, fast, listener, senders, waitsOf, type Planned } from '../../packages/dotdo/test/support/scenario.ts'
 import { sessionToken } from '../support/app.ts'
 import { randomOf } from '../support/random.ts'
 
@@ -138,7 +138,8 @@ class LifeOnWorkerd {
     return {
       name: 'lives',
       entry,
-      classes: ['Actor', 'Listener', 'DotdoSystem'],
+      classes: [actorIn(this.#version), 'Listener', 'DotdoSystem'],
+      renamed: { [actorIn(2)]: 'Actor' },
       vars: { DOTDO_SECRET: secret, VERSION: String(this.#version), POLICY: this.#policy },
       json: { CF_VERSION_METADATA: { id: `v${this.#version}` } },
       outbound: this.#outside.address,

@@ -20,6 +20,8 @@ export interface WorkerSource {
   entry: string
   /** Classes of Durable Objects that the entry exports. */
   classes: string[]
+  /** Classes that had another name before, with that: they have its objects, as `renamed_classes` of a migration says. */
+  renamed?: Record<string, string>
   /** Namespaces of other Workers, by the name of the binding. */
   foreign?: Record<string, { service: string; className: string }>
   vars?: Record<string, string>
@@ -40,7 +42,7 @@ export interface RunningWorkerd {
   log(): string
   /**
    * Kills it as it is, and starts another on the same state, at another address.
-   * @param redeployed Workers of the same names, entries and classes that take the place of those before, with other bindings
+   * @param redeployed Workers of the same names and entries that take the place of those before, with other bindings, and classes of other names
    */
   killed(redeployed?: WorkerSource[]): Promise<RunningWorkerd>
   stop(): Promise<void>
@@ -88,8 +90,10 @@ function configuration(workers: WorkerSource[], folder: string): string {
   const outbounds = workers.flatMap(({ name, outbound }) =>
     outbound === undefined ? [] : [`(name = ${text(`${name}-outside`)}, external = (address = ${text(outbound)}, http = ()))`],
   )
-  const worker = ({ name, classes, foreign = {}, vars = {}, json = {}, outbound }: WorkerSource) => {
-    const namespaces = classes.map((it) => `(className = ${text(it)}, uniqueKey = ${text(`${name}-${it}`)}, enableSql = true)`)
+  const worker = ({ name, classes, renamed = {}, foreign = {}, vars = {}, json = {}, outbound }: WorkerSource) => {
+    const namespaces = classes.map(
+      (it) => `(className = ${text(it)}, uniqueKey = ${text(`${name}-${renamed[it] ?? it}`)}, enableSql = true)`,
+    )
     const bindings = [
       ...classes.map((it) => `(name = ${text(`NATIVE_${it}`)}, durableObjectNamespace = ${text(it)})`),
       ...Object.entries(foreign).map(

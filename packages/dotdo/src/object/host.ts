@@ -71,6 +71,8 @@ export class ObjectHost {
   readonly name: string
   /** What other objects call it: by the first noun that it had. */
   readonly known: ObjectName
+  /** {@link label} by that noun: what stands in other objects, and in what this one sends them. See `renamed.ts`. */
+  readonly knownAs: string
   /** Where the object has to stay, if anywhere. */
   readonly jurisdiction?: string
   readonly env: unknown
@@ -121,6 +123,7 @@ export class ObjectHost {
     const { jurisdiction } = ctx.id as { jurisdiction?: string }
     if (jurisdiction !== undefined) this.jurisdiction = jurisdiction
     this.known = { noun: appRenames().firstNoun(noun), name: this.name, ...(jurisdiction !== undefined && { jurisdiction }) }
+    this.knownAs = objectLabel(this.known)
     this.env = env
     this.ctx = ctx
     this.shape = shape
@@ -283,11 +286,6 @@ export class ObjectHost {
   /** Noun and name, as people write it: `Pipeline/main`, and in a jurisdiction `eu:Pipeline/main`. */
   get label(): string {
     return objectLabel(this)
-  }
-
-  /** The same by the first noun that it had: what stands in other objects, and in what it sends them. See `renamed.ts`. */
-  get knownAs(): string {
-    return objectLabel(this.known)
   }
 
   async #start(): Promise<void> {

@@ -116,7 +116,7 @@ export function nounUnknown(noun: string, known: readonly string[]): DotdoError 
       : `serve({ renamed }) says that ${noun} is ${now} now, and there is no noun ${now}.`
   return new DotdoError(
     'NOUN_UNKNOWN',
-    `${what} This Worker knows: ${known.join(', ') || 'none'}. Export the class by that name, with a migration in wrangler.toml, bind it, or name the service that has it: serve({ services }). If it was renamed, say so: serve({ renamed: { ${now}: 'NewName' } }). If it was deleted, so were its objects, and what still names one ends here.`,
+    `${what} This Worker knows: ${known.join(', ') || 'none'}. Export the class by that name, with a migration in wrangler.toml, bind it, or name the service that has it: serve({ services }).${/^[A-Z]\w*$/.test(now) ? ` If it was renamed, say so: serve({ renamed: { ${now}: 'NewName' } }). If it was deleted, so were its objects, and what still names one ends here.` : ''}`,
     { data: { noun, known } },
   )
 }

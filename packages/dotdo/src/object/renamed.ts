@@ -40,12 +40,17 @@ export class Renames {
 
   /** An object's name for people, `Parcel/1001`, of that by which others know it, `Order/1001`. */
   labelNow(label: string): string {
-    return inLabel(label, (placed) => this.#replaced(placed, (noun) => this.nounNow(noun)))
+    return this.#inLabel(label, (placed) => this.#replaced(placed, (noun) => this.nounNow(noun)))
   }
 
   /** An object's name by which others know it, of any that it has. */
   firstLabel(label: string): string {
-    return inLabel(label, (placed) => this.firstNoun(placed))
+    return this.#inLabel(label, (placed) => this.firstNoun(placed))
+  }
+
+  #inLabel(label: string, change: (placed: string) => string): string {
+    const slash = this.later.size === 0 ? -1 : label.indexOf('/')
+    return slash < 0 ? label : change(label.slice(0, slash)) + label.slice(slash)
   }
 
   #replaced(placed: string, change: (noun: string) => string): string {
@@ -85,11 +90,6 @@ function endOf(noun: string, steps: ReadonlyMap<string, string>): string {
     at = next
   }
   return at
-}
-
-function inLabel(label: string, change: (placed: string) => string): string {
-  const slash = label.indexOf('/')
-  return slash < 0 ? label : change(label.slice(0, slash)) + label.slice(slash)
 }
 
 /** `RENAMED_INVALID` */

@@ -390,32 +390,48 @@ export class World {
 
   /** The object of a noun and a name. */
   object(noun: string, name: string, jurisdiction?: string): SimulatedObject {
-    const id = this.#idOf(noun, name, jurisdiction)
-    const key = id.toString()
-    let object = this.objects.get(key)
-    if (!object) this.objects.set(key, (object = new SimulatedObject(this, noun, id)))
+    return this.#objectOf(this.#keyOf(noun), name, jurisdiction)
+  }
+
+  /** @param key of its namespace: the first noun that its class had */
+  #objectOf(key: string, name: string, jurisdiction: string | undefined): SimulatedObject {
+    const id = new ObjectId(key, name, jurisdiction)
+    let object = this.objects.get(id.toString())
+    if (!object) {
+      const [noun = key] = [...this.#keptAs].find(([, kept]) => kept === key) ?? []
+      this.objects.set(id.toString(), (object = new SimulatedObject(this, noun, id)))
+    }
     return object
   }
 
-  #idOf(noun: string, name: string, jurisdiction: string | undefined): ObjectId {
-    return new ObjectId(this.#keptAs.get(noun) ?? noun, name, jurisdiction)
+  #keyOf(noun: string): string {
+    return this.#keptAs.get(noun) ?? noun
   }
 
   /** A namespace of objects, as a Worker's `exports` and bindings have them. */
-  namespace(noun: string, jurisdiction?: string): object {
-    const idFromName = (name: string) => this.#idOf(noun, name, jurisdiction)
-    const get = ({ name }: { name?: string }) => this.stub(noun, name!, jurisdiction)
+  namespace(noun: string): object {
+    // What held a namespace before its class was renamed holds it still.
+    return this.#namespaceOf(this.#keyOf(noun), undefined)
+  }
+
+  #namespaceOf(key: string, jurisdiction: string | undefined): object {
+    const idFromName = (name: string) => new ObjectId(key, name, jurisdiction)
+    const get = ({ name }: { name?: string }) => this.#stubOf(key, name!, jurisdiction)
     return {
       [Symbol.toStringTag]: 'DurableObjectNamespace',
       idFromName,
       get,
-      getByName: (name: string) => this.stub(noun, name, jurisdiction),
-      jurisdiction: (other: string) => this.namespace(noun, other),
+      getByName: (name: string) => this.#stubOf(key, name, jurisdiction),
+      jurisdiction: (other: string) => this.#namespaceOf(key, other),
     }
   }
 
   stub(noun: string, name: string, jurisdiction?: string): Stub {
-    const object = this.object(noun, name, jurisdiction)
+    return this.#stubOf(this.#keyOf(noun), name, jurisdiction)
+  }
+
+  #stubOf(key: string, name: string, jurisdiction: string | undefined): Stub {
+    const object = this.#objectOf(key, name, jurisdiction)
     return new Stub({ id: object.id as unknown as DurableObjectId, call: (method, args) => this.#call(object, method, args) })
   }
 

@@ -74,6 +74,38 @@ describe('a noun', () => {
   )
 })
 
+describe('a noun that was renamed', () => {
+  test('is found by its earlier name: here, by clients, and behind a service whose caller knows of nothing', async () => {
+    configureApp({ ...original, offers: ['Stage'], renamed: { First: 'Former', Former: 'Stage' } })
+    await stub('First', 'renamed').execute(1)
+    await stub('Former', 'renamed').execute(2)
+    expect(await stub('Stage', 'renamed').history()).toEqual([1, 2])
+    expect(await inspector('Former', 'renamed').describe()).toMatchObject({ noun: 'Stage', name: 'renamed' })
+    expect(() => requireAppNoun('Former')).not.toThrow()
+    expect(nounNames()).not.toContain('Former')
+    const service = (env as unknown as { SELF: LinkedService }).SELF
+    expect(await service.dotdoLink('Former', 'renamed', { ...message, session: 'renamed' })).toMatchObject({ seq: 0 })
+    expect(await rejected(service.dotdoLink('Tally', 's', message))).toMatchObject({ code: 'NOUN_UNKNOWN' })
+  })
+
+  test('behind a service is asked for there by the noun of today', () => {
+    configureApp({ ...original, services: { Remote: 'SELF' }, renamed: { Former: 'Remote' } })
+    expect(placeOf('eu:Former')('x').at).toEqual(['eu:Remote', 'x'])
+  })
+
+  test('may keep a binding of its earlier name, and is refused where that is of another class, or of a service, or exported', () => {
+    configureApp({ ...original, renamed: { DataStage: 'Stage' } })
+    expect(() => placeOf('DataStage')('x')).not.toThrow()
+    for (const renamed of [{ Tally: 'Stage' }, { Counter: 'Stage' }, { Counter: 'Elsewhere' }]) {
+      configureApp({ ...original, renamed })
+      expect(thrown(() => placeOf('Pipeline'))).toMatchObject({ code: 'RENAMED_INVALID', data: { noun: Object.keys(renamed)[0] } })
+    }
+    expect(thrown(() => configureApp({ ...original, services: { Far: 'SELF' }, renamed: { Far: 'Stage' } }))).toMatchObject({
+      code: 'RENAMED_INVALID',
+    })
+  })
+})
+
 describe('behind a service', () => {
   test('an object is reached, with its inspector', async () => {
     configureApp({ ...original, services: { Remote: 'SELF', Stage: 'NEVER_ASKED' } })

@@ -145,3 +145,12 @@ export const effectsOf = ({ key, ops }: Planned): string[] =>
   })
 
 const rows: ReadonlySet<Op['kind']> = new Set(['inside', 'bump', 'work', 'part', 'partWork'])
+
+/** What a version calls the actors: the second one has renamed them, and those after it have taken that back. */
+export const actorIn = (version: number): string => (version === 2 ? 'Player' : 'Actor')
+
+/** What a version says of that. */
+export const renamedIn = (version: number): Record<string, string> => (version === 2 ? { Actor: 'Player' } : {})
+
+/** What its migration says to the platform, whichever version was there before. */
+export const migrationTo = (version: number): Record<string, string> => (version === 2 ? { Actor: 'Player' } : { Player: 'Actor' })

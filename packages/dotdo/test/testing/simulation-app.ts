@@ -7,7 +7,7 @@ import { NonRetryableError } from '../../src/journal/step-options.ts'
 import { DO } from '../../src/object/do.ts'
 import { DotdoSystem } from '../../src/object/system.ts'
 import type { ObjectClass } from '../../src/testing/world.ts'
-import { senders, slow, type Op, type Pace } from '../support/scenario.ts'
+import { actorIn, senders, slow, type Op, type Pace } from '../support/scenario.ts'
 
 interface Told {
   name: string
@@ -34,6 +34,9 @@ class Part extends RpcTarget {
 export function appOf(version: number, { tickMs, retryMs }: Pace): Record<string, ObjectClass> {
   // More attempts than there are crashes, so that every run can end well.
   const retries = { limit: 100, delay: `${retryMs}ms` } as const
+  const noun = actorIn(version)
+  // oxlint-disable-next-line typescript/no-explicit-any -- as every noun is where no module is declared
+  const actor = (self: object, name: string): any => (self as Record<string, (name: string) => unknown>)[noun]!(name)
 
   const Actor = DO.extend({
     init() {
@@ -85,10 +88,10 @@ export function appOf(version: number, { tickMs, retryMs }: Pace): Record<string
       const effect = `${key}/${id}`
       if (op.kind === 'inside') return this.do(() => this._note(effect), { stepId: id, retries })
       if (op.kind === 'outside') return this.do((step) => this._ask(step.idempotencyKey, step.attempt <= op.fails), { stepId: id, retries })
-      if (op.kind === 'bump') return this.do(() => this.Actor(op.to).bump(effect), { stepId: id, retries })
-      if (op.kind === 'work') return this.do(() => this.Actor(op.to).work(effect), { stepId: id, retries })
-      if (op.kind === 'part') return this.do(() => this.Actor(op.to).part().bump(effect), { stepId: id, retries })
-      if (op.kind === 'partWork') return this.do(async () => (await this.Actor(op.to).part()).work(effect), { stepId: id, retries })
+      if (op.kind === 'bump') return this.do(() => actor(this, op.to).bump(effect), { stepId: id, retries })
+      if (op.kind === 'work') return this.do(() => actor(this, op.to).work(effect), { stepId: id, retries })
+      if (op.kind === 'part') return this.do(() => actor(this, op.to).part().bump(effect), { stepId: id, retries })
+      if (op.kind === 'partWork') return this.do(async () => (await actor(this, op.to).part()).work(effect), { stepId: id, retries })
       if (op.kind === 'child') return this.runs.call('main', [effect, op.ops], { stepId: id })
       if (op.kind === 'sleep') return this.sleep(op.ms, { stepId: id })
       if (op.kind === 'wait') return this.waitFor('Item.released', { stepId: id, match: { id: effect } })
@@ -145,14 +148,14 @@ export function appOf(version: number, { tickMs, retryMs }: Pace): Record<string
         const heard = (_: Told, { id }: { id: string }) => void sql.exec('INSERT INTO got (sender, id) VALUES (?, ?)', sender, id)
         // Handled at once, or in a run of its own.
         const later = (told: Told, event: { id: string }) => this.do(() => heard(told, event), { stepId: 'hear', retries })
-        this.Actor(sender).on.Item.made(sender === '1' ? heard : later, { id: `hears-${sender}`, retries })
+        actor(this, sender).on.Item.made(sender === '1' ? heard : later, { id: `hears-${sender}`, retries })
       }
     },
     ping() {
       return 'pong'
     },
   })
-  return { Actor, Listener, DotdoSystem } as unknown as Record<string, ObjectClass>
+  return { [noun]: Actor, Listener, DotdoSystem } as unknown as Record<string, ObjectClass>
 }
 
 /** The versions of the code that are deployed, rolled back and deployed again. */

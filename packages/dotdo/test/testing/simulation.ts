@@ -15,7 +15,20 @@ import { SeededRandom } from '../../src/testing/random.ts'
 import { World, type Task } from '../../src/testing/world.ts'
 import { Databases, type Beginning } from './databases.ts'
 import { faultsOf, openOf, type Left } from '../support/ledger.ts'
-import { draw, everything, listener, senders, sendsOf, slow, waitsOf, type Op, type Planned } from '../support/scenario.ts'
+import {
+  actorIn,
+  draw,
+  everything,
+  listener,
+  migrationTo,
+  renamedIn,
+  senders,
+  sendsOf,
+  slow,
+  waitsOf,
+  type Op,
+  type Planned,
+} from '../support/scenario.ts'
 import { versions } from './simulation-app.ts'
 
 const hourMs = 3_600_000
@@ -86,6 +99,9 @@ interface Request extends Planned {
 
 type Methods = Record<string, (...args: unknown[]) => PromiseLike<string>>
 
+/** By whatever noun an actor goes. */
+const firstOf = (noun: string): string => (noun === actorIn(2) ? 'Actor' : noun)
+
 /** One world with its ledger; see the head of this file. */
 export class Simulation {
   readonly world: World
@@ -134,7 +150,9 @@ export class Simulation {
       at: start,
       random,
       runs: false,
-      ...(databases && { database: (object: { noun: string; name: string }) => databases.take(this.#kind, object) }),
+      ...(databases && {
+        database: ({ noun, name }: { noun: string; name: string }) => databases.take(this.#kind, { noun: firstOf(noun), name }),
+      }),
       chance: { random, dies: (life, task) => this.#dies(life, task), loses: () => this.#loses() },
     })
     if (log) world.told = log
@@ -236,7 +254,10 @@ export class Simulation {
 
   #close(): (readonly [noun: string, database: DatabaseSync])[] {
     this.world.close()
-    const left = [...this.world.objects.values()].map(({ noun, store, lives }) => ({ lives, left: [noun, store.release()] as const }))
+    const left = [...this.world.objects.values()].map(({ noun, store, lives }) => ({
+      lives,
+      left: [firstOf(noun), store.release()] as const,
+    }))
     return left.flatMap((it) => (it.lives > 0 ? [it.left] : []))
   }
 
@@ -272,11 +293,10 @@ export class Simulation {
 
   #deploy(version: number): void {
     this.#version = version
-    configureApp({ deploys: this.#policy })
+    configureApp({ deploys: this.#policy, renamed: renamedIn(version + 1) })
     const { DotdoSystem, ...app } = versions[version]!
-    this.world.deploy(this.#hasFleet ? { ...app, DotdoSystem: DotdoSystem! } : app, {
-      CF_VERSION_METADATA: { id: `v${version + 1}` },
-    })
+    const env = { CF_VERSION_METADATA: { id: `v${version + 1}` } }
+    this.world.deploy(this.#hasFleet ? { ...app, DotdoSystem: DotdoSystem! } : app, env, migrationTo(version + 1))
     this.#links = new Links(linkPorts('the client', () => {}))
     // What was asked of the version before may be answered to nobody.
     for (const request of this.#requests) request.underWay = false
@@ -437,7 +457,7 @@ export class Simulation {
   /** Objects of the app, as they are on disk. */
   #left(): Left[] {
     return [...this.world.objects.values()].flatMap(({ noun, id: { name }, store }) =>
-      noun === 'DotdoSystem' ? [] : [{ noun, name, sql: (statement, ...values) => store.sql(statement, ...values) }],
+      noun === 'DotdoSystem' ? [] : [{ noun: firstOf(noun), name, sql: (statement, ...values) => store.sql(statement, ...values) }],
     )
   }
 
