@@ -200,14 +200,17 @@ describe('what cannot be', () => {
     expect(await handled('declared c1', 1)).toEqual([0])
   })
 
-  test('a batch from an object that was never asked for it is not handled', async () => {
+  test('a batch from an object that was never asked for it is refused, and not handled', async () => {
     await subscribed('declared c2', 'c2')
     const [{ subscriptionId }] = (await stub('Bills', 'declared c2').look()).subscribed
     const to = { noun: 'Bills', name: 'declared c2', handler: 'bill' }
     const events = [[1, 'evt_x', 'Order.paid', 'j{"n":1}', null, 'Shop/c2', 0, 0]]
     const batch = { version: 1, subscription: subscriptionId, to, ordered: true, floor: 0, events }
-    const answer = await open().link('Bills', 'declared c2').framework('receive', [batch])
-    expect(answer).toEqual({ gone: true })
+    const answer = async () => await open().link('Bills', 'declared c2').framework('receive', [batch])
+    await expect(answer).rejects.toMatchObject({
+      code: 'INVALID_SUBSCRIPTION',
+      data: { reason: expect.stringContaining('those of Shop/c2') },
+    })
     expect((await stub('Bills', 'declared c2').look()).rows).toEqual([])
   })
 })

@@ -78,12 +78,12 @@ describe('the cron trigger', () => {
 
 describe('what a singleton tells of its alarm', () => {
   test('is told once, and only where it is not of work that goes on; others tell nothing', async () => {
-    const report = new AlarmReport('Almanac', 'forever', open(), clock)
+    const report = new AlarmReport({ noun: 'Almanac', name: 'forever', knownAs: 'Almanac/forever' }, open(), clock)
     const later = Date.now() + 3_600_000
     expect(report.armed(Date.now() + 30_000)).toBeUndefined()
     expect(await report.armed(later)).toMatchObject([{ status: 'fulfilled' }])
     expect(report.armed(later)).toBeUndefined()
     expect(await report.armed(null)).toMatchObject([{ status: 'fulfilled' }])
-    expect(new AlarmReport('Almanac', 'another', open(), clock).armed(later)).toBeUndefined()
+    expect(new AlarmReport({ noun: 'Almanac', name: 'another', knownAs: 'Almanac/another' }, open(), clock).armed(later)).toBeUndefined()
   })
 })
