@@ -49,17 +49,29 @@ export function decodeValue(text: string): unknown {
 
 /** Whether JSON gives the value back as it is. Deep values and shared ones go to devalue, which keeps references and finds cycles. */
 function isJson(value: unknown, depth: number, above: Set<object> | undefined): boolean {
-  if (value === null || typeof value === 'string' || typeof value === 'boolean') return true
-  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0)
-  if (typeof value !== 'object' || depth > 64 || above?.has(value)) return false
-  const seen = above ?? new Set()
-  seen.add(value)
+  if (isJsonAtom(value)) return true
+  if (typeof value !== 'object' || value === null || depth > 64 || above?.has(value)) return false
+  above?.add(value)
+  // What nothing with parts stands in can hold nothing twice, and needs no memory of what was seen: most values are such.
+  let seen = above
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) if (!isJson(value[i], depth + 1, seen)) return false
+    for (let i = 0; i < value.length; i++) {
+      const part: unknown = value[i]
+      if (!isJsonAtom(part) && !isJson(part, depth + 1, (seen ??= new Set<object>([value])))) return false
+    }
     return true
   }
   const prototype = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) return false
-  for (const key in value) if (key === '__proto__' || !isJson((value as Record<string, unknown>)[key], depth + 1, seen)) return false
+  for (const key in value) {
+    const part = (value as Record<string, unknown>)[key]
+    if (key === '__proto__' || (!isJsonAtom(part) && !isJson(part, depth + 1, (seen ??= new Set<object>([value]))))) return false
+  }
   return !('toJSON' in value)
+}
+
+/** A value without parts that JSON gives back as it is. */
+function isJsonAtom(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0)
+  return value === null || typeof value === 'string' || typeof value === 'boolean'
 }

@@ -52,7 +52,8 @@ export class Notes {
   #edges = 0
 
   /** @param stepId `''` for the run's own code */
-  add(stepId: string, { kind, input, rows, ...note }: LineageNote): void {
+  add(stepId: string, note: LineageNote): void {
+    const { kind, input, rows } = note
     // The address of a hook may be a secret.
     const target = redactText(note.target).slice(0, nameChars)
     const what = redactText(note.what ?? '').slice(0, nameChars)

@@ -311,7 +311,7 @@ export class StepRunner implements StepDriver {
     const { cancellation } = scope
     const detach = parent.cancellation.onAbort((reason) => cancellation.abort(reason))
     const timer = plan.timeoutMs === undefined ? undefined : this.#timer(run, plan, step.attempt, cancellation)
-    const context = new AttemptContext(this, run, step, idempotencyKey(run.runId, plan.stepId, step.undo), scope)
+    const context = new AttemptContext(this, run, step, scope)
     const call = (): unknown => fn(context)
     try {
       const returned = this.#ports.enter ? this.#ports.enter(scope, call) : call()
@@ -450,23 +450,28 @@ export class StepRunner implements StepDriver {
   }
 }
 
-/** The context of one attempt. The signal and the checkpoint are made when they are asked for. */
+/** The context of one attempt. What most steps never ask for is made when it is asked for. */
 class AttemptContext implements StepContext {
   readonly attempt: number
-  readonly idempotencyKey: string
+  readonly #round: number
   readonly #runner: StepRunner
   readonly #run: ActiveRun
   readonly #step: Step
   readonly #scope: Scope
   #checkpoint: Checkpoint | undefined
+  #progress: StepContext['progress'] | undefined
 
-  constructor(runner: StepRunner, run: ActiveRun, step: Step, key: string, scope: Scope) {
+  constructor(runner: StepRunner, run: ActiveRun, step: Step, scope: Scope) {
     this.attempt = step.attempt
-    this.idempotencyKey = key
+    this.#round = step.undo
     this.#runner = runner
     this.#run = run
     this.#step = step
     this.#scope = scope
+  }
+
+  get idempotencyKey(): string {
+    return idempotencyKey(this.#run.runId, this.#step.stepId, this.#round)
   }
 
   get signal(): AbortSignal {
@@ -478,9 +483,11 @@ class AttemptContext implements StepContext {
   }
 
   // An arrow, so that it can be taken out of the context and handed on.
-  readonly progress = (progress: Progress): void => {
-    const { stepId, cancellation } = this.#scope
-    if (stepId !== undefined && !cancellation.aborted) this.#scope.progress(stepId, progress)
+  get progress(): StepContext['progress'] {
+    return (this.#progress ??= (progress) => {
+      const { stepId, cancellation } = this.#scope
+      if (stepId !== undefined && !cancellation.aborted) this.#scope.progress(stepId, progress)
+    })
   }
 
   #makeCheckpoint(): Checkpoint {

@@ -64,6 +64,7 @@ import type { ObjectLinks } from './stats.ts'
 import { AlarmReport } from './singletons.ts'
 import { tracingOf, type Tracing } from './tracing.ts'
 import { Wake } from './wake.ts'
+import { Writes } from './writes.ts'
 
 /** What stands behind the facade of one object; see the head of this file for what it owns. */
 export class ObjectHost {
@@ -110,6 +111,7 @@ export class ObjectHost {
   readonly directFor: (origin: Origin, once?: StepCall) => object
   /** What it hands out. */
   readonly issuer: Issuer
+  readonly #writes: Writes
   #userLink: LinkServer
   #inspectLink: LinkServer
   #depth: CallDepth
@@ -127,8 +129,10 @@ export class ObjectHost {
     this.env = env
     this.ctx = ctx
     this.shape = shape
-    this.store = sqlStore(ctx.storage)
-    meterSql(ctx.storage.sql)
+    const writes = (this.#writes = new Writes())
+    this.store = sqlStore(ctx.storage, writes)
+    meterSql(ctx.storage.sql, writes)
+    writes.watch(ctx.storage)
     const results = resultsBucket()
     meterBuckets([...Object.values(bucketBindings()), ...(results ? [results] : [])])
     this.live = new Live(ctx, this.store, clock)
@@ -401,6 +405,7 @@ export class ObjectHost {
         clock,
         digest: sha256,
         outcomeOf: (key) => this.journal.outcomeOf(key),
+        written: () => this.#writes.count,
       },
       { keepMs: appRetention().stepCalls },
     ))

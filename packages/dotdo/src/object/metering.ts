@@ -6,6 +6,7 @@
  */
 import type { Spent } from '../base/price.ts'
 import { currentContext } from './context.ts'
+import type { Writes } from './writes.ts'
 
 /**
  * Tells the run whose code runs now, if any, that it uses something.
@@ -16,12 +17,19 @@ export function spendHere(spent: Spent): void {
   if (over) throw over
 }
 
-/** Counts the rows that statements of the app read and write in an object's SQLite. Those of dotdo itself go another way. */
-export function meterSql(sql: SqlStorage): void {
+/** Counts the rows that statements of the app read and write in an object's SQLite, and notes that they write. Those of dotdo itself go another way. */
+export function meterSql(sql: SqlStorage, writes: Writes): void {
   const exec = sql.exec.bind(sql)
   const metered = <Row extends Record<string, SqlStorageValue>>(statement: string, ...parameters: unknown[]): SqlStorageCursor<Row> => {
     const execution = currentContext()?.execution
-    const cursor = exec<Row>(statement, ...parameters)
+    let cursor
+    try {
+      cursor = exec<Row>(statement, ...parameters)
+    } catch (thrown) {
+      writes.count++
+      throw thrown
+    }
+    writes.ran(statement, cursor)
     if (!execution) return cursor
     const counted = { rowsRead: 0, rowsWritten: 0 }
     const count = (): Error | undefined => {

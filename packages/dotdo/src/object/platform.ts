@@ -17,6 +17,7 @@ import { spending, type Caller, type CallName, type LinkSpent, type Origin } fro
 import { requireSecret } from '../rpc/tokens.ts'
 import { appRenames } from './app.ts'
 import { currentContext, detached, noteIn, type CallContext } from './context.ts'
+import { Writes } from './writes.ts'
 
 /** The clock of the platform. It stands still while code runs and moves with I/O. */
 export const clock: Clock = { now: () => now() }
@@ -27,23 +28,31 @@ export const random: Random = {
   bytes: (length) => randomBytes(length),
 }
 
-/** The {@link Store} of one object: its own SQLite. */
-export function sqlStore(storage: DurableObjectStorage): Store {
+/** The {@link Store} of one object: its own SQLite. @param writes is told of statements that write */
+export function sqlStore(storage: DurableObjectStorage, writes = new Writes()): Store {
   // As it is now: statements of dotdo are not counted as the app's.
-  const exec = storage.sql.exec.bind(storage.sql)
+  const { sql } = storage
+  const { exec } = sql
   return {
-    sql: <Row extends SqlRow>(statement: string, ...parameters: SqlValue[]) => {
+    sql: <Row extends SqlRow>(...run: [statement: string, ...parameters: SqlValue[]]) => {
+      const [statement] = run
       // Ids, keys, types and tags are texts of the user's: what none of the rooms has looked at is looked at here.
-      if (anySecrets()) for (const it of parameters) if (typeof it === 'string') refuseSecrets('A text', it)
+      if (anySecrets()) for (const it of run) if (it !== statement && typeof it === 'string') refuseSecrets('A text', it)
       try {
-        const cursor = exec(statement, ...parameters)
+        // A list that is handed on as it is: to spread it costs as much as a small statement.
+        const cursor = Reflect.apply(exec, sql, run)
         // It has run already, and to ask for rows that it does not give costs as much again.
-        if (givesNone(statement)) return []
+        if (givesNone(statement)) {
+          writes.count++
+          return []
+        }
+        writes.ran(statement, cursor)
         // All at once: a call into the platform for each row costs as much as the statement.
         const rows = cursor.toArray()
         for (const row of rows) withBytes(row)
         return rows as Row[]
       } catch (thrown) {
+        writes.count++
         throw asStorageError(thrown)
       }
     },
@@ -53,7 +62,8 @@ export function sqlStore(storage: DurableObjectStorage): Store {
 
 /** Whether a statement gives no rows for sure: one that writes, and does not say what. */
 function givesNone(statement: string): boolean {
-  return /^[IUD]/.test(statement) && !statement.includes('RETURNING')
+  const verb = statement[0]
+  return (verb === 'I' || verb === 'U' || verb === 'D') && !statement.includes('RETURNING')
 }
 
 /** Rows lazily, values in the order of the columns, for reads that are larger than memory. A write between two rows is seen or not, as SQLite sees fit. */

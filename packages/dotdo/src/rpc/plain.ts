@@ -34,6 +34,8 @@ const maxDepth = 64
  * @throws `LINK_LIMIT` for one that no message can hold, because parts of it stand in many places
  */
 export function copyPlain(value: unknown, copyBytes: boolean, copyBulk = false): unknown {
+  // What most results are.
+  if (typeof value !== 'object' && typeof value !== 'function' && typeof value !== 'symbol') return value
   return copy(value, { copyBytes, copyBulk, bytes: [], parts: 0, whole: value }, 0)
 }
 

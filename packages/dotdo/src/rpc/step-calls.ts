@@ -43,6 +43,8 @@ export interface StepCallPorts {
    * where the run stopped: it failed, was interrupted, or gave what could not be stored.
    */
   outcomeOf(key: string): Promise<unknown> | undefined
+  /** How often the object's storage was written to: another number behind a call that does not wait than before it when the call has written. */
+  written(): number
   /** What earlier releases told arguments apart by: two equal texts have it in common, and others have not. */
   digest(text: string): string
 }
@@ -134,13 +136,13 @@ export class StepCalls {
     if (--this.#untilPrune < 0) this.#prune(call)
     // The commit point, for a method that returns no promise: its writes and its row, or neither.
     const { given, isKept } = store.transaction(() => {
-      const before = this.#changes()
+      const before = this.#ports.written()
       const given = work()
       if (isThenable(given)) {
         this.#insert(call, printOf(text), null)
         return { given: this.#begin(call, given, begin), isKept: true }
       }
-      const isKept = this.#changes() !== before
+      const isKept = this.#ports.written() !== before
       if (isKept) this.#insert(call, printOf(text), this.#textOf(call, given))
       return { given, isKept }
     })
@@ -186,11 +188,6 @@ export class StepCalls {
     if (this.#ahead-- > 0) return
     this.#ahead = rowsAhead
     this.#ports.store.sql('INSERT OR REPLACE INTO dotdo_step_calls_size (id, rows) VALUES (1, ?)', this.#rows + rowsAhead)
-  }
-
-  /** How many rows this object's connection to its storage has ever written. */
-  #changes(): number {
-    return Number(this.#ports.store.sql('SELECT total_changes() AS n')[0]!['n'])
   }
 
   #textOf(call: StepCall, given: unknown): string {

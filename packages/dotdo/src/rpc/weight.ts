@@ -10,6 +10,8 @@ const smallChars = 8
 export function weigh(value: unknown, enough: number): number {
   if (typeof value !== 'object' || value === null)
     return typeof value === 'string' ? value.length : typeof value === 'bigint' ? smallChars * 2 : smallChars / 2
+  const flat = weighFlat(value)
+  if (flat >= 0) return flat
   let total = 0
   const seen = new Set<object>()
   const add = (part: unknown): void => {
@@ -36,3 +38,18 @@ export function weigh(value: unknown, enough: number): number {
   add(value)
   return total
 }
+
+/** The same for a list in which nothing stands that has parts, as the arguments of most calls are; -1 for anything else. */
+function weighFlat(value: object): number {
+  if (!Array.isArray(value) || value.length > mostFlat) return -1
+  let total = 2
+  for (const part of value as unknown[]) {
+    if (typeof part === 'string') total += part.length
+    else if (typeof part === 'number' || typeof part === 'boolean') total += smallChars / 2
+    else return -1
+  }
+  return total
+}
+
+/** Longer lists are weighed with care not to pass what is enough. */
+const mostFlat = 16

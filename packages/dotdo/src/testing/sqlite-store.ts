@@ -28,6 +28,8 @@ interface Statements {
   /** SQLite's own number of the schema, and what reads it. */
   schema: unknown
   schemaVersion: StatementSync
+  /** What reads how many rows were ever changed. */
+  changes: StatementSync
   /** What begins, ends and undoes transactions, by text. It stays what it is whatever the tables are. */
   control: Map<string, StatementSync>
 }
@@ -66,7 +68,9 @@ export class SqliteStore implements Store {
     this.#database = database
     let statements = known.get(database)
     if (!statements) {
-      statements = { byText: new Map(), schema: undefined, schemaVersion: database.prepare('PRAGMA schema_version'), control: new Map() }
+      const schemaVersion = database.prepare('PRAGMA schema_version')
+      const changes = database.prepare('SELECT total_changes() AS n')
+      statements = { byText: new Map(), schema: undefined, schemaVersion, changes, control: new Map() }
       known.set(database, statements)
     }
     this.#statements = statements
@@ -159,6 +163,11 @@ export class SqliteStore implements Store {
   /** Something was written since the last flush. */
   get isDirty(): boolean {
     return this.#dirty
+  }
+
+  /** How many rows were ever changed in this database. */
+  get changes(): number {
+    return Number(this.#statements.changes.get()!['n'])
   }
 
   #begin(): void {

@@ -17,12 +17,13 @@ const alarmEndMs = Date.UTC(2190, 0, 1)
 /** What `sql.exec` gives. All rows are there at once: a cursor that is read later sees what was there when it was opened. */
 class Cursor implements Iterable<Record<string, SqlStorageValue>> {
   readonly rowsRead: number
-  readonly rowsWritten = 0
+  readonly rowsWritten: number
   readonly #columns: readonly string[]
   readonly #rows: SqlStorageValue[][]
   #next = 0
 
-  constructor(columns: readonly string[], rows: SqlStorageValue[][]) {
+  constructor(columns: readonly string[], rows: SqlStorageValue[][], rowsWritten: number) {
+    this.rowsWritten = rowsWritten
     this.#columns = columns
     this.#rows = rows
     this.rowsRead = rows.length
@@ -60,11 +61,11 @@ class Cursor implements Iterable<Record<string, SqlStorageValue>> {
   }
 }
 
-function cursorOf({ columns, rows }: SqlAnswer): Cursor {
+function cursorOf({ columns, rows }: SqlAnswer, rowsWritten: number): Cursor {
   for (const row of rows)
     for (let i = 0; i < row.length; i++)
       if (typeof row[i] === 'object' && row[i] !== null) row[i] = ownBuffer(row[i] as unknown as Uint8Array) as never
-  return new Cursor(columns, rows as unknown as SqlStorageValue[][])
+  return new Cursor(columns, rows as unknown as SqlStorageValue[][], rowsWritten)
 }
 
 /** Makes `ctx.storage` over a store. What of the platform's storage is not here is not simulated, and fails as what it is: `undefined`. */
@@ -74,10 +75,11 @@ export function storageOver(store: SqliteStore, ports: StoragePorts): DurableObj
     sql: {
       exec(statement: string, ...bindings: unknown[]): Cursor {
         const several = bindings.length === 0 ? statementsOf(statement) : undefined
-        if (!several) return cursorOf(store.run(statement, bindings.map(bound)))
-        let answer: Cursor | undefined
-        for (const one of several) answer = cursorOf(store.run(one, []))
-        return answer ?? new Cursor([], [])
+        const before = store.changes
+        if (!several) return cursorOf(store.run(statement, bindings.map(bound)), store.changes - before)
+        let answer: SqlAnswer = { columns: [], rows: [] }
+        for (const one of several) answer = store.run(one, [])
+        return cursorOf(answer, store.changes - before)
       },
       get databaseSize(): number {
         return Number(store.sql('SELECT page_count * page_size AS bytes FROM pragma_page_count(), pragma_page_size()')[0]!['bytes'])

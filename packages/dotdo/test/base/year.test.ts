@@ -111,6 +111,7 @@ function everything() {
     store,
     clock,
     outcomeOf: () => undefined,
+    written: () => Number(store.sql('SELECT total_changes() AS n')[0]!['n']),
     digest: (text) => createHash('sha256').update(text).digest('hex'),
   })
   const callKeys = new CallKeys(store, clock)

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { Links } from '../../src/object/nouns.ts'
 import { linkPorts } from '../../src/object/platform.ts'
 import type { Far } from '../conformance/kit.ts'
+import type { Way } from './ledger-app.ts'
 
 const links = new Links(linkPorts('test', () => {}))
 const payer = (name: string) => links.user('Payer', name) as Far
@@ -71,6 +72,26 @@ describe('a method that a step calls', () => {
     expect(await failure(payer('a').putInVain('vain'))).toBe('put and then failed')
     expect([await ledger('vain').sum(), await ledger('vain').kept()]).toEqual([0, 0])
   })
+
+  test.each<Way | 'event'>([
+    'put',
+    'put into kv',
+    'insert that gives rows',
+    'insert behind a name',
+    'insert before a look',
+    'insert in a transaction',
+    'insert that stops half way',
+    'event',
+  ])('and that writes (%s) is called once', async (way) => {
+    expect(await payer(way).goTwice(way, way)).toBe(1)
+  })
+
+  test.each<Way>(['look', 'look at a key', 'update of nothing', 'delete of nothing'])(
+    'and that writes nothing (%s) is called by each attempt',
+    async (way) => {
+      expect(await payer(way).goTwice(way, way)).toBe(2)
+    },
+  )
 
   test('and that writes and gives a capability is refused, with its writes undone', async () => {
     expect(await failure(payer('a').payAndTakePage('page'))).toBe('RESULT_NOT_KEPT')

@@ -21,9 +21,45 @@ class Page extends RpcTarget {
   }
 }
 
+/** What a method may do to its object's storage, and what only looks like it. */
+const ways = {
+  put: (storage) => void storage.put('way', 1),
+  'put into kv': (storage) => storage.kv.put('way', 1),
+  'insert that gives rows': (storage) => storage.sql.exec('INSERT INTO entries VALUES (0) RETURNING n').one(),
+  'insert behind a name': (storage) => storage.sql.exec('WITH it AS (SELECT 0 AS n) INSERT INTO entries SELECT n FROM it'),
+  'insert before a look': (storage) => storage.sql.exec('INSERT INTO entries VALUES (0); SELECT 1').one(),
+  'insert in a transaction': (storage) => storage.transactionSync(() => void storage.sql.exec('INSERT INTO entries VALUES (0)')),
+  'insert that stops half way': (storage) => {
+    storage.sql.exec('CREATE TABLE IF NOT EXISTS once (n INTEGER UNIQUE)')
+    try {
+      storage.sql.exec('INSERT OR FAIL INTO once VALUES (random()), (0), (0)')
+    } catch {
+      storage.sql.exec('SELECT 1').one()
+    }
+  },
+  look: (storage) => storage.sql.exec('SELECT sum(n) FROM entries').toArray(),
+  'look at a key': (storage) => storage.kv.get('way'),
+  'update of nothing': (storage) => storage.sql.exec('UPDATE entries SET n = 1 WHERE n < 0'),
+  'delete of nothing': (storage) => storage.sql.exec('DELETE FROM entries WHERE n < 0 RETURNING n').toArray(),
+} satisfies Record<string, (storage: DurableObjectStorage) => unknown>
+
+export type Way = keyof typeof ways
+
 export const Ledger = DO.extend({
+  made: 0,
+
   init() {
     this.ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS entries (n INTEGER)')
+  },
+  /** Gives how often it was called. */
+  go(way: Way) {
+    ways[way](this.ctx.storage)
+    return ++this.made
+  },
+  /** Writes by an event alone. */
+  tell() {
+    this.send('Ledger.told')
+    return ++this.made
   },
   add(n: number) {
     this.ctx.storage.sql.exec('INSERT INTO entries VALUES (?)', n)
@@ -89,6 +125,17 @@ export const Payer = DO.extend({
         return paid
       },
       { stepId: 'pay', retries },
+    )
+  },
+  /** How often a method was called by a step of two attempts. */
+  async goTwice(ledger: string, way: Way | 'event') {
+    return await this.do(
+      async (step) => {
+        const made = way === 'event' ? await this.Ledger(ledger).tell() : await this.Ledger(ledger).go(way)
+        failFirst(step)
+        return made
+      },
+      { stepId: 'go', retries },
     )
   },
   /** The other object dies when it has answered. */

@@ -35,6 +35,7 @@ class Receiver {
         clock: this.object.clock,
         digest: (text) => this.digest(text),
         outcomeOf: (key) => this.object.journal.outcomeOf(key),
+        written: () => Number(this.object.store.sql('SELECT total_changes() AS n')[0]!['n']),
       },
       this.limits,
     )
