@@ -31,8 +31,7 @@ export const random: Random = {
 /** The {@link Store} of one object: its own SQLite. @param writes is told of statements that write */
 export function sqlStore(storage: DurableObjectStorage, writes = new Writes()): Store {
   // As it is now: statements of dotdo are not counted as the app's.
-  const { sql } = storage
-  const { exec } = sql
+  const exec = storage.sql.exec.bind(storage.sql)
   return {
     sql: <Row extends SqlRow>(...run: [statement: string, ...parameters: SqlValue[]]) => {
       const [statement] = run
@@ -40,7 +39,7 @@ export function sqlStore(storage: DurableObjectStorage, writes = new Writes()): 
       if (anySecrets()) for (const it of run) if (it !== statement && typeof it === 'string') refuseSecrets('A text', it)
       try {
         // A list that is handed on as it is: to spread it costs as much as a small statement.
-        const cursor = Reflect.apply(exec, sql, run)
+        const cursor = Reflect.apply(exec, undefined, run)
         // It has run already, and to ask for rows that it does not give costs as much again.
         if (givesNone(statement)) {
           writes.count++
@@ -194,7 +193,13 @@ function callers(host: CallingHost | undefined, request: Origin): () => Caller {
 function callerIn(host: CallingHost, context: CallContext): Caller {
   // Looked at when something is spent: a call becomes a run by its first step. What is sent is sent, whatever it costs.
   const spend = (spent: LinkSpent) => void context.execution?.spend(spent)
-  const origin = { ...context.origin, depth: (context.origin?.depth ?? 0) + 1, caller: host.knownAs, [spending]: spend }
+  const from = context.origin
+  const origin: Origin = { depth: (from?.depth ?? 0) + 1, caller: host.knownAs, [spending]: spend }
+  // Rare, all of them: to copy an origin part by part costs more than the rest of this.
+  if (from?.traceparent !== undefined) origin.traceparent = from.traceparent
+  if (from?.tracestate !== undefined) origin.tracestate = from.tracestate
+  if (from?.dryRun) origin.dryRun = true
+  if (from?.records) origin.records = from.records
   const { execution } = context
   const since = execution?.stepStartedAt
   const noted = (object: string, method: string, args: readonly unknown[]): void => {
