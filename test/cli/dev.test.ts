@@ -44,6 +44,10 @@ describe('npx dotdo dev', { timeout: 180_000 }, () => {
         .filter((line) => line.includes('run.started') && line.includes(runId)),
     ).toHaveLength(1)
 
+    // The link leads to the page, although the configuration has no word of it; what is no file is the Worker's.
+    expect(await (await fetch(url!)).text()).toMatch(/^<!doctype html>/)
+    expect((await fetch(new URL('/rpc', url))).status).toBe(405)
+
     // Shown once, and good once.
     expect(dev.out().split('dotdo1.')).toHaveLength(2)
     expect((await redeem(url!, token!)).token).toMatch(/^dotdo1\./)

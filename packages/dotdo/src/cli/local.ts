@@ -1,8 +1,10 @@
 /** `dotdo/local`: an app on this machine, in workerd with its state in one folder. What `npx dotdo dev` and a project's own scripts start. */
+import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { openState, projectSecret } from './state.ts'
 import { oneTimeLink, sessionToken } from './link.ts'
-import { faultText, launch, loadWrangler, requireFree, type LogLine } from './worker.ts'
+import { faultText, launch, loadWrangler, requireFree, type LogLine, type Wrangler } from './worker.ts'
 
 export { oneTimeLink } from './link.ts'
 export type { LogLine } from './worker.ts'
@@ -52,7 +54,7 @@ export interface LocalApp {
 export async function startLocal(options: LocalOptions): Promise<LocalApp> {
   const { configPath, stateFolder, port, clean = false, watch = false, command = 'npx dotdo dev', prepare, log, fault } = options
   // First: what it is told by the environment holds for `prepare` too.
-  await loadWrangler()
+  const wrangler = await loadWrangler()
   await requireFree(port, command)
   const state = openState(stateFolder, clean, projectSecret(dirname(configPath)))
   try {
@@ -60,6 +62,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalApp> {
     const { url, worker, stop } = await launch(
       {
         config: configPath,
+        ...pageFor(wrangler, configPath),
         bindings: { DOTDO_SECRET: { type: 'plain_text', value: state.secret }, DOTDO_LOCAL: { type: 'plain_text', value: '1' } },
         dev: { logLevel: 'none', inspector: false, watch, persist: stateFolder, server: { hostname: '127.0.0.1', port } },
       },
@@ -90,6 +93,20 @@ export async function startLocal(options: LocalOptions): Promise<LocalApp> {
   } catch (error) {
     state.close()
     throw error
+  }
+}
+
+/**
+ * The page, for an app whose configuration serves no files: the link that is printed leads to it. What is a file of the page is served before the Worker is asked.
+ */
+function pageFor(wrangler: Wrangler, configPath: string): { assets?: string } {
+  const page = fileURLToPath(new URL('../console', import.meta.url))
+  try {
+    const { assets } = wrangler.unstable_readConfig({ config: configPath }, { hideWarnings: true })
+    return assets === undefined && existsSync(page) ? { assets: page } : {}
+  } catch {
+    // Whoever starts the app is told what is wrong with its configuration, with its place.
+    return {}
   }
 }
 
