@@ -4,6 +4,7 @@ import type { FleetAlert, FleetAlertQuery, FleetRunQuery, FleetTimeQuery, RunHea
 import type { DeadLetter, ScheduleView } from '../../src/base/views.ts'
 import type { AlertPayload } from '../../src/fleet/alerts.ts'
 import type { Fact, FactBatch } from '../../src/fleet/facts.ts'
+import { defaultFleetLimits } from '../../src/fleet/limits.ts'
 import { list, merge, readQuery } from '../../src/fleet/lists.ts'
 import type { AlertRule } from '../../src/fleet/rules.ts'
 import { readRule, recipientOf } from '../../src/fleet/rules.ts'
@@ -335,8 +336,14 @@ describe('what is late', () => {
 
   test('is told at each deadline, to those who asked for it, once for all instants that follow, and its end once', async () => {
     const shard = open(rules())
-    tell(shard, [schedule(clock.now() + hourMs)])
-    await pass(shard, 5 * hourMs)
+    const grace = defaultFleetLimits.graceMs
+    const instant = clock.now() + hourMs
+    tell(shard, [schedule(instant)])
+    await pass(shard, 1.5 * hourMs)
+    // Nobody looks again before the next deadline, and behind the last one for no deadline at all.
+    expect([told.length, shard.nextWakeMs()]).toEqual([1, instant + hourMs + grace])
+    await pass(shard, 3.5 * hourMs)
+    expect(shard.nextWakeMs()).toBeGreaterThan(clock.now() + 10 * hourMs)
     expect(told.map(([event, to]) => `${event} ${to}`)).toEqual(['late TEAM', 'late BOSS'])
     expect(asked).toContain('Load/a')
     expect(told[0]![2]).toBe("The schedule 's' of Load/a is late: its run of 2026-01-01T01:00Z is not done 10 min later. No run has begun.")

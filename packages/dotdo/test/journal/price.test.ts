@@ -109,6 +109,24 @@ describe('a budget', () => {
     expect(object.journal.price('r')).toMatchObject({ rowsWritten: 120, budget: { rowsWritten: 1000 } })
   })
 
+  test('counts what the run has used outside of steps, too, over all that took it up', async () => {
+    const object: TestObject = new TestObject({
+      main: async (run) => {
+        const over = run.spend({ requests: 2 })
+        if (over) throw over
+        await run.step(() => Promise.reject(new Error('not yet')), { stepId: 'fail', retries: { limit: 0 } })
+      },
+    })
+    object.journal.start({ runId: 'r', target: { kind: 'method', name: 'main' }, args: [], budget: { requests: 5 } })
+    await expect(object.journal.launch('r')).rejects.toThrow('not yet')
+    await expect(object.journal.retry('r')).rejects.toThrow('not yet')
+    object.evict()
+    await expect(object.journal.retry('r')).rejects.toMatchObject({
+      code: 'BUDGET_EXCEEDED',
+      data: { name: 'requests', limit: 5, value: 6 },
+    })
+  })
+
   test('of time ends a run that waits, rests or never returns, and counts from its beginning', async () => {
     const object = new TestObject({
       main: (run) => run.step(() => never(), { stepId: 'hangs' }),

@@ -384,6 +384,23 @@ describe('pause, resume, cancel, trigger', () => {
     expect([world.started.length, scheduler.view('fn').lastRunId]).toEqual([4, world.started[3]!.runId])
   })
 
+  it('a run by hand takes nothing from the next instant: its window begins where the one before it ended', async () => {
+    const world = new World()
+    let handle: ScheduleHandle | undefined
+    const scheduler = world.wake(({ every }) => void (handle = every.hour(fn)))
+    const [one, half, two] = [at('2026-01-01T01:00:00Z'), at('2026-01-01T01:30:00Z'), at('2026-01-01T02:00:00Z')]
+    world.clock.ms = one
+    scheduler.due()
+    world.clock.ms = half
+    await handle!.trigger()
+    world.clock.ms = two
+    scheduler.due()
+    expect(world.started.slice(1).map(({ window }) => window)).toEqual([
+      { start: one, end: half },
+      { start: one, end: two },
+    ])
+  })
+
   it('a trigger whose run cannot be stored has not happened', () => {
     const world = new World()
     const scheduler = world.wake(({ every }) => void every.hour(fn))
