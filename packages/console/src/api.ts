@@ -31,6 +31,9 @@ import { pageSize } from './live-runs.ts'
 import type { SnapshotPlace } from './route.ts'
 import { endsSession } from './session.ts'
 
+/** Windows of a schedule that are read at once: the most that an object gives. */
+const windowsSize = 1000
+
 /** One object of the app, by what the page needs of it. */
 export interface ObjectApi {
   describe(): Promise<ObjectDescription>
@@ -51,7 +54,7 @@ export interface ObjectApi {
   replay(letterId: string): Promise<void>
   discard(letterId: string): Promise<void>
   /** The windows of a schedule that end in a time, oldest first, 500 at most. */
-  partitions(scheduleId: string, from: number, to: number): Promise<PartitionView[]>
+  partitions(scheduleId: string, from: number, to: number): Promise<{ windows: PartitionView[]; hasMore: boolean }>
   /** Runs those of them that are missing, failed or stale. */
   backfill(scheduleId: string, from: number, to: number): Promise<void>
   /** Backfills of a schedule that are known, newest first. */
@@ -130,7 +133,10 @@ export function openApi(url: string, token: string, onEnd: () => void): Api {
       replay: async (id) => void (await inspect((inspector) => inspector.replay(id))),
       discard: async (id) => void (await inspect((inspector) => inspector.discard(id))),
       partitions: (scheduleId, from, to) =>
-        inspect(async (inspector) => (await inspector.schedule(scheduleId).partitions(from, to, { limit: 500 })).partitions),
+        inspect(async (inspector) => {
+          const { partitions, next } = await inspector.schedule(scheduleId).partitions(from, to, { limit: windowsSize })
+          return { windows: partitions, hasMore: next !== undefined }
+        }),
       backfill: async (scheduleId, from, to) =>
         void (await inspect((inspector) => inspector.schedule(scheduleId).backfill(from, to, { concurrency: 4 }).progress())),
       backfills: (scheduleId) => inspect((inspector) => inspector.schedule(scheduleId).backfills()),

@@ -34,6 +34,7 @@ export class FakeObject {
   runs: RunView[] = []
   schedules: ScheduleView[] = []
   backfills: BackfillView[] = []
+  hasMoreWindows = false
   methods: string[] = []
   /** Answers `query(sql)`. */
   query: (sql: string) => unknown = () => []
@@ -214,6 +215,7 @@ export async function startFakeApp(dist = built, now = Date.now()): Promise<Fake
     }
     partitions(_from: number, to: number) {
       return {
+        ...(this.#object.hasMoreWindows && { next: to }),
         partitions: windowsUntil(
           to,
           this.#object.calls.some((call) => call.startsWith(`backfill ${this.#id}`)),

@@ -58,6 +58,7 @@ try {
     ['fleet-narrowed', '#/fleet/runs?noun=Pipeline&tag=backlog&since=2026-11-22T02:00Z'],
     ['fleet-none', '#/fleet/runs?state=held&since=1h&tag=nobody'],
     ['fleet-schedules', '#/fleet/schedules'],
+    ['fleet-windows', '#/fleet/schedules', () => windows()],
     ['fleet-alerts', '#/fleet/alerts'],
     ['fleet-letters', '#/fleet/letters'],
     ['windows', '#/Pipeline/main/schedules', () => windows()],

@@ -483,6 +483,11 @@ describe.skipIf((await findChromium()) === undefined)('the page in a browser', (
     const row = (text: string) => page.locator('li.fleet-row', { hasText: text })
     await row('Pipeline/main').getByRole('button', { name: 'Pause' }).click()
     await expect.poll(() => app.pipeline.calls).toContain('pause daily')
+    // Its windows are read of the object when they are opened, and filled where they stand.
+    await row('Pipeline/main').getByText('Windows').click()
+    await row('Pipeline/main').getByText('9 done · 2 missing · 1 failed · 1 stale · 1 running').waitFor()
+    await row('Pipeline/main').getByRole('button', { name: 'Backfill 4' }).click()
+    await expect.poll(() => app.pipeline.calls.some((call) => call.startsWith('backfill daily'))).toBe(true)
     await page.getByRole('link', { name: 'Alerts', exact: true }).click()
     await seen('The object does not answer')
     await seen('nobody could be told at chat OPS_CHAT: BINDING_MISSING')
@@ -514,6 +519,14 @@ describe.skipIf((await findChromium()) === undefined)('the page in a browser', (
     await backfill.getByText('2 done · 3 cancelled').waitFor()
     expect(app.pipeline.calls).toContain('cancel backfill_1')
     expect(await backfill.getByRole('button').count()).toBe(0)
+  })
+
+  test('windows that are more than are read at once say so, in the place of looking like all', async () => {
+    app.pipeline.hasMoreWindows = true
+    await enter('#/Pipeline/main/schedules')
+    await page.getByText('Windows').first().click()
+    await seen('these are the first 14 of that time, and there are more')
+    await page.getByRole('button', { name: 'Backfill all' }).waitFor()
   })
 
   test('a run that has ended is taken up again, and forked from one of its steps', async () => {

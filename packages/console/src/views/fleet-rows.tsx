@@ -1,6 +1,6 @@
 /** The entries of the fleet's lists, with what can be done about each. */
 import type { ComponentChildren } from 'preact'
-import { useState } from 'preact/hooks'
+import { useMemo, useState } from 'preact/hooks'
 import type { AlertSubject, FleetAlert, FleetLetter, FleetRun, FleetSchedule } from 'dotdo/client'
 import { formatMs, formatRelative, targetInWords, untoldInWords } from 'dotdo/words'
 import type { Api, ObjectApi } from '../api.ts'
@@ -8,6 +8,7 @@ import { dateTime, took } from '../format.ts'
 import { useAction, useNow } from '../hooks.ts'
 import { hrefOf, objectOf } from '../route.ts'
 import { ErrorBox, Instant, Status } from './parts.tsx'
+import { Windows } from './windows.tsx'
 
 interface Row<Item> {
   api: Api
@@ -51,11 +52,12 @@ export function RunRow({ api, item: { object, run }, onChange }: Row<FleetRun>) 
   )
 }
 
-/** A schedule: when it fires next, whether it is late or fails; it is run, paused and resumed here. */
+/** A schedule: when it fires next, whether it is late or fails; it is run, paused, resumed and filled here. */
 export function ScheduleRow({ api, item: { object, schedule, lateSince }, onChange }: Row<FleetSchedule>) {
   const now = useNow(1000)
   const { scheduleId, pattern, timeZone, paused, next, failures, lastStatus, lastFiredAt, lastRunId } = schedule
   const { noun, name } = objectOf(object)
+  const own = useMemo(() => api.object(noun, name), [api, noun, name])
   return (
     <li class="fleet-row">
       {lastStatus ? <Status status={lastStatus} /> : <span class="note">never ran</span>}
@@ -99,6 +101,7 @@ export function ScheduleRow({ api, item: { object, schedule, lateSince }, onChan
           </>
         )}
       </Does>
+      <Windows api={own} noun={noun} name={name} scheduleId={scheduleId} clockAheadMs={0} />
     </li>
   )
 }

@@ -118,7 +118,7 @@ function ScheduleCard({ live, route, schedule }: { live: LiveObject; route: Obje
         )}
       </dl>
       {action.error !== undefined && <ErrorBox title="That did not work" error={action.error} />}
-      <Windows live={live} route={route} scheduleId={scheduleId} />
+      <Windows api={live.api} noun={noun} name={name} scheduleId={scheduleId} clockAheadMs={live.state.clockAheadMs} />
       <h3>Next {next[0] !== undefined && !paused && <span class="note">your time, {zoneName(next[0])}</span>}</h3>
       {paused ? (
         <p class="note">Paused: it fires again after Resume.</p>

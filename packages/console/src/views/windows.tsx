@@ -3,8 +3,9 @@ import { useEffect, useState } from 'preact/hooks'
 import type { BackfillView, PartitionView } from 'dotdo/client'
 import { formatCount } from 'dotdo/words'
 import { dateTime } from '../format.ts'
-import { useAction, type LiveObject } from '../hooks.ts'
-import { hrefOf, type ObjectRoute } from '../route.ts'
+import { useAction } from '../hooks.ts'
+import type { ObjectApi } from '../api.ts'
+import { hrefOf } from '../route.ts'
 import { ErrorBox, Status } from './parts.tsx'
 
 const dayMs = 86_400_000
@@ -20,18 +21,29 @@ const askEveryMs = 1000
 const backfillsShown = 5
 const takes = new Set(['missing', 'failed', 'stale'])
 
-/** Read on demand: most who look at schedules do not ask for it. */
-export function Windows({ live, route, scheduleId }: { live: LiveObject; route: ObjectRoute; scheduleId: string }) {
+interface Props {
+  api: ObjectApi
+  noun: string
+  name: string
+  scheduleId: string
+  /** How much further the object's clock is than this one. */
+  clockAheadMs: number
+}
+
+/** Read of the object on demand, which wakes it: most who look at schedules do not ask for it. */
+export function Windows({ api, noun, name, scheduleId, clockAheadMs }: Props) {
   const [look, setLook] = useState(1)
   const [windows, setWindows] = useState<PartitionView[]>()
+  const [hasMore, setHasMore] = useState(false)
   const [span, setSpan] = useState<{ from: number; to: number }>()
   const [backfills, setBackfills] = useState<BackfillView[]>([])
   const action = useAction()
   const read = async (which: number) => {
-    const to = Date.now() + live.state.clockAheadMs
+    const to = Date.now() + clockAheadMs
     const from = to - looks[which]!.ms
-    const [found, begun] = await Promise.all([live.api.partitions(scheduleId, from, to), live.api.backfills(scheduleId)])
-    setWindows(found)
+    const [found, begun] = await Promise.all([api.partitions(scheduleId, from, to), api.backfills(scheduleId)])
+    setWindows(found.windows)
+    setHasMore(found.hasMore)
     setSpan({ from, to })
     setBackfills(begun.slice(0, backfillsShown))
   }
@@ -43,7 +55,7 @@ export function Windows({ live, route, scheduleId }: { live: LiveObject; route: 
   }, [isRunning, look])
   const open = windows?.filter(({ state }) => takes.has(state)).length ?? 0
   const fill = async () => {
-    await live.api.backfill(scheduleId, span!.from, span!.to)
+    await api.backfill(scheduleId, span!.from, span!.to)
     await read(look)
   }
   // Looking how far it is goes on beside what somebody does.
@@ -72,7 +84,7 @@ export function Windows({ live, route, scheduleId }: { live: LiveObject; route: 
         </button>
         {open > 0 && (
           <button class="primary" disabled={isBusy} onClick={() => action.run('fill', fill)}>
-            {action.busy === 'fill' ? 'Starting…' : `Backfill ${formatCount(open)}`}
+            {action.busy === 'fill' ? 'Starting…' : hasMore ? 'Backfill all' : `Backfill ${formatCount(open)}`}
           </button>
         )}
       </div>
@@ -84,7 +96,7 @@ export function Windows({ live, route, scheduleId }: { live: LiveObject; route: 
               key={backfill.backfillId}
               backfill={backfill}
               onCancel={() =>
-                action.run('cancel', async () => (await live.api.cancelBackfill(scheduleId, backfill.backfillId), await read(look)))
+                action.run('cancel', async () => (await api.cancelBackfill(scheduleId, backfill.backfillId), await read(look)))
               }
             />
           ))}
@@ -93,7 +105,10 @@ export function Windows({ live, route, scheduleId }: { live: LiveObject; route: 
       {windows?.length === 0 && <p class="note">No window has ended in that time.</p>}
       {windows && windows.length > 0 && (
         <>
-          <p class="note">{summaryOf(windows)}</p>
+          <p class="note">
+            {summaryOf(windows)}
+            {hasMore && ` · these are the first ${formatCount(windows.length)} of that time, and there are more: look at a shorter one`}
+          </p>
           <ol class="strip" aria-label="Windows, oldest first">
             {windows.map(({ start, end, state, runId }) => {
               const title = `${state}: ${dateTime(start)} to ${dateTime(end)}`
@@ -102,7 +117,7 @@ export function Windows({ live, route, scheduleId }: { live: LiveObject; route: 
                   {runId === undefined ? (
                     <span class="hidden">{title}</span>
                   ) : (
-                    <a href={hrefOf({ tab: 'runs', noun: route.noun, name: route.name, runId })}>
+                    <a href={hrefOf({ tab: 'runs', noun, name, runId })}>
                       <span class="hidden">{title}</span>
                     </a>
                   )}
