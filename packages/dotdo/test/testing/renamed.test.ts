@@ -277,6 +277,50 @@ describe('a noun that is renamed', () => {
   })
 })
 
+/** A bell whose events go to an order by name, and which is told of its own failures. */
+function tower(order: string | undefined, bell: string, renamed?: Record<string, string>) {
+  const heard: unknown[] = []
+  const Bell = DO.extend({
+    init() {
+      this.on['Bell']!['rang']!({ object: 'Order/1' })
+      this.alerts.onFailure(({ object, text }) => void heard.push([object, text]))
+    },
+    ring() {
+      this.send('Bell.rang')
+    },
+    letters() {
+      return this.events.deadLetters()
+    },
+    async cracks(): Promise<unknown> {
+      const crack = (): string => {
+        throw new Error('cracked')
+      }
+      return await this.do(crack, { stepId: 'crack', retries: { limit: 0 } })
+    },
+  })
+  const Order = DO.extend({
+    init() {
+      this.on['Bell']!['rang']!((_: unknown, { source }: { source: string }) => void heard.push(source), { id: 'rang' })
+    },
+  })
+  const classes = { [bell]: Bell, ...(order !== undefined && { [order]: Order }), DotdoSystem }
+  return { heard, app: { ...classes, default: serve({ ...(renamed && { renamed }) }) } }
+}
+
+describe('what a renamed noun', () => {
+  test('is sent by a sink that names it by the old one arrives; an alert names it by the new one', async () => {
+    app = (await testApp(tower('Order', 'Bell').app, { at: '2026-01-01T00:30Z' })) as App
+    await app['Bell']!('main')['ring']!()
+    await app.advance('1m')
+    const after = tower('Parcel', 'Gong', { ...renamed, Bell: 'Gong' })
+    await app.deploy(after.app, { version: 'v2' })
+    await app['Gong']!('main')['ring']!()
+    await app['Gong']!('main')['cracks']!().catch(() => undefined)
+    await app.advance('1m')
+    expect(after.heard).toEqual(['Bell/main', ['Gong/main', 'cracks() of Gong/main failed. cracked']])
+  })
+})
+
 describe('a deploy that renames a class and does not say so', () => {
   test('ends what names the old noun in errors that say what to do, loses nothing of it, and is put right by the line', async () => {
     await opened()
@@ -335,6 +379,22 @@ describe('a class that is deleted', () => {
       { receiver: 'Order/1', state: 'suspended', waiting: 1, error: { code: 'NOUN_UNKNOWN' } },
     ])
   })
+})
+
+test('what is sent to an object of a class that is deleted becomes a dead letter that says so, and a run that calls one fails', async () => {
+  app = (await testApp(tower('Order', 'Bell').app, { at: '2026-01-01T00:30Z' })) as App
+  await app.deploy(tower(undefined, 'Bell').app, { version: 'v2' })
+  await app['Bell']!('main')['ring']!()
+  await app.advance('2d')
+  expect(await app['Bell']!('main')['letters']!()).toMatchObject([{ error: { code: 'NOUN_UNKNOWN' } }])
+  app.close()
+  await opened()
+  await app['Order']!('1')['begin']!(1)
+  await app.advance('1m')
+  const { Ledger: _, ...rest } = shop() as Record<string, object>
+  await app.deploy(rest, { version: 'v2' })
+  await app.advance('2h')
+  expect(app.runs('Order/1')[0]).toMatchObject({ status: 'failed', error: { code: 'NOUN_UNKNOWN' } })
 })
 
 describe('renames that cannot be', () => {
