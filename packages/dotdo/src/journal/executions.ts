@@ -339,7 +339,7 @@ export class Executions {
       return commit({ text: 'uit is a stream, which went to the caller', valueId: null })
     }
     try {
-      this.#values.put(result, `The result of run '${run.runId}'`, commit)
+      this.#values.putResult(result, `The result of run '${run.runId}'`, commit)
     } catch (thrown) {
       if (codeOf(thrown) !== 'NOT_STORABLE' && codeOf(thrown) !== 'RESULT_TOO_LARGE') throw thrown
       commit({ text: `u${storableError(thrown).message}`, valueId: null })

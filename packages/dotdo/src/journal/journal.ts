@@ -114,8 +114,15 @@ export class Journal {
     this.#limits = { ...defaultLimits, ...limits }
     migrate(ports.store, 'journal', journalMigrations)
     const { bucket, clock, random } = ports
-    const spill = bucket && { bucket: bucket.of, prefix: bucket.prefix, clock, random, fromBytes: this.#limits.streamRowsBytes }
-    this.#values = new ValueStore(ports.store, ports.compression, spill)
+    const spill = bucket && {
+      bucket: bucket.of,
+      prefix: bucket.prefix,
+      clock,
+      random,
+      fromBytes: this.#limits.streamRowsBytes,
+      moveFromBytes: this.#limits.resultRowsBytes,
+    }
+    this.#values = new ValueStore(ports.store, ports.compression, spill, () => ports.wake?.())
     this.#steps = new StepTable(ports.store, this.#values)
     this.#runs = new RunTable(ports.store, this.#values)
     this.#lineage = new LineageTable(ports.store)
@@ -426,7 +433,10 @@ export class Journal {
     this.#wakeAt = running ? nextLook(this.#wakeAt, now, this.#limits.watchdogMs) : null
     this.#lookAt = held ? nextLook(this.#lookAt, now, this.#limits.heldLookMs) : null
     let soonest = this.#wakeAt
-    for (const at of [this.#lookAt, this.#executions.rests.nextMs(), parkedUntil])
+    const moves = this.#values.moves.nextMs()
+    // One that is under way, and ends with its object, is made again by then.
+    const moveAt = moves === null ? null : Math.max(moves, now + this.#limits.watchdogMs)
+    for (const at of [this.#lookAt, this.#executions.rests.nextMs(), parkedUntil, moveAt])
       if (at !== null && (soonest === null || at < soonest)) soonest = at
     return soonest
   }
@@ -587,7 +597,7 @@ export class Journal {
   }
 
   /**
-   * The result of a run that is done, as often as it is asked for; a stream as a `StoredStream`.
+   * The result of a run that is done, as often as it is asked for; a stream as a `StoredStream`, a large one that lies in the bucket as a promise.
    * @throws the run's error; `RUN_NOT_ENDED` and `RUN_HELD` (retryable), `RUN_CANCELLED`, `RESULT_NOT_STORED`, `RUN_UNKNOWN`
    */
   result(runId: string): unknown {
@@ -619,9 +629,21 @@ export class Journal {
     return this.#values.hasRoom(bytes)
   }
 
-  /** Deletes what is in the bucket and no step names any more. Resolves when that is done; rejects with what the bucket says, and a later call goes on. */
-  sweepBucket(): Promise<void> {
-    return this.#values.spills.sweep()
+  /**
+   * Moves large results into the bucket, and deletes what is there and no step names any more. Resolves when that is done; rejects with what the bucket
+   * says, and a later call goes on.
+   */
+  async sweepBucket(): Promise<void> {
+    try {
+      await this.#values.moves.run()
+    } finally {
+      await this.#values.spills.sweep()
+    }
+  }
+
+  /** Whether {@link sweepBucket} has a result to move now. */
+  get hasToMove(): boolean {
+    return (this.#values.moves.nextMs() ?? Infinity) <= this.#ports.clock.now()
   }
 
   /** When {@link sweep} or {@link sweepBucket} has something to do, epoch milliseconds; null where there is nothing that will ever be over. */

@@ -63,6 +63,8 @@ export class ChunkWriter {
   chunks = 0
   /** Bytes of UTF-8 written so far, without the chunks' marks. */
   sizeBytes = 0
+  /** Bytes that lie in rows, as they lie there; characters, where nothing is compressed. */
+  rowBytes = 0
 
   constructor(store: Store, valueId: number, compression?: Compression, spill?: SpillWriter) {
     this.#store = store
@@ -113,6 +115,7 @@ export class ChunkWriter {
     this.sizeBytes += written - 1
     const chunk = this.#compression?.compress(scratch.subarray(0, written)) ?? marked
     if (spill) return spill.add(chunk)
+    this.rowBytes += chunk.length
     this.#store.sql('INSERT INTO dotdo_values (id, text) VALUES (?, ?)', this.valueId * chunksPerValue + this.chunks++, chunk)
   }
 }

@@ -127,6 +127,8 @@ export interface JournalLimits {
   undoReplayMs: number
   /** So many bytes of one stored stream lie in SQLite; what follows goes to the bucket, where there is one. */
   streamRowsBytes: number
+  /** A result that takes more bytes in rows is moved to the bucket, where there is one. */
+  resultRowsBytes: number
 }
 
 /** The limits that hold where none are given. */
@@ -145,4 +147,5 @@ export const defaultLimits: JournalLimits = {
   runsWaiting: 100_000,
   undoReplayMs: 30_000,
   streamRowsBytes: 64 * 1024 * 1024,
+  resultRowsBytes: 8 * 1024 * 1024,
 }

@@ -12,7 +12,7 @@ export interface ValueBucket {
   remove(prefix: string): Promise<boolean>
 }
 
-/** Where the part of a stored stream goes that is too much for the object's SQLite. */
+/** Where what is too much for the object's SQLite goes: the later part of a stored stream, and large results as a whole. */
 export interface SpillPorts {
   bucket: ValueBucket
   clock: Clock
@@ -21,6 +21,8 @@ export interface SpillPorts {
   prefix: string
   /** So many bytes of one stream lie in SQLite before the rest goes to the bucket. */
   fromBytes: number
+  /** A result of more bytes in rows is moved to the bucket when it is stored. */
+  moveFromBytes: number
 }
 
 /** An object of the bucket is put when it has so many bytes; at most one chunk more. It is what a reader and a writer hold in memory. */
@@ -41,7 +43,8 @@ const formatVersion = 1
  * Invariants: 1. A prefix is in the table before the first object under it is put: what is written before a message is on disk before it leaves. So whatever
  * is in the bucket is found from here, and no bucket is ever listed for what might be lost in it. 2. A prefix is used for one attempt to store one value.
  * 3. The row of a step names parts when all of them are there, in one commit. 4. What nothing names any more is deleted an hour later, and
- * its row when that is done.
+ * its row when that is done. 5. `parts` says how much of a whole value is there: null for a stream, whose reference says it; 0 for one that is in rows still and is to
+ * be moved (`moves.ts`), whose prefix is used for each attempt, since what is put is the same each time.
  */
 export class SpillTable {
   readonly #store: Store
@@ -62,6 +65,37 @@ export class SpillTable {
       this.#store.sql('INSERT INTO dotdo_value_objects (prefix, value_id) VALUES (?, ?)', prefix, valueId)
     }
     return new SpillWriter(ports, prefix, begin)
+  }
+
+  /** Says that a value in rows is to be moved. In the transaction that stores it. */
+  stage(valueId: number): void {
+    const { ports } = this
+    if (!ports) return
+    const prefix = `${ports.prefix}${newId('val', ports.clock, ports.random)}/`
+    this.#store.sql('INSERT INTO dotdo_value_objects (prefix, value_id, parts) VALUES (?, ?, 0)', prefix, valueId)
+  }
+
+  /** Where the value is that was staged, if it has been moved. */
+  moved(valueId: number): { prefix: string; parts: number } | undefined {
+    const found = 'SELECT prefix, parts FROM dotdo_value_objects WHERE value_id = ? AND parts > 0'
+    return this.#store.sql<{ prefix: string; parts: number }>(found, valueId)[0]
+  }
+
+  /** A value that is to be moved. */
+  toMove(): { prefix: string; valueId: number } | undefined {
+    const first = 'SELECT prefix, value_id AS valueId FROM dotdo_value_objects WHERE parts = 0 AND value_id IS NOT NULL LIMIT 1'
+    return this.#store.sql<{ prefix: string; valueId: number }>(first)[0]
+  }
+
+  /** Says that all of a value is there: from now on it is read there. Gives whether it was not removed meanwhile. */
+  hasMoved(prefix: string, parts: number): boolean {
+    const named = 'UPDATE dotdo_value_objects SET parts = ? WHERE prefix = ? AND value_id IS NOT NULL RETURNING prefix'
+    return this.#store.sql(named, parts, prefix).length > 0
+  }
+
+  /** Puts chunks of a value that is to be moved. */
+  mover(prefix: string): SpillWriter | undefined {
+    return this.ports && new SpillWriter(this.ports, prefix, () => {})
   }
 
   /** Says that a value is gone. In the transaction that removes it. */

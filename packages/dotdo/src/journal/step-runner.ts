@@ -345,7 +345,7 @@ export class StepRunner implements StepDriver {
   }
 
   #storeResult(run: ActiveRun, step: Step, value: unknown): unknown {
-    this.#values.put(value, `The result of step '${step.stepId}'`, (stored) => this.#done(run, step, stored))
+    this.#values.putResult(value, `The result of step '${step.stepId}'`, (stored) => this.#done(run, step, stored))
     this.#tell('step.done', run, step)
     return value
   }

@@ -38,6 +38,9 @@ export const shortRun = 1000
  * Since version 10: `dotdo_run_tags` is a row for each tag of a run, by which it is found; runs without tags have none.
  *
  * Since version 11: `dotdo_rates.given` is what the clock said when a place was given out: by that one sees that it was set back.
+ *
+ * Since version 12: `dotdo_value_objects.parts` is null for a stream, whose reference says how many objects it has, 0 for a value that lies in rows and is to be moved, and
+ * else how many objects a value has that was.
  */
 export const journalMigrations: Migrations = [
   [
@@ -150,4 +153,8 @@ export const journalMigrations: Migrations = [
     `INSERT INTO dotdo_run_tags SELECT DISTINCT value, seq FROM dotdo_runs, json_each(tags) WHERE tags IS NOT NULL`,
   ],
   [`ALTER TABLE dotdo_rates ADD COLUMN given REAL NOT NULL DEFAULT 0`],
+  [
+    `ALTER TABLE dotdo_value_objects ADD COLUMN parts INTEGER`,
+    `CREATE INDEX dotdo_value_objects_moving ON dotdo_value_objects (prefix) WHERE parts = 0`,
+  ],
 ]

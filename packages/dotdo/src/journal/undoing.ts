@@ -1,7 +1,8 @@
+import { isThenable } from '../base/thenable.ts'
 import type { ActiveRun } from './active-run.ts'
 import type { JournalLimits, JournalPorts } from './ports.ts'
 import { Scope, type StepDriver } from './scope.ts'
-import { undoPrefix, type StepPlan } from './step-options.ts'
+import { undoPrefix, type StepContext, type StepPlan } from './step-options.ts'
 import type { Step, StepTable } from './steps.ts'
 import type { ValueStore } from './values.ts'
 
@@ -63,7 +64,11 @@ export class Undoer {
     const scope = new Scope(run, this.#driver, { stepId: undefined })
     const own: StepPlan = { ...plan, stepId, version: null, input: null, undo: undefined }
     try {
-      await this.#driver.perform(run, scope, (context) => undo?.(this.#values.get(step.result ?? '') as never, context), own, true)
+      const work = (context: StepContext): unknown => {
+        const result = this.#values.get(step.result ?? '')
+        return isThenable(result) ? result.then((it) => undo?.(it as never, context)) : undo?.(result as never, context)
+      }
+      await this.#driver.perform(run, scope, work, own, true)
     } catch {
       // What it failed with stands in its own row.
       return false

@@ -4,6 +4,7 @@ import { redactText } from '../base/redact.ts'
 import type { Store } from '../base/ports.ts'
 import type { ValuePreview } from '../base/views.ts'
 import type { Compression } from './ports.ts'
+import { Moves } from './moves.ts'
 import { ChunkWriter, chunksPerValue, encodePieces, encodeWhole, readLines, readSpilled } from './pieces.ts'
 import { previewInline, printBounded } from './previews.ts'
 import { readPart, SpillTable, type SpillPorts } from './spill.ts'
@@ -32,6 +33,8 @@ interface ValueRef {
   preview: string
   /** Where its later chunks are in the bucket of results, and in how many objects; absent where all of them are in rows. */
   spilled?: { prefix: string; parts: number }
+  /** All of its chunks are moved to the bucket, or will be: `dotdo_value_objects` tells. */
+  staged?: true
 }
 
 /**
@@ -48,11 +51,18 @@ export class ValueStore {
   readonly spills: SpillTable
   #nextId: number | undefined
 
-  /** @param spill where the later part of a long stream goes; absent: into rows, too */
-  constructor(store: Store, compression?: Compression, spill?: SpillPorts) {
+  /** Moves large results into the bucket. */
+  readonly moves: Moves
+
+  /**
+   * @param spill where the later part of a long stream and large results go; absent: into rows, too
+   * @param staged told of a result that is to be moved
+   */
+  constructor(store: Store, compression?: Compression, spill?: SpillPorts, staged: () => void = () => {}) {
     this.#store = store
     this.#compression = compression
     this.spills = new SpillTable(store, spill)
+    this.moves = new Moves(store, this.spills, staged)
   }
 
   /**
@@ -61,17 +71,26 @@ export class ValueStore {
    * @throws `NOT_STORABLE`, `RESULT_TOO_LARGE`; nothing is written then
    */
   put(value: unknown, what: string, commit: (stored: Stored) => void): void {
-    if (Array.isArray(value)) return this.#putArray(value, what, commit)
+    this.#put(value, what, commit, false)
+  }
+
+  /** The same for a result: a large one is in rows until it has been moved to the bucket, where there is one. {@link get} gives a promise of it from then on. */
+  putResult(value: unknown, what: string, commit: (stored: Stored) => void): void {
+    this.#put(value, what, commit, true)
+  }
+
+  #put(value: unknown, what: string, commit: (stored: Stored) => void, isResult: boolean): void {
+    if (Array.isArray(value)) return this.#putArray(value, what, commit, isResult)
     const text = encodeWhole(value, what)
     if (text.length <= inlineChars) return commit({ text, valueId: null })
     this.#store.transaction(() => {
       const writer = new ChunkWriter(this.#store, this.newId(), this.#compression)
       writer.add(text)
-      commit(this.#finish(writer, 'text', undefined, printBounded(value)))
+      commit(this.#finish(writer, 'text', undefined, printBounded(value), isResult))
     })
   }
 
-  #putArray(array: readonly unknown[], what: string, commit: (stored: Stored) => void): void {
+  #putArray(array: readonly unknown[], what: string, commit: (stored: Stored) => void, isResult: boolean): void {
     const pieces = encodePieces(array, what)
     const first = pieces.next()
     if (first.done) return commit({ text: encodeWhole(array, what), valueId: null })
@@ -82,7 +101,7 @@ export class ValueStore {
       writer.add(first.value)
       if (!second.done) writer.add(second.value)
       for (const piece of pieces) writer.add(piece)
-      commit(this.#finish(writer, 'array', array.length, printBounded(array)))
+      commit(this.#finish(writer, 'array', array.length, printBounded(array), isResult))
     })
   }
 
@@ -95,7 +114,10 @@ export class ValueStore {
     )
   }
 
-  /** Reads what {@link put} or a stream left in a column. @throws `RESULT_NOT_STORED`, `VALUE_LOST`, `STATE_TOO_NEW` */
+  /**
+   * Reads what {@link put} or a stream left in a column; a promise of it where that was moved to the bucket.
+   * @throws `RESULT_NOT_STORED`, `VALUE_LOST`, `STATE_TOO_NEW`; what was moved rejects with them
+   */
   get(text: string): unknown {
     if (text[0] === 'u')
       throw new DotdoError(
@@ -105,16 +127,18 @@ export class ValueStore {
     if (text[0] !== 'r') return decodeValue(text)
     const ref = readRef(text)
     if (ref.kind === 'stream') return this.#stream(ref, text)
-    const lines = readLines(this.#store, ref.valueId, ref.chunks, this.#compression)
-    if (ref.kind === 'text') return decodeValue([...lines][0] ?? '')
-    let array: unknown[] | undefined
-    for (const line of lines) {
-      const piece = readArray(line)
-      // The first piece becomes the array: one that contains itself is a single piece, and must contain what is given back.
-      if (array) for (const element of piece) array.push(element)
-      else array = piece
-    }
-    return array ?? []
+    const moved = ref.staged && this.spills.moved(ref.valueId)
+    if (moved) return this.#fetch(ref, moved)
+    const whole = new Whole(ref.kind)
+    for (const line of readLines(this.#store, ref.valueId, ref.chunks, this.#compression)) whole.add(line)
+    return whole.value
+  }
+
+  async #fetch({ kind, valueId }: ValueRef, { prefix, parts }: { prefix: string; parts: number }): Promise<unknown> {
+    const whole = new Whole(kind)
+    const part = (n: number) => readPart(this.spills.ports?.bucket, prefix, n)
+    for await (const line of readSpilled(readLines(this.#store, valueId, 0), parts, part, this.#compression)) whole.add(line)
+    return whole.value
   }
 
   /** What people see of a column. Never reads chunks. */
@@ -145,7 +169,13 @@ export class ValueStore {
 
   /** A number that no value has or had in this incarnation. */
   newId(): number {
-    this.#nextId ??= Math.floor(Number(this.#store.sql('SELECT MAX(id) AS id FROM dotdo_values')[0]?.id ?? 0) / chunksPerValue) + 1
+    if (this.#nextId === undefined) {
+      // One that was moved has no chunks, and its number still.
+      const last =
+        'SELECT (SELECT max(id) FROM dotdo_values) AS id, (SELECT max(value_id) FROM dotdo_value_objects WHERE value_id IS NOT NULL) AS moved'
+      const [row] = this.#store.sql<{ id: number | null; moved: number | null }>(last)
+      this.#nextId = Math.max(Math.floor((row?.id ?? 0) / chunksPerValue), row?.moved ?? 0) + 1
+    }
     return this.#nextId++
   }
 
@@ -163,8 +193,10 @@ export class ValueStore {
     return removed
   }
 
-  #finish(writer: ChunkWriter, kind: ValueRef['kind'], rows: number | undefined, preview: string): Stored {
+  #finish(writer: ChunkWriter, kind: ValueRef['kind'], rows: number | undefined, preview: string, isResult = false): Stored {
     writer.flush()
+    const isStaged = isResult && writer.rowBytes > (this.spills.ports?.moveFromBytes ?? Infinity)
+    if (isStaged) this.moves.stage(writer.valueId)
     const ref: ValueRef = {
       valueId: writer.valueId,
       kind,
@@ -173,6 +205,7 @@ export class ValueStore {
       ...(rows !== undefined && { rows }),
       preview,
       ...(writer.spill?.used && { spilled: { prefix: writer.spill.prefix, parts: writer.spill.parts } }),
+      ...(isStaged && { staged: true }),
     }
     return { text: `r${JSON.stringify(ref)}`, valueId: writer.valueId }
   }
@@ -197,6 +230,29 @@ export class ValueStore {
             for (const line of lines()) yield decodeValue(line)
           },
     })
+  }
+}
+
+/** A value that is put together of its lines. */
+class Whole {
+  readonly #kind: ValueRef['kind']
+  #array: unknown[] | undefined
+  #text: string | undefined
+
+  constructor(kind: ValueRef['kind']) {
+    this.#kind = kind
+  }
+
+  add(line: string): void {
+    if (this.#kind === 'text') return void (this.#text ??= line)
+    const piece = readArray(line)
+    // The first piece becomes the array: one that contains itself is a single piece, and must contain what is given back.
+    if (this.#array) for (const element of piece) this.#array.push(element)
+    else this.#array = piece
+  }
+
+  get value(): unknown {
+    return this.#kind === 'text' ? decodeValue(this.#text ?? '') : (this.#array ?? [])
   }
 }
 

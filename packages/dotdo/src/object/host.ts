@@ -175,6 +175,7 @@ export class ObjectHost {
         runsUnderWay: bounds.runsUnderWay,
         runsWaiting: bounds.runsWaiting,
         streamRowsBytes: bounds.streamRowsBytes,
+        resultRowsBytes: bounds.resultRowsBytes,
       },
     )
     this.scheduler = new Scheduler({
@@ -510,6 +511,7 @@ export class ObjectHost {
 
   #resume(): void {
     for (const lane of this.journal.resumeDue()) this.ctx.waitUntil(lane.then(() => this.wake.changed()))
+    if (this.journal.hasToMove) this.ctx.waitUntil(this.#sweepBucket().then(() => this.wake.changed()))
   }
 
   /** `this.send`. Inside a run it is keyed by run and ordinal, so that a replay sends nothing twice. */
@@ -551,7 +553,11 @@ export class ObjectHost {
    * @param isCareful something may have ended the object while it did this
    */
   async #work(isCareful: boolean): Promise<void> {
-    if ((isCareful || this.#wasFull) && !this.#makeRoom()) return this.wake.putOff()
+    if ((isCareful || this.#wasFull) && !this.#makeRoom()) {
+      // Results that are moved make room, too.
+      this.ctx.waitUntil(this.#sweepBucket())
+      return this.wake.putOff()
+    }
     try {
       this.sweeper.run()
       this.scheduler.due()
@@ -583,12 +589,14 @@ export class ObjectHost {
     return !isFull
   }
 
-  /** What the bucket refuses now is deleted another time. */
+  /** What the bucket refuses now is put and deleted another time. */
   async #sweepBucket(): Promise<void> {
     try {
       await this.journal.sweepBucket()
     } catch (thrown) {
-      console.warn(redactText(`${this.label}: results in the bucket wait to be deleted: ${toErrorRecord(thrown).message}`))
+      console.warn(
+        redactText(`${this.label}: results wait to be put into the bucket, or to be deleted there: ${toErrorRecord(thrown).message}`),
+      )
     }
   }
 

@@ -1,4 +1,4 @@
-/** The bucket of results: where streams that steps have stored go on when they are too long for an object's SQLite. */
+/** The bucket of results: where streams that steps have stored go on when they are too long for an object's SQLite, and where large results are moved. */
 import { env } from '#platform'
 import type { ValueBucket } from '../journal/spill.ts'
 import { isBucket, resultsBinding } from './buckets.ts'

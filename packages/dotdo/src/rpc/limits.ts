@@ -90,6 +90,8 @@ export interface ObjectLimits {
   runsWaiting: number
   /** Bytes of one stored stream that lie in SQLite; what follows goes to the bucket of results, where one is bound. */
   streamRowsBytes: number
+  /** A result of a step or a run that takes more bytes of SQLite is moved to the bucket of results, where one is bound. */
+  resultRowsBytes: number
 }
 
 /** All limits of an app: `serve({ limits: { client: { chainDepth: 50 } } })`. */
@@ -160,6 +162,7 @@ export const defaultObjectLimits: ObjectLimits = {
   runsUnderWay: 1_000,
   runsWaiting: 100_000,
   streamRowsBytes: 64 * mebibyte,
+  resultRowsBytes: 8 * mebibyte,
 }
 
 /** What a {@link LimitError} tells programs. */

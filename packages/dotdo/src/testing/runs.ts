@@ -1,4 +1,5 @@
 /** Runs of a simulated object, as a test reads them. */
+import { isThenable } from '../base/thenable.ts'
 import type { RunView, StepView, ValuePreview } from '../base/views.ts'
 import { Journal } from '../journal/journal.ts'
 import { clock, random, zstd } from '../object/platform.ts'
@@ -40,7 +41,11 @@ function readOnly({ store }: SimulatedObject): Journal {
 /** A result that cannot be given (it was too large, or of a kind that is not stored) is shown by its error. */
 function resultOf(journal: Journal, runId: string): unknown {
   try {
-    return journal.result(runId)
+    const result = journal.result(runId)
+    if (!isThenable(result)) return result
+    // It is read where the object is.
+    result.then(undefined, () => undefined)
+    return '(in the bucket of results)'
   } catch (error) {
     return error
   }

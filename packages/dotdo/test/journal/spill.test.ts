@@ -1,39 +1,14 @@
 /** Streams that are too long for rows: what of them lies in a bucket, when it is named, and when it goes. */
 import { describe, expect, test } from 'vitest'
 import type { JournalLimits } from '../../src/journal/ports.ts'
-import { spillGraceMs, type ValueBucket } from '../../src/journal/spill.ts'
+import { spillGraceMs } from '../../src/journal/spill.ts'
 import type { StoredStream } from '../../src/journal/stored-stream.ts'
+import { FakeBucket } from './fake-bucket.ts'
 import { collect, settle, TestObject } from './harness.ts'
 
 const batches = 24
 /** 300 KiB a batch, 7 MiB in all: two chunks in rows, the others in one object, or in as many as there are drains. */
 const batchOf = (n: number): string[] => [`${n} `.padEnd(300 * 1024, String.fromCharCode(97 + n)), 'ü']
-
-/** A bucket in memory. What is put leaves when what was written before is on disk, as on the platform; `before` is told of each operation. */
-class FakeBucket implements ValueBucket {
-  readonly objects = new Map<string, Uint8Array>()
-  flush: () => void = () => undefined
-  before: (operation: string) => void | Promise<void> = () => undefined
-
-  async put(key: string, bytes: Uint8Array): Promise<void> {
-    this.flush()
-    await this.before(`put ${key}`)
-    this.objects.set(key, bytes)
-    await this.before(`has ${key}`)
-  }
-
-  async get(key: string): Promise<Uint8Array | undefined> {
-    return this.objects.get(key)
-  }
-
-  async remove(prefix: string): Promise<boolean> {
-    this.flush()
-    await this.before(`remove ${prefix}`)
-    const found = [...this.objects.keys()].filter((key) => key.startsWith(prefix))
-    for (const key of found.slice(0, 2)) this.objects.delete(key)
-    return found.length > 2
-  }
-}
 
 /** An object whose run `main` stores a stream, at a bound of rows that it passes, and gives it back. */
 function streaming(limits: Partial<JournalLimits> = {}, source: () => AsyncIterable<unknown> = all) {
@@ -108,8 +83,8 @@ describe('a stream that is longer than its rows may be', () => {
     expect(other.store.sql('SELECT 1 FROM dotdo_value_objects')).toEqual([])
   })
 
-  test('is the only result that does: a list of the same size, and one of a run, is stored in rows at once, with what its function wrote', async () => {
-    const { bucket, object } = streaming({ streamRowsBytes: 0 })
+  test('is the only result that lies there at once: a list of the same size, and one of a run, is stored in rows, with what its function wrote', async () => {
+    const { bucket, object } = streaming({ streamRowsBytes: 0, resultRowsBytes: 1024 })
     object.store.sql('CREATE TABLE written (n INTEGER)')
     object.handlers.main = (run) => run.step(() => (object.store.sql('INSERT INTO written VALUES (1)'), everything), { stepId: 'list' })
     object.evict()

@@ -52,6 +52,7 @@ describe('the stored format', () => {
       '78bd390f0e3f15b1',
       '0dd5f92a2ef2798a',
       '0182e44e335e1893',
+      '99c7d99ea3bc43fd',
     ])
   })
 

@@ -40,7 +40,7 @@ describe('an object at its limit', () => {
     rows(): Promise<number>
     load(bytes: number): Promise<number>
     begin(bytes: number): Promise<string>
-    fired(): Promise<number>
+    lengthOf(runId: string): Promise<number>
   }
 
   /** Different each time, so that it takes its room also where it is compressed. */
@@ -70,6 +70,9 @@ describe('an object at its limit', () => {
     rows() {
       return this.ctx.storage.sql.exec('SELECT * FROM own').toArray().length
     },
+    async lengthOf(runId: string) {
+      return ((await this.runs.get(runId).result()) as string).length
+    },
     begin(bytes: number) {
       return this.runs.start('load', [bytes]).runId
     },
@@ -84,11 +87,11 @@ describe('an object at its limit', () => {
     },
   })
 
-  const open = async (options: object = {}) => {
+  const open = async (options: object = {}, env: Record<string, unknown> = {}) => {
     let effects = 0
     const opened = await testApp(
       { Full, default: serve(options) },
-      { at: '2026-01-01T00:30Z', fetch: () => (effects++, new Response('ok')) },
+      { at: '2026-01-01T00:30Z', env, fetch: () => (effects++, new Response('ok')) },
     )
     app = opened as unknown as NonNullable<typeof app>
     return { app, full: app['Full']!('main'), effects: () => effects }
@@ -137,5 +140,17 @@ describe('an object at its limit', () => {
       status: 'failed',
       error: { code: expect.stringMatching(/STEP_CRASHED|STORAGE_FULL/) as string },
     })
+  })
+
+  test('makes room of large results, which go to the bucket of results by themselves and are read there', async () => {
+    const { app, full } = await open({ limits: { object: { resultRowsBytes: 100_000 } } }, { DOTDO_RESULTS: 'bucket' })
+    await full.limit(400)
+    // Each of the run and its step: five of them would not fit.
+    for (let i = 0; i < 5; i++) {
+      const runId = await full.begin(600_000)
+      await app.settle()
+      expect(await full.lengthOf(runId)).toBe(600_000)
+    }
+    expect(app.bucket('DOTDO_RESULTS').size).toBe(10)
   })
 })
