@@ -140,6 +140,15 @@ export const Orders = DO.extend({
   handleOf(runId: string) {
     return this.runs.get(runId)
   },
+  async list(length: number) {
+    return await this.do(() => Array.from({ length }, () => crypto.randomUUID()), { stepId: 'list' })
+  },
+  startList(length: number) {
+    return this.runs.start('list', [length])
+  },
+  rowsOfValues() {
+    return this.ctx.storage.sql.exec('SELECT 1 FROM dotdo_values').toArray().length
+  },
   startSlow() {
     return this.runs.start('slow')
   },

@@ -260,3 +260,15 @@ test('a stream that is longer than its rows may be lies in the bucket of results
   const fork = await same.fork({ from: 'count' })
   expect(await fork.result()).toBe(12 * 300_000)
 })
+
+test('a list that takes more rows than it may is moved to the bucket of results by itself, and given to whoever asks later', async () => {
+  const before = appOptions()
+  configureApp({ ...before, limits: { ...before.limits, object: { resultRowsBytes: 1000 } } })
+  const handle = await orders('listed').startList(3000)
+  configureApp(before)
+  const list = await handle.result()
+  expect(list).toHaveLength(3000)
+  await expect.poll(() => orders('listed').rowsOfValues()).toBe(0)
+  const again = await orders('listed').handleOf(await handle.runId)
+  expect(await again.result()).toEqual(list)
+})
