@@ -5,6 +5,7 @@ import { codeOf, type DotdoError } from '../../src/base/errors.ts'
 import { isThenable } from '../../src/base/thenable.ts'
 import type { AdoptedExecution } from '../../src/journal/execution.ts'
 import { StepCalls, type StepCall, type StepCallLimits } from '../../src/rpc/step-calls.ts'
+import { weigh } from '../../src/rpc/weight.ts'
 import { settle, TestObject } from '../journal/harness.ts'
 
 const day = 86_400_000
@@ -383,5 +384,14 @@ test('whatever is lost and whenever the object dies, the call takes effect once'
       }
     }),
     { numRuns: 300 },
+  )
+})
+
+test('a list of small values weighs what it weighs within another', () => {
+  const small = fc.oneof(fc.integer(), fc.string(), fc.boolean(), fc.constant(null), fc.bigInt())
+  fc.assert(
+    fc.property(fc.array(small, { maxLength: 20 }), (list) => {
+      expect(weigh([list], Infinity)).toBe(2 + weigh(list, Infinity))
+    }),
   )
 })
