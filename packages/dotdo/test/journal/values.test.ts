@@ -412,7 +412,7 @@ describe('previews', () => {
   })
 
   test('of a list of small values are those that it has within another', () => {
-    const small = fc.oneof(fc.integer(), fc.double(), fc.string({ unit: 'binary', maxLength: 20 }), fc.boolean(), fc.constant(null))
+    const small = fc.oneof(fc.integer(), fc.double(), fc.string({ unit: 'binary', maxLength: 20 }), fc.boolean(), fc.constantFrom(null, -0))
     fc.assert(
       fc.property(fc.array(small, { maxLength: 10 }), (list) => {
         expect(printBounded([list])).toBe(`[${printBounded(list)}]`)
