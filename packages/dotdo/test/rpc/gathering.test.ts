@@ -51,19 +51,23 @@ describe('a call', () => {
     const { it } = gathering()
     for (let i = 0; i < 3; i++) expect(it.called()).toBeUndefined()
   })
-  test('is made with others in an object that has just begun a run or made a call of a step, and not two milliseconds later', async () => {
-    for (const work of ['ran', 'left', 'answered'] as const) {
-      const { it, time, endTurn } = gathering()
-      void it[work]()
-      expect(it.called(), work).toBeInstanceOf(Promise)
-      expect(it.called(), work).toBe(it.called())
-      await endTurn()
-      time.now += 3
-      expect(it.called(), work).toBeUndefined()
-      // A clock that was put back tells nothing of what is close.
-      time.now -= 1000
-      expect(it.called(), work).toBeUndefined()
-    }
+  test('is made with others until the turn has ended in which two runs have begun one upon the other, and no later', async () => {
+    const { it, time, endTurn } = gathering()
+    it.ran()
+    expect(it.called()).toBeUndefined()
+    it.ran()
+    const turn = it.called()
+    expect(turn).toBeInstanceOf(Promise)
+    it.ran()
+    expect(it.called()).toBe(turn)
+    await endTurn()
+    expect(it.called()).toBeUndefined()
+    time.now += 3
+    it.ran()
+    // A clock that was put back says nothing of what is close.
+    time.now -= 1000
+    it.ran()
+    expect(it.called()).toBeUndefined()
   })
   test('of a step is made at once where it comes alone, and those of one run come alone however close', () => {
     const { it } = gathering()
