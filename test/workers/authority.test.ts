@@ -48,6 +48,21 @@ describe.each(Object.entries(layouts))('%s', (layout, workers) => {
     expect(await stage.double(21)).toBe(42)
   })
 
+  test.skipIf(layout !== 'two, by service')(
+    'a class that the other Worker has renamed is one by both names, and so are its tokens',
+    async () => {
+      const tokens = [await pipeline.handOutShard('Bin', 'named'), await pipeline.handOutShard('Shard', 'named')]
+      const row = { id: 0, user: 'u', amount: 1, stages: [] }
+      for (const token of tokens) expect(await pipeline.useToken(token, 'fill', [row], 0, 1)).toBe(1)
+      const shard = counted.running.app.dotdo.object('Shard', 'named')
+      expect((await shard.grants()).map(({ noun, by, status }) => ({ noun, by, status }))).toEqual(
+        tokens.map(() => ({ noun: 'Shard', by: 'Pipeline/main', status: 'live' })),
+      )
+      expect(await pipeline.takeBack(tokens[0])).toBe(true)
+      expect(await codeOfFailure(pipeline.useToken(tokens[0], 'fill', [row], 0, 1))).toBe('CAPABILITY_REVOKED')
+    },
+  )
+
   test('a token that is no longer what was issued is refused', async () => {
     const token: string = await pipeline.handOut('forged', {})
     const forged = token.replace(/.$/, (last) => (last === 'A' ? 'Q' : 'A'))

@@ -112,7 +112,8 @@ describe.each(Object.entries(layouts))('%s', (layout, workers) => {
   })
 
   test('a noun that is nowhere is refused with the list of those that are somewhere', async () => {
-    const nouns = ['Pipeline', 'Shard', 'Source', 'Stage', ...(layout === 'one Worker' ? [] : ['Vault']), 'Warehouse']
+    const beyond = layout === 'one Worker' ? [] : ['Bin', 'Vault']
+    const nouns = ['Pipeline', 'Shard', 'Source', 'Stage', 'Warehouse', ...beyond].toSorted()
     expect(await failure(pipeline.nowhere())).toMatchObject({ code: 'NOUN_UNKNOWN', data: { noun: 'Nowhere', known: nouns } })
     expect(await counted.running.app.dotdo.describe()).toMatchObject({ nouns })
   })

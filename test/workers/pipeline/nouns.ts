@@ -46,6 +46,11 @@ export const Pipeline = DO.extend({
   async handOutStep(stage: string): Promise<string> {
     return await save(narrow(this.Stage(stage).step(), { only: ['depth'] }))
   },
+  /** Saves a shard, by the noun of today or by its earlier one. */
+  async handOutShard(noun: 'Shard' | 'Bin', id: string): Promise<string> {
+    const shards = this as unknown as Record<'Shard' | 'Bin', (id: string) => { fill(): unknown }>
+    return await save(shards[noun](id), { only: ['fill'] })
+  },
   async useToken(token: string, method: string, ...args: unknown[]): Promise<unknown> {
     return await restore<any>(token)[method](...args)
   },

@@ -7,4 +7,4 @@ export const Pipeline = counted('Pipeline', nouns.Pipeline)
 export const Warehouse = counted('Warehouse', nouns.Warehouse)
 export const DotdoSystem = counted('DotdoSystem', System)
 
-export default withTally(serve({ services: { Source: 'STAGES', Stage: 'STAGES', Shard: 'STAGES', Vault: 'STAGES' } }))
+export default withTally(serve({ services: { Source: 'STAGES', Stage: 'STAGES', Shard: 'STAGES', Bin: 'STAGES', Vault: 'STAGES' } }))

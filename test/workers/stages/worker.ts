@@ -12,4 +12,5 @@ export const Vault = nouns.Stage
 export const DotdoEntrypoint = counted('the service', Entrypoint)
 export { Rates } from './nouns.ts'
 
-export default withTally(serve({ offers: ['Source', 'Stage', 'Shard'] }))
+/** Shards were bins once: whoever calls them so, in another Worker, need not know. */
+export default withTally(serve({ offers: ['Source', 'Stage', 'Shard'], renamed: { Bin: 'Shard' } }))
