@@ -71,6 +71,8 @@ function checkTarget(to: unknown): void {
   const kinds = ['object', 'webhook', 'chat'].filter((kind) => typeof target[kind] === 'string')
   if (kinds.length === 1) {
     const [kind] = kinds
+    // Told where it is written, and not by an alert that reaches nobody.
+    if (target['timeout'] !== undefined) toMs(target['timeout'] as Duration)
     if (kind !== 'object' || /^[A-Z]\w*\/./s.test(target['object'] as string)) return
   }
   throw invalid(`it goes to { object: 'Ops/main' }, { webhook, secret } or { chat }, with one of the three`)

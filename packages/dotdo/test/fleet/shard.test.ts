@@ -400,3 +400,10 @@ test.each([
     expect.objectContaining({ code: 'ALERT_INVALID', message: expect.stringContaining(reason) as string }),
   )
 })
+
+test('a rule whose target may take a time that is none is refused where it is written', () => {
+  const rule = (timeout: unknown) => ({ on: 'failed', to: { chat: 'OPS', timeout } }) as never
+  for (const timeout of ['soon', '-1s', null])
+    expect(() => readRule(rule(timeout))).toThrow(expect.objectContaining({ code: 'INVALID_DURATION' }))
+  expect(readRule(rule('5s'))).toMatchObject({ to: { chat: 'OPS', timeout: '5s' } })
+})

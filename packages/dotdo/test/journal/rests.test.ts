@@ -529,6 +529,22 @@ describe('a map', () => {
     expect(done.toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4, 5])
   })
 
+  test('has ten under way where nothing else is said', async () => {
+    let open = 0
+    const object: TestObject = new TestObject({
+      main: (run) =>
+        run.map(
+          Array.from({ length: 25 }, (_, n) => n),
+          () => new Promise(() => void open++),
+          { stepId: (n) => `item ${n}` },
+        ),
+    })
+    object.begin('main')
+    await settle()
+    expect(open).toBe(10)
+    object.crash()
+  })
+
   test('takes from an endless list only what it needs, and ends it after a failure', async () => {
     let made = 0
     let closed = false
