@@ -8,7 +8,6 @@
  */
 import type { Store } from '../base/ports.ts'
 import { redactText } from '../base/redact.ts'
-import { anySecrets } from '../base/secret-texts.ts'
 import type { LineageEdge, LineageKind } from '../base/views.ts'
 import { printBounded } from './previews.ts'
 
@@ -49,23 +48,25 @@ export function edgeBy({ caller, key }: Caller): LineageEdge {
 
 /** The notes of one execution of a run that are not stored yet. Memory is bounded like the rows. */
 export class Notes {
-  readonly #byStep = new Map<string, NotedEdge[]>()
+  readonly #byStep = new Map<string, Map<string, LineageEdge>>()
   #edges = 0
-  /** What the last note was called, which most are called that follow it: names are looked through once, and not for each step of a loop. */
-  #last: NamedNote = { kind: 'call', target: '', what: '', shownTarget: '', shownWhat: '', key: '' }
 
   /** @param stepId `''` for the run's own code */
   add(stepId: string, note: LineageNote): void {
-    const { input, rows } = note
-    const { kind, shownTarget: target, shownWhat: what, key } = this.#named(note)
+    const { kind, input, rows } = note
+    // The address of a hook may be a secret.
+    const target = redactText(note.target).slice(0, nameChars)
+    const what = redactText(note.what ?? '').slice(0, nameChars)
     let edges = this.#byStep.get(stepId)
-    if (!edges) this.#byStep.set(stepId, (edges = []))
-    const isFull = edges.length >= edgesOfStep || this.#edges >= edgesOfRun
-    let edge = edgeOf(edges, key)
-    if (!edge && isFull) edge = edgeOf(edges, more)
+    if (!edges) this.#byStep.set(stepId, (edges = new Map()))
+    const isFull = edges.size >= edgesOfStep || this.#edges >= edgesOfRun
+    let key = `${kind}\n${target}\n${what}`
+    let edge = edges.get(key)
+    if (!edge && isFull) edge = edges.get((key = 'more'))
     if (!edge) {
-      edge = isFull ? { kind: 'more', target: '', what: '', n: 0, print: 0 } : { kind, target, what, n: 0, print: 0 }
-      edges.push({ key: isFull ? more : key, edge })
+      const isMore = key === 'more'
+      edge = isMore ? { kind: 'more', target: '', what: '', n: 0, print: 0 } : { kind, target, what, n: 0, print: 0 }
+      edges.set(key, edge)
       this.#edges++
     }
     edge.n++
@@ -77,52 +78,17 @@ export class Notes {
     edge.print = (edge.print + hash(printed)) >>> 0
   }
 
-  /** What a note is called, as it is stored. The address of a hook may be a secret. */
-  #named({ kind, target, what = '' }: LineageNote): NamedNote {
-    const last = this.#last
-    // A text may have become a secret since.
-    if (!anySecrets() && kind === last.kind && target === last.target && what === last.what && last.key !== '') return last
-    const shownTarget = redactText(target).slice(0, nameChars)
-    const shownWhat = redactText(what).slice(0, nameChars)
-    return (this.#last = { kind, target, what, shownTarget, shownWhat, key: `${kind}\n${shownTarget}\n${shownWhat}` })
-  }
-
   /** The notes of a step, which are not kept any longer. */
   take(stepId: string): LineageEdge[] {
     const edges = this.#byStep.get(stepId)
-    if (!edges) return []
     this.#byStep.delete(stepId)
-    return edges.map(({ edge }) => edge)
+    return edges ? [...edges.values()] : []
   }
 
   /** The steps that have notes. */
   get steps(): string[] {
     return [...this.#byStep.keys()]
   }
-}
-
-/** An edge, by what tells it from the others of its step: there are few of them. */
-interface NotedEdge {
-  key: string
-  edge: LineageEdge
-}
-
-/** What a note is called: as it came, as it is stored, and the key of its edge. */
-interface NamedNote {
-  kind: LineageKind
-  target: string
-  what: string
-  shownTarget: string
-  shownWhat: string
-  key: string
-}
-
-/** The key of what is only counted. No other has no line feed. */
-const more = 'more'
-
-function edgeOf(edges: readonly NotedEdge[], key: string): LineageEdge | undefined {
-  for (const it of edges) if (it.key === key) return it.edge
-  return undefined
 }
 
 /** How an edge is stored: its parts in this order, the last two null where there are none. */

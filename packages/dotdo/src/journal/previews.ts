@@ -20,26 +20,9 @@ export function previewInline(encoded: string): ValuePreview {
  * printing stops when the text is full, and every level and element costs at least one character.
  */
 export function printBounded(value: unknown): string {
-  const flat = Array.isArray(value) ? printFlat(value) : undefined
-  if (flat !== undefined) return cut(flat)
   const out = { text: '', full: false }
   print(value, out, [])
   return cut(out.text)
-}
-
-/** The same at once for a few small values, as the arguments of most calls are; `undefined` for any other list. */
-function printFlat(list: readonly unknown[]): string | undefined {
-  if (list.length > 8) return undefined
-  let text = '['
-  for (let i = 0; i < list.length; i++) {
-    const part = list[i]
-    if (i > 0) text += ','
-    if (typeof part === 'number') text += Object.is(part, -0) ? '-0' : part
-    else if (typeof part === 'string' && part.length <= 64) text += JSON.stringify(part)
-    else if (typeof part === 'boolean') text += part
-    else return undefined
-  }
-  return `${text}]`
 }
 
 interface Output {

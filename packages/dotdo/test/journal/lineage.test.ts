@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest'
 import { drawFlowchart } from '../../src/base/flowchart.ts'
 import type { LineageEdge, RunLineage } from '../../src/base/views.ts'
 import { migrate } from '../../src/base/migrations.ts'
-import { secret } from '../../src/base/secrets.ts'
 import { callerOf, edgesOfStep, LineageTable, Notes, type LineageNote } from '../../src/journal/lineage.ts'
 import { viewLineage } from '../../src/journal/lineage-view.ts'
 import type { OpenLineageEvent } from '../../src/base/lineage-views.ts'
@@ -361,16 +360,6 @@ describe('events of OpenLineage', () => {
       { namespace: 'dotdo', name: 'users' },
     ])
   })
-})
-
-// The last one: what is secret stays so.
-test('a name that has become a secret since it was noted is noted as one', () => {
-  const notes = new Notes()
-  const note = called('hook-77aa')
-  notes.add('before', note)
-  secret('HOOK', 'hook-77aa')
-  notes.add('behind', note)
-  expect([notes.take('before')[0]!.target, notes.take('behind')[0]!.target]).toEqual(['hook-77aa', '[secret HOOK]'])
 })
 
 /**

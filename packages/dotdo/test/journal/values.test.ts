@@ -411,15 +411,6 @@ describe('previews', () => {
     expect(touched).toBeLessThan(1000)
   })
 
-  test('of a list of small values are those that it has within another', () => {
-    const small = fc.oneof(fc.integer(), fc.double(), fc.string({ unit: 'binary', maxLength: 20 }), fc.boolean(), fc.constantFrom(null, -0))
-    fc.assert(
-      fc.property(fc.array(small, { maxLength: 10 }), (list) => {
-        expect(printBounded([list])).toBe(`[${printBounded(list)}]`)
-      }),
-    )
-  })
-
   test('of anything are short and well formed', () => {
     fc.assert(
       fc.property(fc.anything({ withBigInt: true, withDate: true, withMap: true, withSet: true, withTypedArray: true }), (value) => {
