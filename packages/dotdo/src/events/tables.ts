@@ -294,17 +294,16 @@ export class OutboxTables {
 
   /** The commit point of a batch. Takes off those of `seqs` that still wait for the handler. */
   deliveredAll(handler: string, seqs: readonly number[], now: number): void {
+    const list = JSON.stringify(seqs)
     this.store.transaction(() => {
-      const gone = this.store.sql<{ seq: number }>(
-        'DELETE FROM dotdo_deliveries WHERE handler = ? AND seq IN (SELECT value FROM json_each(?)) RETURNING seq',
-        handler,
-        JSON.stringify(seqs),
-      )
       this.store.sql(
-        'UPDATE dotdo_outbox SET open = open - 1, ended_at = CASE open WHEN 1 THEN ? END WHERE seq IN (SELECT value FROM json_each(?))',
+        `UPDATE dotdo_outbox SET open = open - 1, ended_at = CASE open WHEN 1 THEN ? END
+         WHERE seq IN (SELECT seq FROM dotdo_deliveries WHERE handler = ? AND seq IN (SELECT value FROM json_each(?)))`,
         now,
-        JSON.stringify(gone.map(({ seq }) => seq)),
+        handler,
+        list,
       )
+      this.store.sql('DELETE FROM dotdo_deliveries WHERE handler = ? AND seq IN (SELECT value FROM json_each(?))', handler, list)
     })
   }
 

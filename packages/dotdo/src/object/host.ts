@@ -635,6 +635,8 @@ export class ObjectHost {
 
   /** Most of what was delivered leaves nothing to wake for: then the alarm is left as it is, and no room is asked. */
   #pumped(): void {
+    // The next pump asks.
+    if (this.#pumping) return
     for (const at of [this.outbox.nextWakeMs(), this.exchange.subscribed.nextWakeMs()]) if (at !== undefined) this.wake.by(at)
     this.wake.eased(this.wake.at)
   }
