@@ -95,7 +95,7 @@ interface Lane {
   /** How often the very same batch was refused. */
   refusals: number
   /** C7: handled, and not taken off yet. With order it is the oldest of the lane. */
-  handled: Loaded[]
+  handled: Pick<Loaded, 'seq' | 'id' | 'type'>[]
   /** With order: a look has taken all that there was, and nothing has come since. */
   isDrained: boolean
   /** Something has come back to it, maybe before what was handled. */
@@ -321,7 +321,8 @@ export class Courier extends LaneSet<Lane> {
       this.#tables.told(lane.id, told)
       for (const seq of handled) if (told.includes(seq)) this.#tables.discard(lane.id, seq, now)
     }
-    lane.handled.push(...done)
+    // Without their payloads.
+    for (const { seq, id, type } of done) lane.handled.push({ seq, id, type })
     if (done.length < rows.length || !this.#putsOff(lane, route)) this.#takeOff(lane)
     // It has ended: what comes next is another.
     if (waits.size === 0 && failures.size === 0) route.fixed?.write(undefined)

@@ -7,6 +7,8 @@
  * I2. With order, an event is begun when the one before has been handled, has failed for good at its sender, or is one that the sender skips.
  * I3. An answer comes within 20 seconds. What takes longer goes on, is never begun a second time beside itself, and a later batch learns how it ended.
  * I4. An event during which the object died is counted on disk before it is begun again.
+ * I5. How far a subscription with order has come is remembered as the table says it, and looked up only for what may stand there otherwise: what comes again,
+ *     what was begun before, what its sender took back from its dead letters.
  */
 import { toErrorRecord, DotdoError, type ErrorRecord } from '../base/errors.ts'
 import type { Clock } from '../base/ports.ts'
