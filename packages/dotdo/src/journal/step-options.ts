@@ -4,6 +4,7 @@ import { DotdoError, type ErrorData } from '../base/errors.ts'
 import { refuseSecrets } from '../base/secrets.ts'
 import type { Progress } from '../base/views.ts'
 import { fingerprint } from '../base/fingerprint.ts'
+import { printBounded } from './previews.ts'
 
 /** What a step's function gets. */
 export interface StepContext {
@@ -215,7 +216,7 @@ export function duration(stepId: string, name: string, value: unknown): number {
 
 /** `INVALID_STEP_OPTIONS`: what the option is, and what it must be. */
 export function invalid(stepId: string, name: string, value: unknown, wanted: string): DotdoError {
-  const shown = typeof value === 'function' ? 'a function' : JSON.stringify(value)
+  const shown = typeof value === 'function' ? 'a function' : printBounded(value)
   return new DotdoError('INVALID_STEP_OPTIONS', `Step '${stepId}' has ${name} ${shown}; it must be ${wanted}.`, {
     data: { stepId, option: name },
   })

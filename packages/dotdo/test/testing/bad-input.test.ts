@@ -136,3 +136,91 @@ test('the file of a one-file app says all that serve takes, and what else it exp
   const module = { default: Loose, keep: { runs: '7d' }, deploys: 'pin', helper: () => 1 }
   expect(optionsIn(module)).toEqual({ singletons: { Pipeline: ['main'] }, keep: { runs: '7d' }, deploys: 'pin' })
 })
+
+describe('64 MiB and more where a few words belong are refused by name or cut, before anything of them is stored', () => {
+  /** Made where it is used: it would not cross to the object. */
+  const long = (): string => 'x'.repeat(64 * 1024 * 1024 + 1)
+  const Large = DO.extend({
+    nothing() {},
+    storedBytes() {
+      return this.ctx.storage.sql.databaseSize
+    },
+    argument() {
+      return this.runs.start('nothing', [long()] as never).runId
+    },
+    child() {
+      return this.runs.call('nothing', [long()] as never, { stepId: 'child' })
+    },
+    event() {
+      return this.send('Large.told', { text: long() })
+    },
+    eventKey() {
+      return this.send('Large.told', 1, { key: long() })
+    },
+    eventType() {
+      return this.send(`Large.${long()}`, 1)
+    },
+    runId() {
+      return this.runs.start('nothing', [], { runId: long() }).runId
+    },
+    tag() {
+      return this.runs.start('nothing', [], { tags: [long()] }).runId
+    },
+    stepId() {
+      return this.do(() => 1, { stepId: long() })
+    },
+    input() {
+      return this.do(() => 1, { stepId: 'step', input: long() })
+    },
+    checkpoint() {
+      return this.do(({ checkpoint }) => checkpoint(long()), { stepId: 'step', retries: { limit: 0 } })
+    },
+    result() {
+      return this.do(() => ({ text: long() }), { stepId: 'step', retries: { limit: 0 } }).then(() => 'stored')
+    },
+    async progress() {
+      return await this.do(({ progress }) => progress({ at: long() }), { stepId: 'step' })
+    },
+    async message() {
+      return await this.do(
+        () => {
+          throw Object.assign(new Error(long()), { code: 'MINE', retryable: false, data: { text: long() } })
+        },
+        { stepId: 'step' },
+      )
+    },
+    match() {
+      return this.waitFor('Large.told', { stepId: 'wait', match: { text: long() } })
+    },
+    rate() {
+      return this.do(() => 1, { stepId: 'step', rateLimit: { key: long(), limit: 1, per: '1h' } })
+    },
+  })
+
+  test.each([
+    ['argument', 'RESULT_TOO_LARGE'],
+    ['child', 'RESULT_TOO_LARGE'],
+    ['event', 'PAYLOAD_TOO_LARGE'],
+    ['eventKey', 'INVALID_EVENT_KEY'],
+    ['eventType', 'INVALID_EVENT_TYPE'],
+    ['runId', 'INVALID_RUN_ID'],
+    ['tag', 'INVALID_RUN_TAGS'],
+    ['stepId', 'INVALID_STEP_ID'],
+    ['input', undefined],
+    ['checkpoint', 'RESULT_TOO_LARGE'],
+    ['result', 'RESULT_TOO_LARGE'],
+    ['progress', undefined],
+    ['message', 'MINE'],
+    ['match', 'INVALID_STEP_OPTIONS'],
+    ['rate', 'INVALID_STEP_OPTIONS'],
+  ] as const)('%s: %s', async (method, code) => {
+    app = await testApp({ Large })
+    const large = app.Large('main') as unknown as Record<string, () => Promise<unknown>>
+    const told = (error: { code?: string; message: string }) => error
+    const error = await app.until(large[method]!().then(() => undefined, told))
+    expect(error?.code).toBe(code)
+    expect(error?.message.length ?? 0).toBeLessThan(10_000)
+    expect(JSON.stringify(app.runs()).length).toBeLessThan(50_000)
+    expect(await large['storedBytes']!()).toBeLessThan(1024 * 1024)
+  })
+})
