@@ -85,7 +85,7 @@ export interface InspectorStub {
   runs(options?: { limit?: number; before?: string; tag?: string }): Pending<RunView[]>
   run(runId: string): Pending<RunView>
   steps(runId: string, options?: { from?: number; limit?: number }): Pending<StepView[]>
-  cancelRun(runId: string): Pending<void>
+  cancelRun(runId: string, options?: { undo?: boolean }): Pending<void>
   retryRun(runId: string, options?: { budget?: Budget }): Pending<void>
   price(runId: string): Pending<RunPrice>
   acceptRun(runId: string): Pending<void>

@@ -67,6 +67,8 @@ export class ActiveRun {
    */
   follows: { seq: number; runId: string } | undefined
   readonly cancellation = new Cancellation()
+  /** Stops what undoes its steps: somebody has said that it is to end without. */
+  readonly giveUp = new Cancellation()
   readonly uses = new Map<string, StepUse>()
   /** What its functions are called in errors. */
   readonly texts = new FunctionTexts()

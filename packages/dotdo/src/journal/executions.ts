@@ -12,6 +12,7 @@ import {
   runNotResumable,
   storableError,
   undoFailed,
+  undoGivenUp,
 } from './failures.ts'
 import type { LineageTable } from './lineage.ts'
 import { budgetExceeded, Meter } from './meter.ts'
@@ -163,6 +164,22 @@ export class Executions {
       this.#endedFor(row)
     }
     return undo
+  }
+
+  /** Ends a run that is being undone without undoing the rest, which is named in its error. */
+  giveUp(row: RunRow): void {
+    const error = undoGivenUp(row.run_id)
+    const run = this.#active.get(row.run_id)
+    // Its execution writes the end.
+    if (run) return run.giveUp.abort(error)
+    const left = this.#steps.toUndo(row.seq).map(({ stepId }) => stepId)
+    const end = undoFailed(row.run_id, endingOf(row)?.error ?? storableError(error), left, [])
+    this.#end(row.seq, 'failed', end)
+    this.#tell('run.failed', row.run_id)
+    const outcome = Promise.reject(end)
+    outcome.catch(() => undefined)
+    this.#answer(row.run_id, outcome)
+    this.#endedFor(row)
   }
 
   #activate(row: RunRow, fresh: boolean): ActiveRun {
@@ -383,7 +400,9 @@ export class Executions {
     Promise.resolve(outcome).catch(() => undefined)
     const { status, error } = ending
     // What runs that this one has begun take back, they did later.
-    await Promise.allSettled(this.#runs.openChildren(run.seq).map(({ run_id }) => this.#hooks.untilEnd(run_id)))
+    const children = this.#runs.openChildren(run.seq).map(({ run_id }) => this.#hooks.untilEnd(run_id))
+    // What stops this one has stopped them.
+    await run.giveUp.race(Promise.allSettled(children)).catch(() => undefined)
     const { failed, unknown } = await this.#undoer.undo(run, Promise.resolve(outcome))
     const whole = failed.length + unknown.length === 0
     const end = whole ? rebuiltError(error, thrown) : undoFailed(run.runId, error, failed, unknown)

@@ -65,6 +65,15 @@ export function concurrencyCircle(runId: string, stepId: string, key: string, he
   )
 }
 
+/** What was still to be undone when somebody said that a run ends without: `UNDO_GIVEN_UP`, terminal. */
+export function undoGivenUp(runId: string): DotdoError {
+  return new DotdoError(
+    'UNDO_GIVEN_UP',
+    `Run '${runId}' was ended by cancel({ undo: false }) while this was to be undone. Take back by hand what the step did; a retry of the run takes it up again.`,
+    { data: { runId } },
+  )
+}
+
 /** One step id for two functions: `STEP_ID_REUSED`, terminal. `first` and `second` tell the two apart for people. */
 export function stepIdReused(stepId: string, first: string, second: string): DotdoError {
   return new DotdoError(

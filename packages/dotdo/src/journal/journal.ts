@@ -456,11 +456,21 @@ export class Journal {
    * rejected at once; code that ignores the signal goes on unseen. One with steps that can be undone ends when they are, and is running until then.
    * A run that has ended stays as it is.
    *
+   * @param options `undo: false`: nothing is undone, or nothing more; where anything was to be, the run and those that it has begun end with `UNDO_FAILED`
    * @returns the run as it is then
    * @throws `RUN_UNKNOWN`
    */
-  cancel(runId: string): RunRecord {
-    return this.#cancel(this.#runs.get(runId))
+  cancel(runId: string, { undo = true }: { undo?: boolean } = {}): RunRecord {
+    const record = this.#cancel(this.#runs.get(runId))
+    if (undo || this.#runs.get(runId).status !== 'undoing') return record
+    this.#giveUp(this.#runs.get(runId))
+    return toRunRecord(this.#runs.get(runId))
+  }
+
+  #giveUp(row: RunRow): void {
+    for (const child of this.#runs.openChildren(row.seq)) if (child.status === 'undoing') this.#giveUp(child)
+    if (!this.#executions.find(row.run_id)) this.#due.delete(row.run_id)
+    this.#executions.giveUp(row)
   }
 
   #cancel(row: RunRow, error = runCancelled(row.run_id)): RunRecord {

@@ -18,7 +18,8 @@ export interface Undone {
  * Takes the steps of a run back that are done and have an `undo`, the one that began last first. Each undo is a step of its own, `undo:<step id>`, with the
  * retries of the step that it takes back, so it happens once and survives a crash.
  *
- * Invariant: a step says that it was undone only when its undo is done, and is then not undone again.
+ * Invariants: 1. A step says that it was undone only when its undo is done, and is then not undone again. 2. Once it is given up, no undo begins, the one that is
+ * under way is left behind, and what was not undone counts as failed.
  */
 export class Undoer {
   readonly #ports: JournalPorts
@@ -46,11 +47,12 @@ export class Undoer {
    */
   async undo(run: ActiveRun, replayed: Promise<unknown>): Promise<Undone> {
     const steps = run.write(() => this.#steps.toUndo(run.seq))
-    await this.#known(run, steps, replayed)
+    if (!run.giveUp.aborted) await this.#known(run, steps, replayed)
     const undone: Undone = { failed: [], unknown: [] }
     for (const step of steps) {
       const plan = run.undos.get(step.stepId)
-      if (!plan?.undo) undone.unknown.push(step.stepId)
+      if (run.giveUp.aborted) undone.failed.push(step.stepId)
+      else if (!plan?.undo) undone.unknown.push(step.stepId)
       else if (!(await this.#undoOne(run, step, plan))) undone.failed.push(step.stepId)
       if (run.broken) throw run.broken.thrown
     }
@@ -62,6 +64,7 @@ export class Undoer {
     const { undo } = plan
     // Its own, because the run's has stopped.
     const scope = new Scope(run, this.#driver, { stepId: undefined })
+    const detach = run.giveUp.onAbort((reason) => scope.cancellation.abort(reason))
     const own: StepPlan = { ...plan, stepId, version: null, input: null, undo: undefined }
     try {
       const work = (context: StepContext): unknown => {
@@ -72,6 +75,8 @@ export class Undoer {
     } catch {
       // What it failed with stands in its own row.
       return false
+    } finally {
+      detach()
     }
     this.#steps.putUndo(run, step.stepId, -step.undo)
     return true
@@ -86,9 +91,11 @@ export class Undoer {
       if (all()) resolve()
     }
     const timer = this.#ports.sleep(this.#limits.undoReplayMs, stopped.signal)
+    const detach = run.giveUp.onAbort(() => resolve())
     try {
       await Promise.race([promise, Promise.allSettled([replayed]), Promise.allSettled([timer])])
     } finally {
+      detach()
       run.undoKnown = undefined
       stopped.abort()
     }

@@ -122,8 +122,8 @@ export class Inspector extends RpcTarget {
   }
 
   /** Ends a run: what waits is aborted, later steps are refused, what can be undone is. @throws `RUN_UNKNOWN` */
-  cancelRun(runId: string): void {
-    this.#host.journal.cancel(runId)
+  cancelRun(runId: string, options: { undo?: boolean } = {}): void {
+    this.#host.journal.cancel(runId, { undo: options?.undo !== false })
     this.#host.wake.changed()
   }
 

@@ -121,10 +121,13 @@ export class RunHandle extends RpcTarget {
     return lineageOfRun(this.#host.links, lineageIn(this.#host, this.#runId))
   }
 
-  /** Ends it: what waits is aborted, no later step begins, and what can be undone is. Gives where it stands then. */
-  cancel(): RunView {
+  /**
+   * Ends it: what waits is aborted, no later step begins, and what can be undone is. Gives where it stands then.
+   * @param options `undo: false`: nothing is undone, or nothing more, as where an undo never ends. Where anything was to be, it ends with `UNDO_FAILED`, which names that
+   */
+  cancel(options: { undo?: boolean } = {}): RunView {
     notInDryRun('cancel() of a run')
-    this.#host.journal.cancel(this.#runId)
+    this.#host.journal.cancel(this.#runId, { undo: options?.undo !== false })
     this.#host.wake.changed()
     return this.status()
   }

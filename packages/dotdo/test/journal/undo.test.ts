@@ -298,3 +298,68 @@ describe('undoing in an object that dies', () => {
     }
   })
 })
+
+describe('a run that is to end without being undone', () => {
+  const hangs = (): TestObject => new TestObject({ main: booking([], ['flight', 'hotel'], fail, () => never()) })
+  const left = { code: 'UNDO_FAILED', data: { failed: ['hotel', 'flight'] } }
+
+  test('ends while an undo of it never does, and names what was not undone; a retry begins again', async () => {
+    const object = hangs()
+    const run = object.call('main', [], 'r').catch((thrown: unknown) => thrown)
+    await object.advance(86_400_000)
+    expect(object.journal.cancel('r').status).toBe('running')
+    await settle()
+    expect(object.journal.run('r')).toMatchObject({ status: 'running', undoing: true })
+    object.journal.cancel('r', { undo: false })
+    expect(await run).toMatchObject(left)
+    expect(object.journal.run('r')).toMatchObject({ status: 'failed', error: left })
+    expect(object.journal.run('r').steps?.find(({ stepId }) => stepId === 'undo:hotel')).toMatchObject({ status: 'failed' })
+    expect(object.timers).toBe(0)
+    unheard(object.journal.retry('r'))
+    await settle()
+    expect(object.journal.status('r').status).toBe('running')
+  })
+
+  test('ends where nothing of it is under way, and is not taken up again', async () => {
+    const object = hangs()
+    object.begin('main')
+    await settle()
+    object.evict()
+    object.journal.cancel('r', { undo: false })
+    expect(object.journal.run('r')).toMatchObject({ status: 'failed', error: left })
+    await Promise.all(object.journal.resumeDue())
+    expect(object.journal.run('r').status).toBe('failed')
+  })
+
+  test('ends with those that it has begun, and undoes nothing that it had not begun to undo', async () => {
+    const log: unknown[] = []
+    const wait = async (run: Execution): Promise<unknown> => {
+      await booking(
+        log,
+        ['car'],
+        () => 1,
+        () => never(),
+      )(run)
+      return run.callRun({ kind: 'method', name: 'inner' }, [], { stepId: 'inner' })
+    }
+    const object = new TestObject({
+      main: wait,
+      inner: booking(
+        log,
+        ['van'],
+        () => never(),
+        () => never(),
+      ),
+    })
+    const run = object.call('main', [], 'r').catch((thrown: unknown) => thrown)
+    await settle()
+    object.journal.cancel('r', { undo: false })
+    await settle()
+    expect(await run).toMatchObject({ code: 'UNDO_FAILED', data: { failed: ['car'] } })
+    expect(object.journal.runs().map(({ status }) => status)).toEqual(['failed', 'failed'])
+    const plain = new TestObject({ main: () => never() })
+    plain.begin('main')
+    await settle()
+    expect(plain.journal.cancel('r', { undo: false }).status).toBe('cancelled')
+  })
+})
