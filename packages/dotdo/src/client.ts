@@ -50,6 +50,7 @@ export type {
   TableOverview,
   ValuePreview,
 } from './base/views.ts'
+export type { CodeChange } from './base/code-change.ts'
 export type { ElsewhereWrite, ForkDiff, ForkedStep } from './base/fork-views.ts'
 export type {
   Lineage,

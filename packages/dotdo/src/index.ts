@@ -67,6 +67,7 @@ export type {
 } from './base/views.ts'
 export type { Duration } from './base/durations.ts'
 export type { Budget, Price, RunPrice } from './base/price.ts'
+export type { CodeChange } from './base/code-change.ts'
 export type { ElsewhereWrite, ForkDiff, ForkedStep } from './base/fork-views.ts'
 export type { ForkOptions } from './journal/forks.ts'
 export { NonRetryableError } from './journal/step-options.ts'

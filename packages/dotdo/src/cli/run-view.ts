@@ -199,3 +199,14 @@ function previewText({ text, sizeBytes }: ValuePreview, most = Infinity): string
 function wrapped(text: string, before: string, color: Color | undefined, { columns, paint }: Look): string[] {
   return wrap(plain(text), columns - width(before)).map((line) => `${before && paint('dim', before)}${paint(color, line)}`)
 }
+
+/** Lines of a difference, coloured by their signs, which say it without colour. */
+export function signedLines(text: string, { paint }: Look): string[] {
+  return text.split('\n').map((line, index) => paint(index === 0 ? 'bold' : colorOf(line), plain(line)))
+}
+
+function colorOf(line: string): Color | undefined {
+  if (line.startsWith('warning:')) return 'yellow'
+  const [, sign = ''] = /^(?: {2}| {4})([+~-]) /.exec(line) ?? []
+  return { '+': 'green' as const, '-': 'red' as const, '~': 'yellow' as const }[sign]
+}

@@ -15,6 +15,7 @@ import type {
   FleetSummary,
   FleetTimeQuery,
 } from '../base/fleet-views.ts'
+import type { CodeChange } from '../base/code-change.ts'
 import type { ForkDiff } from '../base/fork-views.ts'
 import type { Lineage } from '../base/lineage-views.ts'
 import type {
@@ -93,6 +94,8 @@ export interface InspectorStub {
   lineage(runId: string): Pending<Lineage>
   /** What a fork would write, against what the run wrote. */
   rehearseFork(runId: string, options?: { from?: string }): Pending<ForkDiff>
+  /** What the code that runs now changes for a run that is held. */
+  whatChanged(runId: string): Pending<CodeChange>
   /** Gives the fork's id. */
   forkRun(
     runId: string,

@@ -146,6 +146,15 @@ export function runUnderWay(runId: string): DotdoError {
   })
 }
 
+/** A run that no deploy has held: `RUN_NOT_HELD`. */
+export function runNotHeld(runId: string, status: string): DotdoError {
+  return new DotdoError(
+    'RUN_NOT_HELD',
+    `Run '${runId}' is ${status}: no deploy holds it, so there is no change of the code to be answered for. What a fork of a run that has ended would do, rehearse() tells.`,
+    { data: { runId, status } },
+  )
+}
+
 /** A run that its policy keeps from going on: `RUN_HELD`, retryable. */
 export function runHeld(runId: string, policy: 'pin' | 'ask', began: string, now: string): DotdoError {
   const next =
@@ -154,7 +163,7 @@ export function runHeld(runId: string, policy: 'pin' | 'ask', began: string, now
       : `Accept the new version for this run, cancel the run, or deploy version '${began}' again.`
   return new DotdoError(
     'RUN_HELD',
-    `Run '${runId}' began with version '${began}' of the code, and version '${now}' runs now; its policy is '${policy}'. ${next}`,
+    `Run '${runId}' began with version '${began}' of the code, and version '${now}' runs now; its policy is '${policy}'. What that changes for it, whatChanged() of its handle tells. ${next}`,
     { data: { runId, policy, began, now }, retryable: true },
   )
 }

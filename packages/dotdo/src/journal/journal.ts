@@ -12,6 +12,7 @@ import { runCancelled, runExpired, runUnderWay, storableError } from './failures
 import type { ActiveRun } from './active-run.ts'
 import { originOf, type ForkOrigin } from './fork-origin.ts'
 import { checkVersion, planFork, type ForkOptions } from './forks.ts'
+import { heldOriginOf, type HeldOrigin } from './held-origin.ts'
 import { LineageTable, type Caller } from './lineage.ts'
 import { defaultLimits, type JournalLimits, type JournalPorts } from './ports.ts'
 import { Pruner } from './pruner.ts'
@@ -208,6 +209,15 @@ export class Journal {
     const { codeVersion } = this.#ports
     const tables = { runs: this.#runs, steps: this.#steps, values: this.#values, lineage: this.#lineage }
     return originOf(this.#runs.get(originId), options, tables, codeVersion)
+  }
+
+  /**
+   * What a rehearsal of the rest of a run that is held begins with, and what it is compared with. Nothing is written.
+   * @throws `RUN_UNKNOWN`, `RUN_NOT_HELD`, `RUN_NOT_RESUMABLE`
+   */
+  rehearseHeld(runId: string): HeldOrigin {
+    const tables = { runs: this.#runs, steps: this.#steps, values: this.#values, lineage: this.#lineage }
+    return heldOriginOf(this.#runs.get(runId), tables, this.#ports.codeVersion)
   }
 
   /**

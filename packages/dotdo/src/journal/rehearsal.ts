@@ -13,7 +13,9 @@ import { Notes, type LineageNote } from './lineage.ts'
 import { mapItems, type MapOptions } from './map-items.ts'
 import type { ReceivedEvent } from './signals.ts'
 import { planStep, type Checkpoint, type StepContext, type StepFunction, type StepOptions } from './step-options.ts'
+import { inputOf } from './rest-runner.ts'
 import { StoredStream } from './stored-stream.ts'
+import type { Stated } from './unchanged.ts'
 import { planChild, planSleep, planSleepUntil, planWait, type RestPlan, type WaitOptions } from './wait-options.ts'
 
 /** Elements of one stream that a rehearsal holds in memory at most. */
@@ -23,8 +25,8 @@ export const rehearsedRows = 100_000
 export interface RehearsalPorts {
   /** What it is called where a run has its id. */
   readonly name: string
-  /** The result of a step that was done before: `{ value }`, or `undefined` for one that is to run. */
-  taken?(stepId: string): { value: unknown } | undefined
+  /** The result of a step that was done before: `{ value }`, or `undefined` for one that is to run. @throws `STEP_CHANGED` where it is not what the code states now */
+  taken?(stepId: string, stated: Stated): { value: unknown } | undefined
   /** What the origin's wait of this id got: `{ value }`; `undefined` where it got nothing. */
   waited?(stepId: string): { value: unknown } | undefined
   /** Calls a step's function in a context that holds `execution`. */
@@ -89,6 +91,7 @@ export class Rehearsal implements Execution {
     return this.#use(
       fn,
       planned(() => planStep(options)),
+      ({ version, input }) => ({ kind: null, version, input }),
       (id) => this.#attempt(id, fn),
     ) as Promise<StepResult<T>>
   }
@@ -151,12 +154,18 @@ export class Rehearsal implements Execution {
   }
 
   #rest(plan: () => RestPlan): Promise<unknown> {
-    return this.#use({}, planned(plan), (id, rest) => this.#pass(id, rest))
+    return this.#use(
+      {},
+      planned(plan),
+      (rest) => ({ kind: rest.kind, version: null, input: inputOf(rest) }),
+      (id, rest) => this.#pass(id, rest),
+    )
   }
 
   async #use<Plan extends { stepId: string }>(
     fn: object,
     plan: Promise<Plan>,
+    statedBy: (plan: Plan) => Stated,
     work: (id: string, plan: Plan) => unknown,
   ): Promise<unknown> {
     const { uses, steps, ports } = this.#course
@@ -168,9 +177,12 @@ export class Rehearsal implements Execution {
     if (earlier) return earlier.promise
     const step: RehearsedStep = { stepId: id, state: 'done' }
     steps.set(id, step)
-    const taken = ports.taken?.(id)
-    if (taken) step.state = 'taken'
-    const promise = (async () => (taken ? taken.value : work(id, made)))()
+    const promise = (async () => {
+      const taken = ports.taken?.(id, statedBy(made))
+      if (!taken) return work(id, made)
+      step.state = 'taken'
+      return taken.value
+    })()
     promise.catch((error: unknown) => Object.assign(step, { state: 'failed', error }))
     uses.set(id, { fn, promise })
     return promise

@@ -168,7 +168,7 @@ export class RestRunner {
 }
 
 /** What a stored rest is compared by: what it waits for. When is its own. */
-function inputOf(plan: RestPlan): string | null {
+export function inputOf(plan: RestPlan): string | null {
   if (plan.kind === 'sleep') return null
   return plan.kind === 'wait' ? waitInput(plan.type, plan.match) : plan.input
 }

@@ -18,6 +18,7 @@ import type {
 import { batchVersion } from '../events/batch.ts'
 import { assertOptions, type HandlerOptions } from '../events/handlers.ts'
 import { toRetryPolicy } from '../events/retry.ts'
+import type { CodeChange } from '../base/code-change.ts'
 import type { ForkDiff } from '../base/fork-views.ts'
 import type { ForkOptions } from '../journal/forks.ts'
 import type { Lineage } from '../base/lineage-views.ts'
@@ -109,6 +110,11 @@ export class Inspector extends RpcTarget {
   /** What a fork would do, and how that differs from what its run did. @throws as {@link RunHandle.fork} */
   rehearseFork(runId: string, options: ForkOptions = {}): Promise<ForkDiff> {
     return new RunHandle(this.#host, runId).rehearse(options)
+  }
+
+  /** What the code that runs now changes for a run that is held. @throws as {@link RunHandle.whatChanged} */
+  whatChanged(runId: string): Promise<CodeChange> {
+    return new RunHandle(this.#host, runId).whatChanged()
   }
 
   /** What a run of this object and its steps called, read and wrote. @throws `RUN_UNKNOWN` */

@@ -1,9 +1,12 @@
-/** A fork that is rehearsed: the object's own code, with every capability that writes a recorder, and nothing of it stays. */
+/** A run that is rehearsed, as a fork or as it would go on after a deploy: the object's own code, with every capability that writes a recorder, and nothing of it stays. */
 import type { ForkOptions } from '../journal/forks.ts'
+import type { CodeChange } from '../base/code-change.ts'
 import type { ForkDiff } from '../base/fork-views.ts'
+import { changeOf } from '../journal/code-change.ts'
 import { diffFork } from '../journal/fork-diff.ts'
 import type { Execution } from '../journal/execution.ts'
-import { Rehearsal } from '../journal/rehearsal.ts'
+import type { ForkOrigin } from '../journal/fork-origin.ts'
+import { Rehearsal, type RehearsedStep } from '../journal/rehearsal.ts'
 import type { RunTarget } from '../base/views.ts'
 import type { IntendedWrite } from '../rpc/graph.ts'
 import type { Origin } from '../rpc/origin.ts'
@@ -21,6 +24,25 @@ const compared = new Set<IntendedWrite['writer']>(['iceberg', 'event', 'fetch', 
  */
 export async function rehearseFork(host: ObjectHost, runId: string, options: ForkOptions): Promise<ForkDiff> {
   const origin = host.journal.rehearse(runId, options)
+  return (await rehearse(host, origin, { runId, ...(options.from !== undefined && { stepId: options.from }) })).diff
+}
+
+/**
+ * Executes what is left of a run that is held with the code that runs now, without leaving anything, and says what that does otherwise.
+ * @throws `RUN_NOT_HELD`, `RUN_NOT_RESUMABLE`, `RUN_UNKNOWN`
+ */
+export async function whatChanged(host: ObjectHost, runId: string): Promise<CodeChange> {
+  const { origin, held } = host.journal.rehearseHeld(runId)
+  const { steps, diff } = await rehearse(host, origin, { runId })
+  return changeOf(held, steps, diff)
+}
+
+/** Executes the code of an origin: its steps, and how they differ. */
+async function rehearse(
+  host: ObjectHost,
+  origin: ForkOrigin,
+  forkedFrom: ForkDiff['forkedFrom'],
+): Promise<{ steps: RehearsedStep[]; diff: ForkDiff }> {
   const byStep = new Map<string, IntendedWrite[]>()
   const recordsOf = (stepId: string): IntendedWrite[] => {
     const records = byStep.get(stepId) ?? []
@@ -35,7 +57,7 @@ export async function rehearseFork(host: ObjectHost, runId: string, options: For
   const execute = (target: RunTarget, args: unknown[], execution: Execution): unknown =>
     within(target, args, execution, () => host.targetOf(target, scratchOf(host.self))(...args))
   const rehearsal: Rehearsal = new Rehearsal({
-    name: `dry run of ${runId}`,
+    name: `dry run of ${forkedFrom.runId}`,
     taken: origin.taken,
     waited: origin.waited,
     enter: (execution, work) => within(origin.target, origin.args, execution, work),
@@ -50,9 +72,10 @@ export async function rehearseFork(host: ObjectHost, runId: string, options: For
   await rehearsal.quiet()
   rehearsal.end()
   const isOther = (write: IntendedWrite): boolean => !write.made && !(write.object === host.label && compared.has(write.writer))
-  return diffFork({
-    forkedFrom: { runId, ...(options.from !== undefined && { stepId: options.from }) },
-    steps: rehearsal.steps,
+  const { steps } = rehearsal
+  const diff = diffFork({
+    forkedFrom,
+    steps,
     did: rehearsal.notes,
     elsewhere: new Map([...byStep].map(([stepId, writes]) => [stepId, writes.filter(isOther)])),
     before: origin.before,
@@ -60,6 +83,7 @@ export async function rehearseFork(host: ObjectHost, runId: string, options: For
     beforeResult: origin.result,
     warnings: [...origin.warnings, ...warningsOf(host, origin.target, [...byStep.values()].flat())],
   })
+  return { steps, diff }
 }
 
 /** What was not held back, by name. */

@@ -3,6 +3,7 @@ import { RpcTarget } from 'capnweb'
 import { DotdoError } from '../base/errors.ts'
 import type { Budget, RunPrice } from '../base/price.ts'
 import type { LiveEventBody, RunView, StepView } from '../base/views.ts'
+import type { CodeChange } from '../base/code-change.ts'
 import type { ForkDiff } from '../base/fork-views.ts'
 import type { ForkOptions } from '../journal/forks.ts'
 import type { Lineage } from '../base/lineage-views.ts'
@@ -11,7 +12,7 @@ import { currentContext, noteIn } from './context.ts'
 import { dryRunIn, notInDryRun } from './dry-run.ts'
 import type { ObjectHost } from './host.ts'
 import { lineageIn, lineageOfRun } from './lineage-walk.ts'
-import { rehearseFork } from './rehearse.ts'
+import { rehearseFork, whatChanged } from './rehearse.ts'
 
 /** What {@link Runs.start} may be told. */
 export interface StartOptions {
@@ -141,6 +142,15 @@ export class RunHandle extends RpcTarget {
     notInDryRun('retry() of a run')
     this.#host.takeUp(this.#runId, options ?? {})
     return this.status()
+  }
+
+  /**
+   * Where a deploy's policy has held it: what the code that runs now changes for it, in words and by step. What is left of it is done dry, as by
+   * {@link RunHandle.rehearse}, and compared with what it has done, and with the newest run of the former version that has done the same.
+   * @throws `RUN_NOT_HELD`, `RUN_NOT_RESUMABLE`, `RUN_UNKNOWN`
+   */
+  whatChanged(): Promise<CodeChange> {
+    return whatChanged(this.#host, this.#runId)
   }
 
   /** Lets it go on with the code that runs now, where a deploy's policy has held it. Gives where it stands then. */

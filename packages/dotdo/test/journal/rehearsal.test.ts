@@ -66,6 +66,23 @@ describe('a rehearsal', () => {
     ])
   })
 
+  test('finds a step that it would take over changed where it states another version or input, as the fork itself would', async () => {
+    let version = 1
+    const object = new TestObject({
+      main: async (run) => {
+        await run.step(() => 1, { stepId: 'a', version })
+        await run.step(() => 2, { stepId: 'b', version })
+      },
+    })
+    await object.call('main', [], 'origin')
+    version = 2
+    const { outcome, states } = await rehearse(object, 'origin', 'b')
+    expect(outcome).toMatchObject({ thrown: { code: 'STEP_CHANGED' } })
+    expect(states).toEqual(['a failed'])
+    // From the beginning nothing is taken over, so nothing is compared.
+    expect((await rehearse(object, 'origin')).states).toEqual(['a done', 'b done'])
+  })
+
   test('joins a step that is used twice, and refuses one id for two functions, wrong options and a stream without end', async () => {
     const rehearsal = new Rehearsal({ name: 'dry run', enter: (_, work) => work() })
     let ran = 0

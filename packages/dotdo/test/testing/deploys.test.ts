@@ -228,3 +228,102 @@ test.each(['12h', '1h'])(
     expect(next.undone).toEqual(['by v2'])
   },
 )
+
+/** Loads in steps; the second version checks before it cleans, does not count any more, and stores what it has in another way. */
+const loads = (version: 'v1' | 'v2') => {
+  const done: string[] = []
+  const sent: unknown[] = []
+  const Load = DO.extend({
+    init() {
+      this.on.Load.done((wait: unknown) => void sent.push(wait))
+    },
+    begin(wait: string) {
+      return this.runs.start('load', [wait]).runId
+    },
+    async load(wait: string) {
+      const step = (stepId: string, more: object = {}) => this.do(() => void done.push(stepId), { stepId, ...more })
+      await step('extract')
+      if (version === 'v2') await step('check')
+      await step('clean')
+      if (version === 'v1') await step('count')
+      await this.sleep(wait, { stepId: 'rest' })
+      await step('store')
+      if (version === 'v2') {
+        this.send('Load.done', wait)
+        await step('mail')
+      }
+    },
+    async changes(runId: string) {
+      const { text, ...change } = await this.runs.get(runId).whatChanged()
+      return {
+        text,
+        added: change.added,
+        removed: change.removed,
+        next: change.next,
+        missing: change.missing,
+        outcome: change.dryRun.outcome,
+      }
+    },
+    accept(runId: string) {
+      return this.runs.get(runId).accept().status
+    },
+  })
+  return { done, sent, app: { Load, default: serve({ deploys: 'ask' }) } }
+}
+
+test('what a deploy changes for a run that it holds is told in words before anybody accepts it, and nothing is done for that', async () => {
+  app = await testApp(loads('v1').app, { version: 'v1' })
+  await app.Load('main').begin('1m')
+  await app.advance('10m')
+  const runId = await app.Load('main').begin('2h')
+  await app.advance('10m')
+  await expect(app.Load('main').changes(runId)).rejects.toMatchObject({ code: 'RUN_NOT_HELD' })
+  const next = loads('v2')
+  await app.deploy(next.app, { version: 'v2' })
+  await app.advance('3h')
+  const [, held] = app.runs()
+  expect(held).toMatchObject({ status: 'held', error: { message: expect.stringContaining('whatChanged()') as string } })
+  const change = await app.Load('main').changes(runId)
+  const before = app.runs()[0]!.runId
+  expect(change.text).toBe(
+    [
+      `${runId} began with version 'v1', and version 'v2' runs now`,
+      '  2 steps that are done stay so',
+      `  + check, mail: new, as run ${before} of the former version shows`,
+      '  - count: done, and the new code does without',
+      '  · rest, store: to come',
+      '  it would come to its end',
+    ].join('\n'),
+  )
+  expect(change).toMatchObject({ added: ['check', 'mail'], removed: ['count'], next: ['rest', 'store'], missing: [], outcome: 'done' })
+  expect(app.runs()[1]).toMatchObject({ status: 'held', steps: held!.steps })
+  await app.advance('10m')
+  expect(next.sent).toEqual([])
+  next.done.length = 0
+  await app.Load('main').accept(runId)
+  await app.advance('1h')
+  expect(next.done).toEqual(['check', 'store', 'mail'])
+  expect(next.sent).toEqual(['2h'])
+  await expect(app.Load('main').changes(runId)).rejects.toMatchObject({ code: 'RUN_NOT_HELD' })
+})
+
+test('what a deploy has taken away is told as why the run could not go on', async () => {
+  app = await testApp({ ...loads('v1').app, default: serve({}) }, { version: 'v1' })
+  const runId = await app.Load('main').begin('2h')
+  await app.advance('10m')
+  await app.deploy(
+    {
+      Load: DO.extend({
+        async changes(id: string) {
+          const { text, dryRun } = await this.runs.get(id).whatChanged()
+          return { text, outcome: dryRun.outcome }
+        },
+      }),
+    },
+    { version: 'v2' },
+  )
+  await app.advance('3h')
+  const { text, outcome } = (await app.Load('main').changes(runId)) as { text: string; outcome: string }
+  expect(outcome).toBe('failed')
+  expect(text).toContain('it would fail: METHOD_UNKNOWN')
+})

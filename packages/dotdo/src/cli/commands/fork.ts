@@ -3,8 +3,7 @@ import { budgetOption, readBudgetOption } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
 import { inspect, nameOf } from '../objects.ts'
-import type { Color } from '../paint.ts'
-import { plain } from '../text.ts'
+import { signedLines } from '../run-view.ts'
 import { findRun, showEnd } from './run.ts'
 
 /** See the head of this file. */
@@ -39,7 +38,7 @@ export const fork: Command = {
     if (has('dry-run')) {
       const diff = await inspect(app, object, (inspector) => inspector.rehearseFork(runId, from === undefined ? {} : { from }))
       if (json) terminal.object({ object: nameOf(object), ...diff })
-      else terminal.print(...diff.text.split('\n').map((line, index) => terminal.paint(index === 0 ? 'bold' : colorOf(line), plain(line))))
+      else terminal.print(...signedLines(diff.text, terminal))
       return exit.fine
     }
     const options = { ...(from !== undefined && { from }), ...(budget && { budget }), ...(has('accept') && { accept: true }) }
@@ -53,11 +52,4 @@ export const fork: Command = {
     }
     return exit.fine
   },
-}
-
-/** Lines of a difference by their signs, which say it without colour. */
-function colorOf(line: string): Color | undefined {
-  if (line.startsWith('warning:')) return 'yellow'
-  const [, sign = ''] = /^ {4}([+~-]) /.exec(line) ?? []
-  return { '+': 'green' as const, '-': 'red' as const, '~': 'yellow' as const }[sign]
 }

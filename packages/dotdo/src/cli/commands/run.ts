@@ -6,7 +6,7 @@ import { budgetOption, isObjectName, readBudgetOption, type ObjectName } from '.
 import type { Command, Context } from '../command.ts'
 import { exit, usageError } from '../failure.ts'
 import { inspect, nameOf, objectsOf } from '../objects.ts'
-import { runTree } from '../run-view.ts'
+import { runTree, signedLines } from '../run-view.ts'
 import { waitForRun } from '../wait-for-run.ts'
 
 /** See the head of this file. */
@@ -20,6 +20,7 @@ export const run: Command = {
     cancel: { help: 'ends it: what waits is aborted, later steps are refused' },
     retry: { help: 'takes up one that failed, was cancelled or is held; what is done stays done' },
     budget: { ...budgetOption, help: `with --retry, in the place of what it had: ${budgetOption.help}` },
+    changes: { help: 'of one that a deploy has held: what the code that runs now does otherwise; nothing is done' },
     accept: { help: 'lets one that is held go on with the code that runs now' },
   },
   about:
@@ -32,12 +33,19 @@ export const run: Command = {
   ],
   asksApp: true,
   async run({ positionals, has, text }, context) {
-    const acts = (['cancel', 'retry', 'accept'] as const).filter((act) => has(act))
+    const acts = (['cancel', 'retry', 'accept', 'changes'] as const).filter((act) => has(act))
     if (acts.length > 1) throw usageError(`--${acts.join(' and --')} are two commands.`)
     const budget = readBudgetOption(text('budget'))
+    if (has('changes') && has('wait')) throw usageError('--changes lets nothing go on that --wait could wait for.')
     if (budget && !has('retry')) throw usageError('--budget goes with --retry: a run that goes on keeps the one that it has.')
     const app = await context.connect()
     const { object, runId } = await findRun(app, positionals)
+    if (has('changes')) {
+      const change = await inspect(app, object, (inspector) => inspector.whatChanged(runId))
+      if (context.json) context.terminal.object({ object: nameOf(object), ...change })
+      else context.terminal.print(...signedLines(change.text, context.terminal))
+      return exit.fine
+    }
     const act = () =>
       inspect(app, object, async (inspector) => {
         if (acts[0] === 'cancel') await inspector.cancelRun(runId)
