@@ -191,9 +191,9 @@ class Main extends RpcTarget {
   }
 }
 
-function receiving(limits: Partial<LinkLimits> = {}) {
+function receiving(limits: Partial<LinkLimits> = {}, later = timer) {
   const main = new Main()
-  const server = new LinkServer(() => main, { endOfTurn: (then) => void setImmediate(then), timer, bytePipe }, limits)
+  const server = new LinkServer(() => main, { endOfTurn: (then) => void setImmediate(then), timer: later, bytePipe }, limits)
   const message = (seq: number, frames: Frame[], more: Partial<LinkMessage> = {}): LinkMessage => ({
     version: linkVersion,
     session: 's',
@@ -285,13 +285,24 @@ describe('the receiving end', () => {
   })
 
   test('drops what nobody uses, and the retained only when idle for long', async () => {
-    const { server, message } = receiving({ graceMs: 5, idleMs: 60 })
+    const waiting: (() => void)[] = []
+    const pass = (graces: number) => {
+      for (; graces > 0; graces--) for (const then of waiting.splice(0)) then()
+    }
+    const { server, message } = receiving({ graceMs: 5, idleMs: 60 }, (_, then) => {
+      waiting.push(then)
+      return () => void waiting.splice(waiting.indexOf(then) >>> 0, 1)
+    })
     await server.accept(message(0, [call('note', 1), ['pull', 1]]))
     await server.accept({ ...message(0, [call('self'), ['pull', 1]]), session: 'kept' })
-    await new Promise((resolve) => setTimeout(resolve, 40))
+    expect(server.openSessions).toBe(2)
+    pass(2)
     expect(server.openSessions).toBe(1)
-    await new Promise((resolve) => setTimeout(resolve, 120))
+    pass(60 / 5 - 2)
+    expect(server.openSessions).toBe(1)
+    pass(1)
     expect(server.openSessions).toBe(0)
+    expect(waiting).toEqual([])
   })
 
   test('bounds the calls that one session keeps', async () => {
