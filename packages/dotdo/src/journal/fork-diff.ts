@@ -2,6 +2,7 @@
 import { codeOf } from '../base/errors.ts'
 import type { ElsewhereWrite, ForkDiff, ForkedStep } from '../base/fork-views.ts'
 import { edgeInWords } from '../base/lineage-views.ts'
+import { redactData, redactText } from '../base/redact.ts'
 import type { LineageEdge, ValuePreview } from '../base/views.ts'
 import { formatCount } from '../base/words.ts'
 import { printBounded } from './previews.ts'
@@ -32,10 +33,10 @@ export function diffFork({ forkedFrom, steps, did, elsewhere, before, outcome, b
     const step = known.get(id)
     const state = step?.state ?? (id === '' || id.endsWith('/') || did.has(id) ? 'done' : 'gone')
     return {
-      ...(id !== '' && { stepId: id }),
+      ...(id !== '' && { stepId: redactText(id) }),
       state,
       ...(state === 'taken' ? nothing() : compare(before.get(id) ?? [], did.get(id) ?? [])),
-      elsewhere: [...(elsewhere.get(id) ?? [])],
+      elsewhere: (elsewhere.get(id) ?? []).map(redactData),
       ...(step?.error !== undefined && { error: messageOf(step.error) }),
     }
   })
@@ -94,10 +95,11 @@ function keyed(edges: readonly LineageEdge[]): Map<string, LineageEdge> {
   return byKey
 }
 
+/** What was thrown never went through the journal, which takes secrets out of what it stores. */
 function messageOf(thrown: unknown): string {
   const code = codeOf(thrown)
   const message = thrown instanceof Error ? thrown.message : String(thrown)
-  return code === undefined ? message : `${code}: ${message}`
+  return redactText(code === undefined ? message : `${code}: ${message}`)
 }
 
 function textOf({ forkedFrom, outcome, error, result, steps, differs, warnings }: Omit<ForkDiff, 'text'>): string {

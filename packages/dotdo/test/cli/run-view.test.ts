@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { RunView } from '../../src/base/views.ts'
+import { rootOf } from '../../src/cli/commands/run.ts'
 import { markOf, runTable, runTree, stateOf, stepFacts, timeBar } from '../../src/cli/run-view.ts'
 import { width } from '../../src/cli/text.ts'
 import { look, noon, run, step } from './machine.ts'
@@ -191,4 +192,15 @@ test('a narrow list leaves columns out before it cuts the names of objects, whic
   const [titles, ...rows] = runTable(runs, noon + 60_000, look(70))
   expect(titles).toMatch(/^STATUS +OBJECT +RUN +TOOK$/)
   expect(rows.map((row) => /Flight\S+/.exec(row)?.[0])).toEqual(['FlightShard/shard-2', 'FlightShard/shard-3'])
+})
+
+test.each([
+  ['one run', ['a@1'], 'a@1'],
+  ['a run and those that it has begun', ['a@1/sum/add', 'a@1/sum', 'a@1', 'a@1/ship'], 'a@1'],
+  ['two runs', ['a@1', 'a@12'], undefined],
+  ['two runs, of which one has begun another', ['a@1', 'a@1/sum', 'a@2'], undefined],
+  ['what a run has begun that is not there', ['a@1/sum', 'a@1/ship'], undefined],
+  ['none', [], undefined],
+])('the beginning of an id that %s has means the run that nobody of them has begun, or none', (_, runIds, meant) => {
+  expect(rootOf(runIds.map((runId) => ({ runId })))?.runId).toBe(meant)
 })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { secret } from '../../src/base/secrets.ts'
+import { diffFork } from '../../src/journal/fork-diff.ts'
 import { printBounded } from '../../src/journal/previews.ts'
 import { settle, TestObject } from './harness.ts'
 
@@ -9,6 +10,25 @@ const key = secret('CANARY', canary)
 test('a preview that is cut in the middle of a secret shows no part of it', () => {
   for (let before = 2020; before < 2052; before++)
     expect(printBounded('x'.repeat(before) + canary + 'y'.repeat(5000))).not.toMatch(/canary|5b1f/)
+})
+
+test('a rehearsed fork tells no secret, neither in what failed nor in what would be written elsewhere', () => {
+  const error = Object.assign(new Error(`refused with ${canary}`), { code: 'NO' })
+  const diff = diffFork({
+    forkedFrom: { runId: 'r' },
+    steps: [
+      { stepId: 'a', state: 'failed', error },
+      { stepId: `b ${canary}`, state: 'failed', error: canary },
+    ],
+    did: new Map(),
+    elsewhere: new Map([['a', [{ object: 'A/b', writer: 'fetch', target: `https://x.example/${canary}`, rows: 1, sample: [{ canary }] }]]]),
+    before: new Map(),
+    outcome: { thrown: error },
+    beforeResult: undefined,
+    warnings: [],
+  })
+  expect(JSON.stringify(diff)).not.toContain('5b1f')
+  expect(diff.text).toContain('NO: refused with [secret CANARY]')
 })
 
 test('a run that uses a secret in every place leaves it in no table and tells nobody of it', async () => {

@@ -79,7 +79,7 @@ const searched = 500
 
 /**
  * The run that is meant, and its object: the one that was named, or the one of the app's singletons that has it. The beginning of an id is enough
- * where one run has it.
+ * where one run has it, with those that it has begun.
  * @throws `RUN_UNKNOWN`, `USAGE_INVALID` where several are meant
  */
 export async function findRun(app: AppStub<AnyApp>, positionals: readonly string[]): Promise<{ object: ObjectName; runId: string }> {
@@ -92,7 +92,8 @@ export async function findRun(app: AppStub<AnyApp>, positionals: readonly string
   const found = (await Promise.all(objects.map((object) => matchesIn(app, object, wanted)))).flat()
   const exact = found.find(({ runId }) => runId === wanted)
   if (exact) return exact
-  if (found.length === 1) return found[0]!
+  const whole = rootOf(found)
+  if (whole) return whole
   const names = objects.map(nameOf).join(', ')
   if (found.length > 1) {
     const some = found.slice(0, 3).map(({ runId }) => runId)
@@ -108,6 +109,15 @@ export async function findRun(app: AppStub<AnyApp>, positionals: readonly string
     `${names} ${objects.length > 1 ? 'have' : 'has'} no run '${wanted}'. npx dotdo runs lists those that exist; where another object has it, name that first: npx dotdo run Noun/name '${wanted}'.`,
     { data: { runId: wanted } },
   )
+}
+
+/**
+ * Of runs that were found, the one from which all others were begun, and which is meant by a beginning that they share: what `this.runs.call` begins is called `<run>/<step>`.
+ * `undefined` where there is none.
+ */
+export function rootOf<Found extends { runId: string }>(found: readonly Found[]): Found | undefined {
+  const [root, ...others] = found.toSorted((a, b) => a.runId.length - b.runId.length)
+  return root && others.every(({ runId }) => runId.startsWith(`${root.runId}/`)) ? root : undefined
 }
 
 /** The run of that id, or else the newest whose ids begin so. */
