@@ -39,7 +39,9 @@ export const schedules: Command = {
     const [pause, resume] = [text('pause'), text('resume')]
     if (pause !== undefined && resume !== undefined) throw usageError('--pause and --resume are two commands.')
     if ((pause ?? resume) !== undefined && positionals.length === 0)
-      throw usageError('Say of which object: npx dotdo schedules NOUN/ID --pause SCHEDULE.')
+      throw usageError(
+        `Say of which object: npx dotdo schedules NOUN/ID ${pause === undefined ? '--resume' : '--pause'} ${pause ?? resume}.`,
+      )
     const state = readWord('state', text('state'), states)
     const named = positionals[0]
     if (state !== undefined && named !== undefined) throw usageError('--state looks among all objects: leave NOUN/ID away.')
