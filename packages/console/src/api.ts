@@ -8,6 +8,7 @@ import {
   connect,
   type AppDescription,
   type BackfillView,
+  type CodeChange,
   type FleetAlert,
   type FleetLetter,
   type FleetPage,
@@ -42,8 +43,12 @@ export interface ObjectApi {
   /** The page of runs before this one. */
   older(before: string): Promise<RunView[]>
   cancel(runId: string): Promise<void>
-  /** Takes up a run that failed, was cancelled or is held. */
+  /** Takes up a run that failed or was cancelled. */
   retry(runId: string): Promise<void>
+  /** Lets a run that is held go on with the code that runs now; any other stays as it is. */
+  accept(runId: string): Promise<void>
+  /** What the code that runs now changes for a run that is held: nothing is done. */
+  whatChanged(runId: string): Promise<CodeChange>
   /** Forks a run that has ended, from a step on or from the beginning; `accept`: also where other code has run. Gives the id of the fork. */
   fork(runId: string, from: string | undefined, accept: boolean): Promise<string>
   /** What such a fork would write, against what the run wrote: nothing is done. */
@@ -126,6 +131,8 @@ export function openApi(url: string, token: string, onEnd: () => void): Api {
       older: (before) => inspect((inspector) => inspector.runs({ limit: pageSize, before })),
       cancel: (runId) => inspect((inspector) => inspector.cancelRun(runId)),
       retry: (runId) => inspect((inspector) => inspector.retryRun(runId)),
+      accept: (runId) => inspect((inspector) => inspector.acceptRun(runId)),
+      whatChanged: (runId) => inspect((inspector) => inspector.whatChanged(runId)),
       fork: (runId, from, accept) =>
         inspect((inspector) => inspector.forkRun(runId, { ...(from !== undefined && { from }), ...(accept && { accept }) })),
       rehearse: (runId, from) => inspect((inspector) => inspector.rehearseFork(runId, from === undefined ? {} : { from })),

@@ -19,7 +19,7 @@ import {
   type TableOverview,
 } from 'dotdo/client'
 import { FakeFleet } from './fake-fleet.ts'
-import { diffOf, lineageOf, snapshotOf } from './fake-lineage.ts'
+import { changesOf, diffOf, lineageOf, snapshotOf } from './fake-lineage.ts'
 import { historyOf } from './fake-runs.ts'
 
 /** Where `npm run build` lays the page. */
@@ -149,6 +149,17 @@ export async function startFakeApp(dist = built, now = Date.now()): Promise<Fake
       this.#object.calls.push(`retry ${runId}`)
       const { error: _, endedAt: __, ...rest } = this.#object.find(runId)
       this.#object.change({ ...rest, status: 'running', attempt: rest.attempt + 1 }, 'run.started')
+    }
+    acceptRun(runId: string) {
+      this.#object.calls.push(`accept ${runId}`)
+      const { error: _, ...rest } = this.#object.find(runId)
+      this.#object.change({ ...rest, status: 'running', attempt: rest.attempt + 1 }, 'run.started')
+    }
+    whatChanged(runId: string) {
+      this.#object.calls.push(`look at ${runId}`)
+      if (!this.#object.find(runId).input)
+        throw new DotdoError('RUN_NOT_RESUMABLE', `The arguments of run '${runId}' had not been stored.`, { data: { runId } })
+      return changesOf(runId)
     }
     lineage(runId: string) {
       this.#object.find(runId)

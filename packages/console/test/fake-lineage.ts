@@ -1,5 +1,6 @@
 /** Lineage and forks of the fake app, made by what makes them in an object: what the page gets is what it will get. */
-import type { ForkDiff, Lineage, LineageEdge, RunLineage } from 'dotdo/client'
+import type { CodeChange, ForkDiff, Lineage, LineageEdge, RunLineage } from 'dotdo/client'
+import { changeOf } from '../../dotdo/src/journal/code-change.ts'
 import { diffFork } from '../../dotdo/src/journal/fork-diff.ts'
 import { viewLineage } from '../../dotdo/src/journal/lineage-view.ts'
 
@@ -114,4 +115,28 @@ export function diffOf(runId: string, from: string | undefined): ForkDiff {
     beforeResult: { text: '{"records":200000}', sizeBytes: 18 },
     warnings: isSame ? [] : ['Pipeline/main used env.AUDIT 2 times: a bare binding, which is not held back'],
   })
+}
+
+/** What version 42 changes for a run that is held: it checks first, counts no more, and loads and mails from here on. */
+export function changesOf(runId: string): CodeChange {
+  const steps = ['extract-users', 'check', 'load', 'mail'].map((stepId) => ({
+    stepId,
+    state: stepId === 'extract-users' ? ('taken' as const) : ('done' as const),
+  }))
+  const dryRun = diffFork({
+    forkedFrom: { runId },
+    steps,
+    did: new Map([
+      ['load', [load(1, '', 200_000)]],
+      ['mail', [edge('http', 'https://mail.example.com/send', { what: 'POST' })]],
+    ]),
+    elsewhere: new Map(),
+    before: new Map([['count', [edge('write', 'R2_BUCKET/analytics.counts', { rows: 1 })]]]),
+    outcome: { value: { records: 200_000 } },
+    beforeResult: undefined,
+    warnings: ['a signal that has not come yet is not rehearsed'],
+  })
+  const done = ['extract-users', 'count'].map((stepId) => ({ stepId, isDone: true }))
+  const comparedWith = { runId: 'daily@done', steps: ['extract-users', 'count', 'load'] }
+  return changeOf({ runId, startedAt: 0, began: '41', now: '42', steps: done, comparedWith }, steps, dryRun)
 }

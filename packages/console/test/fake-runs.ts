@@ -103,6 +103,29 @@ export function runningRun(runId: string, from: number): RunView {
   }
 }
 
+/** A run that began with version 41 of the code, had done two steps, and was held when version 42 was deployed. */
+export function heldRun(runId: string, from: number): RunView {
+  return {
+    runId,
+    target: { kind: 'schedule', id: 'daily', scheduledAt: from },
+    status: 'held',
+    attempt: 1,
+    startedAt: from,
+    input: preview([{ scheduledAt: from }]),
+    steps: [
+      { stepId: 'extract-users', status: 'done', attempt: 1, startedAt: from + 10, endedAt: from + 1700, result: preview([{ id: 1 }], 1) },
+      { stepId: 'count', status: 'done', attempt: 1, startedAt: from + 1710, endedAt: from + 1900, result: preview(1) },
+    ],
+    error: {
+      name: 'DotdoError',
+      code: 'RUN_HELD',
+      message: `Run '${runId}' began with version '41' of the code, and version '42' runs now.`,
+      retryable: true,
+      data: { runId, began: '41', now: '42' },
+    },
+  }
+}
+
 /** Runs newest first, two schedules and a table, as they stand at `now`. */
 export function historyOf(now: number): { runs: RunView[]; schedules: ScheduleView[]; tables: TableOverview[] } {
   const hour = 3_600_000

@@ -3,12 +3,13 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { launchBrowser } from '../../../test/support/chromium.ts'
 import { startFakeApp } from './fake-app.ts'
-import { runningRun } from './fake-runs.ts'
+import { heldRun, runningRun } from './fake-runs.ts'
 import { answerOf } from './fake-query.ts'
 
 const folder = process.argv[2] ?? '.dotdo/console-pictures'
 const app = await startFakeApp()
 app.pipeline.runs.unshift(runningRun('daily@now', Date.now() - 9_000))
+app.pipeline.runs.push(heldRun('daily@held', Date.now() - 7_200_000))
 app.pipeline.runs.push({ ...app.pipeline.runs[2]!, runId: 'alone' })
 app.pipeline.isOtherCode = true
 app.pipeline.query = answerOf
@@ -29,6 +30,10 @@ try {
     await page.getByRole('button', { name: 'Dry run' }).click()
     await page.getByRole('list', { name: 'Steps of the fork' }).waitFor()
   }
+  const changes = async () => {
+    await page.getByRole('button', { name: 'What changed?' }).click()
+    await page.getByRole('list', { name: 'What changed, by step' }).waitFor()
+  }
   // They may be open from the picture before.
   const windows = async () => {
     if ((await page.locator('details.windows[open]').count()) === 0) await page.getByText('Windows').first().click()
@@ -43,6 +48,7 @@ try {
     ['running', '#/Pipeline/main/runs/daily%40now', () => page.getByRole('button', { name: /extract-products/ }).click()],
     ['done', '#/Pipeline/main/runs/daily%40done', () => page.getByRole('button', { name: /extract-events/ }).click()],
     ['failed', '#/Pipeline/main/runs/daily%40failed'],
+    ['held', '#/Pipeline/main/runs/daily%40held', () => changes()],
     ['lineage', '#/Pipeline/main/runs/daily%40done/lineage'],
     ['lineage-none', '#/Pipeline/main/runs/alone/lineage'],
     ['fork', '#/Pipeline/main/runs/daily%40done/fork', () => dryRun()],

@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { findChromium, launchBrowser } from '../../../test/support/chromium.ts'
 import { startFakeApp, type FakeApp } from './fake-app.ts'
 import { answerOf } from './fake-query.ts'
-import { doneSteps, runningRun } from './fake-runs.ts'
+import { doneSteps, heldRun, runningRun } from './fake-runs.ts'
 
 describe.skipIf((await findChromium()) === undefined)('the page in a browser', () => {
   let browser: Awaited<ReturnType<typeof launchBrowser>>
@@ -572,6 +572,44 @@ describe.skipIf((await findChromium()) === undefined)('the page in a browser', (
     await seen('RUN_VERSION_CHANGED')
     await page.getByRole('button', { name: 'Fork with the code of now' }).click()
     await expect.poll(() => page.url()).toBe(`${app.url}#/Pipeline/main/runs/forked`)
+  })
+
+  test('a run that a deploy has held tells what the new code changes for it, and goes on when that is accepted', async () => {
+    app.pipeline.runs.unshift(heldRun('h1', Date.now() - 7_200_000))
+    await enter('#/Pipeline/main/runs/h1')
+    await seen('Why it is held')
+    await page.getByRole('button', { name: 'What changed?' }).click()
+    await seen(/began with version 41, version 42 runs now/)
+    const changed = page.getByRole('list', { name: 'What changed, by step' }).getByRole('listitem')
+    expect(await changed.allInnerTexts()).toEqual([
+      expect.stringMatching(/^\+\s+check, mail new$/),
+      expect.stringMatching(/^−\s+count done, and the new code does without$/),
+      expect.stringMatching(/^·\s+load to come$/),
+      expect.stringMatching(/^·\s+extract-users done, and stays so$/),
+    ])
+    // What is done is not written again, nor taken back: it is no part of what is left.
+    await seen('What is left would write 2 things')
+    const left = page.getByRole('list', { name: 'Steps of the dry run' })
+    expect(await left.innerText()).toMatch(/load\s+to come\s+\+\s+new wrote R2_BUCKET\/analytics\.events, 200,000 rows/)
+    expect(await left.innerText()).not.toContain('analytics.counts')
+    expect(app.pipeline.calls).toEqual(['look at h1'])
+    await page.getByRole('button', { name: 'Go on' }).click()
+    await seen('running')
+    await expect.poll(() => page.getByRole('button', { name: 'What changed?' }).count()).toBe(0)
+    expect(app.pipeline.calls).toEqual(['look at h1', 'accept h1'])
+    expect(complaints).toEqual([])
+  })
+
+  test('what changed is an error in words where it cannot be told, and a run that is held can be cancelled', async () => {
+    const { input: _, ...held } = heldRun('h2', Date.now() - 7_200_000)
+    app.pipeline.runs.unshift(held)
+    await enter('#/Pipeline/main/runs/h2')
+    await page.getByRole('button', { name: 'What changed?' }).click()
+    await seen('RUN_NOT_RESUMABLE')
+    await page.getByRole('button', { name: 'Cancel run' }).click()
+    await page.getByRole('button', { name: 'Really cancel' }).click()
+    await seen('RUN_CANCELLED')
+    expect(app.pipeline.calls).toEqual(['look at h2', 'cancel h2'])
   })
 
   test('the lineage of a run is a drawing and a list that lead on, and files to take away', async () => {

@@ -43,8 +43,10 @@ export function RunRow({ api, item: { object, run }, onChange }: Row<FleetRun>) 
         {(does) =>
           status === 'running' ? (
             <Twice label="Cancel" onSure={does((it) => it.cancel(runId))} />
+          ) : status === 'held' ? (
+            <button onClick={does((it) => it.accept(runId))}>Go on</button>
           ) : status === 'done' ? null : (
-            <button onClick={does((it) => it.retry(runId))}>{status === 'held' ? 'Go on' : 'Retry'}</button>
+            <button onClick={does((it) => it.retry(runId))}>Retry</button>
           )
         }
       </Does>

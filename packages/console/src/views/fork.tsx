@@ -61,20 +61,37 @@ export function ForkSide({ live, route, run }: { live: LiveObject; route: Object
       {action.error !== undefined && (
         <ErrorBox title={isOther ? 'The code is another one now' : 'That did not work'} error={action.error} />
       )}
-      {diff && <Diff diff={diff} />}
+      {diff && <Diff diff={diff} of="fork" />}
     </section>
   )
 }
 
-function Diff({ diff }: { diff: ForkDiff }) {
-  const { outcome, error, steps, differs, warnings, result, forkedFrom } = diff
+/** What a dry run is of: a fork, against what its run did, or what is left of a run, of which only that is new. */
+const words = {
+  fork: {
+    writes: (changes: string) => `It would write ${changes} otherwise`,
+    writesNothing: 'It would write what the run wrote',
+    steps: 'Steps of the fork',
+    done: 'done again',
+  },
+  rest: {
+    writes: (changes: string) => `What is left would write ${changes}`,
+    writesNothing: 'What is left would write nothing',
+    steps: 'Steps of the dry run',
+    done: 'to come',
+  },
+} as const
+
+/** What a dry run has come to: how it ended, what it does not cover, and what each step would write. */
+export function Diff({ diff, of }: { diff: ForkDiff; of: keyof typeof words }) {
+  const { outcome, error, steps, warnings, result, forkedFrom } = diff
   const changes = steps.reduce((sum, { added, removed, changed }) => sum + added.length + removed.length + changed.length, 0)
   return (
     <div class="diff" aria-live="polite">
       <h2>
-        {differs ? `It would write ${counted(changes, 'thing')} otherwise` : 'It would write what the run wrote'}{' '}
+        {changes > 0 ? words[of].writes(counted(changes, 'thing')) : words[of].writesNothing}{' '}
         <span class="note">
-          {forkedFrom.stepId === undefined ? 'from the beginning' : `from ${forkedFrom.stepId}`},{' '}
+          {of === 'fork' && (forkedFrom.stepId === undefined ? 'from the beginning, ' : `from ${forkedFrom.stepId}, `)}
           {outcome === 'done'
             ? 'ran to its end'
             : outcome === 'failed'
@@ -93,16 +110,16 @@ function Diff({ diff }: { diff: ForkDiff }) {
           </ul>
         </>
       )}
-      <ol class="rows steps" aria-label="Steps of the fork">
+      <ol class="rows steps" aria-label={words[of].steps}>
         {steps.map((step) => (
-          <DiffStep key={step.stepId ?? ''} step={step} />
+          <DiffStep key={step.stepId ?? ''} step={step} done={words[of].done} />
         ))}
       </ol>
       {result.after !== undefined && result.after !== result.before && (
         <>
           <h3>Result</h3>
           <div class="sides">
-            <Side sign="−" word="was" text={result.before ?? 'nothing'} />
+            {of === 'fork' && <Side sign="−" word="was" text={result.before ?? 'nothing'} />}
             <Side sign="+" word="would be" text={result.after} />
           </div>
         </>
@@ -111,14 +128,7 @@ function Diff({ diff }: { diff: ForkDiff }) {
   )
 }
 
-const stateWords: Readonly<Record<ForkedStep['state'], string>> = {
-  taken: 'kept',
-  done: 'done again',
-  failed: 'failed',
-  gone: 'not come to',
-}
-
-function DiffStep({ step }: { step: ForkedStep }) {
+function DiffStep({ step, done }: { step: ForkedStep; done: string }) {
   const { stepId, state, added, removed, changed, same, elsewhere, error } = step
   const isSilent = added.length + removed.length + changed.length + elsewhere.length === 0
   if (stepId === undefined && isSilent && same === 0) return null
@@ -126,7 +136,7 @@ function DiffStep({ step }: { step: ForkedStep }) {
     <li class={isSilent ? 'same' : undefined}>
       <p class="inline">
         <b>{stepId ?? 'between steps'}</b>
-        {state === 'failed' ? <Status status="failed" /> : <span class="note">{stateWords[state]}</span>}
+        {state === 'failed' ? <Status status="failed" /> : <span class="note">{{ taken: 'kept', done, gone: 'not come to' }[state]}</span>}
         {same > 0 && <span class="note">{isSilent ? 'as before' : `${same} more as before`}</span>}
       </p>
       {error !== undefined && <p class="wrong">{error}</p>}

@@ -11,7 +11,7 @@ export function RunFacts({ route: { noun, name }, run, now }: { route: ObjectRou
   return (
     <dl class="facts run-facts">
       <div>
-        <dt>{run.endedAt === undefined ? 'Running for' : 'Took'}</dt>
+        <dt>{run.status === 'held' ? 'Since it began' : run.endedAt === undefined ? 'Running for' : 'Took'}</dt>
         <dd class="num">{took(run.startedAt, run.endedAt ?? now)}</dd>
       </div>
       <div>

@@ -5,6 +5,7 @@ import { targetInWords } from 'dotdo/words'
 import { useAction, useNow, type LiveObject } from '../hooks.ts'
 import { hrefOf, type ObjectRoute, type RunSide } from '../route.ts'
 import { ForkSide } from './fork.tsx'
+import { HeldRun } from './held.tsx'
 import { LineageDetails, LineageState, useLineage } from './lineage.tsx'
 import { Empty, ErrorBox, LinkState, Preview, Status } from './parts.tsx'
 import { RunFacts } from './run-facts.tsx'
@@ -61,10 +62,13 @@ function RunDetails({ side, ...props }: RunProps & { side: RunSide | undefined }
           <Status status={run.status} />
         </span>
         <LinkState link={live.link} />
-        {run.status === 'running' ? <CancelRun live={live} runId={run.runId} /> : run.status !== 'done' && <Retry live={live} run={run} />}
+        {!hasEnded && <CancelRun live={live} run={run} />}
+        {hasEnded && run.status !== 'done' && <Retry live={live} runId={run.runId} />}
       </div>
       <RunFacts route={route} run={run} now={now} />
-      {run.error && <ErrorBox title={run.status === 'cancelled' ? 'Cancelled' : 'Why it failed'} error={run.error} />}
+      {run.error && <ErrorBox title={errorTitles[run.status] ?? 'Why it failed'} error={run.error} />}
+      {/* Another deploy is another change: what was told of the one before goes. */}
+      {run.status === 'held' && <HeldRun key={run.error?.message} live={live} runId={run.runId} />}
       <nav class="lists" aria-label="Sides of the run">
         {sides
           .filter(({ side }) => side !== 'fork' || hasEnded)
@@ -84,6 +88,8 @@ function RunDetails({ side, ...props }: RunProps & { side: RunSide | undefined }
     </>
   )
 }
+
+const errorTitles: Partial<Record<Run['status'], string>> = { cancelled: 'Cancelled', held: 'Why it is held' }
 
 const sides: readonly { side: RunSide | undefined; label: string }[] = [
   { side: undefined, label: 'Steps' },
@@ -136,8 +142,8 @@ function stepsInWords({ steps = [] }: Run): string {
   return parts.join(' · ')
 }
 
-/** Takes up a run that failed, was cancelled or is held. */
-function Retry({ live, run: { runId, status } }: { live: LiveObject; run: Run }) {
+/** Takes up a run that failed or was cancelled. */
+function Retry({ live, runId }: { live: LiveObject; runId: string }) {
   const action = useAction()
   return (
     <span class="actions">
@@ -146,7 +152,7 @@ function Retry({ live, run: { runId, status } }: { live: LiveObject; run: Run })
         disabled={action.busy !== undefined}
         onClick={() => action.run('retry', async () => (await live.api.retry(runId), live.refresh()))}
       >
-        {status === 'held' ? 'Go on' : 'Retry'}
+        Retry
       </button>
       {action.error !== undefined && <ErrorBox title="That did not work" error={action.error} />}
     </span>
@@ -154,7 +160,7 @@ function Retry({ live, run: { runId, status } }: { live: LiveObject; run: Run })
 }
 
 /** Ends a run, in two presses: it cannot be taken back. */
-function CancelRun({ live, runId }: { live: LiveObject; runId: string }) {
+function CancelRun({ live, run: { runId, status } }: { live: LiveObject; run: Run }) {
   const [asked, setAsked] = useState(false)
   const action = useAction()
   return (
@@ -169,7 +175,7 @@ function CancelRun({ live, runId }: { live: LiveObject; runId: string }) {
           >
             Really cancel
           </button>
-          <button onClick={() => setAsked(false)}>Keep running</button>
+          <button onClick={() => setAsked(false)}>{status === 'held' ? 'Keep it' : 'Keep running'}</button>
         </>
       ) : (
         <button onClick={() => setAsked(true)}>Cancel run</button>
