@@ -79,6 +79,34 @@ describe('runs and run', () => {
     expect(none).toEqual({ code: 0, out: '', err: 'No held runs in that time of Pipeline/main.\n' })
   })
 
+  test('and alerts are those of a time, by when they began', async () => {
+    const before = new Date().toISOString()
+    await dotdo(['trigger', 'Pipeline/main', 'faulty', '--wait'])
+    const [{ startedAt }] = objects((await dotdo(['runs', 'Pipeline/main', '--limit', '1', '--json'])).out) as [{ startedAt: number }]
+    const ids = async (...times: string[]) => objects((await dotdo(['runs', '--json', ...times])).out).map((run) => run['startedAt'])
+    const [at, after] = [startedAt, startedAt + 1].map((instant) => new Date(instant).toISOString())
+    // The end of a time is no part of it.
+    expect(await ids('--since', before, '--until', at!)).toEqual([])
+    expect(await ids('--since', before, '--until', after!)).toEqual([startedAt])
+    const alerts = async (...times: string[]) => objects((await dotdo(['alerts', '--json', ...times])).out).length
+    expect(await alerts('--since', '2020-01-01')).toBeGreaterThan(0)
+    expect(await dotdo(['alerts', '--since', '2020-01-01', '--until', '2020-01-02'])).toEqual({
+      code: 0,
+      out: '',
+      err: 'Nothing is wrong of that time.\n',
+    })
+  })
+
+  test('what changed is told of a run that is held, and of no other', async () => {
+    const { out } = await dotdo(['trigger', 'Pipeline/main', 'daily', '--wait', '--json'])
+    const [{ runId }] = objects(out) as [{ runId: string }]
+    expect(await dotdo(['run', 'Pipeline/main', runId, '--changes'])).toMatchObject({
+      code: 1,
+      out: '',
+      err: expect.stringMatching(/^RUN_NOT_HELD: /) as string,
+    })
+  })
+
   test('a name that is misspelt is not looked at, which would bring an object of it to life with its schedules', async () => {
     await dotdo(['trigger', 'Pipeline/main', 'daily', '--wait'])
     expect(await dotdo(['runs', 'Pipeline/mian'])).toMatchObject({
