@@ -57,8 +57,8 @@ describe('the packed packages', () => {
     }
   })
 
-  test('they are small: below 3 MB and 50 kB', () => {
-    expect(library.sizeBytes).toBeLessThan(3_000_000)
+  test('they are small: below 3.25 MB, of which the SQL parser is a third, and 50 kB', () => {
+    expect(library.sizeBytes).toBeLessThan(3_250_000)
     expect(command.sizeBytes).toBeLessThan(50_000)
   })
 })
