@@ -45,7 +45,7 @@ export interface LineageDrawing {
   left: number
 }
 
-const size = { height: 42, least: 76, most: 216, letter: 7.1, padding: 22, words: 13, wordsAbove: 9 }
+const size = { height: 42, least: 76, most: 216, letter: 7.1, padding: 22, words: 13, wordsAbove: 9, wordsBelow: 17 }
 
 /** Lays out the drawing of a lineage. */
 export function drawLineage(lineage: Lineage): LineageDrawing {
@@ -57,7 +57,7 @@ export function drawLineage(lineage: Lineage): LineageDrawing {
     const caption = run ? `run of ${run.object}` : captions[node.kind]
     const text = run ? targetInWords(run.target) : node.label.replace(/^snapshot /, '')
     const href = run ? hrefOf({ tab: 'runs', ...objectOf(run.object), runId: run.runId }) : hrefOfNode(node)
-    const letters = Math.max(text.length, caption.length * 0.88)
+    const letters = Math.max(lettersOf(text), caption.length * 0.88)
     const width = Math.min(size.most, Math.max(size.least, Math.ceil(letters * size.letter) + size.padding))
     const fits = Math.round((width - size.padding) / size.letter)
     const title = run ? `${caption}: ${text}, ${run.runId}` : `${caption} ${text}`
@@ -73,9 +73,12 @@ export function drawLineage(lineage: Lineage): LineageDrawing {
   })
   const { boxes, width, height } = layOutGraph(worded, graph.edges)
   const words = new Map<string, Set<string>>()
+  // Of the arrows that lead to a thing, how many more come down to it than up.
+  const down = new Map<string, number>()
   const arrows = graph.edges.flatMap(({ from, to, kind, label }, index): DrawnArrow[] => {
     const [a, b] = [boxes.get(from), boxes.get(to)]
     if (!a || !b || from === to) return []
+    down.set(to, (down.get(to) ?? 0) + Math.sign(b.y + b.height / 2 - a.y - a.height / 2))
     if (label !== '' && kind !== 'has') words.set(to, (words.get(to) ?? new Set()).add(label))
     return [{ key: `${index}`, path: curve(a, b), heavy: kind === 'read' || kind === 'wrote' }]
   })
@@ -91,7 +94,9 @@ export function drawLineage(lineage: Lineage): LineageDrawing {
     arrows,
     words: [...words].map(([to, said]) => {
       const { x, y, height } = boxes.get(to)!
-      return { key: to, x: x - 8, y: y + height / 2 - size.wordsAbove, text: cut([...said].join(', '), size.words) }
+      // On the side from which fewer arrows come, so that they do not lie on each other.
+      const beside = down.get(to)! > 0 ? size.wordsBelow : -size.wordsAbove
+      return { key: to, x: x - 8, y: y + height / 2 + beside, text: cut([...said].join(', '), size.words) }
     }),
     width,
     height,
@@ -129,5 +134,8 @@ function curve(a: PlacedBox, b: PlacedBox): string {
   const bend = Math.max(24, (x2 - x1) / 2)
   return `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`
 }
+
+/** How wide a text is, in letters: digits are wider than most, and the id of a snapshot has nothing else. */
+const lettersOf = (text: string): number => text.length + text.replace(/\D/g, '').length * 0.14
 
 const cut = (text: string, letters: number): string => (text.length > letters ? `${text.slice(0, Math.max(1, letters - 1))}…` : text)

@@ -18,10 +18,20 @@ export interface TimelineRow {
   elapsedMs: number
 }
 
+/** An instant of the axis, in hundredths of its width, with its words. */
+export interface Tick {
+  left: number
+  label: string
+  /** Its words stand before it, in the place of around it: they would stick out. */
+  isLast: boolean
+  /** Its words would lie on others where the axis is narrow. */
+  isCrowded: boolean
+}
+
 /** The whole picture: its length, its ticks and a row for each step. */
 export interface Timeline {
   spanMs: number
-  ticks: { left: number; label: string }[]
+  ticks: Tick[]
   rows: TimelineRow[]
 }
 
@@ -58,15 +68,17 @@ export function layOutTimeline(run: RunView, now: number): Timeline {
     const left = clamp(((start - from) / spanMs) * 100)
     return { left, width: clamp(((Math.max(start, end) - from) / spanMs) * 100) - left }
   }
-  const ticks = Array.from({ length: Math.floor(spanMs / tick + 1e-9) + 1 }, (_, index) => ({
-    left: clamp(((index * tick) / spanMs) * 100),
-    label:
-      index === 0
-        ? '0'
-        : formatMs(index * tick)
-            .replace('.0 s', ' s')
-            .replace(/ 0 (s|min|h)$/, ''),
-  }))
+  const ticks = spaced(
+    Array.from({ length: Math.floor(spanMs / tick + 1e-9) + 1 }, (_, index) => ({
+      left: clamp(((index * tick) / spanMs) * 100),
+      label:
+        index === 0
+          ? '0'
+          : formatMs(index * tick)
+              .replace('.0 s', ' s')
+              .replace(/ 0 (s|min|h)$/, ''),
+    })),
+  )
   const rows = steps.map((step): TimelineRow => {
     const until = step.endedAt ?? ended
     const waiting =
@@ -86,6 +98,25 @@ export function layOutTimeline(run: RunView, now: number): Timeline {
 /** The distance of ticks for a span: the smallest that needs at most {@link mostTicks}. */
 export function tickStep(spanMs: number): number {
   return tickSteps.find((step) => spanMs / step <= mostTicks) ?? Math.ceil(spanMs / mostTicks / 604_800_000) * 604_800_000
+}
+
+/** A letter of a narrow axis, and what is between two words on it, in hundredths of its width: of 320 pixels, as on a phone. */
+const letter = 2.2
+const gap = 2
+
+/** Marks those whose words would lie on others on a narrow axis. The first and the last keep theirs: they say how long it is. */
+function spaced(ticks: readonly { left: number; label: string }[]): Tick[] {
+  // From the right to the left: where the words that were kept last begin.
+  let begins = Infinity
+  const placed = ticks.map((tick, index) => ({ ...tick, isLast: index > 0 && tick.left > 92, isCrowded: false }))
+  for (const tick of placed.slice(1).toReversed()) {
+    const { left, label, isLast } = tick
+    const width = label.length * letter
+    const right = isLast ? left : left + width / 2
+    tick.isCrowded = right + gap > begins || right - width < letter + gap
+    if (!tick.isCrowded) begins = right - width
+  }
+  return placed
 }
 
 const clamp = (value: number) => Math.min(100, Math.max(0, value))

@@ -24,6 +24,21 @@ test('what something is stands above its name, and what was done beside it, once
   expect(drawing.words.map(({ text }) => text)).toContain('read, read ×3')
 })
 
+test('words stand below the arrow that comes down to a thing, and above the one that comes up', () => {
+  const sides = drawing.words.map(({ key, y }) => {
+    const thing = drawing.nodes.find(({ id }) => id === key)!
+    const middle = thing.y + thing.height / 2
+    const from = drawing.arrows.flatMap(({ path }) => {
+      const [, begins, ends] = /^M\S+ (\S+)C.* (\S+)$/.exec(path)!
+      return path.endsWith(` ${thing.x} ${middle}`) && Number(ends) === middle ? [Math.sign(Number(begins) - middle)] : []
+    })
+    return { from: from.reduce((sum, side) => sum + side, 0), words: Math.sign(y - middle) }
+  })
+  expect(sides.filter(({ from }) => from < 0).length).toBeGreaterThan(0)
+  expect(sides.filter(({ from }) => from > 0).length).toBeGreaterThan(0)
+  for (const { from, words } of sides) expect(words).toBe(from < 0 ? 1 : -1)
+})
+
 test('a long name is cut to its box and whole in its title', () => {
   const long = 'https://example.com/a/very/long/address/that/goes/on/and/on'
   const lineage = { runs: [], graph: { nodes: [{ id: `source ${long}`, kind: 'source', label: long }], edges: [] } } as unknown as Lineage

@@ -43,6 +43,21 @@ test('ticks read like a clock', () => {
   expect(labels(3 * 3_600_000)).toEqual(['0', '30 min', '1 h', '1 h 30 min', '2 h', '2 h 30 min', '3 h'])
 })
 
+test('on a narrow axis the words of ticks are left out that would lie on others, and never the first and the last', () => {
+  const shown = (ms: number) =>
+    layOutTimeline(run([], { status: 'done', endedAt: 1000 + ms }), 0)
+      .ticks.filter(({ isCrowded }) => !isCrowded)
+      .map(({ label }) => label)
+  expect(shown(30_000)).toEqual(['0', '5 s', '10 s', '15 s', '20 s', '25 s', '30 s'])
+  expect(shown(150 * 60_000)).toEqual(['0', '30 min', '1 h', '1 h 30 min', '2 h 30 min'])
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 1e12 }), (ms) => {
+      const { ticks } = layOutTimeline(run([], { status: 'done', endedAt: 1000 + ms }), 0)
+      expect([ticks[0]!.isCrowded, ticks.at(-1)!.isCrowded]).toEqual([false, false])
+    }),
+  )
+})
+
 test('the wait for the next attempt is drawn as far as the axis reaches', () => {
   const waiting = step({ status: 'waiting', attempt: 2, startedAt: 1000, nextAttemptAt: 60_000 })
   const { rows } = layOutTimeline(run([waiting]), 8000)

@@ -46,8 +46,8 @@ function Axis({ timeline }: { timeline: Timeline }) {
     <div class="step-row axis" aria-hidden="true">
       <span class="step-name" />
       <span class="track">
-        {timeline.ticks.map(({ left, label }) => (
-          <span key={label} class={left > 92 ? 'tick last' : 'tick'} style={{ left: `${left}%` }}>
+        {timeline.ticks.map(({ left, label, isLast, isCrowded }) => (
+          <span key={label} class={`tick${isLast ? ' last' : ''}${isCrowded ? ' crowded' : ''}`} style={{ left: `${left}%` }}>
             {label}
           </span>
         ))}
