@@ -72,6 +72,8 @@ export interface CourierPorts {
   ended(lane: string): DotdoError
   /** Runs `then` after `delayMs`; the result cancels it. Absent: nothing is put off, and C7 does not apply. */
   timer?(delayMs: number, then: () => void): () => void
+  /** Whether what is written now may be taken back over turns to come. Absent: never. */
+  isHeld?(): boolean
   observe?(event: LiveEventBody): void
   wake?(): void
 }
@@ -162,7 +164,7 @@ export class Courier extends LaneSet<Lane> {
 
   /** Says that the code that runs now writes: what is to be taken off goes with that. Not at once: the writes of a transaction may be undone. */
   writing(): void {
-    if (!this.#isTimed || this.#isWriting) return
+    if (!this.#isTimed || this.#isWriting || this.#ports.isHeld?.()) return
     this.#isWriting = true
     void Promise.resolve().then(() => {
       this.#isWriting = false

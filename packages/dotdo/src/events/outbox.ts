@@ -52,6 +52,8 @@ export interface OutboxPorts extends DeliveryPorts {
   readonly carry?: (target: SubscriptionTarget, batch: EventBatch) => Promise<Receipt>
   /** Runs `then` after `delayMs`; the result cancels it. Absent: what was delivered is written at once, with a flush of its own. */
   timer?(delayMs: number, then: () => void): () => void
+  /** Whether what is written now may be taken back over turns to come. Absent: never. */
+  isHeld?(): boolean
   /** Opens a sink. @throws when the app has no such binding */
   open?(sink: Sink): OpenSink
   /** Told when dead letters were given back, thrown away or forgotten; `observe` tells of those that are new. */

@@ -54,7 +54,7 @@ export function feedOf(host: ObjectHost): Feed | undefined {
         (host.links.user('DotdoSystem', shard, jurisdiction) as unknown as { receive(batch: FactBatch): Promise<void> }).receive(batch),
       )
     },
-    soon: (work) => queueMicrotask(work),
+    soon: (work) => queueMicrotask(() => host.transactions.whenNone(work)),
     later: (delayMs, work) => void detached(() => timer(delayMs, work)),
     wake: () => {
       const at = host.feed?.nextWakeMs()

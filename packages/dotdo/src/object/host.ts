@@ -63,6 +63,7 @@ import { openSink } from './sinks.ts'
 import type { ObjectLinks } from './stats.ts'
 import { AlarmReport } from './singletons.ts'
 import { tracingOf, type Tracing } from './tracing.ts'
+import { Transactions } from './transactions.ts'
 import { Wake } from './wake.ts'
 import { Writes } from './writes.ts'
 
@@ -97,6 +98,8 @@ export class ObjectHost {
   /** What comes to it at the same time, and shares a flush. */
   readonly gathering = new Gathering(endOfTurn, clock)
   readonly wake: Wake
+  /** Those of its storage that stay open over turns. */
+  readonly transactions = new Transactions(() => this.wake.arm())
   /** Takes away what has been kept for long enough. */
   readonly sweeper: Sweeper
   /** Bounds what is under way. */
@@ -133,9 +136,10 @@ export class ObjectHost {
     this.store = sqlStore(ctx.storage, writes)
     meterSql(ctx.storage.sql, writes)
     writes.watch(ctx.storage)
+    this.transactions.watch(ctx.storage)
     const results = resultsBucket()
     meterBuckets([...Object.values(bucketBindings()), ...(results ? [results] : [])])
-    this.live = new Live(ctx, this.store, clock)
+    this.live = new Live(ctx, this.store, clock, this.transactions)
     const keepAlive = (work: Promise<unknown>) => ctx.waitUntil(work)
     this.tracing = tracingOf(this.label, env, keepAlive)
     this.linkPorts = linkPorts(this.label, livesByItself, this)
@@ -206,6 +210,7 @@ export class ObjectHost {
       source: this.knownAs,
       wake: () => this.pumpSoon(),
       timer,
+      isHeld: () => this.transactions.isOpen,
       deliver: (event, handler, attempt) => this.#deliver(event, handler, attempt),
       carry: (target, batch) => this.exchange.carry(target, batch),
       limits: {
@@ -236,6 +241,7 @@ export class ObjectHost {
         const told = report.armed(at)
         if (told) ctx.waitUntil(told)
       },
+      this.transactions,
     )
     this.gate = new Gate(this.label, bounds.callsUnderWay, random)
     this.#depth = new CallDepth({ ...defaultDepthLimits, ...appOptions().limits?.depth }, clock, () => this.wake.changed())
@@ -451,9 +457,11 @@ export class ObjectHost {
 
   /**
    * Begins a step of any kind in the run of the code that runs now; a call from outside becomes a run by that.
-   * @throws `DO_OUTSIDE_RUN`, and what {@link Execution.step} throws
+   * @throws `DO_OUTSIDE_RUN`, `IN_TRANSACTION`, and what {@link Execution.step} throws
    */
   inRun<T>(begin: (execution: Execution) => Promise<T>): Promise<T> {
+    // Its row could be taken back, and the run would know of it still.
+    this.transactions.refuse('A step', this.label)
     const context = this.#context()
     if (context.target.kind === 'method' && context.target.name === 'init') throw outsideRun(this.label)
     // What a dry run comes to is in no journal.
@@ -482,7 +490,8 @@ export class ObjectHost {
   launchSoon(runId: string): void {
     this.wake.changed()
     // When the transaction that started it is undone, so is its row, and nothing is there to launch. How it ends is in its row.
-    queueMicrotask(() => this.ctx.waitUntil(this.journal.work(runId).finally(() => this.wake.changed())))
+    const launch = () => this.ctx.waitUntil(this.journal.work(runId).finally(() => this.wake.changed()))
+    queueMicrotask(() => this.transactions.whenNone(launch))
   }
 
   /** Somebody takes a run up: retries it, or accepts that it goes on. @throws `RUN_UNKNOWN`, `INVALID_BUDGET`, `INVALID_RUN_OPTIONS` */
@@ -503,10 +512,11 @@ export class ObjectHost {
     this.wake?.changed()
     if (this.#resuming || !this.#isReady) return
     this.#resuming = true
-    endOfTurn(() => {
+    const resume = () => {
       this.#resuming = false
       if (!this.wake.isOff) this.#resume()
-    })
+    }
+    endOfTurn(() => this.transactions.whenNone(resume))
   }
 
   #resume(): void {
@@ -526,7 +536,9 @@ export class ObjectHost {
     const key = options.key ?? execution?.nextKey('send')
     execution?.note({ kind: 'send', target: type, input: payload })
     const id = this.outbox.send(type, payload, key === undefined ? options : { ...options, key })
-    this.journal.signal({ id, type, payload, sentAt: clock.now(), source: this.knownAs })
+    const sentAt = clock.now()
+    // A run that waits for it goes on at once: not before it is there for good.
+    this.transactions.atLast(() => this.journal.signal({ id, type, payload, sentAt, source: this.knownAs }))
     return id
   }
 
@@ -630,7 +642,7 @@ export class ObjectHost {
       this.ctx.waitUntil(this.exchange.subscribed.pump())
       this.ctx.waitUntil(this.outbox.pump().then(() => this.#pumped()))
     }
-    endOfTurn(() => detached(pump))
+    endOfTurn(() => this.transactions.whenNone(() => detached(pump)))
   }
 
   /** Most of what was delivered leaves nothing to wake for: then the alarm is left as it is, and no room is asked. */

@@ -4,6 +4,7 @@ import type { Clock, Store } from '../base/ports.ts'
 import { redactText } from '../base/redact.ts'
 import type { LiveEvent, LiveEventBody } from '../base/views.ts'
 import { LiveLog } from '../events/live-log.ts'
+import type { Transactions } from './transactions.ts'
 
 /** Watchers of one object, at most. */
 const maxWatchers = 256
@@ -14,11 +15,11 @@ export class Live {
   #clock: Clock
   #log: LiveLog
 
-  constructor(ctx: DurableObjectState, store: Store, clock: Clock) {
+  constructor(ctx: DurableObjectState, store: Store, clock: Clock, transactions: Transactions) {
     this.#ctx = ctx
     this.#clock = clock
     // Sockets outlive the incarnation that accepted them.
-    this.#log = new LiveLog(store, clock, ctx.getWebSockets('live').length > 0, (then) => queueMicrotask(then))
+    this.#log = new LiveLog(store, clock, ctx.getWebSockets('live').length > 0, (then) => queueMicrotask(() => transactions.whenNone(then)))
     // Answered by the platform without waking the object.
     ctx.setWebSocketAutoResponse(autoResponse('ping', 'pong'))
   }

@@ -50,7 +50,7 @@ export interface DotdoObject {
   /**
    * Does `fn`, or sends a graph, once in this run, whatever happens in between: its result is stored under `stepId`, an attempt that fails is repeated with
    * backoff, and after a restart a step that is done is not done again.
-   * @throws the step's own error when its attempts are used up; `STEP_ID_MISSING`, `STEP_ID_REUSED`, `DO_OUTSIDE_RUN`
+   * @throws the step's own error when its attempts are used up; `STEP_ID_MISSING`, `STEP_ID_REUSED`, `DO_OUTSIDE_RUN`, `IN_TRANSACTION`
    */
   do<T>(fn: ((step: StepContext) => T | PromiseLike<T>) | { send(): PromiseLike<T> }, options: StepOptions<NoInfer<T>>): Promise<Done<T>>
   /**
@@ -83,7 +83,8 @@ export interface DotdoObject {
   /** The runs of this object. */
   readonly runs: Runs
   /**
-   * Sends an event and returns its id at once. It is stored with what this turn writes, and delivered to the handlers later, at least once.
+   * Sends an event and returns its id at once. It is stored with what this turn writes, and delivered to the handlers later, at least once;
+   * in a transaction that is open over turns, when that has ended.
    * @throws `INVALID_EVENT_TYPE`, `PAYLOAD_TOO_LARGE`, `NOT_STORABLE`, `OUTBOX_FULL`
    */
   send(type: string, payload?: unknown, options?: SendOptions): string
@@ -178,6 +179,7 @@ const noSchedule = new Proxy({} as ScheduleHandle, {
 export function makeSelf(host: ObjectHost, fields: Record<string, unknown>): object {
   const declare = declareSchedule((declaration, handler) => {
     const record = dryRunIn(host)
+    host.transactions.refuse('A schedule', host.label)
     if (!record) return host.scheduler.declare(declaration, handler)
     record({ writer: 'schedule', target: declaration.id ?? JSON.stringify(declaration.recurrence), rows: 1, sample: [] })
     return noSchedule

@@ -6,6 +6,7 @@
  */
 import { now, timer } from '#platform'
 import { codeOf } from '../base/errors.ts'
+import type { Transactions } from './transactions.ts'
 
 /** How long an alarm that is sooner than need be is left. */
 const leaveMs = 1000
@@ -30,15 +31,23 @@ export class Wake {
   #notBefore = 0
 
   #armed: (at: number | null) => void
+  #transactions: Pick<Transactions, 'whenNone'>
 
   /**
    * @param rooms each tells when it wants to be woken next, epoch milliseconds; `null` or `undefined` for never
    * @param armed told each time that the alarm was set, to what, or taken away
+   * @param transactions those that may take back what is set while one is open
    */
-  constructor(storage: DurableObjectStorage, rooms: (() => number | null | undefined)[], armed: (at: number | null) => void = () => {}) {
+  constructor(
+    storage: DurableObjectStorage,
+    rooms: (() => number | null | undefined)[],
+    armed: (at: number | null) => void = () => {},
+    transactions: Pick<Transactions, 'whenNone'> = { whenNone: (work) => work() },
+  ) {
     this.#storage = storage
     this.#rooms = rooms
     this.#armed = armed
+    this.#transactions = transactions
   }
 
   /** What the alarm is set to, epoch milliseconds; `null` where there is none. */
@@ -50,7 +59,7 @@ export class Wake {
   changed(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    queueMicrotask(() => {
+    const look = () => {
       this.#scheduled = false
       try {
         this.arm()
@@ -58,7 +67,8 @@ export class Wake {
         // The object is over, with the turn that asked for this: the next life sets its alarm.
         if (codeOf(thrown) !== 'STORAGE_FULL') throw thrown
       }
-    })
+    }
+    queueMicrotask(() => this.#transactions.whenNone(look))
   }
 
   /** Says that something wants to be woken by an instant, and nothing else sooner than before: nothing is looked at where the alarm comes by then. */
@@ -119,11 +129,12 @@ export class Wake {
   #leave(): void {
     if (this.#leaving) return
     this.#leaving = true
-    timer(leaveMs, () => {
+    const look = () => {
       this.#leaving = false
       const still = this.#soonest()
       if (still !== this.#setFor) this.#set(still)
-    })
+    }
+    timer(leaveMs, () => this.#transactions.whenNone(look))
   }
 
   #soonest(): number | null {

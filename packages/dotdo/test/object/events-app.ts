@@ -24,6 +24,11 @@ export const Shop = DO.extend({
       this.iceberg = new IcebergWriter({ bucket: this.env.R2_BUCKET, namespace: 'sinks', tableName: 'orders' })
       this.on.Order['*']({ table: this.iceberg })
     }
+    if (this.id.startsWith('within')) {
+      this.on.Order.paid(({ n }: Order) => {
+        this.received.push(n)
+      })
+    }
     if (this.id === 'queued') {
       this.on.Order['*']((payload, { type, source }) => {
         this.received.push({ type, payload, source })
@@ -32,6 +37,34 @@ export const Shop = DO.extend({
   },
   pay(orders: Order[]) {
     return orders.map((order) => this.send('Order.paid', order))
+  },
+  /** Sends in a transaction that stays open over turns, and begins a run there. */
+  async payWithin(n: number, end: 'commit' | 'throw' | 'roll back') {
+    const undo = new Error('undone')
+    try {
+      await this.ctx.storage.transaction(async (transaction) => {
+        this.send('Order.paid', { n })
+        this.runs.start('note', [`run ${n}`])
+        await scheduler.wait(20)
+        if (end === 'throw') throw undo
+        if (end === 'roll back') transaction.rollback()
+      })
+    } catch (thrown) {
+      if (thrown !== undo) throw thrown
+    }
+  },
+  note(what: string) {
+    this.received.push(what)
+  },
+  begin() {
+    return this.runs.start('waiting', []).runId
+  },
+  async waiting() {
+    const { payload } = await this.waitFor<Order>('Order.paid', { stepId: 'paid' })
+    this.received.push(`got ${payload.n}`)
+  },
+  async stepWithin() {
+    return await this.ctx.storage.transaction(async () => await this.do(() => 1, { stepId: 'within' }))
   },
   payLargest(bytes: number) {
     return this.send('Order.paid', { n: 0, text: 'x'.repeat(bytes) })

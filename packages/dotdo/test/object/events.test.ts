@@ -133,6 +133,38 @@ describe('a handler in another object', () => {
   })
 })
 
+describe('an asynchronous transaction', () => {
+  for (const end of ['throw', 'roll back'] as const)
+    test(`that ends by ${end} takes back what was sent and begun in it, and nobody has heard of it`, async () => {
+      const name = `within-${end.replace(' ', '-')}`
+      const orders = await subscribed(`declared ${name}`, name)
+      await orders.begin()
+      await orders.payWithin(1, end)
+      await orders.payWithin(2, 'commit')
+      expect(await handled(`declared ${name}`, 1)).toEqual([2])
+      const taken = await until(
+        () => orders.taken(),
+        (it: unknown[]) => it.length >= 3,
+      )
+      expect(new Set(taken)).toEqual(new Set([2, 'run 2', 'got 2']))
+      expect((await orders.look()).sent).toHaveLength(1)
+    })
+
+  test('delivers what was sent in it, and begins what was started, when it has ended', async () => {
+    const orders = stub('Shop', 'within commit')
+    await orders.payWithin(1, 'commit')
+    const taken = await until(
+      () => orders.taken(),
+      (it: unknown[]) => it.length >= 2,
+    )
+    expect(new Set(taken)).toEqual(new Set([1, 'run 1']))
+  })
+
+  test('refuses steps: what is done could be undone', async () => {
+    await expect(Promise.resolve(stub('Shop', 'within step').stepWithin())).rejects.toMatchObject({ code: 'IN_TRANSACTION' })
+  })
+})
+
 describe('a method as a handler', () => {
   test('of the object itself may be one that nobody else can reach', async () => {
     const orders = await subscribed('method b1', 'b1')
