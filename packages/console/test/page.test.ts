@@ -392,7 +392,7 @@ describe.skipIf((await findChromium()) === undefined)('the page in a browser', (
   })
 
   test.each([360, 390, 768, 1280, 1920])('no view is wider than a window of %d pixels', async (width) => {
-    app.pipeline.runs.unshift(runningRun(`daily@2026-11-22T23:40:23.841Z!manual_01m82t3qd1h7mb4zjhf6e7783c`, Date.now() - 5000))
+    app.pipeline.runs.unshift(runningRun(`daily@2026-11-22T23:40:23.841Z.manual_01m82t3qd1h7mb4zjhf6e7783c`, Date.now() - 5000))
     app.pipeline.examples = ['SELECT state, COUNT(*) AS n, AVG(delay) AS meanDelay FROM events GROUP BY state ORDER BY n DESC']
     await page.setViewportSize({ width, height: 800 })
     await enter()

@@ -36,12 +36,29 @@ export function errorLine(error: unknown): { error: ErrorRecord & { exitCode: nu
   return { error: { ...toErrorRecord(error), exitCode: exitCodeOf(error) } }
 }
 
+/** Errors that the app's own code answered with. */
+const answers = new WeakSet<Error>()
+
+/**
+ * What the app's own code answers with. An error of that code need not have a code, and is no defect of this program: {@link errorText} gives no stack of it,
+ * which would tell where it was read and not where it was thrown.
+ * @throws what the app's code threw, as it is
+ */
+export async function answerOf<T>(asked: PromiseLike<T>): Promise<T> {
+  try {
+    return await asked
+  } catch (error) {
+    if (error instanceof Error) answers.add(error)
+    throw error
+  }
+}
+
 /** An error in words: its code where it has one, and its message. What nobody foresaw says where it came from. */
 export function errorText(error: unknown): { message: string; stack: string | undefined } {
   const { code, message, name } = toErrorRecord(error)
   const said = code === undefined || code === 'USAGE_INVALID' ? message : `${code}: ${message}`
   // An error that came from the app keeps its stack at home; one of this program without a code is a defect.
-  const isOwn = error instanceof Error && code === undefined && name !== 'AbortError'
+  const isOwn = error instanceof Error && code === undefined && name !== 'AbortError' && !answers.has(error)
   return { message: said, stack: isOwn ? error.stack : undefined }
 }
 

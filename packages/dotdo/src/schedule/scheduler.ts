@@ -258,7 +258,8 @@ export class Scheduler {
       const now = this.#clock.now()
       const firing: Firing = {
         scheduleId: id,
-        runId: `${runIdOf(id, now)}!${newId('manual', this.#clock, this.#random)}`,
+        // Copied into a terminal as it is: nothing in it means anything to a shell.
+        runId: `${runIdOf(id, now)}.${newId('manual', this.#clock, this.#random)}`,
         scheduledAt: now,
         window: { start: Math.min(row.coveredTo ?? this.#open.of(row.recurrence).previous(now) ?? now, now), end: now },
         handler: this.#declared.handlerOf(id)!,

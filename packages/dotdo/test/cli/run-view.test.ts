@@ -187,7 +187,7 @@ test('facts of a step are its attempt, its rows and bytes, or what it gave', () 
 test('a narrow list leaves columns out before it cuts the names of objects, which differ at their ends', () => {
   const runs = ['FlightShard/shard-2', 'FlightShard/shard-3'].map((object) => ({
     object,
-    run: run({ runId: 'daily@2026-11-23T12:00:00.000Z!manual_01m84wh279xy8dsyp5a114z31y' }),
+    run: run({ runId: 'daily@2026-11-23T12:00:00.000Z.manual_01m84wh279xy8dsyp5a114z31y' }),
   }))
   const [titles, ...rows] = runTable(runs, noon + 60_000, look(70))
   expect(titles).toMatch(/^STATUS +OBJECT +RUN +TOOK$/)

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { DotdoError } from '../../src/base/errors.ts'
-import { errorLine, errorText, exitCodeOf, lostReason, notReached } from '../../src/cli/failure.ts'
+import { answerOf, errorLine, errorText, exitCodeOf, lostReason, notReached } from '../../src/cli/failure.ts'
 import { wantsColor } from '../../src/cli/paint.ts'
 import { recorded } from './machine.ts'
 
@@ -82,6 +82,21 @@ describe('an error', () => {
     expect(errorText(new TypeError('x is not a function')).stack).toContain('terminal.test.ts')
     expect(errorText(new DotdoError('RUN_UNKNOWN', 'no such run'))).toEqual({ message: 'RUN_UNKNOWN: no such run', stack: undefined })
     expect(errorText(new DotdoError('USAGE_INVALID', 'no such option')).message).toBe('no such option')
+  })
+
+  test('of the code of the app says no more than its message, with or without a code', async () => {
+    const thrown = [
+      new TypeError('rows is not iterable'),
+      new Error('no such column: origin'),
+      new DotdoError('SQL_INVALID', 'no such table'),
+    ]
+    const stacks = await Promise.all(thrown.map((it) => answerOf(Promise.reject(it)).catch((error: unknown) => errorText(error))))
+    expect(stacks).toEqual([
+      { message: 'rows is not iterable', stack: undefined },
+      { message: 'no such column: origin', stack: undefined },
+      { message: 'SQL_INVALID: no such table', stack: undefined },
+    ])
+    expect(await answerOf(Promise.resolve(1))).toBe(1)
   })
 
   test('of a connection says its reason to people, without what is said to programs', () => {

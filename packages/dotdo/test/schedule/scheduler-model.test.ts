@@ -101,7 +101,7 @@ it('keeps its invariants whatever happens to it in whatever order', () => {
       }
 
       expect(new Set(fired.map((it) => it.runId)).size).toBe(fired.length)
-      const nominal = fired.filter((it) => !it.runId.includes('!'))
+      const nominal = fired.filter((it) => !it.runId.includes('.manual_'))
       for (const [index, { scheduledAt, window }] of nominal.entries()) {
         const before = nominal[index - 1]
         expect([scheduledAt % (15 * minuteMs), window.end]).toEqual([0, scheduledAt])

@@ -375,7 +375,7 @@ describe('pause, resume, cancel, trigger', () => {
     const scheduler = world.wake(({ every }) => void (handle = every.hour(fn)))
     world.clock.ms = at('2026-01-01T01:00:00Z')
     const byHand = [await handle!.trigger(), scheduler.trigger('fn')]
-    expect(byHand[0]).toMatch(/^fn@2026-01-01T01:00:00\.000Z!manual_[0-9a-z]{26}$/)
+    expect(byHand[0]).toMatch(/^fn@2026-01-01T01:00:00\.000Z\.manual_[0-9a-z]{26}$/)
     expect(new Set([...byHand, ...runs(scheduler.due())]).size).toBe(3)
     expect(runs(world.started)).toEqual([...byHand, 'fn@2026-01-01T01:00:00.000Z'])
     expect(world.started[0]!.window).toEqual({ start: at('2026-01-01T00:00:00Z'), end: at('2026-01-01T01:00:00Z') })

@@ -4,7 +4,7 @@ import { formatMs } from '../../base/durations.ts'
 import { DotdoError } from '../../base/errors.ts'
 import { readObject, type ObjectName } from '../arguments.ts'
 import type { Command } from '../command.ts'
-import { exit, usageError } from '../failure.ts'
+import { answerOf, exit, usageError } from '../failure.ts'
 import { inspect, nameOf, objectsOf } from '../objects.ts'
 import { valueTable } from '../table.ts'
 
@@ -27,7 +27,7 @@ export const query: Command = {
     const object = named === undefined ? await findQueryable(app) : await requireQuery(app, readObject(named))
     const from = performance.now()
     const objects = app as unknown as Record<string, (name: string) => { query(sql: string): PromiseLike<unknown> }>
-    const answer = await objects[object.noun]!(object.name).query(sql)
+    const answer = await answerOf(objects[object.noun]!(object.name).query(sql))
     if (!isRows(answer))
       throw new DotdoError(
         'QUERY_UNAVAILABLE',
