@@ -1,6 +1,6 @@
 /** Instants and progress in words; what a terminal says alike is the client's. Pure: the present instant is an argument. */
-import type { Progress } from 'dotdo/client'
-import { counted, formatBytes, formatCount, formatMs } from 'dotdo/words'
+import type { Progress, StepView } from 'dotdo/client'
+import { counted, formatBytes, formatCount, formatMs, formatRelative } from 'dotdo/words'
 
 /** How long, from one instant to another or to now. */
 export const took = (from: number, to: number): string => formatMs(Math.max(0, to - from))
@@ -45,4 +45,14 @@ export function progressInWords(progress: Progress | undefined, elapsedMs: numbe
     else if (size !== undefined && size > 0) words.push(`${formatBytes(Math.round(perSecond(size)))}/s`)
   }
   return words.join(' · ')
+}
+
+/** What comes next of a step that waits: its next attempt; of a wait or a sleep, which make none, when they end. Empty where nothing is known of it. */
+export function nextInWords({ status, kind, waitsFor, nextAttemptAt }: StepView, now: number): string {
+  if (status !== 'waiting') return ''
+  const waited = waitsFor === undefined ? '' : `waits for ${waitsFor}`
+  if (nextAttemptAt === undefined) return waited
+  const at = formatRelative(nextAttemptAt, now)
+  if (kind === 'wait') return `${waited === '' ? 'waits' : waited}, ends ${at}`
+  return kind === 'sleep' ? `asleep, ends ${at}` : `next attempt ${at}`
 }

@@ -1,6 +1,6 @@
 /** The geometry of a run's picture: where each step's bar begins and ends, in hundredths of the whole width. Pure. */
 import type { RunView, StepView } from 'dotdo/client'
-import { formatMs } from 'dotdo/words'
+import { formatRound } from 'dotdo/words'
 
 /** A stretch of the time axis: both in hundredths of its width. */
 export interface Stretch {
@@ -71,12 +71,7 @@ export function layOutTimeline(run: RunView, now: number): Timeline {
   const ticks = spaced(
     Array.from({ length: Math.floor(spanMs / tick + 1e-9) + 1 }, (_, index) => ({
       left: clamp(((index * tick) / spanMs) * 100),
-      label:
-        index === 0
-          ? '0'
-          : formatMs(index * tick)
-              .replace('.0 s', ' s')
-              .replace(/ 0 (s|min|h)$/, ''),
+      label: index === 0 ? '0' : formatRound(index * tick),
     })),
   )
   const rows = steps.map((step): TimelineRow => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { dateTime, dayTime, progressInWords, took, zoneName } from '../src/format.ts'
+import { dateTime, dayTime, nextInWords, progressInWords, took, zoneName } from '../src/format.ts'
 
 test('a clock that was set back takes no time', () => expect(took(1000, 400)).toBe('0 ms'))
 
@@ -18,4 +18,14 @@ test('progress tells what is known, and a rate where time has passed', () => {
   expect(progressInWords({ bytes: 1000 }, 500)).toBe('1.0 kB · 2.0 kB/s')
   expect(progressInWords({ rows: 7 }, 20)).toBe('7 rows')
   expect(progressInWords({ rows: 0 }, 2000)).toBe('0 rows')
+})
+
+test('what waits says its next attempt; a wait and a sleep, which make none, say when they end', () => {
+  const step = { stepId: 'x', status: 'waiting', attempt: 1, startedAt: 0, nextAttemptAt: 604_800_000 } as const
+  expect(nextInWords(step, 1)).toBe('next attempt in 6 d 23 h')
+  expect(nextInWords({ ...step, kind: 'wait', waitsFor: 'Order.paid' }, 1)).toBe('waits for Order.paid, ends in 6 d 23 h')
+  expect(nextInWords({ ...step, kind: 'sleep' }, 0)).toBe('asleep, ends in 7 d')
+  const { nextAttemptAt: _, ...endless } = step
+  expect(nextInWords({ ...endless, kind: 'wait', waitsFor: 'Order.paid' }, 1)).toBe('waits for Order.paid')
+  expect(nextInWords({ ...step, status: 'running' }, 1)).toBe('')
 })

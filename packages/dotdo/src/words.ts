@@ -1,5 +1,5 @@
 /** `dotdo/words`: what pages and terminals say alike, of times, sizes, targets, prices and lineage. Apart from `dotdo/client`, which stays small. */
-export { formatMs } from './base/durations.ts'
+export { formatMs, formatRound } from './base/durations.ts'
 export { edgeInWords } from './base/lineage-views.ts'
 export {
   budgetInWords,

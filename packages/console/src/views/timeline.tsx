@@ -1,8 +1,7 @@
 /** The steps of a run over time: what ran beside what, how long, and how far it is. */
 import { useState } from 'preact/hooks'
 import type { RunView } from 'dotdo/client'
-import { formatRelative } from 'dotdo/words'
-import { progressInWords, took } from '../format.ts'
+import { nextInWords, progressInWords, took } from '../format.ts'
 import { layOutTimeline, type Timeline, type TimelineRow } from '../timeline.ts'
 import { ErrorBox, Preview, Status } from './parts.tsx'
 
@@ -91,11 +90,7 @@ function StepRow({ row, timeline, now, open, onToggle }: StepRowProps) {
         </span>
         <span class="step-meta">
           <span class="num">{took(0, elapsedMs)}</span>
-          <span class="note clip">
-            {step.status === 'waiting' && step.nextAttemptAt !== undefined
-              ? `next attempt ${formatRelative(step.nextAttemptAt, now)}`
-              : progress}
-          </span>
+          <span class="note clip">{nextInWords(step, now) || progress}</span>
         </span>
       </button>
       <div id={panel} hidden={!open} class="step-panel">

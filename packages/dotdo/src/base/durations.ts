@@ -74,3 +74,10 @@ export function formatMs(ms: number): string {
   const hours = Math.round(ms / 3_600_000)
   return `${Math.floor(hours / 24)} d ${hours % 24} h`
 }
+
+/** The same of a length that somebody has chosen, without what is zero: `'30 s'`, `'1 h'`. */
+export function formatRound(ms: number): string {
+  return formatMs(ms)
+    .replace('.0 s', ' s')
+    .replace(/ 0 (s|min|h)$/, '')
+}

@@ -1,5 +1,5 @@
 /** Numbers, sizes, distances in time and targets as people read them: on the page, in a terminal, in what an app prints. Pure. */
-import { formatMs, shownUnits } from './durations.ts'
+import { formatRound, shownUnits } from './durations.ts'
 import type { FleetAlert } from './fleet-views.ts'
 import { priceNames, type Budget, type Price, type Spent } from './price.ts'
 import type { RunTarget } from './views.ts'
@@ -30,13 +30,20 @@ export function formatBytes(value: number): string {
   return unit === 0 ? `${value} B` : `${scaled.toFixed(1)} ${sizes[unit]}`
 }
 
-/** How far an instant is from now, in its largest unit, cut off: `4 min ago`, `in 3 h`, `now`. Both in epoch milliseconds. */
+/**
+ * How far an instant is from now, cut off: `4 min ago`, `in 1 h 54 min`, `in 3 h`, `now`. Both in epoch milliseconds. What has been is told in its largest unit, and what
+ * is to come in two: whoever waits for it has to know it better.
+ */
 export function formatRelative(at: number, now: number): string {
   const distance = Math.abs(at - now)
-  const unit = shownUnits.find(([, ms]) => distance >= ms)
-  if (!unit) return 'now'
-  const amount = `${Math.floor(distance / unit[1])} ${unit[0]}`
-  return at < now ? `${amount} ago` : `in ${amount}`
+  const index = shownUnits.findIndex(([, ms]) => distance >= ms)
+  if (index < 0) return 'now'
+  const [name, ms] = shownUnits[index]!
+  const amount = `${Math.floor(distance / ms)} ${name}`
+  if (at < now) return `${amount} ago`
+  const [finer, finerMs] = shownUnits[index + 1] ?? ['', Infinity]
+  const rest = Math.floor((distance % ms) / finerMs)
+  return `in ${amount}${rest === 0 ? '' : ` ${rest} ${finer}`}`
 }
 
 /** What started a run: `load()`, `schedule daily`, `event Order.paid`. */
@@ -69,7 +76,7 @@ export function priceInWords(spent: Spent): string {
     .join(', ')
 }
 
-/** What may be used at most: `1,000 requests, 50,000 rows written, 1 h 0 min`. */
+/** What may be used at most: `1,000 requests, 50,000 rows written, 1 h`. */
 export function budgetInWords({ wallMs, ...most }: Budget): string {
-  return [priceInWords(most as Spent), wallMs === undefined ? '' : formatMs(wallMs)].filter(Boolean).join(', ')
+  return [priceInWords(most as Spent), wallMs === undefined ? '' : formatRound(wallMs)].filter(Boolean).join(', ')
 }

@@ -135,8 +135,9 @@ export function runTree({ object, run }: RunOf, now: number, look: Look): string
   }
   if (run.error) lines.push(...wrapped(errorInWords(run.error), '', 'red', look))
   const used = run.price ? priceInWords(run.price) : ''
-  const most = run.budget ? `${used === '' ? '' : ', '}at most ${budgetInWords(run.budget)}` : ''
-  if (used + most !== '') lines.push(...wrapped(`${used === '' ? '' : `used ${used}`}${most}`, '', 'dim', look))
+  const most = run.budget ? `budget: at most ${budgetInWords(run.budget)}` : ''
+  const priced = [used && `used ${used}`, most].filter(Boolean).join('; ')
+  if (priced !== '') lines.push(...wrapped(priced, '', 'dim', look))
   if (run.result) lines.push(...wrapped(`result ${previewText(run.result)}`, '', undefined, look))
   return lines
 }
@@ -174,12 +175,14 @@ export function timeBar(step: Pick<StepView, 'startedAt' | 'endedAt'>, from: num
 }
 
 /** What is known of a step beside its name and its time. */
-export function stepFacts({ attempt, progress, result, status, kind, waitsFor, undo }: StepView): string[] {
+export function stepFacts({ attempt, progress, result, status, kind, waitsFor, nextAttemptAt, undo }: StepView): string[] {
   const rows = progress?.rows ?? result?.rows
   return [
     attempt > 1 ? `attempt ${attempt}` : '',
     kind === 'sleep' && status === 'waiting' ? 'asleep' : '',
     waitsFor === undefined ? '' : `${status === 'waiting' ? 'waits for' : 'waited for'} ${plain(waitsFor)}`,
+    // Of these it is no attempt: a wait gives up then, and a sleep is over.
+    status === 'waiting' && (kind === 'wait' || kind === 'sleep') && nextAttemptAt !== undefined ? `until ${instant(nextAttemptAt)}` : '',
     undo === 'undone' ? 'undone' : '',
     rows === undefined ? '' : `${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'}`,
     progress?.bytes === undefined ? '' : formatBytes(progress.bytes),

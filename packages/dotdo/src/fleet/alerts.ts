@@ -4,7 +4,8 @@
  * A1. Of one subject, one alert of each kind is open at a time. What is seen again meanwhile is counted; it is told again after a day.
  * A2. An alert is stored in the transaction of the fact that raised it, together with what its targets are owed: none is lost, and none is told twice
  *     because of a crash or because a fact came twice.
- * A3. It is over when the same subject has gone well since. Only then can it be raised anew.
+ * A3. It is over when the same subject has gone well since; of a schedule, when an instant that came after the failure has, or every window that failed
+ *     (`mended.ts`). Only then can it be raised anew.
  * A4. Whom nobody could tell stands in the alert: a target that takes nothing is not passed over in silence.
  */
 import type { Clock, Store } from '../base/ports.ts'
@@ -126,10 +127,13 @@ export class Alerts {
     this.#tell(kind, row!, deadlineMs ?? undefined)
   }
 
-  /** A subject has gone well at an instant: what is open of it since before is over, and that is told. */
-  well(object: string, subject: AlertSubject, kind: FleetAlert['kind'], at: number): void {
+  /**
+   * A subject has gone well at an instant: what is open of it since before is over, and that is told.
+   * @param isOver whether that is enough for what is open; it is, where nothing is said
+   */
+  well(object: string, subject: AlertSubject, kind: FleetAlert['kind'], at: number, isOver?: (row: AlertRow) => boolean): void {
     const row = this.#open(object, subject, kind)
-    if (row && row.last_at <= at) this.#close(row, at, true)
+    if (row && row.last_at <= at && (isOver?.(row) ?? true)) this.#close(row, at, true)
   }
 
   /** The handlers of events of an object of which an alert is open. */

@@ -13,7 +13,8 @@ import { migrate } from '../base/migrations.ts'
 import type { Clock, Store } from '../base/ports.ts'
 import type { AlertSubject, FleetRebuild, RunHead } from '../base/fleet-views.ts'
 import type { ScheduleView } from '../base/views.ts'
-import { Alerts, type AlertPayload } from './alerts.ts'
+import { Alerts, type AlertPayload, type AlertRow } from './alerts.ts'
+import { isMended } from './mended.ts'
 import { factsVersion, type Fact, type FactBatch, type LetterFact } from './facts.ts'
 import { defaultFleetLimits, pruneBatch, type FleetLimits } from './limits.ts'
 import { Rebuild } from './rebuild.ts'
@@ -204,7 +205,8 @@ export class Shard {
       this.#alerts.raise({ object, noun, subject, kind: 'failed', at: this.#clock.now(), runId: id, error })
     }
     if (status !== 'done') return
-    if (subject.kind !== 'event') this.#alerts.well(object, subject, 'failed', endedAt ?? startedAt)
+    const isOver = target.kind === 'schedule' ? (row: AlertRow) => isMended(this.#store, row, id, target.scheduledAt) : undefined
+    if (subject.kind !== 'event') this.#alerts.well(object, subject, 'failed', endedAt ?? startedAt, isOver)
     if (target.kind === 'schedule') this.#watch.done(object, subject.id, target.scheduledAt, endedAt ?? startedAt)
   }
 

@@ -67,7 +67,7 @@ export function checkVersion(origin: RunRow, accept: boolean, codeVersion: strin
   if (accept || policy === 'latest' || version === null || codeVersion === undefined || version === codeVersion) return
   throw new DotdoError(
     'RUN_VERSION_CHANGED',
-    `Run '${runId}' ran with version '${version}' of the code, and version '${codeVersion}' runs now; the policy of its runs is '${policy}'. Fork it with { accept: true } to go on from its results with the new code, look at what that would change with { dryRun: true }, or deploy version '${version}' again.`,
+    `Run '${runId}' ran with version '${version}' of the code, and version '${codeVersion}' runs now; the policy of its runs is '${policy}'. Fork it with { accept: true } (--accept) to go on from its results with the new code, look at what that would change with { dryRun: true } (--dry-run), or deploy version '${version}' again.`,
     { data: { runId, version, codeVersion, policy } },
   )
 }

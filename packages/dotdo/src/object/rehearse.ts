@@ -14,6 +14,7 @@ import { currentContext, inContext, type CallContext } from './context.ts'
 import { recorderIn } from './dry-run.ts'
 import { heldBack } from './held-back.ts'
 import type { ObjectHost } from './host.ts'
+import { Backfill, Schedule } from './schedules.ts'
 
 /** What writers of the object itself note as its run's own do: these are compared, and the others only told. */
 const compared = new Set<IntendedWrite['writer']>(['iceberg', 'event', 'fetch', 'run'])
@@ -91,7 +92,10 @@ function warningsOf(host: ObjectHost, { kind }: RunTarget, writes: readonly Inte
   const used = new Map<string, number>()
   for (const { object, target, made, rows } of writes)
     if (made) used.set(`${object} used ${target}`, (used.get(`${object} used ${target}`) ?? 0) + rows)
-  const fields = Object.keys(host.self)
+  // The handle of a schedule holds nothing that could be changed.
+  const fields = Object.entries(host.self).flatMap(([name, value]) =>
+    value instanceof Schedule || value instanceof Backfill ? [] : [name],
+  )
   return [
     ...[...used].map(([use, times]) => `${use}${times > 1 ? ` ${times} times` : ''}: a bare binding, which is not held back`),
     ...(kind !== 'method' && fields.length > 0

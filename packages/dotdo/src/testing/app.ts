@@ -272,7 +272,8 @@ class OpenApp implements TestApp {
     this.#isClosed = true
     this.#standstill.end()
     this.#world.close()
-    return this.#crashAfter.unmet(() => this.runs().flatMap(({ views }) => views.map(({ stepId }) => stepId)))
+    const objects = [...this.#world.objects.values()].filter(({ noun }) => noun !== 'DotdoSystem')
+    return this.#crashAfter.unmet(() => this.runs().flatMap(({ views }) => views.map(({ stepId }) => stepId)), objects.length)
   }
 
   #object(label: string): SimulatedObject {

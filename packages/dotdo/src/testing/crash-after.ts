@@ -36,15 +36,23 @@ export class CrashAfter {
   /**
    * What was planned and has not come, as an error that says so: a misspelt id would else be a test that tests nothing.
    * @param done the ids of steps that were done, to find the right one among
+   * @param objects how many objects of the app there are: where none lives, no step could be done
    */
-  unmet(done: () => Iterable<string>): DotdoError | undefined {
+  unmet(done: () => Iterable<string>, objects: number): DotdoError | undefined {
     if (this.#plans.length === 0) return undefined
     const unmet = this.#plans.map(({ stepId, times }) => `'${stepId}'${times > 1 ? ` (${times} times more)` : ''}`)
     const seen = [...new Set(done())]
     const named = seen.slice(0, stepsNamed).map((it) => `'${it}'`)
+    const nobody = `No object lives in this test, so no schedule fires: call one, as await app.Nightly('main').run() does, name it in singletons, as serve({ singletons: { Nightly: ['main'] } }) does, or give testApp the class of a one-file app alone.`
+    const found =
+      seen.length > 0
+        ? `Steps that were done: ${named.join(', ')}${seen.length > named.length ? ', …' : ''}.`
+        : objects === 0
+          ? nobody
+          : 'No step was done at all.'
     return new DotdoError(
       'TEST_CRASH_UNMET',
-      `No object died after ${unmet.join(', ')}, as crashAfter() has planned: no such step was done since, in the time that the test let pass. ${seen.length === 0 ? 'No step was done at all.' : `Steps that were done: ${named.join(', ')}${seen.length > named.length ? ', …' : ''}.`}`,
+      `No object died after ${unmet.join(', ')}, as crashAfter() has planned: no such step was done since, in the time that the test let pass. ${found}`,
       { data: { steps: this.#plans.map(({ stepId }) => stepId), done: seen.slice(0, stepsNamed) } },
     )
   }

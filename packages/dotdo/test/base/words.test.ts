@@ -38,7 +38,11 @@ test.each([
   [-60_000, '1 min ago'],
   [-3_600_000, '1 h ago'],
   [-86_400_000 * 40, '40 d ago'],
-  [90_000, 'in 1 min'],
+  [90_000, 'in 1 min 30 s'],
+  [60_000, 'in 1 min'],
+  [59_000, 'in 59 s'],
+  [6_899_999, 'in 1 h 54 min'],
+  [86_400_000 * 7 - 1, 'in 6 d 23 h'],
   [86_400_000 * 2 + 1, 'in 2 d'],
 ])('%i ms from now is %s', (distance, words) => expect(formatRelative(1_790_000_000_000 + distance, 1_790_000_000_000)).toBe(words))
 
@@ -72,6 +76,8 @@ test('a price tells what there is of it, one of a thing in the singular', () => 
 })
 
 test('a budget is told like a price, with its time', () => {
-  expect(budgetInWords({ wallMs: 3_600_000, requests: 1000, r2: 1 })).toBe('1,000 requests, 1 bucket operation, 1 h 0 min')
+  expect(budgetInWords({ wallMs: 3_600_000, requests: 1000, r2: 1 })).toBe('1,000 requests, 1 bucket operation, 1 h')
+  expect(budgetInWords({ wallMs: 30_000 })).toBe('30 s')
+  expect(budgetInWords({ wallMs: 600_000 })).toBe('10 min')
   expect(budgetInWords({})).toBe('')
 })

@@ -144,10 +144,10 @@ test('schedules have their next instants one below the other, on their own clock
       look(),
     ),
   ).toEqual([
-    'SCHEDULE  PATTERN             ZONE           STATE   NEXT                 IN       LAST                          LAST RUN',
-    'daily     every day at 02:00  Europe/Zurich          2026-11-24 02:00:00  in 13 h  1 h ago                       daily@x',
-    '                                                     2026-11-25 02:00:00  in 1 d',
-    'hourly    every day at 02:00  Europe/Zurich  paused                                ✗ 1 h ago, 3 failed in a row  daily@x',
+    'SCHEDULE  PATTERN             ZONE           STATE   NEXT                 IN           LAST                          LAST RUN',
+    'daily     every day at 02:00  Europe/Zurich          2026-11-24 02:00:00  in 13 h      1 h ago                       daily@x',
+    '                                                     2026-11-25 02:00:00  in 1 d 13 h',
+    'hourly    every day at 02:00  Europe/Zurich  paused                                    ✗ 1 h ago, 3 failed in a row  daily@x',
   ])
   for (const line of scheduleTable([{ object: 'P/m', schedule }], 3, noon, look(60))) expect(width(line)).toBeLessThanOrEqual(60)
 })

@@ -31,6 +31,11 @@ describe('one run', () => {
     const lines = runTree({ object, run: run({ steps: [], price }) }, noon, look(100))
     expect(lines).toContain('used 3 requests, 1.2 MB, 12,000 rows read')
     expect(runTree({ object, run: run({ steps: [] }) }, noon, look(100)).join()).not.toContain('used')
+    const budget = { requests: 50 }
+    expect(runTree({ object, run: run({ steps: [], price: { calls: 1 }, budget }) }, noon, look(100))).toContain(
+      'used 1 call; budget: at most 50 requests',
+    )
+    expect(runTree({ object, run: run({ steps: [], budget }) }, noon, look(100))).toContain('budget: at most 50 requests')
   })
 
   test('that goes on is measured up to now, and says when it is tried again', () => {
@@ -105,6 +110,10 @@ describe('one run', () => {
     expect(lines[2]).toBe('◌ parked for 0 ms')
     expect(lines[3]).toMatch(/waits for Order\.approved$/)
     expect(lines[4]).toMatch(/asleep$/)
+    expect(stepFacts({ ...waiting, nextAttemptAt: noon + 7 * 86_400_000 })).toEqual([
+      'waits for Order.approved',
+      'until 2026-11-30 12:00:00Z',
+    ])
     expect(stateOf({ ...open, undoing: true })).toBe('undoing')
     expect(stepFacts(step('x', 0, 1, { undo: 'undone' }))).toEqual(['undone'])
   })

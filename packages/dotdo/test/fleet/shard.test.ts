@@ -315,6 +315,56 @@ describe('an alert', () => {
     expect(told).toHaveLength(2)
   })
 
+  test('of a schedule is not over by another window that a backfill covers, but by the window that failed', () => {
+    const shard = open([readRule({ on: 'failed', to: ops }), readRule({ on: 'recovered', to: ops })])
+    const day = (n: number) => clock.now() - n * dayMs
+    const [fifth, first, second, third] = [day(5), day(3), day(2), day(1)]
+    const again = (at: number, status: RunHead['status'], nth: number) =>
+      runFact(`s@${new Date(at).toISOString()}#${nth}`, { target: { kind: 'schedule', id: 's', scheduledAt: at }, status })
+    const ended = (at: number, status: RunHead['status']) =>
+      runFact(`s@${new Date(at).toISOString()}`, { target: { kind: 'schedule', id: 's', scheduledAt: at }, status })
+    const after = (...facts: Fact[]) => {
+      tell(shard, facts)
+      clock.ms += 1000
+      return told.map(([event]) => event).join()
+    }
+    expect(after(ended(first, 'done'), ended(second, 'failed'), ended(third, 'done'))).toBe('failed')
+    expect(after(again(first, 'failed', 2))).toBe('failed')
+    expect(after(again(third, 'done', 2))).toBe('failed')
+    // Of two windows that failed, one is done.
+    expect(after(again(second, 'done', 2))).toBe('failed')
+    expect(after(again(first, 'done', 3))).toBe('failed,recovered')
+    // The same, where the one whose own run is done comes last.
+    expect(after(ended(fifth, 'failed'), again(first, 'failed', 4), again(first, 'done', 5))).toBe('failed,recovered,failed')
+    expect(after(again(third, 'done', 3))).toBe('failed,recovered,failed')
+    expect(after(again(fifth, 'done', 2))).toBe('failed,recovered,failed,recovered')
+  })
+
+  test('of a schedule is over when an instant that came after the failure has gone well, by itself or by hand', () => {
+    const shard = open([readRule({ on: 'recovered', to: ops })])
+    const byHand = (status: RunHead['status']) =>
+      runFact(`s@${new Date(clock.now()).toISOString()}!manual_${v}`, {
+        target: { kind: 'schedule', id: 's', scheduledAt: clock.now() },
+        status,
+      })
+    for (const [failing, well] of [
+      [() => instantRun(clock.now(), 'failed'), () => instantRun(clock.now(), 'done')],
+      [() => byHand('failed'), () => byHand('done')],
+      [() => byHand('failed'), () => instantRun(clock.now(), 'done')],
+      [() => instantRun(clock.now(), 'held'), () => byHand('done')],
+    ] as const) {
+      const before = told.length
+      tell(shard, [failing()])
+      clock.ms += 60_000
+      // An earlier instant that a backfill covers is none of those.
+      tell(shard, [{ ...instantRun(clock.now() - hourMs, 'done') }])
+      expect(told).toHaveLength(before)
+      tell(shard, [well()])
+      expect(told).toHaveLength(before + 1)
+      clock.ms += 60_000
+    }
+  })
+
   test('is nobody told of because of a fork, or because everything is told anew', () => {
     const shard = open([readRule({ on: 'failed', to: ops })])
     tell(shard, [runFact('fork', { status: 'failed', forkedFrom: { runId: 'r' } })])

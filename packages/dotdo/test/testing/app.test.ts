@@ -368,6 +368,11 @@ describe('what stands around an app', () => {
         early.crashAfter('sum')
       })(),
     ).rejects.toMatchObject({ code: 'TEST_CRASH_UNMET', message: expect.stringContaining('No step was done at all') })
+    // A module without singletons brings no object to life, which is another mistake.
+    const lifeless = await testApp({ Nightly: Pipeline })
+    lifeless.crashAfter('sum')
+    await lifeless.advance('1d')
+    expect(closed(lifeless)).toMatchObject({ code: 'TEST_CRASH_UNMET', message: expect.stringContaining('No object lives in this test') })
   })
 
   test('the next app is opened all the same, and warns of it', async () => {
