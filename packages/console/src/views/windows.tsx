@@ -138,13 +138,14 @@ function Backfill({ backfill, onCancel }: { backfill: BackfillView; onCancel: ()
   const words = [
     `${formatCount(looked)}${windows === undefined ? '' : ` of ${formatCount(windows)}`} windows`,
     `${formatCount(done)} done`,
-    failed > 0 ? `${formatCount(failed)} failed` : '',
+    failed > 0 ? `${formatCount(failed)} failed${status === 'running' ? '' : ', which Backfill takes again'}` : '',
     cancelled > 0 ? `${formatCount(cancelled)} cancelled` : '',
     running > 0 ? `${formatCount(running)} running` : '',
   ].filter(Boolean)
   return (
     <li class="inline">
-      <Status status={status} />
+      {/* It has come to its end, and that is not all that one wants to know: done are its windows only where none failed. */}
+      <Status status={status === 'done' && failed > 0 ? 'failed' : status} />
       {status === 'running' && <progress value={looked} max={Math.max(1, windows ?? looked + running + 1)} aria-label="How far it is" />}
       <span>{words.join(' · ')}</span>
       <span class="note">

@@ -72,7 +72,8 @@ export function runTable(runs: readonly RunOf[], now: number, look: Look): strin
       targetInWords(run.target),
       formatRelative(run.startedAt, now),
       formatMs(Math.max(0, (run.endedAt ?? now) - run.startedAt)),
-      run.error ? { text: errorInWords(run.error), color: 'red' } : '',
+      // Also where no line is too long: a row is one thing to look at, and the run itself has all of it.
+      run.error ? { text: cut(errorInWords(run.error), mostOfText), color: 'red' } : '',
     ]),
     look,
   )
@@ -82,8 +83,8 @@ export function runTable(runs: readonly RunOf[], now: number, look: Look): strin
 const bar = { most: 24, least: 8 }
 /** A fact is not cut to less than this. */
 const leastFact = 24
-/** Of a step's result so many columns, also where no line is too long: one step is one line to look at, and `--json` has it all. */
-const mostOfResult = 120
+/** Of a step's result, and of an error in a list, so many columns, also where no line is too long: one step is one line to look at, and `--json` has it all. */
+const mostOfText = 120
 
 /** One run: what it is, its steps as a tree with the time that each took of the whole, and what came of it. */
 export function runTree({ object, run }: RunOf, now: number, look: Look): string[] {
@@ -187,7 +188,7 @@ export function stepFacts({ attempt, progress, result, status, kind, waitsFor, n
     rows === undefined ? '' : `${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'}`,
     progress?.bytes === undefined ? '' : formatBytes(progress.bytes),
     status === 'running' && progress?.at !== undefined ? plain(progress.at) : '',
-    rows === undefined && result && result.text !== 'undefined' ? previewText(result, mostOfResult) : '',
+    rows === undefined && result && result.text !== 'undefined' ? previewText(result, mostOfText) : '',
   ].filter(Boolean)
 }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { commands, runCommandLine } from '../../src/cli/cli.ts'
 import type { BackfillView } from '../../src/base/views.ts'
-import { backfillLines, readStates } from '../../src/cli/commands/backfill.ts'
+import { backfillLines, failedLines, readStates } from '../../src/cli/commands/backfill.ts'
 import { scheduleTable } from '../../src/cli/commands/schedules.ts'
 import { width } from '../../src/cli/text.ts'
 import { look, noon, recorded } from './machine.ts'
@@ -181,6 +181,17 @@ describe('a backfill', () => {
     expect(backfillLines({ ...endless, upTo: noon - 86_400_000 }, noon, look())[2]).toMatch(/^█{18}░░ {2}running {2}5 windows/)
     expect(backfillLines({ ...view, status: 'done', windows: 0, failed: 0 }, noon, look())[2]).toMatch(/^█{20} {2}done/)
     for (const line of backfillLines(view, noon, look(60))) expect(width(line)).toBeLessThanOrEqual(60)
+  })
+
+  test('names the first windows that failed, with their runs', () => {
+    const window = { start: noon - 86_400_000, end: noon, state: 'failed', runId: 'daily@x' } as const
+    const { runId: _, ...forgotten } = window
+    expect(failedLines([window, forgotten], true, look())).toEqual([
+      '✗ 2026-11-22 12:00:00Z to 2026-11-23 12:00:00Z  daily@x',
+      '✗ 2026-11-22 12:00:00Z to 2026-11-23 12:00:00Z',
+      '… and more',
+    ])
+    expect(failedLines([window], false, look(30))).toEqual(['✗ 2026-11-22 12:00:00Z to 202…'])
   })
 
   test('takes windows in the states that are named', () => {

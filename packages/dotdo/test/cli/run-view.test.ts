@@ -213,3 +213,8 @@ test.each([
 ])('the beginning of an id that %s has means the run that nobody of them has begun, or none', (_, runIds, meant) => {
   expect(rootOf(runIds.map((runId) => ({ runId })))?.runId).toBe(meant)
 })
+
+test('the error of a run in a list is cut, however wide the terminal is', () => {
+  const long = run({ status: 'held', error: { name: 'DotdoError', code: 'RUN_HELD', message: 'x'.repeat(400) } })
+  expect(runTable([{ object, run: long }], noon, look())[1]).toMatch(/RUN_HELD: x{109}…$/)
+})

@@ -19,6 +19,8 @@ const askMs = 500
 /** Windows that one look shows, and asks for at a time. */
 const mostWindows = 10_000
 const page = 500
+/** Of the windows of a backfill that failed so many are named: the others are found as these are. */
+const mostNamed = 3
 
 /** See the head of this file. */
 export const backfill: Command = {
@@ -90,6 +92,13 @@ export const backfill: Command = {
       terminal.print(view.backfillId)
       terminal.note(`How far it is: npx dotdo backfill ${name} ${scheduleId}`)
     } else if (!terminal.isLive) terminal.print(...backfillLines(view, now(), terminal))
+    if (has('wait') && !json && view.failed > 0) {
+      const { windows, isCut } = await failedOf(app, object, view)
+      terminal.print(...failedLines(windows, isCut, terminal))
+      terminal.note(
+        `Why: npx dotdo runs ${name} --state failed. Begun again, it takes the windows that failed: npx dotdo backfill ${name} ${scheduleId} ${from} ${to} --wait`,
+      )
+    }
     const isWhole = view.status !== 'cancelled' && view.failed === 0 && view.cancelled === 0
     return isWhole ? exit.fine : exit.failed
   },
@@ -105,6 +114,32 @@ async function waitForEnd(app: AppStub<AnyApp>, object: ObjectName, begun: Backf
     await wait(askMs)
     view = await inspect(app, object, (inspector) => inspector.schedule(begun.scheduleId).openBackfill(begun.backfillId).progress())
   }
+}
+
+/** The first windows that failed in the time of a backfill, and whether there are more, or may be where a look has not come to the end. */
+async function failedOf(
+  app: AppStub<AnyApp>,
+  object: ObjectName,
+  { scheduleId, from, to }: BackfillView,
+): Promise<{ windows: PartitionView[]; isCut: boolean }> {
+  return await inspect(app, object, async (inspector) => {
+    const failed: PartitionView[] = []
+    let next: number | undefined = from
+    for (let looks = 0; next !== undefined && failed.length <= mostNamed && looks < mostWindows / page; looks++) {
+      const found: { partitions: PartitionView[]; next?: number } = await inspector
+        .schedule(scheduleId)
+        .partitions(next, to, { limit: page })
+      failed.push(...found.partitions.filter(({ state }) => state === 'failed'))
+      next = found.next
+    }
+    return { windows: failed.slice(0, mostNamed), isCut: failed.length > mostNamed || next !== undefined }
+  })
+}
+
+/** The windows of a backfill that failed, a line each. @param isCut there are more */
+export function failedLines(windows: readonly PartitionView[], isCut: boolean, look: Look): string[] {
+  const lines = windows.map(({ start, end, runId }) => `✗ ${instant(start)} to ${instant(end)}${runId === undefined ? '' : `  ${runId}`}`)
+  return [...lines, ...(isCut ? ['… and more'] : [])].map((line) => look.paint('red', cut(plain(line), look.columns)))
 }
 
 /** The windows of a time, page by page. @throws `USAGE_INVALID` where there are too many to be shown */
