@@ -173,7 +173,7 @@ describe('a budget', () => {
     const { code, out } = await dotdo(['trigger', 'Pipeline/main', 'slow', '--budget', 'wall=50ms', '--wait'])
     expect(code).toBe(1)
     expect(out).toMatch(/BUDGET_EXCEEDED: Run 'slow@.* its budget of wallMs is 50,/)
-    expect(out).toMatch(/^at most 50 ms$/m)
+    expect(out).toMatch(/^budget: at most 50 ms$/m)
     const wrong = await dotdo(['run', lines(out)[0]!, '--retry', '--budget', 'walls=1h'])
     expect([wrong.code, wrong.err]).toEqual([
       2,
