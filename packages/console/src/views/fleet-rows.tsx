@@ -7,7 +7,7 @@ import type { Api, ObjectApi } from '../api.ts'
 import { dateTime, took } from '../format.ts'
 import { useAction, useNow } from '../hooks.ts'
 import { hrefOf, objectOf } from '../route.ts'
-import { ErrorBox, Instant, Status } from './parts.tsx'
+import { ErrorBox, HeldChip, Instant, Status } from './parts.tsx'
 import { Windows } from './windows.tsx'
 
 interface Row<Item> {
@@ -72,6 +72,7 @@ export function ScheduleRow({ api, item: { object, schedule, lateSince }, onChan
           {timeZone === 'UTC' ? '' : ` · ${timeZone}`}
         </span>
         {paused && <span class="chip warn">paused</span>}
+        <HeldChip held={schedule.held} href={(runId) => runHref(object, runId)} />
         {lateSince !== undefined && <span class="chip warn">late since {dateTime(lateSince)}</span>}
         {failures !== undefined && failures > 0 && <span class="chip warn">failed {failures}×</span>}
       </span>

@@ -1,6 +1,6 @@
 /** Small pieces that several views are made of. */
 import type { ComponentChildren } from 'preact'
-import type { RunStatus, StepStatus, ValuePreview } from 'dotdo/client'
+import type { RunStatus, ScheduleView, StepStatus, ValuePreview } from 'dotdo/client'
 import { counted, formatBytes, formatRelative } from 'dotdo/words'
 import { dateTime } from '../format.ts'
 import type { Link } from '../hooks.ts'
@@ -159,4 +159,14 @@ function pretty(text: string): { text: string; whole: boolean } {
     // Cut, or a value that JSON has no form for: as it came. One element a line is easier to read in a cut list of objects.
     return { text: text.startsWith('[{') ? text.replaceAll('},{', '},\n {') : text, whole }
   }
+}
+
+/** That a deploy holds the run that a schedule waits for: leads there, where it is accepted or cancelled. */
+export function HeldChip({ held, href }: { held: ScheduleView['held']; href: (runId: string) => string }) {
+  if (!held) return null
+  return (
+    <a class="chip warn" href={href(held.runId)} title={`${held.runId} waits for an answer`}>
+      held{held.skipped > 0 && `, ${held.skipped} skipped`}
+    </a>
+  )
 }

@@ -5,7 +5,7 @@ import { budgetInWords, formatRelative } from 'dotdo/words'
 import { dayTime, took, zoneName } from '../format.ts'
 import { useAction, useNow, type LiveObject } from '../hooks.ts'
 import { hrefOf, type ObjectRoute } from '../route.ts'
-import { Empty, ErrorBox, Instant, LinkState } from './parts.tsx'
+import { Empty, ErrorBox, HeldChip, Instant, LinkState } from './parts.tsx'
 import { Windows } from './windows.tsx'
 
 /** How many instants are shown of each schedule. */
@@ -66,7 +66,8 @@ function ScheduleCard({ live, route, schedule }: { live: LiveObject; route: Obje
     <li class="card" aria-labelledby={heading}>
       <div class="card-head">
         <h2 id={heading}>
-          {pattern} {paused && <span class="chip warn">paused</span>}
+          {pattern} {paused && <span class="chip warn">paused</span>}{' '}
+          <HeldChip held={schedule.held} href={(runId) => hrefOf({ tab: 'runs', noun, name, runId })} />
         </h2>
         <span class="actions">
           <button class="primary" disabled={action.busy !== undefined} onClick={() => action.run('run', runNow)}>

@@ -110,8 +110,8 @@ export function Windows({ api, noun, name, scheduleId, clockAheadMs }: Props) {
             {hasMore && ` · these are the first ${formatCount(windows.length)} of that time, and there are more: look at a shorter one`}
           </p>
           <ol class="strip" aria-label="Windows, oldest first">
-            {windows.map(({ start, end, state, runId }) => {
-              const title = `${state}: ${dateTime(start)} to ${dateTime(end)}`
+            {windows.map(({ start, end, state, runId, held }) => {
+              const title = `${held ? 'held' : state}: ${dateTime(start)} to ${dateTime(end)}`
               return (
                 <li key={end} class={state} title={title}>
                   {runId === undefined ? (

@@ -58,7 +58,7 @@ export interface StepView {
   error?: ErrorRecord
   /** What it is, where it is no function: a sleep, a wait for an event, another run, or the undoing of a step. */
   kind?: 'sleep' | 'wait' | 'run' | 'undo'
-  /** The type of the event that it waits for. */
+  /** The type of the event that it waits for; of one that is a run: the run that a deploy holds, in words, where it waits for that. */
   waitsFor?: string
   /** The newest attempts that failed or died, oldest first, ten at most. */
   attempts?: AttemptView[]
@@ -160,6 +160,11 @@ export interface ScheduleView {
   lastRunId?: string
   /** Where that run stands; absent once it was pruned. */
   lastStatus?: RunStatus
+  /**
+   * A deploy holds the run that its instants wait for: nothing of it goes on until somebody accepts or cancels that run. `skipped`: how many instants have gone
+   * by since without a run, counted up to 1,000; the next run's window covers them.
+   */
+  held?: { runId: string; skipped: number }
   /** How many of its runs have failed one after the other, up to the newest that ended. Absent where that is none. */
   failures?: number
   /** The most that each of its runs may use. */
@@ -179,6 +184,8 @@ export interface PartitionView {
   state: PartitionState
   /** The run that the state is of; absent where there was none, and for what was done so long ago that its runs are forgotten. */
   runId?: string
+  /** A deploy holds that run; its state is still `running`. */
+  held?: true
 }
 
 /** Some windows of a schedule, oldest first. */

@@ -2,6 +2,9 @@
 import { shownUnits } from '../base/durations.ts'
 import type { AlertSubject } from '../base/fleet-views.ts'
 
+/** The code of an alert's error where a deploy holds the run. */
+export const heldCode = 'RUN_HELD'
+
 interface Told {
   object: string
   subject: AlertSubject
@@ -19,8 +22,9 @@ export function textOf(event: 'failed' | 'late' | 'recovered', told: Told): stri
   const { object, subject, kind, openedAt, at, count, scheduledAt, deadlineMs, error } = told
   const what = `${nameOf(subject)} of ${object}`
   const why = error ? ` ${error.code === undefined ? '' : `${error.code}: `}${error.message}` : ''
+  if (event === 'recovered' && error?.code === heldCode) return `${what} is held no more, ${lengthOf(at - openedAt)} after it was.`
   if (event === 'recovered') return `${what} is well again, ${lengthOf(at - openedAt)} after it ${kind === 'late' ? 'was late' : 'failed'}.`
-  if (event === 'failed' && error?.code === 'RUN_HELD') return `${what} is held, and waits for an answer.${why}`
+  if (event === 'failed' && error?.code === heldCode) return `${what} is held, and waits for an answer.${why}`
   if (event === 'failed') return `${what} failed${count > 1 ? `, ${count} times since ${instant(openedAt)}` : ''}.${why}`
   return `${what} is late: its run of ${instant(scheduledAt ?? at)} is not done ${lengthOf(deadlineMs ?? 0)} later.${why}`
 }

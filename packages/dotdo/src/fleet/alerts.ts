@@ -5,14 +5,14 @@
  * A2. An alert is stored in the transaction of the fact that raised it, together with what its targets are owed: none is lost, and none is told twice
  *     because of a crash or because a fact came twice.
  * A3. It is over when the same subject has gone well since; of a schedule, when an instant that came after the failure has, or every window that failed
- *     (`mended.ts`). Only then can it be raised anew.
+ *     (`mended.ts`); one of a run that is held, when none is held any more. Only then can it be raised anew.
  * A4. Whom nobody could tell stands in the alert: a target that takes nothing is not passed over in silence.
  */
 import type { Clock, Store } from '../base/ports.ts'
 import type { AlertSubject, FleetAlert } from '../base/fleet-views.ts'
 import type { FleetLimits } from './limits.ts'
 import { concerns, recipientOf, targetKey, type AlertRule, type AlertTarget } from './rules.ts'
-import { textOf } from './alert-text.ts'
+import { heldCode, textOf } from './alert-text.ts'
 
 /** What a target is given, as the payload of an event `Alert.failed`, `Alert.late` or `Alert.recovered`. Instants are epoch milliseconds. */
 export interface AlertPayload {
@@ -94,6 +94,8 @@ export class Alerts {
     const now = clock.now()
     const found = this.#open(object, subject, kind)
     if (found) {
+      // That one is held too does not end what has failed: only what goes well does.
+      const why = heldCode === error?.code && found.error !== null ? found.error : error ? JSON.stringify(error) : null
       const isDue = isStep || now - found.told_at >= limits.remindMs
       store.sql(
         'UPDATE dotdo_fleet_alerts SET last_at = max(last_at, ?), count = count + 1, told_at = ?, run_id = ?, scheduled_at = ?, deadline_ms = ?, error = ? WHERE id = ?',
@@ -102,7 +104,7 @@ export class Alerts {
         runId,
         scheduledAt,
         deadlineMs,
-        error ? JSON.stringify(error) : null,
+        why,
         found.id,
       )
       if (isDue) this.#tell(kind, this.#open(object, subject, kind)!, deadlineMs ?? undefined)
@@ -136,10 +138,16 @@ export class Alerts {
     if (row && row.last_at <= at && (isOver?.(row) ?? true)) this.#close(row, at, true)
   }
 
-  /** The handlers of events of an object of which an alert is open. */
+  /** No run of a subject is held any more: the alert of those that were is over, and that is told. What has failed meanwhile is not. */
+  heldNoMore(object: string, subject: AlertSubject): void {
+    const row = this.#open(object, subject, 'failed')
+    if (row && codeIn(row) === heldCode) this.#close(row, this.#ports.clock.now(), true)
+  }
+
+  /** The handlers of events of an object of which an alert is open that is not of a run that is held. */
   handlersOf(object: string): string[] {
-    const open = `SELECT subject FROM dotdo_fleet_alerts WHERE object = ? AND subject_kind = 'event' AND closed_at IS NULL`
-    return this.#ports.store.sql<{ subject: string }>(open, object).map(({ subject }) => subject)
+    const open = `SELECT * FROM dotdo_fleet_alerts WHERE object = ? AND subject_kind = 'event' AND closed_at IS NULL`
+    return this.#ports.store.sql<AlertRow>(open, object).flatMap((row) => (codeIn(row) === heldCode ? [] : [row.subject]))
   }
 
   /** The subject is no more: nothing can go well of it again. Nobody is told. */
@@ -205,6 +213,10 @@ export class Alerts {
     const payload: AlertPayload = { ...told, text: textOf(event, told) }
     for (const to of targets.values()) this.#ports.owe(to, event, payload)
   }
+}
+
+function codeIn({ error }: AlertRow): string | undefined {
+  return error === null ? undefined : (JSON.parse(error) as { code?: string }).code
 }
 
 /** An alert, as observers see it. */

@@ -13,6 +13,7 @@ import { migrate } from '../base/migrations.ts'
 import type { Clock, Store } from '../base/ports.ts'
 import type { AlertSubject, FleetRebuild, RunHead } from '../base/fleet-views.ts'
 import type { ScheduleView } from '../base/views.ts'
+import { heldCode } from './alert-text.ts'
 import { Alerts, type AlertPayload, type AlertRow } from './alerts.ts'
 import { isMended } from './mended.ts'
 import { factsVersion, type Fact, type FactBatch, type LetterFact } from './facts.ts'
@@ -199,15 +200,22 @@ export class Shard {
       const error = brief(value.error ?? { message: 'It failed.' })
       this.#alerts.raise({ object, noun, subject, kind: 'failed', at: endedAt ?? startedAt, runId: id, error })
     }
-    // One that a deploy holds waits for somebody's answer, and for nothing else: that has to be heard.
-    if (status === 'held' && subject.kind !== 'event' && isNews && known?.status !== 'held') {
-      const error = brief(value.error ?? { message: 'It is held.' })
+    // One that a deploy holds waits for somebody's answer, and for nothing else: that has to be heard, of a handler's too.
+    if (status === 'held' && isNews && known?.status !== 'held') {
+      const error = { ...brief(value.error ?? { message: 'It is held.' }), code: heldCode }
       this.#alerts.raise({ object, noun, subject, kind: 'failed', at: this.#clock.now(), runId: id, error })
     }
+    if (known?.status === 'held' && status !== 'held' && !this.#hasHeld(object, subject)) this.#alerts.heldNoMore(object, subject)
     if (status !== 'done') return
     const isOver = target.kind === 'schedule' ? (row: AlertRow) => isMended(this.#store, row, id, target.scheduledAt) : undefined
     if (subject.kind !== 'event') this.#alerts.well(object, subject, 'failed', endedAt ?? startedAt, isOver)
     if (target.kind === 'schedule') this.#watch.done(object, subject.id, target.scheduledAt, endedAt ?? startedAt)
+  }
+
+  /** Whether another run of the same is held. */
+  #hasHeld(object: string, { kind, id }: AlertSubject): boolean {
+    const held = `SELECT 1 FROM dotdo_fleet_runs WHERE object = ? AND subject = ? AND kind = ? AND status = 'held' AND status <> 'done' LIMIT 1`
+    return this.#store.sql(held, object, id, kind).length > 0
   }
 
   #takeSchedule(object: string, noun: string, id: string, value: ScheduleView | undefined, v: number, touched: Set<string>): void {

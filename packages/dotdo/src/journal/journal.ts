@@ -757,9 +757,14 @@ export class Journal {
   #stepViews(row: RunRow, afterOrdinal: number, limit: number): StepView[] {
     this.#executions.writeRows(row.run_id)
     const live = this.#executions.find(row.run_id)?.steps
-    return this.#steps
-      .page(row.seq, afterOrdinal, limit)
-      .map((step) => this.#steps.view(step, live?.get(step.stepId)?.progress ?? step.progress))
+    const steps = this.#steps.page(row.seq, afterOrdinal, limit)
+    const waits = steps.some(({ kind, endedAt }) => kind === 'run' && endedAt === null)
+    const held = new Map(waits ? this.#runs.heldBelow(row.seq).map(({ step, runId }) => [step, `run ${runId}, which is held`]) : [])
+    return steps.map((step) => {
+      const view = this.#steps.view(step, live?.get(step.stepId)?.progress ?? step.progress)
+      const waitsFor = step.endedAt === null ? held.get(step.stepId) : undefined
+      return waitsFor === undefined ? view : { ...view, waitsFor }
+    })
   }
 }
 

@@ -263,6 +263,20 @@ export class RunTable {
     return this.#store.sql<RunRow>(`SELECT ${columns} FROM dotdo_runs WHERE parent = ? AND ended_at IS NULL`, seq)
   }
 
+  /** The runs that are held below a run, at any depth, each with the step of this run that waits for it. */
+  heldBelow(seq: number): { step: string; runId: string }[] {
+    return this.#store
+      .sql<{ step: string; run_id: string }>(
+        `WITH RECURSIVE below(step, seq, run_id, status) AS (
+          SELECT parent_step, seq, run_id, status FROM dotdo_runs WHERE parent = ? AND ended_at IS NULL
+          UNION ALL SELECT step, child.seq, child.run_id, child.status FROM below JOIN dotdo_runs AS child
+            ON child.parent = below.seq AND child.ended_at IS NULL)
+        SELECT step, run_id FROM below WHERE status = 'held'`,
+        seq,
+      )
+      .map(({ step, run_id: runId }) => ({ step, runId }))
+  }
+
   findBySeq(seq: number): RunRow | undefined {
     return this.#store.sql<RunRow>(`SELECT ${columns} FROM dotdo_runs WHERE seq = ?`, seq)[0]
   }

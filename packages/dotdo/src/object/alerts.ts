@@ -6,6 +6,7 @@ import type { EventHandler } from '../events/handlers.ts'
 import type { Outbox } from '../events/outbox.ts'
 import { isSink } from '../events/sinks.ts'
 import type { AlertPayload } from '../fleet/alerts.ts'
+import type { Scheduler } from '../schedule/scheduler.ts'
 import { checkRules, readRule, type AlertRule, type AlertTarget } from '../fleet/rules.ts'
 
 /** Who is told: a target outside of this object, or a function of it, which is told when the object is awake again. */
@@ -53,6 +54,22 @@ export class Alerts implements ObjectAlerts {
   /** What is declared. */
   get rules(): readonly AlertRule[] {
     return this.#rules
+  }
+
+  /**
+   * Refuses a rule of a schedule that `init()` has not declared: it would never tell anybody. One that was cancelled by hand is declared still.
+   * @throws `ALERT_INVALID` with those that there are
+   */
+  requireKnown(schedules: Pick<Scheduler, 'handlerOf' | 'ids'>): void {
+    const stray = this.#rules.find(({ schedule }) => schedule !== undefined && !schedules.handlerOf(schedule))
+    if (!stray) return
+    const known = schedules.ids()
+    const names = `${known.slice(0, 20).join(', ') || 'none'}${known.length > 20 ? ' and more' : ''}`
+    throw new DotdoError(
+      'ALERT_INVALID',
+      `An alert of ${this.#label} is for the schedule ${JSON.stringify(stray.schedule)}, and init() declares none of that id. There are: ${names}.`,
+      { data: { on: stray.on, schedule: stray.schedule, known: known.slice(0, 20) } },
+    )
   }
 
   /** The end of `init()`. */

@@ -14,7 +14,7 @@ import type { Budget } from '../base/price.ts'
 import { redactText } from '../base/redact.ts'
 import { isThenable } from '../base/thenable.ts'
 import type { Sweeper } from '../base/sweeper.ts'
-import type { LiveEventBody, RunStatus, RunTarget } from '../base/views.ts'
+import type { LiveEventBody, RunTarget } from '../base/views.ts'
 import { Outbox } from '../events/outbox.ts'
 import type { Attempt, SentEvent } from '../events/event.ts'
 import type { DeclaredHandler } from '../events/handlers.ts'
@@ -53,7 +53,7 @@ import { Inspector } from './inspector.ts'
 import { Issuer } from './issuer.ts'
 import { Live } from './live.ts'
 import { meterBuckets, meterSql } from './metering.ts'
-import { Links, linkServerPorts, requireSoundRenames } from './nouns.ts'
+import { Links, linkServerPorts, requireSoundNouns } from './nouns.ts'
 import { clock, codeVersionOf, linkPorts, livesByItself, random, sha256, sleep, sqlStore, zstd, type OwnerPorts } from './platform.ts'
 import { scratchOf } from './rehearse.ts'
 import { resultsBucket, valueBucket } from './results.ts'
@@ -188,7 +188,7 @@ export class ObjectHost {
       random,
       runs: {
         start: (firing) => this.#storeRun(firing),
-        statuses: (runIds) => new Map([...this.journal.statuses(runIds)].map(([runId, status]) => [runId, forSchedule(status)])),
+        statuses: (runIds) => this.journal.statuses(runIds),
         cancel: (runId) => void this.journal.cancel(runId),
         list: (id, page) => this.journal.runsNamed(`${id}@`, page).filter(({ target }) => target.kind === 'schedule' && target.id === id),
       },
@@ -286,7 +286,7 @@ export class ObjectHost {
     // A fork answers for no window of its schedule.
     if (type === 'run.started' || change.isFork) return
     const { target } = change
-    if (target.kind === 'schedule') this.scheduler.ran(target.id, target.scheduledAt, runId, forSchedule(status))
+    if (target.kind === 'schedule') this.scheduler.ran(target.id, target.scheduledAt, runId, status)
   }
 
   /** What this object has to do with others now. */
@@ -304,9 +304,10 @@ export class ObjectHost {
     const isFull = !this.journal.hasRoom(roomBytes)
     if (isFull) await this.wake.again()
     try {
-      requireSoundRenames()
+      requireSoundNouns()
       const begun = inContext({ host: this, target: { kind: 'method', name: 'init' }, args: [] }, () => this.shape.init?.call(this.self))
       if (isThenable(begun)) await withinInit(begun)
+      this.alerts.requireKnown(this.scheduler)
     } catch (cause) {
       // The platform drops what this object has in memory, and gives its alarm up when two minutes of attempts have failed.
       this.sweeper.settle()
@@ -735,9 +736,6 @@ export class ObjectHost {
     await this.journal.repeat(attempt.runId)
   }
 }
-
-/** To its schedule a run that is held is under way: its window is neither done nor free. */
-const forSchedule = (status: RunStatus): RunStatus => (status === 'held' ? 'running' : status)
 
 /** So much has to fit into storage where something that is due is to begin by itself: rows of some hundred runs. Bytes. */
 const roomBytes = 64 * 1024

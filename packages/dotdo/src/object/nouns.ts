@@ -13,7 +13,7 @@ import { packCall, unpackAnswer, type PackedCall } from '../rpc/packed-call.ts'
 import { placedNoun, readPlacedNoun, type Caller } from '../rpc/origin.ts'
 import { formatTrace, parseTrace, type TraceHeaders } from '../rpc/trace.ts'
 import { newLinkStats, sumStats, type LinkStats } from '../rpc/stats.ts'
-import { appOptions, appRenames } from './app.ts'
+import { appOptions, appRenames, fleetOf } from './app.ts'
 import { livePath } from './live-path.ts'
 import { receivingPorts, type OwnerPorts } from './platform.ts'
 import { renamedInvalid } from './renamed.ts'
@@ -122,14 +122,46 @@ export function nounUnknown(noun: string, known: readonly string[]): DotdoError 
 }
 
 /**
- * Refuses that two objects are one to others: one of a noun that there is, and one of a noun that was called so. Looked at once, and not when the app is
- * configured: what a Worker exports is known when its module has ended.
- * @throws `RENAMED_INVALID`
+ * Refuses, before anything is done, what the app says of nouns that cannot be meant. Looked at once, and not when the app is configured: what a Worker
+ * exports is known when its module has ended.
+ * @throws `RENAMED_INVALID`, `SERVE_INVALID`
  */
-export function requireSoundRenames(): void {
+export function requireSoundNouns(): void {
   const renames = appRenames()
   if (renames.isSound) return
-  for (const [noun, now] of renames.later) {
+  requireSoundRenames()
+  requireKnownNouns()
+  renames.isSound = true
+}
+
+/** A noun that is misspelt would be a singleton that nobody wakes, a policy or a rule that holds for nobody, a Queue that is never taken. @throws `SERVE_INVALID` */
+function requireKnownNouns(): void {
+  const { singletons = {}, deploys, queues = {} } = appOptions()
+  const said = {
+    singletons: Object.keys(singletons),
+    deploys: typeof deploys === 'object' ? Object.keys(deploys) : [],
+    queues: Object.values(queues).flatMap(({ to }) => (typeof to === 'string' && to.includes('/') ? [to.slice(0, to.indexOf('/'))] : [])),
+    'fleet: { alerts }': (fleetOf()?.rules ?? []).flatMap(({ noun }) => (noun === undefined ? [] : [noun])),
+  }
+  for (const [option, nouns] of Object.entries(said))
+    for (const placed of nouns) {
+      const noun = appRenames().nounNow(readPlacedNoun(placed).noun)
+      if (namespaceOf(noun) || Object.hasOwn(appOptions().services ?? {}, noun)) continue
+      const known = nounNames()
+      throw new DotdoError(
+        'SERVE_INVALID',
+        `serve({ ${option} }) speaks of ${JSON.stringify(placed)}, and there is no such noun. This Worker knows: ${known.join(', ') || 'none'}. Correct the name, or take it away.`,
+        { data: { option, noun: placed, known } },
+      )
+    }
+}
+
+/**
+ * Refuses that two objects are one to others: one of a noun that there is, and one of a noun that was called so.
+ * @throws `RENAMED_INVALID`
+ */
+function requireSoundRenames(): void {
+  for (const [noun, now] of appRenames().later) {
     const [before, after] = [namespaceOf(noun), namespaceOf(now)]
     // A binding may have kept its name, and be of the class all the same.
     if (!before || (after && !isNamespace(own()[noun]) && isSame(before, after))) continue
@@ -138,7 +170,6 @@ export function requireSoundRenames(): void {
       noun,
     )
   }
-  renames.isSound = true
 }
 
 const isSame = (a: Namespace, b: Namespace): boolean => a.idFromName('x').toString() === b.idFromName('x').toString()
@@ -146,10 +177,10 @@ const isSame = (a: Namespace, b: Namespace): boolean => a.idFromName('x').toStri
 /**
  * Finds a noun once; the result gives the way to each of its objects.
  * @param placed `Stage`, or `eu:Stage` for those that stay there
- * @throws `NOUN_UNKNOWN` with the nouns that exist; `SERVICE_INVALID`; `RENAMED_INVALID`; the result `JURISDICTION_UNAVAILABLE`
+ * @throws `NOUN_UNKNOWN` with the nouns that exist; `SERVICE_INVALID`; `RENAMED_INVALID`; `SERVE_INVALID`; the result `JURISDICTION_UNAVAILABLE`
  */
 export function placeOf(placed: string): (name: string) => ObjectAddress {
-  requireSoundRenames()
+  requireSoundNouns()
   const { noun: said, jurisdiction } = readPlacedNoun(placed)
   const noun = appRenames().nounNow(said)
   const namespace = namespaceOf(noun)

@@ -17,15 +17,14 @@ export class Renames {
   readonly later: ReadonlyMap<string, string>
   /** The first noun, by each later one. */
   readonly #first: ReadonlyMap<string, string>
-  /** Whether the nouns of today were looked at, once, and none is in the way of an earlier one: see `nouns.ts`. */
-  isSound: boolean
+  /** Whether the nouns of today were looked at, once, and none is in the way of an earlier one, nor any that the app speaks of missing: see `nouns.ts`. */
+  isSound = false
 
   /** @throws `RENAMED_INVALID` for what is no noun, for a circle, and for two nouns that would be one */
   constructor(given: unknown = {}) {
     const [steps, before] = readSteps(given)
     this.later = new Map([...steps.keys()].map((noun) => [noun, endOf(noun, steps)]))
     this.#first = new Map([...before.keys()].map((noun) => [noun, endOf(noun, before)]))
-    this.isSound = this.later.size === 0
   }
 
   /** The noun that a class is exported as today, of one that it was ever exported as. Any other noun is itself, as in all that follows. */

@@ -47,6 +47,11 @@ export function statusOf(runs: ScheduleRuns, runId: string): RunStatus | undefin
   return runs.statuses([runId]).get(runId)
 }
 
+/** Whether a run has yet to end. One that a deploy holds does: its window is neither done nor free. */
+export function isOpen(status: RunStatus | undefined): boolean {
+  return status === 'running' || status === 'held'
+}
+
 /** A firing's budget, where there is one. */
 export function withBudget(budget: Budget | undefined): { budget?: Budget } {
   return budget === undefined ? {} : { budget }

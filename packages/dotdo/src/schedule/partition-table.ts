@@ -104,7 +104,7 @@ export class PartitionTable {
 
   /** Says what became of runs. Gives the stretches whose state that has changed; a run whose stretch was cut away has none. */
   settle(outcomes: readonly Outcome[]): OwnedSpan[] {
-    const rows = outcomes.map((it) => [it.schedule, it.end, it.runId, it.status === 'cancelled' ? 'missing' : it.status])
+    const rows = outcomes.map((it) => [it.schedule, it.end, it.runId, stateOf(it.status)])
     return this.#store
       .sql(
         `UPDATE dotdo_partitions SET
@@ -180,6 +180,11 @@ export class PartitionTable {
   forget(schedules: readonly string[]): void {
     this.#store.sql('DELETE FROM dotdo_partitions WHERE schedule IN (SELECT value FROM json_each(?))', JSON.stringify(schedules))
   }
+}
+
+/** What a run that stands there makes of its stretch. */
+function stateOf(status: RunStatus): PartitionState {
+  return status === 'cancelled' ? 'missing' : status === 'held' ? 'running' : status
 }
 
 /** Stretches as the table {@link laid}. */

@@ -4,17 +4,17 @@ import { migrate } from '../base/migrations.ts'
 import { pageSize } from '../base/pages.ts'
 import type { Clock, Random, Store } from '../base/ports.ts'
 import { readBudget } from '../base/price.ts'
-import type { BackfillView, PartitionPage, RunStatus, RunView, ScheduleView } from '../base/views.ts'
+import type { BackfillView, PartitionPage, PartitionView, RunStatus, RunView, ScheduleView } from '../base/views.ts'
 import { Backfills } from './backfills.ts'
 import { Declared, type Standing } from './declared.ts'
 import type { BackfillOptions, Declaration, InstantLike, ScheduleHandle, ScheduleHandler, TriggerOptions } from './declaration.ts'
-import { runIdOf, runSuffix, statusOf, takeDue, withBudget, type Firing, type ScheduleRuns } from './firing.ts'
+import { isOpen, runIdOf, runSuffix, statusOf, takeDue, withBudget, type Firing, type ScheduleRuns } from './firing.ts'
 import { scheduleHandle } from './handles.ts'
 import { readInstant } from './instant.ts'
 import { aim, beforeNow, OpenRecurrences, startOf } from './instants.ts'
 import { PartitionTable, type Outcome, type OwnedSpan } from './partition-table.ts'
 import { viewsOf, windowsOf, type Window } from './partitions.ts'
-import { readRecurrence } from './recurrence.ts'
+import { readRecurrence, type Instants } from './recurrence.ts'
 import { ScheduleTable, type DueRow, type Fired, type ScheduleRow, type Tally } from './schedule-table.ts'
 import { migrations } from './tables.ts'
 
@@ -154,7 +154,7 @@ export class Scheduler {
     const statuses = this.#runs.statuses(runs.map(({ runId }) => runId))
     for (const run of runs) {
       const status = statuses.get(run.runId) ?? 'cancelled'
-      if (status !== 'running') this.#told.set(run.runId, { ...run, status })
+      if (!isOpen(status)) this.#told.set(run.runId, { ...run, status })
     }
   }
 
@@ -217,7 +217,7 @@ export class Scheduler {
     return this.#backfills.more ? Math.min(soonest ?? Infinity, this.#clock.now()) : soonest
   }
 
-  /** To be told when a run of a schedule has ended, or one that had ended is under way again. `scheduledAt` as it was started with. */
+  /** To be told when a run of a schedule has ended, is held, or goes on after either. `scheduledAt` as it was started with. */
   ran(schedule: string, scheduledAt: number, runId: string, status: RunStatus): void {
     this.#told.set(runId, { schedule, end: scheduledAt, runId, status })
     if (this.#told.size === 1) this.#soon(() => this.#store.transaction(() => this.#settleRuns()))
@@ -236,8 +236,10 @@ export class Scheduler {
     }
     this.#backfills.settled(spans)
     this.#told = new Map()
-    for (const id of seen) if (this.#isActive(id)) this.#observe(this.view(id))
-    for (const { schedule } of tallies) this.#changed(schedule)
+    // One that a deploy holds, or that goes on, is no end: it only looks otherwise.
+    const held = outcomes.filter(({ status }) => status === 'held').map(({ schedule }) => schedule)
+    for (const id of new Set([...seen, ...held])) if (this.#isActive(id)) this.#observe(this.view(id))
+    for (const schedule of new Set(outcomes.map((it) => it.schedule))) this.#changed(schedule)
   }
 
   /**
@@ -310,8 +312,16 @@ export class Scheduler {
     }
     const [first, last] = [windows[0], windows.at(-1)]
     if (!first || !last) return { partitions: [] }
-    const partitions = viewsOf(windows, this.#partitions.overlapping(id, first.start, last.end))
+    const partitions = this.#withHeld(viewsOf(windows, this.#partitions.overlapping(id, first.start, last.end)))
     return { partitions, ...(more && { next: last.end }) }
+  }
+
+  /** Says of windows whose run is under way where a deploy holds it: stored is only that it has not ended. */
+  #withHeld(views: PartitionView[]): PartitionView[] {
+    const runIds = views.flatMap(({ state, runId }) => (state === 'running' && runId !== undefined ? [runId] : []))
+    if (runIds.length === 0) return views
+    const statuses = this.#runs.statuses(runIds)
+    return views.map((view) => (view.runId !== undefined && statuses.get(view.runId) === 'held' ? { ...view, held: true as const } : view))
   }
 
   /** Says that windows are to be done again: see `ScheduleHandle`. @throws `SCHEDULE_UNKNOWN`, `INVALID_INSTANT` */
@@ -374,8 +384,8 @@ export class Scheduler {
   glances(ids: readonly string[]): ScheduleView[] {
     this.#declared.flush()
     const rows = this.#table.some(ids).filter(({ id, status }) => status === 'active' && this.#declared.has(id))
-    const statuses = this.#runs.statuses(rows.flatMap(({ lastRunId }) => (lastRunId === null ? [] : [lastRunId])))
-    return rows.map((row) => this.#view(row, 1, row.lastRunId === null ? undefined : statuses.get(row.lastRunId)))
+    const statuses = this.#runs.statuses(rows.flatMap(runsOf))
+    return rows.map((row) => this.#view(row, 1, statuses))
   }
 
   /** The ids of all schedules that exist, in order of declaration. */
@@ -409,7 +419,7 @@ export class Scheduler {
     const { overlapRuns } = policies
     const left: Fired = { id, nextAt, wakeAt: null, lastScheduledAt, coveredTo, firings: 0, firedAt: null, runSuffix: null, isOpen: false }
     if (nextAt === null) return left
-    const open = row.openRun !== null && statusOf(this.#runs, row.openRun) === 'running' ? row.openRun : null
+    const open = row.openRun !== null && isOpen(statusOf(this.#runs, row.openRun)) ? row.openRun : null
     // It stays due, and is aimed anew when that run has ended.
     if (open !== null && overlapRuns === 'queue') return left
     const instants = this.#open.of(recurrence)
@@ -456,8 +466,10 @@ export class Scheduler {
   #view(
     row: ScheduleRow,
     count: number,
-    lastStatus = row.lastRunId === null ? undefined : statusOf(this.#runs, row.lastRunId),
+    statuses: ReadonlyMap<string, RunStatus> = row.lastRunId === null ? new Map() : this.#runs.statuses(runsOf(row)),
   ): ScheduleView {
+    const lastStatus = row.lastRunId === null ? undefined : statuses.get(row.lastRunId)
+    const held = row.openRun !== null && statuses.get(row.openRun) === 'held' ? row.openRun : undefined
     const recurrence = readRecurrence(row.recurrence)
     const instants = this.#open.of(row.recurrence)
     const next: number[] = []
@@ -474,6 +486,7 @@ export class Scheduler {
       ...(row.lastRunId !== null && { lastRunId: row.lastRunId }),
       ...withBudget(row.policies.budget),
       ...(lastStatus !== undefined && { lastStatus }),
+      ...(held !== undefined && { held: { runId: held, skipped: skippedOf(row, instants) } }),
       ...(row.failures > 0 && { failures: row.failures }),
     }
   }
@@ -531,6 +544,19 @@ interface Turn {
   suffixes: Map<number, string>
 }
 
+/** The runs that a schedule's view tells of: the last one, and the one that its instants wait for. They are one, unless somebody ran it by hand since. */
+function runsOf({ lastRunId, openRun }: ScheduleRow): string[] {
+  return [...new Set([lastRunId, openRun])].filter((it) => it !== null)
+}
+
+/** How many instants have gone by since the last window ended, without a run. */
+function skippedOf({ coveredTo, lastScheduledAt }: ScheduleRow, instants: Instants): number {
+  let count = 0
+  if (coveredTo === null || lastScheduledAt === null) return count
+  for (let at = instants.next(coveredTo); at !== null && at <= lastScheduledAt && count < maxListed; at = instants.next(at)) count++
+  return count
+}
+
 /** The stretch that a firing answers for. */
 function spanOf({ scheduleId, window, runId }: Firing): OwnedSpan {
   return { ...window, schedule: scheduleId, state: 'running', runId, backfill: null, again: false }
@@ -540,7 +566,7 @@ function spanOf({ scheduleId, window, runId }: Firing): OwnedSpan {
 function talliesOf(outcomes: readonly Outcome[]): Tally[] {
   const tallies = new Map<string, Tally>()
   for (const { schedule, runId, status } of outcomes) {
-    if (status === 'running') continue
+    if (isOpen(status)) continue
     let tally = tallies.get(schedule)
     if (!tally) tallies.set(schedule, (tally = { schedule, runIds: [], done: false, failed: 0 }))
     tally.runIds.push(runId)

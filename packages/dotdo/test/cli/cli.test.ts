@@ -132,6 +132,8 @@ test('schedules have their next instants one below the other, on their own clock
     lastFiredAt: noon - 3_600_000,
     lastRunId: 'daily@x',
   }
+  const held = { ...schedule, next: schedule.next.slice(0, 1), lastStatus: 'held' as const, held: { runId: 'daily@w', skipped: 1200 } }
+  expect(scheduleTable([{ object: 'P/m', schedule: held }], 2, noon, look())[1]).toMatch(/ held, 1,200 skipped .+ ‖ 1 h ago +daily@w$/)
   const paused = { ...schedule, scheduleId: 'hourly', paused: true, next: [], lastStatus: 'failed' as const, failures: 3 }
   expect(
     scheduleTable(

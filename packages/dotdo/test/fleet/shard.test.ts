@@ -365,6 +365,35 @@ describe('an alert', () => {
     }
   })
 
+  test('of a run that is held is for handlers, methods and schedules alike, and over when none of the same is held any more', () => {
+    const shard = open([readRule({ on: 'failed', to: ops }), readRule({ on: 'recovered', to: ops })])
+    const error = { name: 'DotdoError', code: 'RUN_HELD', message: 'In flight.' }
+    const event = { kind: 'event', type: 'Order.paid', handler: 'print' } as const
+    const of = (id: string, target: RunHead['target'], status: RunHead['status']) =>
+      tell(shard, [runFact(id, { target, status, ...(status === 'held' && { error }) })])
+    for (const target of [event, { kind: 'method', name: 'load' }, { kind: 'schedule', id: 's', scheduledAt: 0 }] as const) {
+      told.length = 0
+      for (const id of ['1', '2']) of(`${target.kind}${id}`, target, 'held')
+      // The handler has no letters: that says nothing of its runs.
+      tell(shard, [letters()])
+      of(`${target.kind}1`, target, 'running')
+      expect(told.map(([name]) => name)).toEqual(['failed'])
+      of(`${target.kind}2`, target, target.kind === 'event' ? 'failed' : 'cancelled')
+      expect(told.map(([name]) => name)).toEqual(['failed', 'recovered'])
+      expect(told[1]![2]).toMatch(/ of Load\/a is held no more, 0 s after it was\.$/)
+    }
+  })
+
+  test('of what has failed is not over because a run of the same was held, and is held no more', () => {
+    const shard = open([readRule({ on: 'recovered', to: ops })])
+    const error = { name: 'DotdoError', code: 'RUN_HELD', message: 'In flight.' }
+    tell(shard, [runFact('a', { status: 'failed' }), runFact('b', { status: 'held', error })])
+    tell(shard, [runFact('b', { status: 'running' })])
+    expect(told).toEqual([])
+    tell(shard, [runFact('b')])
+    expect(told.map(([name]) => name)).toEqual(['recovered'])
+  })
+
   test('is nobody told of because of a fork, or because everything is told anew', () => {
     const shard = open([readRule({ on: 'failed', to: ops })])
     tell(shard, [runFact('fork', { status: 'failed', forkedFrom: { runId: 'r' } })])

@@ -135,6 +135,44 @@ describe('over a crash', () => {
   })
 })
 
+describe('a run that a deploy holds', () => {
+  it('is under way for what comes after it, and its schedule says so, with the instants that went by, also after a restart and a run by hand', () => {
+    const { world, init, first } = busy({ overlapRuns: 'skip' })
+    world.end(first.runId, 'held')
+    expect([world.seen.map(({ held }) => held), world.changed.at(-1)]).toEqual([[{ runId: first.runId, skipped: 0 }], 'fn'])
+    for (const n of [2, 3]) {
+      world.clock.ms = hour(n)
+      expect(world.scheduler.due()).toEqual([])
+    }
+    world.wake(init)
+    const held = { runId: first.runId, skipped: 2 }
+    expect(world.scheduler.view('fn')).toMatchObject({ lastStatus: 'held', held })
+    const [window] = world.scheduler.partitions('fn', hour(0), hour(1)).partitions
+    expect(window).toMatchObject({ state: 'running', held: true, runId: first.runId })
+    world.scheduler.trigger('fn')
+    expect(world.scheduler.glances(['fn'])[0]).toMatchObject({ lastStatus: 'running', held })
+    // It goes on, and then ends: told both times.
+    world.changed.length = 0
+    world.runs.end(first.runId, 'running')
+    world.scheduler.ran('fn', hour(1), first.runId, 'running')
+    expect([world.changed, world.scheduler.view('fn').held]).toEqual([['fn'], undefined])
+    world.end(first.runId)
+    world.clock.ms = hour(4)
+    expect(world.scheduler.due()).toHaveLength(1)
+  })
+
+  it("keeps what is queued waiting, and ends with 'cancel-previous'", () => {
+    const queued = busy({ overlapRuns: 'queue' })
+    queued.world.end(queued.first.runId, 'held')
+    queued.world.clock.ms = hour(2)
+    expect(queued.world.scheduler.due()).toEqual([])
+    const replaced = busy({ overlapRuns: 'cancel-previous' })
+    replaced.world.end(replaced.first.runId, 'held')
+    replaced.world.clock.ms = hour(2)
+    expect(replaced.world.scheduler.due()).toMatchObject([{ window: { start: hour(0), end: hour(2) } }])
+  })
+})
+
 describe('a schedule that fails', () => {
   it('goes on being scheduled, counts its failures until one is done, and tells whoever watches', () => {
     const world = new World()

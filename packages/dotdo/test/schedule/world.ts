@@ -34,7 +34,7 @@ export class StoredRuns implements ScheduleRuns {
 
   cancel(runId: string): void {
     this.cancelled.push(runId)
-    this.#store.sql(`UPDATE runs SET status = 'cancelled' WHERE id = ? AND status = 'running'`, runId)
+    this.#store.sql(`UPDATE runs SET status = 'cancelled' WHERE id = ? AND status IN ('running', 'held')`, runId)
   }
 
   list(): RunView[] {
@@ -52,7 +52,7 @@ export class StoredRuns implements ScheduleRuns {
   }
 
   underWay(): { id: string; schedule: string; at: number }[] {
-    return this.#store.sql(`SELECT id, schedule, at FROM runs WHERE status = 'running' ORDER BY at, id`)
+    return this.#store.sql(`SELECT id, schedule, at FROM runs WHERE status IN ('running', 'held') ORDER BY at, id`)
   }
 }
 

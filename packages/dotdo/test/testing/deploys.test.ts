@@ -1,6 +1,7 @@
 /** Deploys as objects live through them: one whose `init()` fails, and policies for runs that nobody has called. */
 import { afterEach, expect, test } from 'vitest'
 import { DO, serve } from '../../src/index.ts'
+import type { ScheduleHandle } from '../../src/schedule/declaration.ts'
 import { testApp } from '../../src/testing.ts'
 
 let app: Awaited<ReturnType<typeof testApp>> | undefined
@@ -326,4 +327,98 @@ test('what a deploy has taken away is told as why the run could not go on', asyn
   const { text, outcome } = (await app.Load('main').changes(runId)) as { text: string; outcome: string }
   expect(outcome).toBe('failed')
   expect(text).toContain('it would fail: METHOD_UNKNOWN')
+})
+
+/** A schedule whose runs rest in between, and a method whose run waits for one of another that does. */
+const nightly = (version: string) => {
+  let hourly: ScheduleHandle
+  return {
+    Night: DO.extend({
+      init() {
+        hourly = this.every.hour(() => this.sleep('30m', { stepId: 'rest' }), { id: 'hourly' })
+      },
+      begin() {
+        this.runs.start('all', [], { runId: 'all' })
+      },
+      async all() {
+        return await this.runs.call('most', [], { stepId: 'most' })
+      },
+      async most() {
+        return await this.runs.call('copy', [], { stepId: 'copy' })
+      },
+      async copy() {
+        await this.sleep('30m', { stepId: 'rest' })
+        return version
+      },
+      look() {
+        const { held, lastStatus } = hourly.view()
+        const windows = hourly.partitions('2026-01-01T00:00Z', '2026-01-02T00:00Z').partitions
+        return { held, lastStatus, running: windows.flatMap(({ state, held: isHeld }) => (state === 'running' ? [isHeld ?? false] : [])) }
+      },
+      accept() {
+        for (const { runId, status } of this.runs.list()) if (status === 'held') this.runs.get(runId).accept()
+      },
+    }),
+    default: serve({ deploys: { Night: 'ask' } }),
+  }
+}
+
+test('what a held run stops says so: its schedule by the run and how many instants went by, its window, and the steps of the runs that wait for it', async () => {
+  const runId = 'hourly@2026-01-01T01:00:00.000Z'
+  app = await testApp(nightly('v1'), { version: 'v1', at: '2026-01-01T00:50Z' })
+  await app.Night('main').begin()
+  await app.advance('15m')
+  expect(await app.Night('main').look()).toEqual({ held: undefined, lastStatus: 'running', running: [false] })
+  await app.deploy(nightly('v2'), { version: 'v2' })
+  await app.advance('3h')
+  expect(await app.Night('main').look()).toEqual({ held: { runId, skipped: 3 }, lastStatus: 'held', running: [true] })
+  const waits = standing('Night/main').filter((run) => run.includes('waiting for'))
+  expect(waits).toEqual(['most', 'copy'].map((step) => `running; ${step}: waiting for run all%2Fmost/copy, which is held`))
+  await app.Night('main').accept()
+  await app.advance('1m')
+  expect(await app.Night('main').look()).toEqual({ held: undefined, lastStatus: 'done', running: [] })
+  expect(standing('Night/main').filter((run) => run.includes('waiting for'))).toEqual([])
+  await app.advance('1h')
+  expect(await app.Night('main').look()).toEqual({ held: undefined, lastStatus: 'running', running: [false] })
+})
+
+test.each<[string, object, string]>([
+  ['singletons', { singletons: { Sleper: ['main'] } }, 'singletons'],
+  ['deploys', { deploys: { Sleper: 'pin' } }, 'deploys'],
+  ['queues', { queues: { orders: { to: 'Sleper/main' } } }, 'queues'],
+  ['rules of alerts', { fleet: { alerts: [{ on: 'failed', noun: 'Sleper', to: { object: 'Ops/main' } }] } }, 'fleet: { alerts }'],
+])('a noun that there is not is refused in %s, with those that there are', async (_, options, option) => {
+  app = await testApp(sleepers('ends'))
+  const refused = { code: 'SERVE_INVALID', data: { option, noun: 'Sleper', known: ['Sleeper'] } }
+  const misspelt = { ...sleepers('ends'), default: serve(options as never) }
+  // Where there are singletons, they are what is asked first.
+  const asked = async () => (await app!.deploy(misspelt, { version: 'v2' }), await app!.Sleeper('main').nothing())
+  await expect(asked).rejects.toMatchObject(refused)
+  // Nothing was touched by that.
+  await app.deploy({ ...sleepers('ends'), default: serve({ deploys: { Sleeper: 'pin' }, singletons: { Sleeper: ['main'] } }) })
+  await app.Sleeper('main').nothing()
+})
+
+test('an alert for a schedule that init() does not declare is refused with those that there are; one that was cancelled by hand counts', async () => {
+  let hourly: ScheduleHandle
+  const watched = (schedule: string) => ({
+    Watched: DO.extend({
+      init() {
+        hourly = this.every.hour(() => {}, { id: 'hourly' })
+        this.alerts.onLate('1h', { chat: 'OPS' }, { schedule })
+      },
+      cancel() {
+        hourly.cancel()
+      },
+    }),
+  })
+  app = await testApp(watched('hourly'))
+  await app.Watched('main').cancel()
+  await app.deploy(watched('hourly'))
+  await app.Watched('main').cancel()
+  await app.deploy(watched('huorly'))
+  await expect(async () => await app!.Watched('other').cancel()).rejects.toMatchObject({
+    code: 'INIT_FAILED',
+    data: { error: { code: 'ALERT_INVALID', data: { schedule: 'huorly', known: ['hourly'] } } },
+  })
 })

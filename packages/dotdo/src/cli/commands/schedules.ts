@@ -1,5 +1,5 @@
 /** `dotdo schedules`: the schedules of objects, and when they fire next. */
-import { formatRelative } from '../../base/words.ts'
+import { formatCount, formatRelative } from '../../base/words.ts'
 import type { FleetSchedule, FleetScheduleQuery } from '../../base/fleet-views.ts'
 import type { ScheduleView } from '../../base/views.ts'
 import type { AnyApp, AppStub } from '../../client/connect.ts'
@@ -84,6 +84,13 @@ function lastCell({ lastFiredAt, lastStatus, failures }: ScheduleView, now: numb
   return { text: `${mark} ${when}${failures !== undefined && failures > 1 ? `, ${failures} failed in a row` : ''}`, color }
 }
 
+/** Why it does not fire, where it does not. */
+function stateCell({ paused, held }: ScheduleView): Cell {
+  if (!held) return paused ? { text: 'paused', color: 'yellow' } : ''
+  const skipped = held.skipped === 0 ? '' : `, ${formatCount(held.skipped)} skipped`
+  return { text: `${paused ? 'paused, ' : ''}held${skipped}`, color: 'yellow' }
+}
+
 /** Schedules as a table: of each the next instants on its own clock, one below the other. */
 export function scheduleTable(
   all: readonly { object: string; schedule: ScheduleView }[],
@@ -103,10 +110,10 @@ export function scheduleTable(
         scheduleId,
         pattern,
         timeZone,
-        paused ? { text: 'paused', color: 'yellow' } : '',
+        stateCell(schedule),
         ...first,
         last,
-        lastRunId ?? '',
+        schedule.held?.runId ?? lastRunId ?? '',
       ],
       ...times.slice(1).map((time): Cell[] => ['', '', '', '', '', ...time, '', '']),
     ]
