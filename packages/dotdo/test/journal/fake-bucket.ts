@@ -1,4 +1,5 @@
-import type { ValueBucket } from '../../src/journal/spill.ts'
+import { spillGraceMs, type ValueBucket } from '../../src/journal/spill.ts'
+import type { TestObject } from './harness.ts'
 
 /** A bucket in memory. What is put leaves when what was written before is on disk, as on the platform; `before` is told of each operation. */
 export class FakeBucket implements ValueBucket {
@@ -24,4 +25,21 @@ export class FakeBucket implements ValueBucket {
     for (const key of found.slice(0, 2)) this.objects.delete(key)
     return found.length > 2
   }
+}
+
+/** Deploys an object anew with a bucket for its results. What is put there leaves when what the object wrote before is on its disk. */
+export function withBucket(object: TestObject): { bucket: FakeBucket; object: TestObject } {
+  const bucket = new FakeBucket()
+  object.deploy = { bucket: { of: bucket, prefix: 'results/Pipeline/1/' } }
+  object.crash()
+  bucket.flush = () => object.store.flush()
+  return { bucket, object }
+}
+
+/** Lets retention pass, and the bucket be swept. */
+export async function house(object: TestObject): Promise<void> {
+  object.clock.advance(1)
+  while (object.journal.prune(object.clock.now()).more);
+  object.clock.advance(spillGraceMs)
+  await object.journal.sweepBucket()
 }

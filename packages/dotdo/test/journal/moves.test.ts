@@ -1,8 +1,7 @@
 /** Large results that are no streams: in rows when they are stored, in the bucket soon after. */
 import { describe, expect, test } from 'vitest'
 import type { JournalLimits } from '../../src/journal/ports.ts'
-import { spillGraceMs } from '../../src/journal/spill.ts'
-import { FakeBucket } from './fake-bucket.ts'
+import { house, withBucket } from './fake-bucket.ts'
 import { settle, TestObject } from './harness.ts'
 
 /** 6 MiB as a list; as a text, 10. */
@@ -11,7 +10,6 @@ const text = 'ä'.repeat(5 * 1024 * 1024)
 
 /** An object whose results are moved above 1 MiB. */
 function moving(limits: Partial<JournalLimits> = {}) {
-  const bucket = new FakeBucket()
   const object = new TestObject(
     {
       main: async (run) => {
@@ -22,21 +20,10 @@ function moving(limits: Partial<JournalLimits> = {}) {
     },
     { resultRowsBytes: 1024 * 1024, ...limits },
   )
-  object.deploy = { bucket: { of: bucket, prefix: 'results/Pipeline/1/' } }
-  object.crash()
-  bucket.flush = () => object.store.flush()
-  return { bucket, object }
+  return withBucket(object)
 }
 
 const rowsOf = (object: TestObject): number => object.store.sql('SELECT id FROM dotdo_values').length
-
-/** Lets retention pass, and the bucket be swept. */
-async function house(object: TestObject): Promise<void> {
-  object.clock.advance(1)
-  while (object.journal.prune(object.clock.now()).more);
-  object.clock.advance(spillGraceMs)
-  await object.journal.sweepBucket()
-}
 
 describe('a large result', () => {
   test('is in rows at once, in the bucket when it was moved, and the same for whoever reads it: its run, its replay, its caller', async () => {

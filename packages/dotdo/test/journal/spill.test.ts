@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { JournalLimits } from '../../src/journal/ports.ts'
 import { spillGraceMs } from '../../src/journal/spill.ts'
 import type { StoredStream } from '../../src/journal/stored-stream.ts'
-import { FakeBucket } from './fake-bucket.ts'
+import { house, withBucket } from './fake-bucket.ts'
 import { collect, settle, TestObject } from './harness.ts'
 
 const batches = 24
@@ -12,15 +12,11 @@ const batchOf = (n: number): string[] => [`${n} `.padEnd(300 * 1024, String.from
 
 /** An object whose run `main` stores a stream, at a bound of rows that it passes, and gives it back. */
 function streaming(limits: Partial<JournalLimits> = {}, source: () => AsyncIterable<unknown> = all) {
-  const bucket = new FakeBucket()
   const object = new TestObject(
     { main: (run) => run.step(() => source(), { stepId: 'rows', retries: { limit: 3, delay: 1 } }) },
     { streamRowsBytes: 1024 * 1024, ...limits },
   )
-  object.deploy = { bucket: { of: bucket, prefix: 'results/Pipeline/1/' } }
-  object.crash()
-  bucket.flush = () => object.store.flush()
-  return { bucket, object }
+  return withBucket(object)
 }
 
 async function* all(): AsyncGenerator<unknown> {
@@ -31,14 +27,6 @@ const everything = Array.from({ length: batches }, (_, n) => batchOf(n)).flat()
 
 async function read(result: unknown): Promise<unknown[]> {
   return (await collect(result as StoredStream<unknown[]>)).flat()
-}
-
-/** Lets retention pass, and the bucket be swept. */
-async function house(object: TestObject): Promise<void> {
-  object.clock.advance(1)
-  while (object.journal.prune(object.clock.now()).more);
-  object.clock.advance(spillGraceMs)
-  await object.journal.sweepBucket()
 }
 
 describe('a stream that is longer than its rows may be', () => {
